@@ -1,0 +1,99 @@
+/**
+ * What crosses between the gateway and the rest of the platform. The platform pushes routes, revisions and
+ * endpoints; the gateway reports demand and exact counts. Nothing here touches an API server or a disk.
+ */
+
+/** `<namespace>/<revision name>`. */
+export type RevisionKey = string;
+
+/** Where requests for one Route go. */
+export interface RouteEntry {
+  namespace: string;
+  /** Name of the Route; `/fn/<namespace>/<name>/…` works for every route without DNS. */
+  name: string;
+  /** Lower-case host names without port that this route answers. */
+  hosts: string[];
+  /** Percentages, sum 100. */
+  targets: { revision: RevisionKey; percent: number }[];
+}
+
+/** What the gateway has to know of a revision to admit and time its requests. */
+export interface RevisionEntry {
+  key: RevisionKey;
+  /** Requests one instance works on at once; 0 is unlimited. */
+  containerConcurrency: number;
+  /** Whole request, milliseconds, queueing included. */
+  timeoutMs: number;
+  /** Until the first byte of the response, milliseconds; absent is no limit of its own. */
+  responseStartTimeoutMs?: number;
+  /** Without any byte either way, milliseconds; absent is no limit. */
+  idleTimeoutMs?: number;
+  /** Largest request body, bytes; 0 is unlimited. */
+  maxRequestBytes: number;
+  /** Requests that may wait for an instance before 503. */
+  queueDepth: number;
+}
+
+/** How the gateway reaches an instance. */
+export type EndpointAddress =
+  /** One of our runtimes: the multiplexed protocol of runtimes/PROTOCOL.md on a unix socket. */
+  | { kind: 'mux'; path: string }
+  /** Anything that speaks HTTP/1.1. */
+  | { kind: 'http1'; host: string; port: number };
+
+export interface Endpoint {
+  /** The Pod's uid. */
+  id: string;
+  address: EndpointAddress;
+}
+
+/** Why a revision cannot answer now; waiting requests end with it. */
+export interface RevisionFailure {
+  /** HTTP status for waiting requests, 500–599. */
+  status: number;
+  component: string;
+  reason: string;
+  /** Shown to the client, for example the user's load error with file and line. */
+  message: string;
+}
+
+/** Counts of one revision over the time since the previous report; exact, not sampled. */
+export interface RevisionStats {
+  key: RevisionKey;
+  /** Time-weighted mean of requests in flight or queued since the last report. */
+  averageConcurrency: number;
+  /** Requests begun since the last report. */
+  requestCount: number;
+  /** Now. */
+  inFlight: number;
+  /** Now. */
+  queued: number;
+}
+
+export interface GatewayEvents {
+  /**
+   * The revision has waiting requests and not enough endpoints. Sent at once when the first request starts to
+   * wait, and again whenever `queued` grows past what was reported by a factor of two; never more than once a millisecond.
+   */
+  demand(key: RevisionKey, queued: number, inFlight: number): void;
+  /** Once a second for the revisions that had a request in flight or begun since the last report. */
+  stats(stats: RevisionStats[], intervalMs: number): void;
+  /** The connection to an endpoint failed or ended; the gateway has stopped using it until it is pushed again. */
+  endpointDown(key: RevisionKey, endpointId: string, reason: string): void;
+}
+
+/** The data plane. Every `set*` call takes effect for requests that arrive after it; `null` removes. */
+export interface Gateway {
+  /** Address bound, for example `127.0.0.1:8080`. */
+  readonly address: { host: string; port: number };
+  setRoute(namespace: string, name: string, entry: RouteEntry | null): void;
+  setRevision(key: RevisionKey, entry: RevisionEntry | null): void;
+  /** Replaces the endpoint set. An endpoint that is left out is drained: in-flight requests end, no new ones. */
+  setEndpoints(key: RevisionKey, endpoints: Endpoint[]): void;
+  /** Ends waiting requests; the next request raises demand again. */
+  failRevision(key: RevisionKey, failure: RevisionFailure): void;
+  /** Resolves when no request is in flight to this endpoint any more (after it was left out), or after `timeoutMs`. */
+  drained(key: RevisionKey, endpointId: string, timeoutMs: number): Promise<void>;
+  /** Stops accepting, lets requests end for up to `graceMs`, then closes. */
+  close(graceMs: number): Promise<void>;
+}

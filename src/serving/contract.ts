@@ -1,0 +1,45 @@
+/** What crosses between serving (which decides how many instances a revision has) and whoever can make instances. */
+import type { EndpointAddress, RevisionFailure } from '../gateway/contract.ts';
+import type { Revision } from '../kinds/serving.ts';
+
+/** An instance that can take requests now. */
+export interface Instance {
+  /** The Pod's uid; also the gateway's endpoint id. */
+  id: string;
+  namespace: string;
+  podName: string;
+  address: EndpointAddress;
+}
+
+/** The revision's code cannot be started: every attempt will fail until the revision changes. */
+export class InstanceError extends Error {
+  readonly failure: RevisionFailure;
+  constructor(failure: RevisionFailure) {
+    super(failure.message);
+    this.name = 'InstanceError';
+    this.failure = failure;
+  }
+}
+
+/** Events about instances that were handed out. */
+export interface InstanceEvents {
+  /** Gone or crashed: must leave the gateway at once. It may come back with `up` (restarted and specialised again). */
+  down(revision: Revision, instanceId: string, reason: string): void;
+  up(revision: Revision, instance: Instance): void;
+}
+
+/** A way to bring instances of a kind of revision to life. Pools (functions) and plain Pods are two of them. */
+export interface InstanceSource {
+  /** Whether this source makes instances of that revision. */
+  handles(revision: Revision): boolean;
+  /**
+   * Brings up one more instance and resolves when it can take requests. In-memory on the fast path: objects that
+   * describe it are written afterwards. Rejects with `InstanceError` for a load error, with `PetrelError` otherwise.
+   */
+  acquire(revision: Revision, signal: AbortSignal): Promise<Instance>;
+  /** Drains and removes an instance. Idempotent. */
+  release(revision: Revision, instanceId: string, graceMs: number): Promise<void>;
+  /** Instances that exist already (after a restart of the platform), found through the API. */
+  adopt(revision: Revision): Promise<Instance[]>;
+  onEvent(events: InstanceEvents): void;
+}

@@ -1,0 +1,31 @@
+/** Every resource the API knows, as rows. Adding a kind is adding a row under `resources/`. */
+import type { ResourceDefinition } from './resource.ts';
+import { APPS_RESOURCES } from './resources/apps.ts';
+import { CORE_RESOURCES } from './resources/core.ts';
+import { PETREL_RESOURCES } from './resources/petrel.ts';
+import { SERVING_RESOURCES } from './resources/serving.ts';
+
+/** Resource definitions with look-up by path (plural) and by kind. */
+export interface Registry {
+  readonly all: readonly ResourceDefinition[];
+  /** By path segment: `find('', 'v1', 'pods')`. */
+  find(group: string, version: string, plural: string): ResourceDefinition | undefined;
+  /** By type: `byKind('', 'v1', 'Pod')`. */
+  byKind(group: string, version: string, kind: string): ResourceDefinition | undefined;
+}
+
+/** A registry of the given rows. */
+export function createRegistry(all: readonly ResourceDefinition[]): Registry {
+  const byPlural = new Map(all.map((r) => [`${r.group}/${r.version}/${r.plural}`, r]));
+  const byKind = new Map(all.map((r) => [`${r.group}/${r.version}/${r.kind}`, r]));
+  return {
+    all,
+    find: (group, version, plural) => byPlural.get(`${group}/${version}/${plural}`),
+    byKind: (group, version, kind) => byKind.get(`${group}/${version}/${kind}`),
+  };
+}
+
+/** The kinds Petrel serves itself. */
+export function builtinRegistry(): Registry {
+  return createRegistry([...CORE_RESOURCES, ...APPS_RESOURCES, ...SERVING_RESOURCES, ...PETREL_RESOURCES]);
+}

@@ -1,0 +1,110 @@
+/** Core v1, and the small groups that belong with it. Source: kubernetes `pkg/registry/core`, 1.32. */
+import {
+  CONFIGMAP_COLUMNS,
+  EVENT_COLUMNS,
+  LEASE_COLUMNS,
+  NAMESPACE_COLUMNS,
+  NODE_COLUMNS,
+  SECRET_COLUMNS,
+  SERVICE_COLUMNS,
+  SERVICEACCOUNT_COLUMNS,
+} from '../columns/core.ts';
+import { POD_COLUMNS } from '../columns/pod.ts';
+import { dns1035Label, dns1123Label } from '../name.ts';
+import type { UntypedObject } from '../object.ts';
+import type { ResourceDefinition } from '../resource.ts';
+import { byPath, rows } from './row.ts';
+
+const joined = (values: { ip: string }[] | undefined): string => (values ?? []).map((v) => v.ip).join(',');
+const reference = (field: 'involvedObject' | 'regarding', ...keys: string[]) =>
+  byPath(...keys.map((key) => `${field}.${key}`));
+const REFERENCE_KEYS = ['kind', 'namespace', 'name', 'uid', 'apiVersion', 'resourceVersion', 'fieldPath'];
+
+export const CORE_RESOURCES: ResourceDefinition[] = [
+  ...rows('', 'v1', 'io.k8s.api.core.v1', [
+    {
+      kind: 'Pod',
+      plural: 'pods',
+      shortNames: ['po'],
+      categories: ['all'],
+      subresources: ['status', 'log'],
+      columns: POD_COLUMNS,
+      selectable: {
+        ...byPath(
+          'spec.nodeName',
+          'spec.restartPolicy',
+          'spec.schedulerName',
+          'spec.serviceAccountName',
+          'status.phase',
+          'status.podIP',
+          'status.nominatedNodeName',
+        ),
+        'spec.hostNetwork': (o: UntypedObject) => String(o.spec?.hostNetwork ?? false),
+        'status.podIPs': (o: UntypedObject) => joined(o.status?.podIPs),
+      },
+    },
+    { kind: 'ConfigMap', plural: 'configmaps', shortNames: ['cm'], columns: CONFIGMAP_COLUMNS },
+    { kind: 'Secret', plural: 'secrets', columns: SECRET_COLUMNS, selectable: byPath('type') },
+    {
+      kind: 'Namespace',
+      plural: 'namespaces',
+      shortNames: ['ns'],
+      namespaced: false,
+      subresources: ['status', 'finalize'],
+      columns: NAMESPACE_COLUMNS,
+      selectable: byPath('status.phase'),
+      nameRule: dns1123Label,
+    },
+    {
+      kind: 'Event',
+      plural: 'events',
+      shortNames: ['ev'],
+      columns: EVENT_COLUMNS,
+      selectable: {
+        ...reference('involvedObject', ...REFERENCE_KEYS),
+        ...byPath('reason', 'reportingComponent', 'type'),
+        source: (o: UntypedObject) => o.source?.component || o.reportingComponent || '',
+      },
+    },
+    {
+      kind: 'Node',
+      plural: 'nodes',
+      shortNames: ['no'],
+      namespaced: false,
+      subresources: ['status'],
+      columns: NODE_COLUMNS,
+      selectable: { 'spec.unschedulable': (o: UntypedObject) => String(o.spec?.unschedulable ?? false) },
+    },
+    {
+      kind: 'ServiceAccount',
+      plural: 'serviceaccounts',
+      shortNames: ['sa'],
+      columns: SERVICEACCOUNT_COLUMNS,
+    },
+    {
+      kind: 'Service',
+      plural: 'services',
+      shortNames: ['svc'],
+      categories: ['all'],
+      subresources: ['status'],
+      columns: SERVICE_COLUMNS,
+      selectable: byPath('spec.clusterIP', 'spec.type'),
+      nameRule: dns1035Label,
+    },
+  ]),
+  ...rows('coordination.k8s.io', 'v1', 'io.k8s.api.coordination.v1', [
+    { kind: 'Lease', plural: 'leases', columns: LEASE_COLUMNS },
+  ]),
+  ...rows('events.k8s.io', 'v1', 'io.k8s.api.events.v1', [
+    {
+      kind: 'Event',
+      plural: 'events',
+      shortNames: ['ev'],
+      columns: EVENT_COLUMNS,
+      selectable: {
+        ...reference('regarding', ...REFERENCE_KEYS),
+        ...byPath('reason', 'reportingController', 'type'),
+      },
+    },
+  ]),
+];

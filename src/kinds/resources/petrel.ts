@@ -1,0 +1,41 @@
+/** Kinds of our own. */
+import { AGE_PATH, NAME, pathColumn, READY_PATHS } from '../columns/common.ts';
+import { dns1035Label } from '../name.ts';
+import type { ResourceDefinition } from '../resource.ts';
+import { rows } from './row.ts';
+
+export const PETREL_RESOURCES: ResourceDefinition[] = rows('petrel.dev', 'v1', 'dev.petrel.v1', [
+  {
+    kind: 'Function',
+    plural: 'functions',
+    shortNames: ['fn'],
+    categories: ['all'],
+    subresources: ['status'],
+    columns: [
+      NAME,
+      pathColumn('URL', '.status.url'),
+      ...READY_PATHS,
+      pathColumn('Runtime', '.spec.runtime'),
+      AGE_PATH,
+    ],
+    hasGeneration: true,
+    // A Function's name becomes a host name and the prefix of its revisions' names.
+    nameRule: dns1035Label,
+  },
+  {
+    kind: 'Runtime',
+    plural: 'runtimes',
+    shortNames: ['pruntime'],
+    namespaced: false,
+    subresources: ['status'],
+    columns: [
+      NAME,
+      pathColumn('Language', '.spec.language'),
+      pathColumn('Warm', '.status.warm', 'integer'),
+      ...READY_PATHS,
+      AGE_PATH,
+    ],
+    hasGeneration: true,
+    nameRule: dns1035Label,
+  },
+]);

@@ -73,5 +73,10 @@ export interface KubeClient {
     patch: Json,
     options?: { subresource?: string; fieldManager?: string },
   ): Promise<T>;
-  delete(resource: ResourceRef, namespace: string | undefined, name: string, options?: DeleteOptions): Promise<void>;
+  delete(
+    resource: ResourceRef,
+    namespace: string | undefined,
+    name: string,
+    options?: DeleteOptions,
+  ): Promise<void>;
 }

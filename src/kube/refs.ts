@@ -1,0 +1,56 @@
+/** The resources that Petrel's own parts read and write, as they stand in URLs. */
+import type { ResourceRef } from './client.ts';
+
+const ref = (
+  group: string,
+  version: string,
+  kind: string,
+  plural: string,
+  namespaced = true,
+): ResourceRef => ({
+  group,
+  version,
+  plural,
+  kind,
+  namespaced,
+});
+
+export const PODS = ref('', 'v1', 'Pod', 'pods');
+export const SECRETS = ref('', 'v1', 'Secret', 'secrets');
+export const CONFIGMAPS = ref('', 'v1', 'ConfigMap', 'configmaps');
+export const EVENTS = ref('', 'v1', 'Event', 'events');
+export const SERVICE_ACCOUNTS = ref('', 'v1', 'ServiceAccount', 'serviceaccounts');
+export const SERVICES = ref('', 'v1', 'Service', 'services');
+export const NAMESPACES = ref('', 'v1', 'Namespace', 'namespaces', false);
+export const NODES = ref('', 'v1', 'Node', 'nodes', false);
+export const LEASES = ref('coordination.k8s.io', 'v1', 'Lease', 'leases');
+
+export const FUNCTIONS = ref('petrel.dev', 'v1', 'Function', 'functions');
+export const RUNTIMES = ref('petrel.dev', 'v1', 'Runtime', 'runtimes', false);
+
+/** Knative's Service; the core one is `SERVICES`. */
+export const KSERVICES = ref('serving.knative.dev', 'v1', 'Service', 'services');
+export const CONFIGURATIONS = ref('serving.knative.dev', 'v1', 'Configuration', 'configurations');
+export const REVISIONS = ref('serving.knative.dev', 'v1', 'Revision', 'revisions');
+export const ROUTES = ref('serving.knative.dev', 'v1', 'Route', 'routes');
+
+/** `apiVersion` of objects of this resource. */
+export function apiVersionOf(resource: ResourceRef): string {
+  return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`;
+}
+
+/** Path of a collection or, with `name`, of one object. An absent namespace on a namespaced resource means all namespaces. */
+export function pathOf(
+  resource: ResourceRef,
+  namespace?: string,
+  name?: string,
+  subresource?: string,
+): string {
+  let path =
+    resource.group === '' ? `/api/${resource.version}` : `/apis/${resource.group}/${resource.version}`;
+  if (resource.namespaced && namespace) path += `/namespaces/${encodeURIComponent(namespace)}`;
+  path += `/${resource.plural}`;
+  if (name !== undefined) path += `/${encodeURIComponent(name)}`;
+  if (subresource) path += `/${subresource}`;
+  return path;
+}

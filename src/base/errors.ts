@@ -40,7 +40,11 @@ export class PetrelError extends Error {
   /** What to do, with the command to run. */
   readonly fix: string;
 
-  constructor(code: ErrorCode, message: string, options: { why?: string; fix?: string; cause?: unknown } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { why?: string; fix?: string; cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'PetrelError';
     this.code = code;

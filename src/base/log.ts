@@ -24,7 +24,9 @@ export function createLogger(
 ): Logger {
   const entry = (at: LogLevel, message: string, fields?: LogFields) => {
     if (ORDER[at] < ORDER[level]) return;
-    write(`${JSON.stringify({ time: new Date(now()).toISOString(), level: at, message, ...bound, ...fields })}\n`);
+    write(
+      `${JSON.stringify({ time: new Date(now()).toISOString(), level: at, message, ...bound, ...fields })}\n`,
+    );
   };
   return {
     debug: (message, fields) => entry('debug', message, fields),
@@ -36,4 +38,8 @@ export function createLogger(
 }
 
 /** A logger that drops everything, for tests. */
-export const silentLogger: Logger = createLogger('error', () => {}, () => 0);
+export const silentLogger: Logger = createLogger(
+  'error',
+  () => {},
+  () => 0,
+);

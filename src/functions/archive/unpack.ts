@@ -1,0 +1,159 @@
+/** Unpacks an archive that nobody vouches for into a directory of its own. */
+import { type FileHandle, link as hardlink, mkdir, open, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createGunzip } from 'node:zlib';
+import { PetrelError } from '../../base/errors.ts';
+import { type ArchiveLimits, createLayout, DEFAULT_LIMITS, unsafe } from './layout.ts';
+import { pump } from './pump.ts';
+import { looksLikeTar, readTar, type TarEntry } from './tar.ts';
+import { readZip } from './zip.ts';
+
+/** Files up to this size are taken into memory and written while the next ones are read. */
+const SMALL = 64 * 1024;
+/** Small files being written at once; bounds memory to about 1 MiB. */
+const PARALLEL = 16;
+
+async function* fileBytes(file: FileHandle): AsyncGenerator<Buffer> {
+  let at = 0;
+  while (true) {
+    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(SMALL), 0, SMALL, at);
+    if (bytesRead === 0) return;
+    at += bytesRead;
+    yield buffer.subarray(0, bytesRead);
+  }
+}
+
+async function* gunzipped(file: FileHandle): AsyncGenerator<Buffer> {
+  try {
+    yield* pump(fileBytes(file), createGunzip());
+  } catch (error) {
+    if (String((error as NodeJS.ErrnoException).code).startsWith('Z_')) {
+      throw new PetrelError('UnsafeArchive', 'The archive is damaged: its gzip stream does not decompress.', {
+        why: (error as Error).message,
+        fix: 'Make the archive again and upload it once more.',
+        cause: error,
+      });
+    }
+    throw error;
+  }
+}
+
+/** The archive's entries, whichever of the known formats it has. */
+async function entriesOf(file: FileHandle): Promise<AsyncGenerator<TarEntry>> {
+  const { size } = await file.stat();
+  const head = Buffer.alloc(512);
+  const { bytesRead } = await file.read(head, 0, 512, 0);
+  if (head.readUInt16BE(0) === 0x1f8b) return readTar(gunzipped(file));
+  if (head.readUInt32LE(0) === 0x04034b50 || head.readUInt32LE(0) === 0x06054b50) return readZip(file, size);
+  if (looksLikeTar(head.subarray(0, bytesRead))) return readTar(fileBytes(file));
+  throw new PetrelError('UnsupportedSource', 'The package is not an archive that can be read.', {
+    why: 'It is neither tar, nor tar.gz, nor zip.',
+    fix: 'Deploy a file or a directory and let petrel package it, or upload a .tar.gz.',
+  });
+}
+
+async function writeFile(
+  path: string,
+  name: string,
+  mode: number,
+  body: AsyncIterable<Buffer> | Buffer,
+): Promise<void> {
+  const file = await open(path, 'wx', mode).catch((error: NodeJS.ErrnoException) => {
+    // Names that differ only in case are one file on some disks.
+    throw error.code === 'EEXIST' ? unsafe(name, 'occurs twice') : error;
+  });
+  try {
+    if (Buffer.isBuffer(body)) await file.writeFile(body);
+    else for await (const part of body) await file.writeFile(part);
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Unpacks the archive at `archive` into the new directory `target`. On any failure the directory is left half full
+ * for the caller to remove. Throws `PetrelError` `UnsafeArchive` (naming the entry) or `UnsupportedSource`, or the
+ * disk's own error.
+ */
+export async function unpackArchive(
+  archive: string,
+  target: string,
+  limits: ArchiveLimits = DEFAULT_LIMITS,
+): Promise<void> {
+  await mkdir(target, { recursive: true, mode: 0o755 });
+  const file = await open(archive, 'r');
+  const layout = createLayout(limits);
+  const made = new Set<string>(['']);
+  const writing = new Set<Promise<void>>();
+  const failures: unknown[] = [];
+
+  const ensure = async (path: string): Promise<void> => {
+    for (const directory of [...layout.parents(path), path]) {
+      if (made.has(directory)) continue;
+      made.add(directory);
+      await mkdir(join(target, directory), { mode: 0o755 });
+    }
+  };
+  const parentOf = (path: string) => path.slice(0, Math.max(0, path.lastIndexOf('/')));
+  const counted = async function* (name: string, body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    for await (const part of body) {
+      layout.unpacked(name, part.length);
+      yield part;
+    }
+  };
+
+  const place: Record<TarEntry['type'], (entry: TarEntry) => Promise<void>> = {
+    async directory(entry) {
+      await ensure(layout.directory(entry.name));
+    },
+    async file(entry) {
+      const path = layout.file(entry.name, entry.size);
+      await ensure(parentOf(path));
+      const mode = entry.mode & 0o100 ? 0o755 : 0o644;
+      const body = counted(entry.name, entry.body());
+      if (entry.size > SMALL) return writeFile(join(target, path), entry.name, mode, body);
+      const parts: Buffer[] = [];
+      for await (const part of body) parts.push(part);
+      const write = writeFile(join(target, path), entry.name, mode, Buffer.concat(parts))
+        .catch((error) => void failures.push(error))
+        .finally(() => writing.delete(write));
+      writing.add(write);
+      if (writing.size >= PARALLEL) await Promise.race(writing);
+    },
+    async symlink(entry) {
+      layout.symlink(entry.name, entry.link);
+    },
+    async hardlink(entry) {
+      const { path, existing } = layout.hardlink(entry.name, entry.link);
+      await Promise.all(writing);
+      await ensure(parentOf(path));
+      await hardlink(join(target, existing), join(target, path));
+    },
+    async special(entry) {
+      throw unsafe(entry.name, 'is neither file, directory nor link');
+    },
+  };
+
+  let entries = 0;
+  try {
+    for await (const entry of await entriesOf(file)) {
+      entries++;
+      await place[entry.type](entry);
+      if (failures.length > 0) throw failures[0];
+    }
+    await Promise.all(writing);
+    if (failures.length > 0) throw failures[0];
+    if (entries === 0) {
+      throw new PetrelError('UnsupportedSource', 'The package is empty.', {
+        fix: 'Package at least one file of code.',
+      });
+    }
+    for (const { path, target: to } of layout.links()) {
+      await ensure(parentOf(path));
+      await symlink(to, join(target, path));
+    }
+  } finally {
+    await Promise.all(writing);
+    await file.close();
+  }
+}

@@ -1,0 +1,62 @@
+/** The other end of the platform socket: what the command uses to upload packages and to ask for anything else. */
+import { request as httpRequest } from 'node:http';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { PetrelError } from '../../base/errors.ts';
+import type { Digest } from '../../kinds/function.ts';
+import { errorFromBody } from './server.ts';
+import type { StoredPackage } from './store.ts';
+
+/** An archive that knows its digest and can be read. `pack.ts` makes them. */
+export interface UploadSource {
+  digest: Digest;
+  bytes: number;
+  stream(): AsyncIterable<Uint8Array>;
+}
+
+/** One exchange on the platform socket; the answer's JSON. Throws the `PetrelError` that the platform answered with. */
+export async function askPlatform<T>(
+  socketPath: string,
+  method: string,
+  path: string,
+  body?: { bytes: number; stream(): AsyncIterable<Uint8Array> },
+): Promise<T | undefined> {
+  const { promise, resolve, reject } = Promise.withResolvers<T | undefined>();
+  const request = httpRequest({ socketPath, method, path, agent: false }, async (response) => {
+    try {
+      const parts: Buffer[] = [];
+      for await (const part of response) parts.push(part as Buffer);
+      const text = Buffer.concat(parts).toString('utf8');
+      const status = response.statusCode ?? 0;
+      if (status < 300) resolve(text === '' ? undefined : (JSON.parse(text) as T));
+      else if (method === 'HEAD' && status === 404) resolve(undefined);
+      else reject(errorFromBody(JSON.parse(text)));
+    } catch (error) {
+      reject(error);
+    }
+  });
+  request.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT' && error.code !== 'ECONNREFUSED') return reject(error);
+    reject(
+      new PetrelError('PlatformNotRunning', 'No platform is running on this home.', {
+        why: `Nothing answers at ${socketPath}.`,
+        fix: 'Start it with: petrel up --detach.',
+        cause: error,
+      }),
+    );
+  });
+  if (body === undefined) {
+    request.end();
+  } else {
+    request.setHeader('content-length', body.bytes);
+    // An early answer (too large, already there) ends the upload; it is the answer that counts, not the broken pipe.
+    pipeline(Readable.from(body.stream(), { objectMode: false }), request).catch(() => {});
+  }
+  return promise;
+}
+
+/** Uploads a package unless the platform has it. */
+export async function uploadPackage(socketPath: string, source: UploadSource): Promise<StoredPackage> {
+  const stored = await askPlatform<StoredPackage>(socketPath, 'PUT', `/packages/${source.digest}`, source);
+  return stored ?? { digest: source.digest, bytes: source.bytes, created: true };
+}

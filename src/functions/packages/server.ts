@@ -1,0 +1,161 @@
+/**
+ * The platform's own HTTP interface, on a unix socket that only its user can open: packages, and whatever rows the
+ * composition root adds (`/status`, `/shutdown`). Objects go through the Kubernetes API instead.
+ */
+import { chmod, rm } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { pipeline } from 'node:stream/promises';
+import { type ErrorCode, PetrelError } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import { isDigest, type PackageStore } from './store.ts';
+
+/** One row of the socket's route table. `path` is exact. */
+export interface SocketRoute {
+  method: string;
+  path: string;
+  handle(request: IncomingMessage, response: ServerResponse): Promise<void> | void;
+}
+
+/** An error as it travels in a JSON body; `errorFromBody` makes it a `PetrelError` again. */
+export interface ErrorBody {
+  code: ErrorCode;
+  message: string;
+  why: string;
+  fix: string;
+}
+
+const STATUS: Partial<Record<ErrorCode, number>> = {
+  InvalidArgument: 400,
+  UnsafeArchive: 422,
+  UnsupportedSource: 415,
+  DigestMismatch: 422,
+  NotFound: 404,
+  PackageTooLarge: 413,
+  Conflict: 409,
+  NotReady: 503,
+  DiskFull: 507,
+};
+
+/** How long the rest of a refused upload is read and dropped, so that its sender sees the answer, ms. */
+const LINGER_MS = 1000;
+
+/** Answers with one JSON value. */
+export function sendJson(response: ServerResponse, status: number, value: unknown): void {
+  const body = Buffer.from(`${JSON.stringify(value)}\n`);
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': body.length });
+  response.end(body);
+}
+
+/** Answers with a failure; one that is no `PetrelError` is logged and told as `Internal`. */
+function sendError(request: IncomingMessage, response: ServerResponse, error: unknown, log: Logger): void {
+  let told: PetrelError;
+  if (error instanceof PetrelError) {
+    told = error;
+  } else {
+    log.error('a request on the platform socket failed', {
+      url: request.url,
+      error: String((error as Error)?.stack ?? error),
+    });
+    told = new PetrelError('Internal', `The platform failed: ${(error as Error)?.message ?? error}.`, {
+      fix: 'See the platform log, and report it when it happens again.',
+    });
+  }
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const body: ErrorBody = { code: told.code, message: told.message, why: told.why, fix: told.fix };
+  if (!request.complete) {
+    response.setHeader('connection', 'close');
+    request.resume();
+    response.on('finish', () => setTimeout(() => request.destroy(), LINGER_MS).unref());
+  }
+  sendJson(response, STATUS[told.code] ?? 500, body);
+}
+
+/** The error that an answer's body carries. */
+export function errorFromBody(body: unknown): PetrelError {
+  const { code, message, why, fix } = body as Partial<ErrorBody>;
+  return new PetrelError(code ?? 'Internal', message ?? 'The platform gave no reason.', {
+    why: why ?? '',
+    fix: fix ?? '',
+  });
+}
+
+async function handlePackage(
+  store: PackageStore,
+  digest: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  if (!isDigest(digest)) {
+    throw new PetrelError('InvalidArgument', `"${digest}" is not a package digest.`, {
+      fix: 'Use sha256: and 64 hexadecimal digits.',
+    });
+  }
+  if (request.method === 'PUT') {
+    const declared = request.headers['content-length'];
+    const stored = await store.put(request, digest, declared === undefined ? undefined : Number(declared));
+    if (!request.complete) request.resume();
+    sendJson(response, stored.created ? 201 : 200, stored);
+    return;
+  }
+  if (request.method === 'HEAD') {
+    const found = await store.stat(digest);
+    response.writeHead(found ? 200 : 404, found ? { 'content-length': found.bytes } : {}).end();
+    return;
+  }
+  const { bytes, stream } = await store.read(digest);
+  response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': bytes });
+  await pipeline(stream, response);
+}
+
+export interface PackageServer {
+  /** Stops accepting and ends open exchanges. */
+  close(): Promise<void>;
+}
+
+/**
+ * Serves the store and `routes` on a new socket of mode 0600, in a directory that is private already. A socket file left
+ * by a dead platform is replaced: whether one still runs is for the caller to find out first.
+ */
+export async function servePackages(options: {
+  socketPath: string;
+  store: PackageStore;
+  routes?: SocketRoute[];
+  log: Logger;
+}): Promise<PackageServer> {
+  const routes = new Map((options.routes ?? []).map((route) => [`${route.method} ${route.path}`, route]));
+  const prefix = '/packages/';
+
+  const dispatch = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const path = (request.url ?? '/').split('?')[0] as string;
+    if (path.startsWith(prefix) && ['HEAD', 'PUT', 'GET'].includes(request.method ?? '')) {
+      return handlePackage(options.store, decodeURIComponent(path.slice(prefix.length)), request, response);
+    }
+    const route = routes.get(`${request.method} ${path}`);
+    if (route === undefined) {
+      throw new PetrelError('NotFound', `The platform socket has no ${request.method} ${path}.`, {
+        fix: 'Check that the petrel command and the running platform are of one version: petrel version.',
+      });
+    }
+    await route.handle(request, response);
+  };
+
+  const server = createServer({ requestTimeout: 0 }, (request, response) => {
+    dispatch(request, response).catch((error) => sendError(request, response, error, options.log));
+  });
+  await rm(options.socketPath, { force: true });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.socketPath, resolve);
+  });
+  await chmod(options.socketPath, 0o600);
+  return {
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}

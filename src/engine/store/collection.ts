@@ -1,6 +1,12 @@
 /** The objects of one resource in key order, and the bounded history of their changes. Memory only, no I/O. */
-import { keyOf, RevisionExpired, type StoreEvent, type StoreList, type StoreListOptions } from './contract.ts';
-import { StoredObject } from './stored.ts';
+import {
+  keyOf,
+  RevisionExpired,
+  type StoreEvent,
+  type StoreList,
+  type StoreListOptions,
+} from './contract.ts';
+import type { StoredObject } from './stored.ts';
 
 /** How much history one resource keeps; whichever bound is met first. */
 export interface HistoryBounds {

@@ -122,7 +122,8 @@ export function batchWriter(database: DatabaseSync): (batch: Batch) => void {
   return (batch) => {
     database.exec('BEGIN IMMEDIATE');
     try {
-      for (const r of batch.rows) insert.run(r.revision, r.at, r.resource, r.namespace, r.name, r.type, r.json);
+      for (const r of batch.rows)
+        insert.run(r.revision, r.at, r.resource, r.namespace, r.name, r.type, r.json);
       for (const revision of batch.garbage) drop.run(revision);
       for (const [resource, revision] of batch.floors) floor.run(resource, revision);
       for (const r of batch.volatileRows) {

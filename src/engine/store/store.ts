@@ -5,10 +5,11 @@
  * A write passes three stations: `queued` (has its revision, `latest` sees it), `inFlight` (the writer thread commits
  * it together with all that was queued meanwhile), committed (in its collection, events delivered, promise resolved).
  */
+import { type Clock, systemClock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import type { UntypedObject } from '../../kinds/object.ts';
 import { Collection, type HistoryBounds, type HistoryEvent } from './collection.ts';
-import { keyOf, type Store, type StoreEvent, type Stored } from './contract.ts';
+import { keyOf, type Store, type Stored, type StoreEvent } from './contract.ts';
 import { type Batch, load, openDatabase, ROW_TYPES, type Row } from './database.ts';
 import { acquireLock } from './lock.ts';
 import { StoredObject } from './stored.ts';
@@ -18,8 +19,8 @@ import { type BatchSink, createWriter } from './writer.ts';
 export interface StoreOptions {
   /** The database file; `<path>-lock` beside it is held while the store is open. */
   path: string;
-  now: () => number;
   log: Logger;
+  clock?: Clock;
   /** By resource, for example `/events`. A crash may lose their last changes. */
   volatile?: Record<string, VolatileResource>;
   history?: HistoryBounds;
@@ -61,7 +62,7 @@ export function openStore(options: StoreOptions): Store {
 }
 
 class SqliteStore implements Store {
-  readonly #now: () => number;
+  readonly #clock: Clock;
   readonly #log: Logger;
   readonly #volatile: VolatileObjects;
   readonly #bounds: HistoryBounds;
@@ -99,9 +100,9 @@ class SqliteStore implements Store {
     release: () => void,
     fill: (store: SqliteStore) => void,
   ) {
-    this.#now = options.now;
+    this.#clock = options.clock ?? systemClock;
     this.#log = options.log;
-    this.#volatile = new VolatileObjects(options.volatile ?? {}, options.now, (...id) => this.#expire(...id));
+    this.#volatile = new VolatileObjects(options.volatile ?? {}, this.#clock, (...id) => this.#expire(...id));
     this.#bounds = options.history ?? DEFAULT_HISTORY;
     this.#writer = writer;
     this.#release = release;
@@ -114,7 +115,8 @@ class SqliteStore implements Store {
 
   /** Rebuilds the collections and their histories from rows in revision order. */
   restore(rows: Row[], volatileRows: Row[], floors: Map<string, number>): void {
-    for (const [resource, floor] of floors) this.#collections.set(resource, new Collection(floor, this.#bounds));
+    for (const [resource, floor] of floors)
+      this.#collections.set(resource, new Collection(floor, this.#bounds));
     for (const row of rows) {
       const collection = this.#collection(row.resource, 0);
       const current = new StoredObject(row.resource, row.namespace, row.name, row.revision, row.json);
@@ -192,7 +194,8 @@ class SqliteStore implements Store {
   remove(resource: string, last: UntypedObject): Promise<Stored> {
     const { namespace = '', name } = last.metadata;
     const previous = this.latest(resource, namespace, name) as StoredObject | undefined;
-    if (previous === undefined) return Promise.reject(new Error(`${resource} ${keyOf(namespace, name)} is gone`));
+    if (previous === undefined)
+      return Promise.reject(new Error(`${resource} ${keyOf(namespace, name)} is gone`));
     return this.#enqueue(resource, 'DELETED', last, previous);
   }
 
@@ -227,7 +230,7 @@ class SqliteStore implements Store {
     const text = JSON.stringify(object);
     const current = new StoredObject(resource, namespace, name, revision, text, object);
     const pending: Pending = {
-      event: { type, revision, current, previous, at: this.#now() },
+      event: { type, revision, current, previous, at: this.#clock.now() },
       done: Promise.withResolvers(),
     };
     this.#queued.push(pending);
@@ -367,5 +370,13 @@ const identity = (resource: string, namespace: string, name: string): string =>
 
 function rowOf(event: HistoryEvent): Row {
   const { resource, namespace, name, revision, text } = event.current;
-  return { revision, at: event.at, resource, namespace, name, type: ROW_TYPES.indexOf(event.type), json: text };
+  return {
+    revision,
+    at: event.at,
+    resource,
+    namespace,
+    name,
+    type: ROW_TYPES.indexOf(event.type),
+    json: text,
+  };
 }

@@ -1,5 +1,6 @@
 /** Objects that live in memory and reach the disk in company: their ages, their expiry, what of them is not on disk. */
-import { keyOf, type StoreEvent, type Stored } from './contract.ts';
+import type { Clock, Timer } from '../../base/clock.ts';
+import { keyOf, type Stored, type StoreEvent } from './contract.ts';
 import type { Batch, Row } from './database.ts';
 
 /** Objects of such a resource live in memory and reach the disk with the next write of anything else. */
@@ -16,23 +17,23 @@ const DAY = 86_400_000;
 
 export class VolatileObjects {
   readonly #resources: Record<string, VolatileResource>;
-  readonly #now: () => number;
+  readonly #clock: Clock;
   readonly #expire: (resource: string, namespace: string, name: string) => void;
   /** By resource, least recently written first: key → time of the write and the object's name. */
   readonly #ages = new Map<string, Map<string, { at: number; object: Stored }>>();
   /** Changed since they were last on disk. */
   readonly #unflushed = new Map<string, Stored>();
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
   #closed = false;
 
   /** `expire` is called for each object whose time has come, or that is one too many. */
   constructor(
     resources: Record<string, VolatileResource>,
-    now: () => number,
+    clock: Clock,
     expire: (resource: string, namespace: string, name: string) => void,
   ) {
     this.#resources = resources;
-    this.#now = now;
+    this.#clock = clock;
     this.#expire = expire;
   }
 
@@ -94,7 +95,7 @@ export class VolatileObjects {
 
   close(): void {
     this.#closed = true;
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
   }
 
   #track(object: Stored, at: number): void {
@@ -114,18 +115,17 @@ export class VolatileObjects {
     }
     if (next === Number.POSITIVE_INFINITY || this.#closed) return;
     // At least a second, so that a clock that jumps cannot make this a busy loop; a day at most, for setTimeout's range.
-    const delay = Math.min(Math.max(next - this.#now(), 1000), DAY);
-    this.#timer = setTimeout(() => {
+    const delay = Math.min(Math.max(next - this.#clock.now(), 1000), DAY);
+    this.#timer = this.#clock.after(delay, () => {
       this.#timer = undefined;
       for (const [resource, ages] of this.#ages) {
-        const limit = this.#now() - (this.#resources[resource]?.ttl ?? 0);
+        const limit = this.#clock.now() - (this.#resources[resource]?.ttl ?? 0);
         for (const { at, object } of ages.values()) {
           if (at > limit) break;
           this.#expire(resource, object.namespace, object.name);
         }
       }
       this.#arm();
-    }, delay);
-    this.#timer.unref();
+    });
   }
 }

@@ -43,7 +43,8 @@ export function createWriter(path: string): BatchSink {
       waiting = undefined;
       started.unref();
       if (failure === null) done?.resolve();
-      else done?.reject(new PetrelError(failure.code, failure.message, { why: failure.why, fix: failure.fix }));
+      else
+        done?.reject(new PetrelError(failure.code, failure.message, { why: failure.why, fix: failure.fix }));
     });
     started.on('error', (error) => fail(error instanceof Error ? error.message : String(error)));
     started.on('exit', () => fail('The thread has ended.'));

@@ -1,0 +1,29 @@
+/** What every handler may use; nothing else reaches the world. */
+import type { Clock } from '../../base/clock.ts';
+import type { Logger } from '../../base/log.ts';
+import type { Registry } from '../../kinds/registry.ts';
+import type { Store } from '../store/contract.ts';
+
+export interface ApiContext {
+  store: Store;
+  registry: Registry;
+  clock: Clock;
+  /** Numbers in [0, 1). */
+  random: () => number;
+  /** A fresh object uid. */
+  uid: () => string;
+  log: Logger;
+}
+
+/** Who asks. */
+export interface User {
+  name: string;
+  groups: string[];
+  uid?: string;
+}
+
+/** May do everything. Source: kubernetes `user.SystemPrivilegedGroup`. */
+export const MASTERS = 'system:masters';
+/** RFC 3339 with second precision, as all timestamps of the API are. */
+export const timestamp = (milliseconds: number): string =>
+  `${new Date(milliseconds).toISOString().slice(0, 19)}Z`;

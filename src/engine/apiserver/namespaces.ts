@@ -1,0 +1,32 @@
+/** Namespaces as the other kinds meet them: they must exist, and a dying one takes nothing new. */
+import type { ApiContext } from './context.ts';
+import { forbidden, notFound } from './errors.ts';
+import type { Target } from './target.ts';
+
+const NAMESPACES = '/namespaces';
+const RESOURCE = { group: '', plural: 'namespaces', kind: 'Namespace' };
+
+/** Throws 404 or 403 when an object cannot be created in the target's namespace. Source: the NamespaceLifecycle admission. */
+export function requireNamespace(
+  { store }: ApiContext,
+  { definition, namespace }: Target,
+  name: string,
+): void {
+  if (!definition.namespaced) return;
+  const found = store.latest(NAMESPACES, '', namespace);
+  if (found === undefined) throw notFound(RESOURCE, namespace);
+  if (found.object.metadata.deletionTimestamp !== undefined) {
+    throw forbidden(
+      definition,
+      name,
+      `unable to create new content in namespace ${namespace} because it is being terminated`,
+      [
+        {
+          reason: 'NamespaceTerminating',
+          message: `namespace ${namespace} is being terminated`,
+          field: 'metadata.namespace',
+        },
+      ],
+    );
+  }
+}

@@ -1,0 +1,67 @@
+/** Answers. */
+import type { Status } from '../../kinds/object.ts';
+import type { KubeResponse } from '../../kube/transport.ts';
+import type { ApiError } from './errors.ts';
+
+export const JSON_TYPE = 'application/json';
+
+async function* chunksOf(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* chunks;
+}
+
+/** An answer whose body is JSON text. */
+export function jsonText(code: number, text: string, headers: Record<string, string> = {}): KubeResponse {
+  const body = Buffer.from(text);
+  return {
+    status: code,
+    headers: { 'content-type': JSON_TYPE, 'content-length': String(body.length), ...headers },
+    body: chunksOf([body]),
+  };
+}
+
+export const json = (code: number, value: unknown, headers?: Record<string, string>): KubeResponse =>
+  jsonText(code, JSON.stringify(value), headers);
+
+/** An answer in plain text. */
+export function plain(code: number, text: string): KubeResponse {
+  const body = Buffer.from(text);
+  return {
+    status: code,
+    headers: { 'content-type': 'text/plain; charset=utf-8', 'content-length': String(body.length) },
+    body: chunksOf([body]),
+  };
+}
+
+export const failure = (error: ApiError): KubeResponse => json(error.code, error.status, error.headers);
+
+/** The answer to a deletion that is complete. */
+export const success = (details: NonNullable<Status['details']>): Status => ({
+  kind: 'Status',
+  apiVersion: 'v1',
+  metadata: {},
+  status: 'Success',
+  details,
+});
+
+/** Characters of JSON that are joined before they are handed on. */
+const LIST_CHUNK = 128 * 1024;
+
+/** A list from the stored texts, piece by piece: a large one never exists as a whole. */
+export function jsonList(
+  head: { kind: string; apiVersion: string; metadata: object },
+  items: string[],
+): KubeResponse {
+  const start = JSON.stringify(head).slice(0, -1);
+  function* pieces(): Generator<Uint8Array> {
+    let piece = `${start},"items":[`;
+    for (const [i, item] of items.entries()) {
+      piece += i === 0 ? item : `,${item}`;
+      if (piece.length > LIST_CHUNK) {
+        yield Buffer.from(piece);
+        piece = '';
+      }
+    }
+    yield Buffer.from(`${piece}]}\n`);
+  }
+  return { status: 200, headers: { 'content-type': JSON_TYPE }, body: chunksOf(pieces()) };
+}

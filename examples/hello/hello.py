@@ -1,0 +1,2 @@
+def handler(request):
+    return f"Hello, {request.args.get('name', 'world')}, from Python!\n"

@@ -14,6 +14,7 @@ const LAYERS: readonly (readonly string[])[] = [
   [
     'src/engine/store',
     'src/engine/apiserver',
+    'src/engine/workloads',
     'src/engine/scheduler',
     'src/engine/node',
     'src/gateway',

@@ -4,10 +4,8 @@ import type { Registry } from '../../kinds/registry.ts';
 import type { Store } from '../store/contract.ts';
 import type { User } from './context.ts';
 import { MASTERS } from './context.ts';
+import { SYSTEM_NAMESPACES } from './namespaces.ts';
 import type { ApiServer } from './server.ts';
-
-/** Namespaces that exist at start; the first four may not be deleted. */
-export const SYSTEM_NAMESPACES = ['default', 'kube-system', 'kube-public', 'petrel-system'];
 
 const SERVER: User = { name: 'system:apiserver', groups: [MASTERS] };
 

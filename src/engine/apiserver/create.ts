@@ -4,7 +4,7 @@ import type { UntypedObject } from '../../kinds/object.ts';
 import type { Stored } from '../store/contract.ts';
 import { type ApiContext, timestamp } from './context.ts';
 import { alreadyExists, badRequest, forbidden, invalid } from './errors.ts';
-import { requireNamespace } from './namespaces.ts';
+import { prepareNamespace, requireNamespace } from './namespaces.ts';
 import { storeKey, type Target } from './target.ts';
 import { checkIdentity, dropServerFields, simulated } from './write.ts';
 
@@ -45,6 +45,7 @@ export async function createObject(
   if (definition.subresources.includes('status') && !STATUS_AT_CREATE.has(resource)) delete object.status;
   const { strategy } = definition;
   strategy.prepareForCreate?.(object);
+  prepareNamespace(definition, object);
   strategy.setDefaults?.(object, undefined);
   const problems = strategy.validate?.(object) ?? [];
   if (problems.length > 0) throw invalid(definition, meta.name ?? '', problems);

@@ -3,6 +3,7 @@ import type { Status, UntypedObject } from '../../kinds/object.ts';
 import type { Stored } from '../store/contract.ts';
 import { type ApiContext, timestamp } from './context.ts';
 import { badRequest, conflict, invalid, notFound } from './errors.ts';
+import { refuseSystemNamespace } from './namespaces.ts';
 import { success } from './reply.ts';
 import { storeKey, type Target } from './target.ts';
 import { simulated } from './write.ts';
@@ -48,6 +49,7 @@ export async function deleteObject(
   const resource = storeKey(definition);
   const stored = store.latest(resource, namespace, name);
   if (stored === undefined) throw notFound(definition, name);
+  refuseSystemNamespace(definition, name);
   checkPreconditions(target, stored.object, request);
   const object = stored.clone();
   const meta = object.metadata;

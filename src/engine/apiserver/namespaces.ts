@@ -1,4 +1,6 @@
 /** Namespaces as the other kinds meet them: they must exist, and a dying one takes nothing new. */
+import type { UntypedObject } from '../../kinds/object.ts';
+import type { ResourceDefinition } from '../../kinds/resource.ts';
 import type { ApiContext } from './context.ts';
 import { forbidden, notFound } from './errors.ts';
 import type { Target } from './target.ts';
@@ -28,5 +30,24 @@ export function requireNamespace(
         },
       ],
     );
+  }
+}
+
+/** Namespaces that exist from the start. */
+export const SYSTEM_NAMESPACES = ['default', 'kube-system', 'kube-public', 'petrel-system'];
+
+const isNamespace = ({ group, kind }: ResourceDefinition): boolean => group === '' && kind === 'Namespace';
+
+/** A namespace stays until its finalizer has been removed, by the controller that empties it. */
+export function prepareNamespace(definition: ResourceDefinition, object: UntypedObject): void {
+  if (!isNamespace(definition)) return;
+  object.spec = { ...object.spec, finalizers: ['kubernetes'] };
+  object.status = { phase: 'Active' };
+}
+
+/** Throws 403 for the namespaces that the platform itself lives in. */
+export function refuseSystemNamespace(definition: ResourceDefinition, name: string): void {
+  if (isNamespace(definition) && SYSTEM_NAMESPACES.includes(name)) {
+    throw forbidden(definition, name, 'this namespace may not be deleted');
   }
 }

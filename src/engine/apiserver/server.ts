@@ -8,11 +8,16 @@ import type { Logger } from '../../base/log.ts';
 import type { Registry } from '../../kinds/registry.ts';
 import type { KubeRequest, KubeResponse } from '../../kube/transport.ts';
 import type { Store } from '../store/contract.ts';
+import { mayEverything, refusal } from './authentication.ts';
+import { decodeObject } from './body.ts';
 import type { ApiContext, User } from './context.ts';
-import { ApiError, internal, noSuchPath } from './errors.ts';
-import { failure } from './reply.ts';
+import { createDiscovery } from './discovery.ts';
+import { ApiError, internal, methodNotAllowed, noSuchPath } from './errors.ts';
+import { failure, json, plain } from './reply.ts';
 import { handleResource } from './resource-handler.ts';
-import { parseAddress, resolveTarget } from './target.ts';
+import { findReview, type Review } from './reviews.ts';
+import { type Address, parseAddress, resolveTarget } from './target.ts';
+import { versionInfo } from './version.ts';
 import { WatchHub } from './watch.ts';
 
 export interface ApiServerOptions {
@@ -24,6 +29,8 @@ export interface ApiServerOptions {
   random?: () => number;
   /** Fresh object uids. */
   uid?: () => string;
+  /** Petrel's own version, for `/version`. */
+  version?: string;
 }
 
 export interface ApiServer {
@@ -43,16 +50,35 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     uid: options.uid ?? randomUUID,
   };
   const watches = new WatchHub(context);
+  const discovery = createDiscovery(context.registry);
+  const health = (): KubeResponse => plain(200, 'ok');
+  /** Paths besides resources, by their first segment. */
+  const beside: Record<string, (address: Address, request: KubeRequest) => KubeResponse | undefined> = {
+    healthz: health,
+    livez: health,
+    readyz: health,
+    version: () => json(200, versionInfo(options.version ?? '0')),
+    api: ({ segments }, request) => discovery.answer(segments, request),
+    apis: ({ segments }, request) => discovery.answer(segments, request),
+  };
 
   const route = async (request: KubeRequest, user: User): Promise<KubeResponse> => {
     const address = parseAddress(request.path);
-    const [root] = address.segments;
+    const { segments, query } = address;
+    const [root = '', group = '', version = '', plural = '', ...more] = segments;
     if (root === 'api' || root === 'apis') {
-      const target = resolveTarget(context.registry, address.segments);
-      if (target !== undefined)
-        return handleResource({ context, watches, request, user, target, query: address.query });
+      const target = resolveTarget(context.registry, segments);
+      if (target !== undefined) {
+        if (!mayEverything(user)) throw refusal(user, request, target);
+        return handleResource({ context, watches, request, user, target, query });
+      }
+      const review = root === 'apis' && more.length === 0 ? findReview(group, version, plural) : undefined;
+      if (review !== undefined) return answerReview(review, request, user);
     }
-    throw noSuchPath();
+    const answer = beside[root]?.(address, request);
+    if (answer === undefined) throw noSuchPath();
+    if (request.method !== 'GET') throw methodNotAllowed();
+    return answer;
   };
 
   return {
@@ -71,4 +97,15 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     },
     close: () => watches.close(),
   };
+}
+
+async function answerReview(review: Review, request: KubeRequest, user: User): Promise<KubeResponse> {
+  if (request.method !== 'POST') throw methodNotAllowed();
+  const object = await decodeObject(request);
+  return json(201, {
+    ...object,
+    kind: review.kind,
+    apiVersion: `${review.group}/${review.version}`,
+    status: review.answer(object, user),
+  });
 }

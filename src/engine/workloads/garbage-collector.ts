@@ -11,7 +11,7 @@ import type { Registry } from '../../kinds/registry.ts';
 import type { ResourceDefinition } from '../../kinds/resource.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
 import { createController } from '../../kube/controller.ts';
-import type { Store, StoreEvent, Stored } from '../store/contract.ts';
+import type { Store, Stored, StoreEvent } from '../store/contract.ts';
 import { idOf, type ObjectId, OwnerIndex, ownersOf, parseId } from './owners.ts';
 
 export interface WorkloadController {
@@ -55,7 +55,13 @@ export function createGarbageCollector(options: GarbageCollectorOptions): Worklo
     if (owners !== undefined) metadata.ownerReferences = owners;
     const definition = definitions.get(object.resource);
     if (definition === undefined) return;
-    await client.patch(definition, object.namespace, object.name, 'merge', JSON.parse(JSON.stringify({ metadata })));
+    await client.patch(
+      definition,
+      object.namespace,
+      object.name,
+      'merge',
+      JSON.parse(JSON.stringify({ metadata })),
+    );
   };
 
   const without = (object: Stored, finalizer: string) =>
@@ -69,7 +75,11 @@ export function createGarbageCollector(options: GarbageCollectorOptions): Worklo
     const dependents = [...index.dependents(uid)].flatMap((id) => find(id) ?? []);
     if (metadata.finalizers?.includes(ORPHAN)) {
       for (const dependent of dependents) {
-        await write(dependent, undefined, ownersOf(dependent).filter((o) => o.uid !== uid));
+        await write(
+          dependent,
+          undefined,
+          ownersOf(dependent).filter((o) => o.uid !== uid),
+        );
       }
       await write(owner, without(owner, ORPHAN));
     } else if (metadata.finalizers?.includes(FOREGROUND)) {
@@ -94,7 +104,11 @@ export function createGarbageCollector(options: GarbageCollectorOptions): Worklo
     }
     if (gone.length === 0 && waiting.length === 0) return;
     if (gone.length + waiting.length < owners.length) {
-      await write(object, undefined, owners.filter((o) => !gone.includes(o) && !waiting.includes(o)));
+      await write(
+        object,
+        undefined,
+        owners.filter((o) => !gone.includes(o) && !waiting.includes(o)),
+      );
       return;
     }
     const definition = definitions.get(object.resource);
@@ -168,5 +182,7 @@ export function createGarbageCollector(options: GarbageCollectorOptions): Worklo
 }
 
 function waitsForDependents({ object }: Stored): boolean {
-  return object.metadata.deletionTimestamp !== undefined && (object.metadata.finalizers ?? []).includes(FOREGROUND);
+  return (
+    object.metadata.deletionTimestamp !== undefined && (object.metadata.finalizers ?? []).includes(FOREGROUND)
+  );
 }

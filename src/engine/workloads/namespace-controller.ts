@@ -46,14 +46,22 @@ export function createNamespaceController(options: NamespaceControllerOptions): 
     log,
     async reconcile(name) {
       const stored = store.get(RESOURCE, '', name);
-      if (stored?.object.metadata.deletionTimestamp === undefined || definition === undefined) return undefined;
+      if (stored?.object.metadata.deletionTimestamp === undefined || definition === undefined)
+        return undefined;
       await empty(name);
       // What has finalizers or ends gracefully tells of its end itself.
       if (store.namespaceInUse(name)) return undefined;
       const namespace = stored.clone() as UntypedObject;
       const finalizers = (namespace.spec?.finalizers ?? []).filter((f: string) => f !== FINALIZER);
       namespace.spec = { ...namespace.spec, finalizers };
-      await client.patch(definition, undefined, name, 'merge', { spec: { finalizers } }, { subresource: 'finalize' });
+      await client.patch(
+        definition,
+        undefined,
+        name,
+        'merge',
+        { spec: { finalizers } },
+        { subresource: 'finalize' },
+      );
       return undefined;
     },
   });

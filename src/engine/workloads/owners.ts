@@ -1,12 +1,15 @@
 /** Who owns whom, by uid, kept up with every change of the store. */
 import type { OwnerReference } from '../../kinds/object.ts';
-import type { StoreEvent, Stored } from '../store/contract.ts';
+import type { Stored, StoreEvent } from '../store/contract.ts';
 
 /** Names one object: resource, namespace and name on a line each. */
 export type ObjectId = string;
 
-export const idOf = ({ resource, namespace, name }: Pick<Stored, 'resource' | 'namespace' | 'name'>): ObjectId =>
-  `${resource}\n${namespace}\n${name}`;
+export const idOf = ({
+  resource,
+  namespace,
+  name,
+}: Pick<Stored, 'resource' | 'namespace' | 'name'>): ObjectId => `${resource}\n${namespace}\n${name}`;
 
 export function parseId(id: ObjectId): { resource: string; namespace: string; name: string } {
   const [resource = '', namespace = '', name = ''] = id.split('\n');

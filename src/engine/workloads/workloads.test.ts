@@ -21,7 +21,11 @@ async function engine(t: TestContext, begin: 'now' | 'later' = 'now') {
     await api.close();
   });
   if (begin === 'now') await start();
-  const create = async (name: string, owners: { name: string; uid: string; blocks?: boolean }[] = [], extra = {}) =>
+  const create = async (
+    name: string,
+    owners: { name: string; uid: string; blocks?: boolean }[] = [],
+    extra = {},
+  ) =>
     (
       await api.call('POST', CM, {
         apiVersion: 'v1',
@@ -86,9 +90,16 @@ test('foreground deletion waits for dependents that block it', async (t) => {
   await create('child', [{ ...owner, blocks: true }], { finalizers: ['example.com/hold'] });
   const dying = await api.call('DELETE', `${CM}/owner`, { propagationPolicy: 'Foreground' });
   assert.deepEqual(dying.body.metadata.finalizers, ['foregroundDeletion']);
-  await until(async () => (await api.call('GET', `${CM}/child`)).body.metadata.deletionTimestamp !== undefined);
+  await until(
+    async () => (await api.call('GET', `${CM}/child`)).body.metadata.deletionTimestamp !== undefined,
+  );
   assert.ok(await exists(`${CM}/owner`));
-  await api.call('PATCH', `${CM}/child`, { metadata: { finalizers: null } }, { 'content-type': 'application/merge-patch+json' });
+  await api.call(
+    'PATCH',
+    `${CM}/child`,
+    { metadata: { finalizers: null } },
+    { 'content-type': 'application/merge-patch+json' },
+  );
   await until(async () => !(await exists(`${CM}/owner`)));
   assert.equal(await exists(`${CM}/child`), false);
 });
@@ -125,9 +136,16 @@ test('a namespace takes everything in it along, and waits for what is held', asy
   const refused = await api.call('POST', `${ns}/configmaps`, { metadata: { name: 'late' } });
   assert.equal(refused.code, 403);
   assert.equal(refused.body.details.causes[0].reason, 'NamespaceTerminating');
-  await until(async () => (await api.call('GET', `${ns}/secrets/held`)).body.metadata.deletionTimestamp !== undefined);
+  await until(
+    async () => (await api.call('GET', `${ns}/secrets/held`)).body.metadata.deletionTimestamp !== undefined,
+  );
   assert.ok(await exists(ns));
-  await api.call('PATCH', `${ns}/secrets/held`, { metadata: { finalizers: null } }, { 'content-type': 'application/merge-patch+json' });
+  await api.call(
+    'PATCH',
+    `${ns}/secrets/held`,
+    { metadata: { finalizers: null } },
+    { 'content-type': 'application/merge-patch+json' },
+  );
   await until(async () => !(await exists(ns)));
   assert.equal((await api.call('DELETE', '/api/v1/namespaces/kube-system')).code, 403);
 });

@@ -1,0 +1,262 @@
+/**
+ * The node agent: runs the Pods that are bound to this machine, reports their state, serves their logs. It knows nothing
+ * of the API server but its API.
+ */
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { availableParallelism, homedir, totalmem } from 'node:os';
+import { dirname, join } from 'node:path';
+import { type Clock, systemClock } from '../../base/clock.ts';
+import type { Logger } from '../../base/log.ts';
+import type { Runtime } from '../../kinds/function.ts';
+import type { Condition } from '../../kinds/object.ts';
+import type { Pod } from '../../kinds/pod.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import { createEventRecorder } from '../../kube/events.ts';
+import { createInformer } from '../../kube/informer.ts';
+import { PODS, RUNTIMES } from '../../kube/refs.ts';
+import { createConfigReader } from './config-source.ts';
+import { logToken } from './credentials.ts';
+import type { Capability, ContainerDriver } from './drivers/driver.ts';
+import { createProcessDriver } from './drivers/process/driver.ts';
+import { references } from './env.ts';
+import { LogRefusal, type LogServer, type OpenLog, startLogServer } from './logs/server.ts';
+import { createLogStore } from './logs/store.ts';
+import { registerNode, unregisterNode } from './node-object.ts';
+import { createPodWorker, type PodWorker, type WorkerContext } from './pod-worker.ts';
+
+export interface NodeAgentOptions {
+  client: KubeClient;
+  nodeName: string;
+  /** The platform's home: `logs`, `packages` and `cache` below it. */
+  home: string;
+  /** Sockets and process records; short enough that `<runDir>/pods/<uid>/i.sock` fits a unix socket address. */
+  runDir: string;
+  /** Path of the Node binary for `$(NODE)`. */
+  node: string;
+  /** Directory with one directory per runtime. */
+  runtimesDir: string;
+  log: Logger;
+  clock?: Clock;
+  /** Version reported in the Node object. */
+  version?: string;
+  /** `plain` runs containers without namespaces and control groups. Default: `PETREL_SANDBOX` or `auto`. */
+  sandbox?: 'auto' | 'plain';
+  /** Further directories containers may read although they lie in a hidden one. */
+  visible?: string[];
+  /** The user's home directory, hidden from containers. */
+  userHome?: string;
+}
+
+export interface NodeAgent {
+  /** Cleans up after an earlier run, registers the Node and begins to run Pods. Resolves when the Node is Ready. */
+  start(): Promise<void>;
+  /** Stops all containers, gracefully for up to `graceMs` (default 5 s), and marks the Node not ready. */
+  stop(graceMs?: number): Promise<void>;
+}
+
+const ADDRESS = '127.0.0.1';
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+/** Logs of a Pod that has gone are looked through this long after, so that many deletions are one look. */
+const PRUNE_DELAY_MS = 2000;
+const STOP_GRACE_MS = 5000;
+
+function machineCondition(type: string, { available, reason, message }: Capability): Condition {
+  return { type, status: available ? 'True' : 'False', reason, message };
+}
+
+export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
+  const { client, nodeName, home, runDir, node, runtimesDir } = options;
+  const clock = options.clock ?? systemClock;
+  const log = options.log.with({ component: 'node-agent' });
+  const workers = new Map<string, PodWorker>();
+  mkdirSync(runDir, { recursive: true, mode: 0o700 });
+
+  const driver: ContainerDriver = createProcessDriver({
+    runDir,
+    hidden: [options.userHome ?? homedir(), home],
+    visible: [
+      dirname(node),
+      checkoutOf(runtimesDir),
+      join(home, 'packages'),
+      join(home, 'cache'),
+      ...(options.visible ?? []),
+    ],
+    required: [dirname(node), runtimesDir],
+    mode: options.sandbox ?? (process.env.PETREL_SANDBOX === 'plain' ? 'plain' : 'auto'),
+    log,
+  });
+  const logs = createLogStore({ dir: join(home, 'logs', 'pods'), now: clock.now, log });
+  const events = createEventRecorder({ client, component: 'kubelet', log, now: clock.now });
+  const pods = createInformer<Pod>({
+    client,
+    resource: PODS,
+    log,
+    clock,
+    fieldSelector: `spec.nodeName=${nodeName}`,
+  });
+  const runtimes = createInformer<Runtime>({ client, resource: RUNTIMES, log, clock });
+  const config = createConfigReader({
+    client,
+    log,
+    changed(kind, namespace, name) {
+      for (const worker of workers.values()) {
+        if (worker.pod.metadata.namespace === namespace && references(worker.pod)[kind].has(name))
+          worker.refresh();
+      }
+    },
+  });
+  let context: WorkerContext | undefined;
+  let server: LogServer | undefined;
+  let pruning: ReturnType<Clock['after']> | undefined;
+  let stopped = false;
+
+  const prune = () => {
+    pruning ??= clock.after(PRUNE_DELAY_MS, () => {
+      pruning = undefined;
+      void logs.prune(new Set(workers.keys())).catch(() => {});
+    });
+  };
+
+  const adopt = (pod: Pod) => {
+    const uid = pod.metadata.uid!;
+    const known = workers.get(uid);
+    if (known) known.update(pod);
+    else if (context && !stopped) workers.set(uid, createPodWorker(context, pod));
+  };
+  pods.addHandler({
+    add: adopt,
+    update: adopt,
+    delete({ metadata }) {
+      const worker = workers.get(metadata.uid!);
+      if (!worker) return;
+      workers.delete(metadata.uid!);
+      void worker
+        .remove()
+        .catch((error) =>
+          log.warn('a Pod was not removed cleanly', { pod: metadata.name, error: String(error) }),
+        );
+      prune();
+    },
+  });
+  runtimes.addHandler({
+    add() {
+      for (const worker of workers.values()) worker.refresh();
+    },
+  });
+
+  const openLog: OpenLog = (namespace, name, container, previous, read) => {
+    const worker = [...workers.values()].find(
+      ({ pod }) => pod.metadata.name === name && pod.metadata.namespace === namespace,
+    );
+    if (!worker) throw new LogRefusal(404, `pod "${name}" does not exist`);
+    const { spec, metadata } = worker.pod;
+    if (
+      ![...(spec.initContainers ?? []), ...spec.containers].some((candidate) => candidate.name === container)
+    ) {
+      throw new LogRefusal(404, `container "${container}" not found in pod "${name}"`);
+    }
+    const record = worker.records.get(container);
+    const current =
+      record && ['running', 'terminated'].includes(record.state.kind) ? record.restarts : undefined;
+    // Waiting for its next run: the last one is what there is to see.
+    const shown = current ?? (record?.last ? record.restarts : undefined);
+    if (previous && !(record && record.restarts > 0)) {
+      throw new LogRefusal(400, `previous terminated container "${container}" in pod "${name}" not found`);
+    }
+    if (shown === undefined) {
+      const reason = record?.state.kind === 'waiting' ? record.state.reason : 'ContainerCreating';
+      throw new LogRefusal(400, `container "${container}" in pod "${name}" is waiting to start: ${reason}`);
+    }
+    const owner = { namespace, pod: name, uid: metadata.uid!, container };
+    return logs.read(owner, previous ? shown - 1 : shown, read);
+  };
+
+  /** Directories of Pods that went while nobody looked. */
+  const sweep = () => {
+    for (const kind of ['pods', 'volumes']) {
+      const dir = join(runDir, kind);
+      mkdirSync(dir, { recursive: true, mode: 0o700 });
+      for (const uid of readdirSync(dir))
+        if (!workers.has(uid)) rmSync(join(dir, uid), { recursive: true, force: true });
+    }
+  };
+
+  return {
+    async start() {
+      const cleaned = driver.cleanLeftovers();
+      const token = await logToken(client, nodeName);
+      server = await startLogServer({ token, now: clock.now, open: openLog });
+      runtimes.start();
+      const [ended, capabilities] = await Promise.all([
+        cleaned,
+        driver.capabilities(),
+        registerNode(
+          client,
+          {
+            name: nodeName,
+            address: ADDRESS,
+            logPort: server.port,
+            version: options.version ?? 'v1.32.4+petrel',
+          },
+          clock.now(),
+        ),
+        runtimes.synced,
+      ]);
+      if (ended > 0) log.info('ended processes of an earlier run', { count: ended });
+      context = {
+        client,
+        driver,
+        clock,
+        log,
+        events,
+        logs,
+        facts: {
+          nodeName,
+          hostIP: ADDRESS,
+          podIP: ADDRESS,
+          cpuMillis: availableParallelism() * 1000,
+          memoryBytes: totalmem(),
+        },
+        machine: [
+          machineCondition('petrel.dev/Sandboxed', capabilities.sandbox),
+          machineCondition('petrel.dev/ResourceLimits', capabilities.limits),
+        ],
+        runDir,
+        node,
+        runtimesDir,
+        path: `${dirname(node)}:${PATH}`,
+        runtime: (name) => runtimes.get(undefined, name),
+        config: config.read,
+      };
+      pods.start();
+      await pods.synced;
+      sweep();
+      prune();
+    },
+    async stop(graceMs = STOP_GRACE_MS) {
+      stopped = true;
+      pods.stop();
+      runtimes.stop();
+      config.stop();
+      pruning?.cancel();
+      await Promise.all([...workers.values()].map((worker) => worker.shutdown(graceMs)));
+      await events.flush();
+      await unregisterNode(client, nodeName, clock.now()).catch(() => {});
+      await server?.close();
+    },
+  };
+}
+
+/** The package that contains the runtimes: they need its `package.json` to know that their files are modules. */
+function checkoutOf(runtimesDir: string): string {
+  const parent = dirname(runtimesDir);
+  return readdirSafe(parent).includes('package.json') ? parent : runtimesDir;
+}
+
+function readdirSafe(dir: string): string[] {
+  try {
+    return readdirSync(dir);
+  } catch {
+    return [];
+  }
+}

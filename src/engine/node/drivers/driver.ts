@@ -1,0 +1,102 @@
+/**
+ * What the node agent asks of whatever runs containers. `process` runs them as host processes; a CRI runtime can be a
+ * second implementation.
+ */
+
+/** Limits as numbers; absent is unlimited. */
+export interface ContainerLimits {
+  /** Thousandths of a core. */
+  cpuMillis?: number;
+  memoryBytes?: number;
+  /** Relative weight under contention, thousandths of a core requested. */
+  cpuRequestMillis?: number;
+}
+
+/** A directory or file of the host that the container sees at `target`. */
+export interface ContainerMount {
+  source: string;
+  /** Absolute path in the container. */
+  target: string;
+  readOnly: boolean;
+}
+
+export interface ContainerSpec {
+  podUid: string;
+  /** Container name; with `podUid` it names the container on this machine. */
+  name: string;
+  /** argv, first element found through `PATH` of `env` unless it contains a slash. */
+  command: string[];
+  /** The whole environment of the process. */
+  env: Record<string, string>;
+  workingDir?: string;
+  hostname: string;
+  mounts: ContainerMount[];
+  limits: ContainerLimits;
+}
+
+/** How a container ended. */
+export interface ContainerExit {
+  /** As a shell would report it: 128 + signal when killed. */
+  exitCode: number;
+  /** The memory limit was exceeded and the kernel killed a process of the container. */
+  oomKilled: boolean;
+  /** Set when the container never came to run its command: why. */
+  startError?: string;
+}
+
+/** Where output goes. Called as it arrives; must not throw and must not wait. */
+export interface ContainerOutput {
+  stdout(chunk: Buffer): void;
+  stderr(chunk: Buffer): void;
+}
+
+export interface ExecResult {
+  exitCode: number;
+  /** Output of both streams, cut after 10 KiB. */
+  output: string;
+  timedOut: boolean;
+}
+
+export interface RunningContainer {
+  /** Unique on this machine, also over restarts: `process://…`. */
+  readonly id: string;
+  /** Resolves when every process of the container is gone and its output has been read. Never rejects. */
+  readonly exited: Promise<ContainerExit>;
+  /** Sends a signal to the main process; nothing when it is gone. */
+  signal(signal: NodeJS.Signals): void;
+  /** Ends every process of the container at once. */
+  kill(): void;
+  /** Runs a command beside the main process, in the same namespaces and with the same environment. */
+  exec(command: string[], timeoutMs: number): Promise<ExecResult>;
+  /** Applies new limits to the running container; false where this machine has no way to. */
+  setLimits(limits: ContainerLimits): boolean;
+}
+
+/** Whether the machine allows something and, when not, why: the content of a Pod condition. */
+export interface Capability {
+  available: boolean;
+  /** UpperCamelCase, for a condition's `reason`. */
+  reason: string;
+  message: string;
+}
+
+export interface DriverCapabilities {
+  sandbox: Capability;
+  limits: Capability;
+}
+
+export interface ContainerDriver {
+  readonly name: string;
+  /** Looks once what the machine allows; later calls answer from memory. */
+  capabilities(): Promise<DriverCapabilities>;
+  /** Starts the command. Rejects only when nothing was started. */
+  start(spec: ContainerSpec, output: ContainerOutput): Promise<RunningContainer>;
+  /** Creates the directory of a Pod that its containers may write to, empty, and returns its path. */
+  preparePodDir(podUid: string): string;
+  /** Makes files that the agent has written (volumes) readable, or writable, for the containers' user. */
+  handOver(path: string): void;
+  /** Removes what belongs to a Pod whose containers have ended. */
+  removePod(podUid: string): void;
+  /** Ends and removes what an earlier run of the platform left behind; returns the number of processes it had to end. */
+  cleanLeftovers(): Promise<number>;
+}

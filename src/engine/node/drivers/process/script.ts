@@ -1,0 +1,149 @@
+/**
+ * The two small shell scripts and the argument vectors by which a container starts. Everything that runs before the
+ * privileges are gone runs with a clean environment and absolute paths: the environment of the Pod is not trusted there.
+ */
+import type { Tools } from './host.ts';
+
+/** How a sandboxed process gets rid of its privileges. */
+export type Privileges =
+  /** The platform is root: the container runs as this unprivileged user and group. */
+  | { kind: 'user'; uid: number; gid: number }
+  /** The platform is a normal user: a user namespace gives the rights to mount; inside, user 0 is that user. */
+  | { kind: 'userns' };
+
+/**
+ * First process of the namespaces; stays as the parent that reaps orphans and reports the exit code. Arguments: platform
+ * pid, host name, fstab, number of entrances of control groups, these, the command. File descriptor 4: says why it failed.
+ */
+const INIT = `fail() { echo "$1" >&4; exit 125; }
+[ -d "/proc/$1" ] || exit 125
+{ echo "$2" >/proc/sys/kernel/hostname; } 2>/dev/null
+fstab=$3; n=$4; shift 4
+while [ "$n" -gt 0 ]; do echo 0 >"$1" || fail "cannot enter the control group $1"; shift; n=$((n-1)); done
+if [ "$fstab" ]; then why=$(MOUNT --all --fstab "$fstab" 2>&1) || fail "cannot build the file system view: $why"; fi
+exec 4>&-
+"$@"
+exit $?`;
+
+/** Variables that no program run before the Pod's own reacts to. All others are set by a shell that has no privileges left. */
+const HARMLESS = /^(PATH|HOME|HOSTNAME|PORT|TERM|LANG|(PETREL|K|NODE|PYTHON|KUBERNETES)_?[A-Z0-9_]*)$/;
+const IDENTIFIER = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
+
+export interface Launch {
+  argv: string[];
+  env: Record<string, string>;
+  /** Content of standard input; absent: empty. */
+  input?: string;
+}
+
+/**
+ * The command with its environment and directory: directly where that is safe, else by a shell that reads what to do from
+ * standard input, so that values of variables appear in no argument list.
+ */
+function enter(
+  tools: Tools,
+  options: { command: string[]; env: Record<string, string>; workingDir?: string },
+): Launch {
+  const { command, env, workingDir = '/' } = options;
+  const names = Object.keys(env);
+  if (workingDir === '/' && names.every((name) => HARMLESS.test(name))) return { argv: command, env };
+  const script = [
+    `cd ${quote(workingDir)} || { echo "cannot enter the working directory" >&2; exit 126; }`,
+    'unset PWD OLDPWD',
+    ...names.filter((name) => IDENTIFIER.test(name)).map((name) => `export ${name}=${quote(env[name]!)}`),
+  ];
+  // Names that are no shell identifiers can only be passed on by env(1).
+  const others = names.filter((name) => !IDENTIFIER.test(name)).map((name) => quote(`${name}=${env[name]}`));
+  if (others.length > 0) script.push(`set -- ${tools.env} ${others.join(' ')} "$@"`);
+  script.push('exec "$@" </dev/null', '');
+  return { argv: [tools.sh, '-s', '--', ...command], env: {}, input: script.join('\n') };
+}
+
+export interface SandboxLaunch {
+  tools: Tools;
+  privileges: Privileges;
+  /** Visible in the process list, so that leftovers can be recognised. */
+  marker: string;
+  platformPid: number;
+  hostname: string;
+  /** Path of the mount table, and the directory it is about. */
+  fstab: string;
+  root: string;
+  entrances: string[];
+  command: string[];
+  env: Record<string, string>;
+  workingDir?: string;
+}
+
+/** argv of a container in its own mount, pid, ipc and uts namespaces, that dies with the process that spawns it. */
+export function sandboxLaunch(options: SandboxLaunch): Launch {
+  const { tools, privileges, root, entrances } = options;
+  const inner = enter(tools, options);
+  const drop =
+    privileges.kind === 'user'
+      ? [tools.chroot, `--userspec=+${privileges.uid}:+${privileges.gid}`, '--groups=', root]
+      : [tools.chroot, root, tools.setpriv, '--inh-caps=-all', '--bounding-set=-all', '--'];
+  const namespaces = ['--mount', '--pid', '--ipc', '--uts', '--fork', '--kill-child=KILL'];
+  if (privileges.kind === 'userns') namespaces.unshift('--user', '--map-root-user');
+  return {
+    ...inner,
+    argv: [
+      tools.setpriv,
+      '--pdeathsig=KILL',
+      '--no-new-privs',
+      tools.unshare,
+      ...namespaces,
+      '--',
+      tools.sh,
+      '-c',
+      INIT.replace('MOUNT', tools.mount),
+      options.marker,
+      String(options.platformPid),
+      options.hostname,
+      options.fstab,
+      String(entrances.length),
+      ...entrances,
+      ...drop,
+      ...inner.argv,
+    ],
+  };
+}
+
+/** argv of a command beside a sandboxed container's main process \`pid\`. */
+export function execLaunch(
+  tools: Tools,
+  privileges: Privileges,
+  pid: number,
+  options: { command: string[]; env: Record<string, string>; workingDir?: string },
+): Launch {
+  const inner = enter(tools, options);
+  const into = [tools.nsenter, `--target=${pid}`, '--mount', '--pid', '--ipc', '--uts', '--root', '--wd'];
+  const drop =
+    privileges.kind === 'user'
+      ? [`--setuid=${privileges.uid}`, `--setgid=${privileges.gid}`, '--']
+      : ['--user', '--', tools.setpriv, '--inh-caps=-all', '--bounding-set=-all', '--'];
+  return {
+    ...inner,
+    argv: [tools.setpriv, '--pdeathsig=KILL', '--no-new-privs', ...into, ...drop, ...inner.argv],
+  };
+}
+
+const PLAIN = `[ -d "/proc/$1" ] || exit 125
+n=$2; shift 2
+while [ "$n" -gt 0 ]; do echo 0 >"$1" || { echo "cannot enter the control group $1" >&4; exit 125; }; shift; n=$((n-1)); done
+exec 4>&-
+exec "$@"`;
+
+/** argv without any namespace; dies with the platform, but only itself and only where setpriv exists. */
+export function plainLaunch(
+  tools: Tools | undefined,
+  options: { entrances: string[]; platformPid: number; marker: string; command: string[] },
+): string[] {
+  const { command, entrances } = options;
+  if (!tools) return command;
+  const bound = [tools.setpriv, '--pdeathsig=KILL', '--'];
+  const numbers = [String(options.platformPid), String(entrances.length)];
+  return [...bound, tools.sh, '-c', PLAIN, options.marker, ...numbers, ...entrances, ...command];
+}

@@ -1,0 +1,3 @@
+/** The node agent's front door. */
+export { createNodeAgent, type NodeAgent, type NodeAgentOptions } from './agent.ts';
+export { RESOURCES_ANNOTATION } from './limits.ts';

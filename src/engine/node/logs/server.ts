@@ -1,0 +1,113 @@
+/** Serves container logs to the API server over loopback HTTP, as kubelet does: `GET /containerLogs/<ns>/<pod>/<container>`. */
+import { timingSafeEqual } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { ReadOptions } from './reader.ts';
+
+/** Why a log cannot be shown; `message` is kubelet's text. */
+export class LogRefusal extends Error {
+  readonly status: number;
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export interface LogServer {
+  port: number;
+  close(): Promise<void>;
+}
+
+export type OpenLog = (
+  namespace: string,
+  pod: string,
+  container: string,
+  previous: boolean,
+  options: ReadOptions,
+) => AsyncGenerator<Buffer>;
+
+function count(query: URLSearchParams, name: string): number | undefined {
+  const text = query.get(name);
+  if (text === null || text === '') return undefined;
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 0) throw new LogRefusal(400, `invalid ${name} parameter: ${text}`);
+  return value;
+}
+
+/** Query parameters of `v1.PodLogOptions`. */
+export function parseLogQuery(query: URLSearchParams, now: number): ReadOptions & { previous: boolean } {
+  const flag = (name: string) => query.get(name) === 'true' || query.get(name) === '1';
+  const seconds = count(query, 'sinceSeconds');
+  const time = query.get('sinceTime');
+  const at = time ? Date.parse(time) : undefined;
+  if (at !== undefined && Number.isNaN(at)) throw new LogRefusal(400, `invalid sinceTime parameter: ${time}`);
+  if (seconds !== undefined && at !== undefined) {
+    throw new LogRefusal(400, 'at most one of `sinceTime` or `sinceSeconds` may be specified');
+  }
+  return {
+    follow: flag('follow'),
+    previous: flag('previous'),
+    timestamps: flag('timestamps'),
+    tailLines: count(query, 'tailLines'),
+    limitBytes: count(query, 'limitBytes'),
+    since: seconds === undefined ? at : now - seconds * 1000,
+  };
+}
+
+export async function startLogServer(options: {
+  token: string;
+  now: () => number;
+  open: OpenLog;
+}): Promise<LogServer> {
+  const expected = Buffer.from(`Bearer ${options.token}`);
+  const allowed = ({ headers }: IncomingMessage) => {
+    const given = Buffer.from(headers.authorization ?? '');
+    return given.length === expected.length && timingSafeEqual(given, expected);
+  };
+
+  const answer = async (request: IncomingMessage, response: ServerResponse) => {
+    const url = new URL(request.url ?? '/', 'http://node');
+    const [kind, namespace, pod, container, ...more] = url.pathname
+      .split('/')
+      .slice(1)
+      .map(decodeURIComponent);
+    if (!allowed(request)) throw new LogRefusal(401, 'Unauthorized');
+    if (request.method !== 'GET') throw new LogRefusal(405, 'Method Not Allowed');
+    if (kind !== 'containerLogs' || !namespace || !pod || !container || more.length > 0) {
+      throw new LogRefusal(404, 'not found: use /containerLogs/<namespace>/<pod>/<container>');
+    }
+    const { previous, ...read } = parseLogQuery(url.searchParams, options.now());
+    const gone = new AbortController();
+    response.on('close', () => gone.abort());
+    const log = options.open(namespace, pod, container, previous, { ...read, signal: gone.signal });
+    response.writeHead(200, { 'content-type': 'text/plain' });
+    // A client that follows a silent container must see that it is connected.
+    response.flushHeaders();
+    for await (const chunk of log) {
+      if (gone.signal.aborted) return;
+      if (!response.write(chunk)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+    }
+    response.end();
+  };
+
+  const server = createServer((request, response) => {
+    answer(request, response).catch((error: unknown) => {
+      if (response.headersSent) return response.destroy();
+      const status = error instanceof LogRefusal ? error.status : 500;
+      response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' });
+      response.end(`${error instanceof Error ? error.message : String(error)}\n`);
+    });
+  });
+  // The process ends when the platform says so, not when the last log reader has left.
+  server.unref();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    async close() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}

@@ -1,0 +1,78 @@
+/** All container logs of this machine: which file belongs to which run, and how long they are kept. */
+import { readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from '../../../base/log.ts';
+import { type ReadOptions, readLog } from './reader.ts';
+import { createLogWriter, type LogWriter, removeRun } from './writer.ts';
+
+/** Names one container of one Pod. */
+export interface LogOwner {
+  namespace: string;
+  pod: string;
+  uid: string;
+  container: string;
+}
+
+export interface LogStore {
+  /** Begins the log of a run; runs count from 0. Logs of runs before the previous one are removed. */
+  begin(owner: LogOwner, run: number): LogWriter;
+  read(owner: LogOwner, run: number, options: ReadOptions): AsyncGenerator<Buffer>;
+  /** The Pod is gone: its logs stay until the total of such logs is above the limit. */
+  release(owner: Omit<LogOwner, 'container'>): void;
+  /** Removes logs of Pods that are gone, oldest first, down to the limit. `live` are uids of Pods that exist. */
+  prune(live: ReadonlySet<string>): Promise<void>;
+}
+
+/** Bytes of logs kept of Pods that no longer exist. */
+const MAX_GONE_BYTES = 256 * 1024 * 1024;
+/** Pods that no longer exist whose logs are kept. */
+const MAX_GONE_PODS = 500;
+
+export function createLogStore(options: { dir: string; now: () => number; log: Logger }): LogStore {
+  const { dir, now, log } = options;
+  const open = new Map<string, LogWriter>();
+  const podDir = (owner: Omit<LogOwner, 'container'>) =>
+    join(dir, `${owner.namespace}_${owner.pod}_${owner.uid}`);
+  const pathOf = (owner: LogOwner, run: number) => join(podDir(owner), owner.container, `${run}.log`);
+
+  return {
+    begin(owner, run) {
+      const path = pathOf(owner, run);
+      const writer = createLogWriter({ path, now, log });
+      open.set(path, writer);
+      writer.onChange.add(() => {
+        if (writer.closed && open.get(path) === writer) open.delete(path);
+      });
+      if (run >= 2) void removeRun(pathOf(owner, run - 2)).catch(() => {});
+      return writer;
+    },
+    read: (owner, run, read) => readLog(pathOf(owner, run), read, open.get(pathOf(owner, run))),
+    release(owner) {
+      for (const [path, writer] of open) if (path.startsWith(`${podDir(owner)}/`)) void writer.close();
+    },
+    async prune(live) {
+      const names = await readdir(dir).catch(() => [] as string[]);
+      const gone: { path: string; bytes: number; at: number }[] = [];
+      for (const name of names) {
+        if (live.has(name.slice(name.lastIndexOf('_') + 1))) continue;
+        const path = join(dir, name);
+        let bytes = 0;
+        let at = 0;
+        for (const file of await readdir(path, { recursive: true }).catch(() => [] as string[])) {
+          const stats = await stat(join(path, file)).catch(() => undefined);
+          if (!stats?.isFile()) continue;
+          bytes += stats.size;
+          at = Math.max(at, stats.mtimeMs);
+        }
+        gone.push({ path, bytes, at });
+      }
+      gone.sort((a, b) => b.at - a.at);
+      let total = 0;
+      for (const [index, { path, bytes }] of gone.entries()) {
+        total += bytes;
+        if (total > MAX_GONE_BYTES || index >= MAX_GONE_PODS)
+          await rm(path, { recursive: true, force: true });
+      }
+    },
+  };
+}

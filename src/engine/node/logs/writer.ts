@@ -1,0 +1,148 @@
+/** Writes the output of one run of a container to rotated files, never holding up the container nor much memory. */
+import { mkdirSync } from 'node:fs';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Logger } from '../../../base/log.ts';
+import { createLineCutter, type StreamName } from './format.ts';
+
+export interface LogLimits {
+  /** A file is set aside when it has reached this size. */
+  maxFileBytes: number;
+  /** Files kept, the current one included: `0.log`, `0.log.1` … */
+  maxFiles: number;
+  /** Lines waiting for the disk beyond this are dropped, and counted in a line of their own. */
+  maxPendingBytes: number;
+}
+
+export const LOG_LIMITS: LogLimits = {
+  maxFileBytes: 10 * 1024 * 1024,
+  maxFiles: 5,
+  maxPendingBytes: 4 * 1024 * 1024,
+};
+
+export interface LogWriter {
+  write(stream: StreamName, chunk: Buffer): void;
+  /** Writes what is left and closes the file. */
+  close(): Promise<void>;
+  /** Resolves when everything handed over so far is in the file. */
+  flush(): Promise<void>;
+  readonly closed: boolean;
+  /** Times the file was set aside so far. */
+  readonly rotations: number;
+  /** Grows with every change of the file, its rotation and its end. */
+  readonly version: number;
+  /** Called after every write to the file and at the end. */
+  onChange: Set<() => void>;
+}
+
+/** Nothing is created on disk before there is something to write. */
+export function createLogWriter(options: {
+  path: string;
+  now: () => number;
+  log: Logger;
+  limits?: Partial<LogLimits>;
+}): LogWriter {
+  const limits = { ...LOG_LIMITS, ...options.limits };
+  const { path, log } = options;
+  const cutters = { stdout: createLineCutter('stdout'), stderr: createLineCutter('stderr') };
+  let pending: Buffer[] = [];
+  let pendingBytes = 0;
+  let dropped = 0;
+  let file: FileHandle | undefined;
+  let size = 0;
+  let writing: Promise<void> | undefined;
+  const onChange = new Set<() => void>();
+
+  // Nanoseconds, as every reader of these files expects them.
+  const time = () => new Date(options.now()).toISOString().replace('Z', '000000Z');
+  const changed = () => {
+    writer.version++;
+    for (const listener of [...onChange]) listener();
+  };
+
+  const rotate = async () => {
+    await file?.close();
+    file = undefined;
+    for (let number = limits.maxFiles - 1; number >= 1; number--) {
+      const from = number === 1 ? path : `${path}.${number - 1}`;
+      await rename(from, `${path}.${number}`).catch(() => {});
+    }
+    writer.rotations++;
+  };
+
+  const drain = async () => {
+    while (pending.length > 0) {
+      const batch = Buffer.concat(pending);
+      pending = [];
+      try {
+        if (!file) {
+          mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+          file = await open(path, 'a', 0o600);
+          size = (await file.stat()).size;
+        }
+        await file.appendFile(batch);
+        size += batch.length;
+        if (size >= limits.maxFileBytes) await rotate();
+      } catch (error) {
+        // A full disk must not fill memory too: the lines are lost, the container lives.
+        log.warn('log lines were lost', {
+          path,
+          error: error instanceof Error ? error.message : String(error),
+        });
+        await file?.close().catch(() => {});
+        file = undefined;
+      }
+      pendingBytes -= batch.length;
+      if (dropped > 0) {
+        const note = `${time()} stderr F [${dropped} bytes of output dropped: the disk was slower than the container]\n`;
+        dropped = 0;
+        pending.push(Buffer.from(note));
+        pendingBytes += note.length;
+      }
+      changed();
+    }
+    writing = undefined;
+  };
+
+  const add = (lines: Buffer[]) => {
+    for (const line of lines) {
+      if (pendingBytes + line.length > limits.maxPendingBytes) {
+        dropped += line.length;
+        continue;
+      }
+      pending.push(line);
+      pendingBytes += line.length;
+    }
+    if (pending.length > 0) writing ??= drain();
+  };
+
+  const writer: { -readonly [key in keyof LogWriter]: LogWriter[key] } = {
+    closed: false,
+    rotations: 0,
+    version: 0,
+    onChange,
+    write(stream, chunk) {
+      add(cutters[stream].push(chunk, time()));
+    },
+    async flush() {
+      while (writing) await writing;
+    },
+    async close() {
+      if (writer.closed) return;
+      add(cutters.stdout.end(time()));
+      add(cutters.stderr.end(time()));
+      await writer.flush();
+      await file?.close().catch(() => {});
+      file = undefined;
+      writer.closed = true;
+      changed();
+    },
+  };
+  return writer;
+}
+
+/** Removes all files of one run. */
+export async function removeRun(path: string, maxFiles = LOG_LIMITS.maxFiles): Promise<void> {
+  await rm(path, { force: true });
+  for (let number = 1; number < maxFiles; number++) await rm(`${path}.${number}`, { force: true });
+}

@@ -1,0 +1,454 @@
+/** Brings one Pod to life and to its end: does what `lifecycle.ts` decides and reports what has happened. */
+import { createHash } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Clock, Timer } from '../../base/clock.ts';
+import type { Logger } from '../../base/log.ts';
+import type { Runtime } from '../../kinds/function.ts';
+import type { Condition } from '../../kinds/object.ts';
+import type { Container, Pod } from '../../kinds/pod.ts';
+import { type KubeClient, KubeError } from '../../kube/client.ts';
+import type { EventRecorder } from '../../kube/events.ts';
+import { PODS } from '../../kube/refs.ts';
+import type { ContainerDriver, ContainerExit, RunningContainer } from './drivers/driver.ts';
+import { ConfigError, type ConfigSource, containerEnv, expand, type NodeFacts } from './env.ts';
+import { resolveImage } from './images.ts';
+import {
+  afterExit,
+  decide,
+  hasEnded,
+  newRecord,
+  podStatus,
+  type Records,
+  recordsFromStatus,
+} from './lifecycle.ts';
+import { limitsOf } from './limits.ts';
+import type { LogStore } from './logs/store.ts';
+import type { LogWriter } from './logs/writer.ts';
+import { type Prober, startProbes } from './probes.ts';
+import { whenSocketAccepts } from './socket-ready.ts';
+import { createStatusWriter } from './status-writer.ts';
+import { mountsOf, prepareVolumes } from './volumes.ts';
+
+/** What all workers of an agent share. */
+export interface WorkerContext {
+  client: KubeClient;
+  driver: ContainerDriver;
+  clock: Clock;
+  log: Logger;
+  events: EventRecorder;
+  logs: LogStore;
+  facts: NodeFacts;
+  /** Conditions about the machine that every Pod carries. */
+  machine: Condition[];
+  runDir: string;
+  node: string;
+  runtimesDir: string;
+  path: string;
+  runtime(name: string): Runtime | undefined;
+  /** Secrets and ConfigMaps a Pod refers to, from memory once they have been asked for. */
+  config(pod: Pod): Promise<ConfigSource>;
+}
+
+export interface PodWorker {
+  readonly uid: string;
+  readonly pod: Pod;
+  readonly records: Records;
+  /** The object has changed. */
+  update(pod: Pod): void;
+  /** Something the Pod refers to has changed: try again what waits for it, renew volumes. */
+  refresh(): void;
+  /** The object is gone: end everything at once. Resolves when nothing is left. */
+  remove(): Promise<void>;
+  /** The platform ends: stops the containers gracefully within `graceMs`; the object stays. */
+  shutdown(graceMs: number): Promise<void>;
+}
+
+interface Live {
+  running: RunningContainer;
+  writer: LogWriter;
+  prober?: Prober;
+  stopWaiting?: () => void;
+}
+
+const DEFAULT_GRACE_S = 30;
+const CONFIG_RETRY_MS = 60_000;
+const START_RETRY_MS = 10_000;
+
+export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker {
+  const { driver, clock, events, logs } = context;
+  const uid = initial.metadata.uid!;
+  const { name, namespace = 'default' } = initial.metadata;
+  const log = context.log.with({ pod: `${namespace}/${name}` });
+  const volumesDir = join(context.runDir, 'volumes', uid);
+  const socket = join(context.runDir, 'pods', uid, 'i.sock');
+  const owner = { namespace, pod: name, uid };
+  const startedAt = clock.now();
+
+  let pod = initial;
+  const records = recordsFromStatus(initial, startedAt);
+  const live = new Map<string, Live>();
+  /** Starts under way. */
+  const starting = new Map<string, Promise<void>>();
+  let terminating = false;
+  let finished = ['Succeeded', 'Failed'].includes(initial.status?.phase ?? '');
+  let gone = false;
+  let wake: Timer | undefined;
+  let killAt: Timer | undefined;
+  let finishing: Promise<void> | undefined;
+
+  const all = () => [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
+  const isInit = (container: Container) =>
+    pod.spec.initContainers?.some(({ name: init }) => init === container.name) ?? false;
+  const record = (container: string) => {
+    const found = records.get(container) ?? newRecord();
+    records.set(container, found);
+    return found;
+  };
+  const change = (container: string, fields: Partial<ReturnType<typeof newRecord>>) =>
+    records.set(container, { ...record(container), ...fields });
+
+  const status = createStatusWriter({
+    client: context.client,
+    pod: initial,
+    clock,
+    log,
+    compute: () => ({
+      ...pod.status,
+      ...podStatus(
+        pod,
+        records,
+        {
+          hostIP: context.facts.hostIP,
+          podIP: context.facts.podIP,
+          machine: context.machine,
+          terminating,
+          startedAt,
+        },
+        clock.now(),
+      ),
+    }),
+  });
+
+  const sync = () => {
+    if (gone) return;
+    if (terminating) return finishIfDone();
+    if (finished) return;
+    wake?.cancel();
+    wake = undefined;
+    const decision = decide(pod, records, clock.now());
+    for (const { container, record: waiting } of decision.backOff) backOff(container, waiting);
+    for (const container of decision.start) {
+      if (!starting.has(container.name)) {
+        const start = startContainer(container).finally(() => {
+          starting.delete(container.name);
+          if (terminating) sync();
+        });
+        starting.set(container.name, start);
+      }
+    }
+    if (decision.wakeAt !== undefined) wake = clock.after(decision.wakeAt - clock.now(), sync);
+    if (hasEnded(pod, records)) {
+      finished = true;
+      status.report(true);
+      release();
+    }
+  };
+
+  const backOff = (container: Container, waiting: ReturnType<typeof newRecord>) => {
+    if (waiting.state.kind !== 'terminated') return;
+    const seconds = Math.round(waiting.backoffMs / 1000);
+    const message = `back-off ${seconds}s restarting failed container=${container.name} pod=${name}_${namespace}(${uid})`;
+    change(container.name, {
+      last: waiting.state,
+      state: { kind: 'waiting', reason: 'CrashLoopBackOff', message },
+    });
+    events.record(
+      pod,
+      'Warning',
+      'BackOff',
+      `Back-off restarting failed container ${container.name} in pod ${name}_${namespace}(${uid})`,
+    );
+    status.report(true);
+  };
+
+  /** Cannot start now: say why, and try again later or when something changes. */
+  const hold = (container: Container, reason: string, message: string, retryMs: number) => {
+    const old = record(container.name).state;
+    if (old.kind !== 'waiting' || old.message !== message)
+      events.record(pod, 'Warning', 'Failed', `Error: ${message}`);
+    change(container.name, { state: { kind: 'waiting', reason, message }, notBefore: clock.now() + retryMs });
+    status.report(true);
+    wake?.cancel();
+    wake = clock.after(retryMs, sync);
+  };
+
+  const startContainer = async (container: Container): Promise<void> => {
+    const before = record(container.name);
+    const ran = before.state.kind === 'terminated' ? before.state : before.last;
+    change(container.name, {
+      state: before.state.kind === 'waiting' ? before.state : { kind: 'starting' },
+      last: ran,
+    });
+    try {
+      const config = await context.config(pod);
+      if (gone || terminating) return;
+      const image = resolveImage(container, { ...context, socket });
+      if (image.kind === 'unavailable') return hold(container, image.reason, image.message, CONFIG_RETRY_MS);
+      const base = { PATH: context.path, HOME: '/tmp', HOSTNAME: name, ...image.env };
+      const env = containerEnv(pod, container, base, config, context.facts);
+      driver.preparePodDir(uid);
+      if (pod.spec.volumes?.length)
+        prepareVolumes(pod, { dir: volumesDir, config, hash, handOver: driver.handOver });
+      if (image.socket) rmSync(socket, { force: true });
+      const restarts = ran ? before.restarts + 1 : 0;
+      const writer = logs.begin({ ...owner, container: container.name }, restarts);
+      const running = await driver.start(
+        {
+          podUid: uid,
+          name: container.name,
+          command: image.command.map((part) => expand(part, (key) => env[key])),
+          env,
+          workingDir: container.workingDir,
+          hostname: name,
+          mounts: mountsOf(pod, container, volumesDir),
+          limits: limitsOf(pod, container),
+        },
+        {
+          stdout: (chunk) => writer.write('stdout', chunk),
+          stderr: (chunk) => writer.write('stderr', chunk),
+        },
+      );
+      began(container, running, writer, restarts, image.socket);
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      if (error instanceof ConfigError)
+        return hold(container, 'CreateContainerConfigError', message, CONFIG_RETRY_MS);
+      log.warn('a container was not started', { container: container.name, error: message });
+      hold(container, 'CreateContainerError', message, START_RETRY_MS);
+    }
+  };
+
+  const began = (
+    container: Container,
+    running: RunningContainer,
+    writer: LogWriter,
+    restarts: number,
+    hasSocket: boolean,
+  ) => {
+    const since = clock.now();
+    const current: Live = { running, writer };
+    live.set(container.name, current);
+    change(container.name, {
+      state: { kind: 'running', startedAt: since },
+      restarts,
+      containerID: running.id,
+    });
+    void running.exited.then((exit) => ended(container, current, since, exit));
+    if (gone) return running.kill();
+    if (terminating) return stopContainer(current);
+    events.record(pod, 'Normal', 'Started', `Started container ${container.name}`);
+    const probed = Boolean(container.startupProbe ?? container.readinessProbe);
+    status.report(!hasSocket && !probed);
+    if (isInit(container)) return;
+    const setReady = (ready: boolean) => {
+      if (record(container.name).ready === ready) return;
+      change(container.name, { ready });
+      status.report(true);
+    };
+    const probe = () => {
+      current.prober = startProbes(container, running, clock, {
+        started: () => change(container.name, { started: true }),
+        ready: setReady,
+        unhealthy(kind) {
+          const text = kind === 'startup' ? 'failed startup probe' : 'failed liveness probe';
+          events.record(pod, 'Normal', 'Killing', `Container ${container.name} ${text}, will be restarted`);
+          current.prober?.stop();
+          stopContainer(current);
+        },
+        failed(kind, message) {
+          const title = `${kind[0]!.toUpperCase()}${kind.slice(1)}`;
+          events.record(pod, 'Warning', 'Unhealthy', `${title} probe failed: ${message}`);
+        },
+      });
+    };
+    if (hasSocket) current.stopWaiting = whenSocketAccepts(socket, probe);
+    else probe();
+  };
+
+  const ended = async (container: Container, current: Live, since: number, exit: ContainerExit) => {
+    current.prober?.stop();
+    current.stopWaiting?.();
+    if (exit.startError) current.writer.write('stderr', Buffer.from(`${exit.startError}\n`));
+    void current.writer.close();
+    if (live.get(container.name) === current) live.delete(container.name);
+    const reason = exit.oomKilled
+      ? 'OOMKilled'
+      : exit.startError
+        ? 'StartError'
+        : exit.exitCode === 0
+          ? 'Completed'
+          : 'Error';
+    const end = {
+      exitCode: exit.startError ? 128 : exit.exitCode,
+      reason,
+      ...(exit.startError ? { message: exit.startError } : {}),
+      startedAt: since,
+      finishedAt: clock.now(),
+    };
+    records.set(container.name, afterExit(pod, isInit(container), record(container.name), end));
+    if (gone) return;
+    sync();
+    status.report(terminating || !starting.has(container.name));
+  };
+
+  const stopContainer = (current: Live) => {
+    current.prober?.stop();
+    current.stopWaiting?.();
+    current.running.signal('SIGTERM');
+    const graceMs = graceOf(pod) * 1000;
+    // The Pod's own deadline covers all its containers; this one is for a restart by a probe.
+    if (!terminating) {
+      const timer = clock.after(graceMs, () => current.running.kill());
+      void current.running.exited.then(() => timer.cancel());
+    }
+  };
+
+  const terminate = (graceSeconds: number) => {
+    wake?.cancel();
+    const first = !terminating;
+    terminating = true;
+    killAt?.cancel();
+    const kill = () => {
+      for (const { running } of live.values()) running.kill();
+    };
+    if (graceSeconds <= 0) kill();
+    else {
+      killAt = clock.after(graceSeconds * 1000, kill);
+      if (first) {
+        for (const [container, current] of live) {
+          events.record(pod, 'Normal', 'Killing', `Stopping container ${container}`);
+          stopContainer(current);
+        }
+      }
+    }
+    sync();
+  };
+
+  /** Everything has ended: the last status, then the object may go. */
+  const finishIfDone = () => {
+    if (live.size > 0 || starting.size > 0 || finishing) return;
+    killAt?.cancel();
+    finishing = (async () => {
+      for (const { name: container } of all()) {
+        const { state, last } = record(container);
+        if (state.kind === 'terminated') continue;
+        // Never ran, or waited for its next run: it ends as it last was.
+        if (last) change(container, { state: { kind: 'terminated', ...last } });
+      }
+      if (!pod.metadata.deletionTimestamp) return;
+      status.report(true);
+      await status.flush();
+      release();
+      try {
+        await context.client.delete(PODS, namespace, name, { gracePeriodSeconds: 0, preconditions: { uid } });
+      } catch (error) {
+        if (!(error instanceof KubeError && (error.code === 404 || error.code === 409))) {
+          log.warn('a Pod that has ended was not deleted', {
+            error: error instanceof Error ? error.message : String(error),
+          });
+          clock.after(1000, () => {
+            finishing = undefined;
+            sync();
+          });
+        }
+      }
+    })();
+  };
+
+  /** Gives back what a Pod that will not run again has on this machine; its logs stay. */
+  const release = () => {
+    rmSync(volumesDir, { recursive: true, force: true });
+    driver.removePod(uid);
+  };
+
+  if (initial.metadata.deletionTimestamp) terminate(graceOf(initial));
+  else {
+    // Known at once that someone takes care of it, even if the start has to wait.
+    if (!finished) sync();
+  }
+
+  return {
+    uid,
+    get pod() {
+      return pod;
+    },
+    get records() {
+      return records;
+    },
+    update(next) {
+      const old = pod;
+      pod = next;
+      if (next.metadata.deletionTimestamp) {
+        const grace = graceOf(next);
+        if (!terminating || grace < graceOf(old)) terminate(grace);
+        else sync();
+        return;
+      }
+      for (const container of next.spec.containers) {
+        const limits = limitsOf(next, container);
+        const before = old.spec.containers.find((candidate) => candidate.name === container.name);
+        if (before && JSON.stringify(limits) !== JSON.stringify(limitsOf(old, before))) {
+          live.get(container.name)?.running.setLimits(limits);
+        }
+      }
+    },
+    refresh() {
+      if (gone || finished || terminating) return;
+      for (const container of all()) {
+        const { state } = record(container.name);
+        if (state.kind === 'waiting' && state.reason !== 'CrashLoopBackOff')
+          change(container.name, { notBefore: 0 });
+      }
+      if (live.size > 0 && pod.spec.volumes?.length) {
+        void context
+          .config(pod)
+          .then((config) => prepareVolumes(pod, { dir: volumesDir, config, hash, handOver: driver.handOver }))
+          .catch(() => {});
+      }
+      sync();
+    },
+    async remove() {
+      gone = true;
+      wake?.cancel();
+      killAt?.cancel();
+      status.stop();
+      for (const { running } of live.values()) running.kill();
+      await Promise.all([...starting.values()]);
+      await Promise.all([...live.values()].map(({ running }) => running.exited));
+      release();
+      logs.release(owner);
+    },
+    async shutdown(graceMs) {
+      const current = [...live.values()];
+      for (const { running } of current) running.signal('SIGTERM');
+      const timer = clock.after(graceMs, () => {
+        for (const { running } of current) running.kill();
+      });
+      gone = true;
+      wake?.cancel();
+      status.stop();
+      await Promise.all([...starting.values()]);
+      for (const { running } of live.values())
+        if (!current.some((each) => each.running === running)) running.kill();
+      await Promise.all([...live.values()].map(({ running }) => running.exited));
+      timer.cancel();
+    },
+  };
+
+  function graceOf(of: Pod): number {
+    return of.metadata.deletionGracePeriodSeconds ?? of.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_S;
+  }
+}
+
+const hash = (text: string) => createHash('sha256').update(text).digest('hex');

@@ -1,0 +1,185 @@
+/** Probes of a container. Counting is pure; timing and the probes themselves follow kubelet's `prober`. */
+import { connect } from 'node:net';
+import type { Clock, Timer } from '../../base/clock.ts';
+import type { Container, Probe } from '../../kinds/pod.ts';
+import type { RunningContainer } from './drivers/driver.ts';
+
+export type ProbeKind = 'startup' | 'liveness' | 'readiness';
+
+export interface ProbeResult {
+  ok: boolean;
+  message: string;
+}
+
+export interface ProbeState {
+  /** Consecutive results equal to `last`. */
+  run: number;
+  last: boolean | undefined;
+}
+
+/** The verdict after one more result: true or false once a threshold is reached, else undefined. */
+export function judge(
+  state: ProbeState,
+  ok: boolean,
+  probe: Pick<Probe, 'successThreshold' | 'failureThreshold'>,
+): { state: ProbeState; verdict: boolean | undefined } {
+  const run = state.last === ok ? state.run + 1 : 1;
+  const needed = ok ? (probe.successThreshold ?? 1) : (probe.failureThreshold ?? 3);
+  return { state: { run, last: ok }, verdict: run >= needed ? ok : undefined };
+}
+
+function portOf(container: Container, port: number | string): number {
+  if (typeof port === 'number') return port;
+  const named = container.ports?.find(({ name }) => name === port)?.containerPort;
+  return named ?? Number(port);
+}
+
+async function httpGet(
+  container: Container,
+  get: NonNullable<Probe['httpGet']>,
+  timeoutMs: number,
+): Promise<ProbeResult> {
+  const { request } = get.scheme === 'HTTPS' ? await import('node:https') : await import('node:http');
+  const headers: Record<string, string> = { 'user-agent': 'kube-probe/1.32', accept: '*/*' };
+  for (const { name, value } of get.httpHeaders ?? []) headers[name] = value;
+  return new Promise((resolve) => {
+    const call = request({
+      host: get.host || '127.0.0.1',
+      port: portOf(container, get.port),
+      path: get.path || '/',
+      headers,
+      agent: false,
+      rejectUnauthorized: false,
+      timeout: timeoutMs,
+    });
+    const deadline = setTimeout(() => call.destroy(new Error('context deadline exceeded')), timeoutMs);
+    const end = (result: ProbeResult) => {
+      clearTimeout(deadline);
+      resolve(result);
+    };
+    call.on('error', (error) => end({ ok: false, message: `Get: ${error.message}` }));
+    call.on('response', (response) => {
+      const { statusCode = 0 } = response;
+      response.destroy();
+      const ok = statusCode >= 200 && statusCode < 400;
+      end({ ok, message: ok ? '' : `HTTP probe failed with statuscode: ${statusCode}` });
+    });
+    call.end();
+  });
+}
+
+function tcp(host: string, port: number, timeoutMs: number): Promise<ProbeResult> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port });
+    const end = (result: ProbeResult) => {
+      clearTimeout(deadline);
+      socket.destroy();
+      resolve(result);
+    };
+    const deadline = setTimeout(
+      () => end({ ok: false, message: `dial tcp ${host}:${port}: i/o timeout` }),
+      timeoutMs,
+    );
+    socket.on('connect', () => end({ ok: true, message: '' }));
+    socket.on('error', (error) => end({ ok: false, message: `dial tcp ${host}:${port}: ${error.message}` }));
+  });
+}
+
+/** Runs one probe once. Never rejects. */
+export async function runProbe(
+  container: Container,
+  probe: Probe,
+  running: RunningContainer,
+): Promise<ProbeResult> {
+  const timeoutMs = (probe.timeoutSeconds ?? 1) * 1000;
+  if (probe.httpGet) return httpGet(container, probe.httpGet, timeoutMs);
+  if (probe.tcpSocket) {
+    return tcp(probe.tcpSocket.host || '127.0.0.1', portOf(container, probe.tcpSocket.port), timeoutMs);
+  }
+  if (probe.exec) {
+    const { exitCode, output, timedOut } = await running.exec(probe.exec.command ?? [], timeoutMs);
+    if (timedOut) return { ok: false, message: `command timed out after ${timeoutMs / 1000}s` };
+    return { ok: exitCode === 0, message: output.trim() };
+  }
+  return { ok: true, message: '' };
+}
+
+export interface Prober {
+  stop(): void;
+}
+
+export interface ProbeEvents {
+  /** The startup probe has succeeded (or there is none): the other probes begin. */
+  started(): void;
+  ready(ready: boolean): void;
+  /** Liveness or startup has failed: the container must be restarted. */
+  unhealthy(kind: ProbeKind): void;
+  /** One failed attempt, for an Event. */
+  failed(kind: ProbeKind, message: string): void;
+}
+
+/** Probes a running container until stopped. Containers without probes cost nothing. */
+export function startProbes(
+  container: Container,
+  running: RunningContainer,
+  clock: Clock,
+  events: ProbeEvents,
+): Prober {
+  let stopped = false;
+  const timers = new Set<Timer>();
+  const wait = (ms: number, then: () => void) => {
+    const timer = clock.after(ms, () => {
+      timers.delete(timer);
+      if (!stopped) then();
+    });
+    timers.add(timer);
+  };
+
+  const loop = (kind: ProbeKind, probe: Probe, verdicts: (verdict: boolean) => 'go on' | 'stop') => {
+    const periodMs = Math.max(1, probe.periodSeconds ?? 10) * 1000;
+    let state: ProbeState = { run: 0, last: undefined };
+    const attempt = async () => {
+      const result = await runProbe(container, probe, running);
+      if (stopped) return;
+      if (!result.ok) events.failed(kind, result.message);
+      const judged = judge(state, result.ok, probe);
+      state = judged.state;
+      if (judged.verdict !== undefined && verdicts(judged.verdict) === 'stop') return;
+      wait(periodMs, () => void attempt());
+    };
+    wait((probe.initialDelaySeconds ?? 0) * 1000, () => void attempt());
+  };
+
+  const begin = () => {
+    events.started();
+    const { readinessProbe, livenessProbe } = container;
+    if (readinessProbe) {
+      loop('readiness', readinessProbe, (ready) => {
+        events.ready(ready);
+        return 'go on';
+      });
+    } else events.ready(true);
+    if (livenessProbe) {
+      loop('liveness', livenessProbe, (alive) => {
+        if (!alive) events.unhealthy('liveness');
+        return alive ? 'go on' : 'stop';
+      });
+    }
+  };
+
+  if (container.startupProbe) {
+    loop('startup', container.startupProbe, (up) => {
+      if (up) begin();
+      else events.unhealthy('startup');
+      return 'stop';
+    });
+  } else begin();
+
+  return {
+    stop() {
+      stopped = true;
+      for (const timer of timers) timer.cancel();
+      timers.clear();
+    },
+  };
+}

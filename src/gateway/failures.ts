@@ -1,0 +1,67 @@
+/**
+ * How a request ends when no instance answered it. One closed list of reasons, each with its status, so that a
+ * client, a log and an alert can tell them apart.
+ */
+
+/** The closed list: reason → HTTP status. */
+export const FAILURES = {
+  bad_request: 400,
+  no_route: 404,
+  method_not_allowed: 405,
+  request_timeout: 408,
+  body_too_large: 413,
+  uri_too_long: 414,
+  expectation_failed: 417,
+  head_too_large: 431,
+  version_not_supported: 505,
+  not_ready: 503,
+  queue_full: 503,
+  draining: 503,
+  overloaded: 503,
+  timeout: 504,
+  response_start_timeout: 504,
+  idle_timeout: 504,
+  upstream_connect: 502,
+  upstream_reset: 502,
+  upstream_protocol: 502,
+  instance_crashed: 502,
+  function_error: 500,
+  load_error: 500,
+} as const;
+
+export type FailureReason = keyof typeof FAILURES;
+
+/** A failure as the client sees it. `reason` may also come from a `RevisionFailure` and is then passed on. */
+export interface Failure {
+  status: number;
+  /** Whose fault it is: `client`, `gateway`, `function`, `platform` or what a `RevisionFailure` names. */
+  component: string;
+  reason: string;
+  message: string;
+  /** The connection cannot carry another request: its framing is in doubt. */
+  close: boolean;
+  /** Seconds for Retry-After; 0 sends none. */
+  retryAfter: number;
+}
+
+/** A failure of the closed list. */
+export function failure(
+  reason: FailureReason,
+  message: string,
+  component = 'gateway',
+  close = false,
+): Failure {
+  const status = FAILURES[reason];
+  return { status, component, reason, message, close, retryAfter: status === 503 ? 1 : 0 };
+}
+
+/** The request itself is refused; its connection is not trusted any further. */
+export function refusal(reason: FailureReason, message: string): Failure {
+  return failure(reason, message, 'client', true);
+}
+
+/** The JSON body of a failure. */
+export function failureBody(f: Failure, requestId: string): Buffer {
+  const body = { component: f.component, reason: f.reason, requestId, message: f.message };
+  return Buffer.from(`${JSON.stringify(body)}\n`);
+}

@@ -1,0 +1,394 @@
+/**
+ * The gateway as the platform sees it: keeps the desired state, starts the workers, hands every change to all of
+ * them, and merges what they report. The request path itself is in `Plane`.
+ */
+
+import { createServer } from 'node:net';
+import { availableParallelism } from 'node:os';
+import { PetrelError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type {
+  Endpoint,
+  Gateway,
+  GatewayEvents,
+  RevisionEntry,
+  RevisionFailure,
+  RevisionStats,
+  RouteEntry,
+} from './contract.ts';
+import { Counter, MAX_WORKERS, RowAllocator, type RowRef } from './counters.ts';
+import { DEFAULT_LIMITS, type GatewayLimits } from './limits.ts';
+import { LocalLink, type PlaneLink, WorkerLink } from './links.ts';
+import type { PlaneCommand, PlaneEvents, PlaneStats } from './plane.ts';
+
+export interface GatewayOptions {
+  host: string;
+  /** 0 is any. */
+  port: number;
+  /** Threads; 0 runs in the calling thread. Default: 1 on up to two cores, else one less than cores, at most 4. */
+  workers?: number;
+  events: GatewayEvents;
+  log: Logger;
+  limits?: Partial<GatewayLimits>;
+}
+
+/** Demand of one revision is reported at most this often. */
+const DEMAND_INTERVAL_MS = 1;
+const STATS_INTERVAL_MS = 1000;
+/** Delay before a worker that died again and again is replaced, milliseconds. */
+const RESTART_MS = [0, 100, 1000];
+
+interface EndpointRecord {
+  endpoint: Endpoint;
+  ref: RowRef;
+  slots: Counter;
+  /** Reported since it was pushed last. */
+  down: boolean;
+}
+
+interface RevisionRecord {
+  entry: RevisionEntry;
+  queue: Counter;
+  endpoints: Map<string, EndpointRecord>;
+  demandAt: number;
+  demandTimer: NodeJS.Timeout | null;
+}
+
+/** A row that the workers still have to let go of. */
+interface Retiring {
+  ref: RowRef;
+  /** `<revision>/<endpoint id>`; `''` for the queue of a removed revision. */
+  name: string;
+  slots: Counter;
+  waitsFor: Set<PlaneLink>;
+  done: (() => void)[];
+}
+
+/** Starts the data plane; resolves when it listens. */
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const cores = availableParallelism();
+  const count = Math.min(options.workers ?? (cores <= 2 ? 1 : Math.min(cores - 1, 4)), MAX_WORKERS);
+  const control = new GatewayControl(options);
+  try {
+    await control.start(count);
+  } catch (error) {
+    await control.close(0);
+    throw listenError(error as NodeJS.ErrnoException, options);
+  }
+  return control;
+}
+
+function listenError(error: NodeJS.ErrnoException, { host, port }: GatewayOptions): Error {
+  const address = `${host}:${port}`;
+  if (error.code === 'EADDRINUSE') {
+    return new PetrelError('PortInUse', `the gateway cannot listen on ${address}: the port is in use`, {
+      fix: `stop the program that uses it (\`ss -ltnp 'sport = :${port}'\` shows it), or choose another address with --gateway ${host}:0`,
+      cause: error,
+    });
+  }
+  if (error.code === 'EACCES' || error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND') {
+    return new PetrelError('InvalidArgument', `the gateway cannot listen on ${address}: ${error.code}`, {
+      why: error.code === 'EACCES' ? 'ports below 1024 need privileges' : 'this machine has no such address',
+      fix: 'choose another address with --gateway host:port',
+      cause: error,
+    });
+  }
+  return error;
+}
+
+/** Whether somebody listens there already; `reusePort` alone would share the port with any program of this user. */
+function probe(host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve()));
+  });
+}
+
+export class GatewayControl implements Gateway {
+  address: { host: string; port: number };
+  readonly #options: GatewayOptions;
+  readonly #limits: GatewayLimits;
+  readonly #rows = new RowAllocator();
+  readonly #routes = new Map<string, { namespace: string; name: string; entry: RouteEntry }>();
+  readonly #revisions = new Map<string, RevisionRecord>();
+  readonly #retiring = new Map<number, Retiring>();
+  readonly #channel = `petrel-gateway-${process.pid}-${Math.random().toString(36).slice(2)}`;
+  #links: (PlaneLink | null)[] = [];
+  #restarts: number[] = [];
+  #statsTimer: NodeJS.Timeout | null = null;
+  #statsFrom = 0;
+  #closed = false;
+
+  constructor(options: GatewayOptions) {
+    this.#options = options;
+    this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.address = { host: options.host, port: options.port };
+  }
+
+  /** The workers, for diagnosis. */
+  get links(): readonly (PlaneLink | null)[] {
+    return this.#links;
+  }
+
+  async start(count: number): Promise<void> {
+    const { host, port } = this.#options;
+    if (count === 0) {
+      const link = new LocalLink(0, this.#limits, this.#options.log, this.#events(0));
+      this.#links = [link];
+      this.address = await link.listen(host, port, false);
+      return;
+    }
+    if (count > 1 && port !== 0) await probe(host, port);
+    this.#links = new Array<PlaneLink | null>(count).fill(null);
+    this.#restarts = new Array<number>(count).fill(0);
+    try {
+      await this.#startWorker(0, port, count > 1);
+    } catch (error) {
+      // systems without SO_REUSEPORT have one listener
+      if (count === 1 || (error as NodeJS.ErrnoException).code !== 'ENOTSUP') throw error;
+      this.#links = [null];
+      await this.#startWorker(0, port, false);
+      return;
+    }
+    const rest = Array.from({ length: count - 1 }, (_, i) =>
+      this.#startWorker(i + 1, this.address.port, true),
+    );
+    await Promise.all(rest);
+  }
+
+  async #startWorker(index: number, port: number, reusePort: boolean): Promise<void> {
+    const link = new WorkerLink(index, this.#limits, this.#options.log, this.#events(index), this.#channel);
+    link.onExit = () => this.#workerDied(index, link);
+    // the state goes first, so that the first request it accepts finds it
+    for (const command of this.#state()) link.send(command);
+    this.#links[index] = link;
+    this.address = await link.listen(this.#options.host, port, reusePort);
+  }
+
+  #workerDied(index: number, link: PlaneLink): void {
+    if (this.#closed || this.#links[index] !== link) return;
+    this.#links[index] = null;
+    for (const record of this.#revisions.values()) {
+      new Counter(record.queue.ref, index).forget();
+      if (record.queue.total === 0) record.queue.resetReport();
+      for (const endpoint of record.endpoints.values()) new Counter(endpoint.ref, index).forget();
+    }
+    for (const retiring of this.#retiring.values()) new Counter(retiring.ref, index).forget();
+    for (const id of [...this.#retiring.keys()]) this.#released(id, link);
+    for (const key of this.#revisions.keys()) for (const other of this.#links) other?.wake(key);
+    const attempt = this.#restarts[index]!++;
+    const delay = RESTART_MS[Math.min(attempt, RESTART_MS.length - 1)]!;
+    this.#options.log.error('a gateway worker died and is replaced', { worker: index, delay });
+    setTimeout(() => {
+      if (this.#closed) return;
+      this.#startWorker(index, this.address.port, this.#links.length > 1).then(
+        () => {
+          this.#restarts[index] = 0;
+        },
+        (error: Error) => this.#options.log.error('worker start', { worker: index, error: error.message }),
+      );
+    }, delay);
+  }
+
+  #events(index: number): PlaneEvents {
+    return {
+      demand: (key) => this.#demand(key),
+      endpointDown: (key, id, reason) => this.#endpointDown(key, id, reason),
+      released: (row) => {
+        const link = this.#links[index];
+        if (link) this.#released(row, link);
+      },
+      wake: () => {},
+      active: () => this.#active(),
+    };
+  }
+
+  /** Everything a new worker has to know. */
+  *#state(): Generator<PlaneCommand> {
+    for (const [key, record] of this.#revisions) {
+      yield { type: 'revision', key, entry: record.entry, queue: record.queue.ref };
+      yield this.#endpointsCommand(key, record);
+    }
+    for (const route of this.#routes.values()) yield { type: 'route', ...route };
+  }
+
+  #broadcast(command: PlaneCommand): void {
+    for (const link of this.#links) link?.send(command);
+  }
+
+  setRoute(namespace: string, name: string, entry: RouteEntry | null): void {
+    const key = `${namespace}/${name}`;
+    if (entry === null) this.#routes.delete(key);
+    else this.#routes.set(key, { namespace, name, entry });
+    this.#broadcast({ type: 'route', namespace, name, entry });
+  }
+
+  setRevision(key: string, entry: RevisionEntry | null): void {
+    const known = this.#revisions.get(key);
+    if (entry === null) {
+      if (known === undefined) return;
+      this.#revisions.delete(key);
+      if (known.demandTimer !== null) clearTimeout(known.demandTimer);
+      for (const endpoint of known.endpoints.values()) this.#retire(key, endpoint);
+      this.#retireRow(known.queue.ref, '');
+      this.#broadcast({ type: 'revision', key, entry: null, queue: null });
+      return;
+    }
+    let record = known;
+    if (record === undefined) {
+      const queue = new Counter(this.#rows.allocate(), 0);
+      record = { entry, queue, endpoints: new Map(), demandAt: Number.NEGATIVE_INFINITY, demandTimer: null };
+      this.#revisions.set(key, record);
+    }
+    record.entry = entry;
+    this.#broadcast({ type: 'revision', key, entry, queue: record.queue.ref });
+  }
+
+  #endpointsCommand(key: string, record: RevisionRecord): PlaneCommand {
+    const endpoints = [...record.endpoints.values()].map(({ endpoint, ref }) => ({ endpoint, ref }));
+    return { type: 'endpoints', key, endpoints };
+  }
+
+  setEndpoints(key: string, endpoints: Endpoint[]): void {
+    const record = this.#revisions.get(key);
+    if (record === undefined) return;
+    const before = record.endpoints;
+    record.endpoints = new Map();
+    for (const endpoint of endpoints) {
+      const old = before.get(endpoint.id);
+      if (old !== undefined && sameAddress(old.endpoint, endpoint)) {
+        before.delete(endpoint.id);
+        old.down = false;
+        record.endpoints.set(endpoint.id, old);
+      } else {
+        const ref = this.#rows.allocate();
+        record.endpoints.set(endpoint.id, { endpoint, ref, slots: new Counter(ref, 0), down: false });
+      }
+    }
+    for (const gone of before.values()) this.#retire(key, gone);
+    this.#broadcast(this.#endpointsCommand(key, record));
+  }
+
+  failRevision(key: string, failure: RevisionFailure): void {
+    this.#broadcast({ type: 'fail', key, failure });
+  }
+
+  #retire(key: string, record: EndpointRecord): void {
+    this.#retireRow(record.ref, `${key}/${record.endpoint.id}`);
+  }
+
+  #retireRow(ref: RowRef, name: string): void {
+    const waitsFor = new Set(this.#links.filter((link) => link !== null));
+    this.#retiring.set(ref.id, { ref, name, slots: new Counter(ref, 0), waitsFor, done: [] });
+    if (waitsFor.size === 0) this.#finishRow(ref.id);
+  }
+
+  #released(row: number, link: PlaneLink): void {
+    const retiring = this.#retiring.get(row);
+    if (retiring === undefined || !retiring.waitsFor.delete(link)) return;
+    if (retiring.waitsFor.size === 0) this.#finishRow(row);
+  }
+
+  #finishRow(row: number): void {
+    const retiring = this.#retiring.get(row)!;
+    this.#retiring.delete(row);
+    this.#rows.release(retiring.ref);
+    for (const done of retiring.done) done();
+  }
+
+  async drained(key: string, endpointId: string, timeoutMs: number): Promise<void> {
+    const name = `${key}/${endpointId}`;
+    const waits = [...this.#retiring.values()].filter((r) => r.name === name);
+    if (waits.length === 0) return;
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs);
+    });
+    const all = waits.map((r) => new Promise<void>((resolve) => r.done.push(resolve)));
+    await Promise.race([Promise.all(all), timeout]);
+    clearTimeout(timer);
+  }
+
+  #inFlight(key: string, record: RevisionRecord): number {
+    let sum = 0;
+    for (const endpoint of record.endpoints.values()) sum += endpoint.slots.total;
+    for (const r of this.#retiring.values()) if (r.name.startsWith(`${key}/`)) sum += r.slots.total;
+    return sum;
+  }
+
+  #demand(key: string): void {
+    const record = this.#revisions.get(key);
+    if (record === undefined || record.demandTimer !== null) return;
+    const wait = record.demandAt + DEMAND_INTERVAL_MS - performance.now();
+    if (wait <= 0) {
+      this.#raise(key, record);
+      return;
+    }
+    record.demandTimer = setTimeout(() => {
+      record.demandTimer = null;
+      if (!this.#closed && record.queue.total > 0) this.#raise(key, record);
+    }, Math.ceil(wait));
+  }
+
+  #raise(key: string, record: RevisionRecord): void {
+    record.demandAt = performance.now();
+    this.#options.events.demand(key, record.queue.total, this.#inFlight(key, record));
+  }
+
+  #endpointDown(key: string, id: string, reason: string): void {
+    const endpoint = this.#revisions.get(key)?.endpoints.get(id);
+    if (endpoint === undefined || endpoint.down) return;
+    endpoint.down = true;
+    this.#options.events.endpointDown(key, id, reason);
+  }
+
+  #active(): void {
+    if (this.#statsTimer !== null || this.#closed) return;
+    this.#statsFrom = performance.now();
+    this.#statsTimer = setTimeout(() => void this.#report(), STATS_INTERVAL_MS);
+  }
+
+  async #report(): Promise<void> {
+    const parts = await Promise.all(this.#links.map((link) => link?.collect() ?? Promise.resolve([])));
+    this.#statsTimer = null;
+    if (this.#closed) return;
+    const now = performance.now();
+    const interval = now - this.#statsFrom;
+    this.#statsFrom = now;
+    const merged = this.#merge(parts, interval);
+    if (merged.length === 0) return;
+    this.#statsTimer = setTimeout(() => void this.#report(), STATS_INTERVAL_MS);
+    this.#options.events.stats(merged, interval);
+  }
+
+  #merge(parts: PlaneStats[][], interval: number): RevisionStats[] {
+    const merged = new Map<string, RevisionStats>();
+    for (const { key, integral, begun } of parts.flat()) {
+      const record = this.#revisions.get(key);
+      if (record === undefined) continue;
+      let entry = merged.get(key);
+      if (entry === undefined) {
+        const inFlight = this.#inFlight(key, record);
+        entry = { key, averageConcurrency: 0, requestCount: 0, inFlight, queued: record.queue.total };
+        merged.set(key, entry);
+      }
+      entry.averageConcurrency += integral / interval;
+      entry.requestCount += begun;
+    }
+    return [...merged.values()];
+  }
+
+  async close(graceMs: number): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#statsTimer !== null) clearTimeout(this.#statsTimer);
+    for (const record of this.#revisions.values())
+      if (record.demandTimer !== null) clearTimeout(record.demandTimer);
+    await Promise.all(this.#links.map((link) => link?.close(graceMs)));
+  }
+}
+
+function sameAddress(a: Endpoint, b: Endpoint): boolean {
+  return JSON.stringify(a.address) === JSON.stringify(b.address);
+}

@@ -1,0 +1,37 @@
+/** Bounds on what a stranger can make the gateway hold or wait for. */
+
+export interface GatewayLimits {
+  /** Request line and header fields together, bytes; more is 431. */
+  maxHeadBytes: number;
+  /** Header fields of one request; more is 431. */
+  maxHeaders: number;
+  /** Bytes of the request target; more is 414. */
+  maxUriBytes: number;
+  /** From the first byte of a request head to its last, and from accept to the first byte, milliseconds; then 408. */
+  headTimeoutMs: number;
+  /** A kept-alive connection without a request, milliseconds. */
+  keepAliveMs: number;
+  /** Client connections of one worker; further ones are closed at once. */
+  maxConnections: number;
+  /** Bytes of a following request that are read while the one before it is still being answered. */
+  maxPipelinedBytes: number;
+  /** Rest of an unwanted request body that is read to keep the connection, bytes; beyond it the connection closes. */
+  maxDiscardBytes: number;
+  /** How long to wait for an instance to accept a connection, milliseconds. */
+  connectTimeoutMs: number;
+  /** An unused HTTP/1.1 connection to an instance is closed after this, milliseconds (below Node's own 5 s). */
+  upstreamIdleMs: number;
+}
+
+export const DEFAULT_LIMITS: GatewayLimits = {
+  maxHeadBytes: 32 * 1024,
+  maxHeaders: 128,
+  maxUriBytes: 16 * 1024,
+  headTimeoutMs: 10_000,
+  keepAliveMs: 75_000,
+  maxConnections: 20_000,
+  maxPipelinedBytes: 64 * 1024,
+  maxDiscardBytes: 256 * 1024,
+  connectTimeoutMs: 5_000,
+  upstreamIdleMs: 4_000,
+};

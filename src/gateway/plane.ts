@@ -1,0 +1,263 @@
+/** The data plane of one thread: its listener, routes, revisions and connections. */
+import { createServer, type Server } from 'node:net';
+import type { Logger } from '../base/log.ts';
+import { ClientConnection, type ClientPlane, type Destination } from './client.ts';
+import type { RevisionEntry, RevisionFailure, RouteEntry } from './contract.ts';
+import type { RowRef } from './counters.ts';
+import { Deadlines } from './deadlines.ts';
+import { failure } from './failures.ts';
+import { FieldTable } from './fields.ts';
+import { Http1Link } from './http1.ts';
+import type { GatewayLimits } from './limits.ts';
+import { MuxLink } from './mux.ts';
+import type { Flushable } from './plane-types.ts';
+import type { RequestLine } from './request-head.ts';
+import { ResponseWriter } from './response-writer.ts';
+import {
+  type EndpointPush,
+  type EndpointState,
+  type Link,
+  type RevisionHooks,
+  RevisionState,
+} from './revision.ts';
+import { parseFunctionPath, RouteTable } from './routes.ts';
+
+/** A change of state, as the main side sends it. Plain data: it crosses between threads. */
+export type PlaneCommand =
+  | { type: 'route'; namespace: string; name: string; entry: RouteEntry | null }
+  | { type: 'revision'; key: string; entry: RevisionEntry | null; queue: RowRef | null }
+  | { type: 'endpoints'; key: string; endpoints: EndpointPush[] }
+  | { type: 'fail'; key: string; failure: RevisionFailure };
+
+/** What happened to one revision in one thread since the last collection. */
+export interface PlaneStats {
+  key: string;
+  /** Requests in flight or queued, integrated over time: request milliseconds. */
+  integral: number;
+  begun: number;
+}
+
+/** What a plane tells the main side. */
+export interface PlaneEvents {
+  demand(key: string): void;
+  endpointDown(key: string, endpointId: string, reason: string): void;
+  /** Nothing here uses the row any more: its endpoint was left out and is idle, or its revision is gone. */
+  released(row: number): void;
+  /** Another worker may have a use for a slot of the revision. */
+  wake(key: string): void;
+  /** Traffic began; `collect` is worth calling. */
+  active(): void;
+}
+
+export interface PlaneOptions {
+  worker: number;
+  limits: GatewayLimits;
+  log: Logger;
+  events: PlaneEvents;
+  /** Applies state that the main side has sent and that was not read yet; called before a request is read. */
+  sync(): void;
+}
+
+export class Plane implements ClientPlane, RevisionHooks {
+  readonly limits: GatewayLimits;
+  readonly log: Logger;
+  readonly deadlines = new Deadlines();
+  readonly writer = new ResponseWriter();
+  readonly fields: FieldTable;
+  readonly line: RequestLine = { start: 0, methodEnd: 0, targetStart: 0, targetEnd: 0, minor: 1 };
+  readonly sync: () => void;
+  closing = false;
+  readonly #worker: number;
+  readonly #events: PlaneEvents;
+  readonly #routes = new RouteTable();
+  readonly #revisions = new Map<string, RevisionState>();
+  readonly #busy = new Set<RevisionState>();
+  readonly #clients = new Set<ClientConnection>();
+  #announced = false;
+  #dirty: Flushable[] = [];
+  #server: Server | null = null;
+  #emptied: (() => void) | null = null;
+  readonly #flushAll = () => {
+    const list = this.#dirty;
+    this.#dirty = [];
+    for (const item of list) item.flush();
+  };
+
+  constructor(options: PlaneOptions) {
+    this.limits = options.limits;
+    this.log = options.log;
+    this.#worker = options.worker;
+    this.#events = options.events;
+    this.sync = options.sync;
+    this.fields = new FieldTable(options.limits.maxHeaders);
+  }
+
+  /** Listens; rejects when the address is taken. Port 0 is any. */
+  listen(host: string, port: number, reusePort: boolean): Promise<{ host: string; port: number }> {
+    const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+      this.#clients.add(new ClientConnection(socket, this));
+    });
+    server.maxConnections = this.limits.maxConnections;
+    this.#server = server;
+    return new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ host, port, reusePort, backlog: 4096 }, () => {
+        server.off('error', reject);
+        server.on('error', (error) => this.log.error('listener', { error: error.message }));
+        const address = server.address();
+        resolve(
+          typeof address === 'object' && address !== null ? { host, port: address.port } : { host, port },
+        );
+      });
+    });
+  }
+
+  apply(command: PlaneCommand): void {
+    switch (command.type) {
+      case 'route':
+        this.#routes.set(command.namespace, command.name, command.entry);
+        break;
+      case 'revision':
+        this.#setRevision(command.key, command.entry, command.queue);
+        break;
+      case 'endpoints':
+        this.#revisions.get(command.key)?.setEndpoints(command.endpoints);
+        break;
+      case 'fail':
+        this.#revisions.get(command.key)?.failQueued(command.failure);
+        break;
+    }
+    this.writer.flush();
+  }
+
+  #setRevision(key: string, entry: RevisionEntry | null, queue: RowRef | null): void {
+    const known = this.#revisions.get(key);
+    if (entry === null || queue === null) {
+      if (known === undefined) return;
+      this.#revisions.delete(key);
+      known.remove();
+      this.#events.released(known.queue.id);
+    } else if (known !== undefined) {
+      known.entry = entry;
+      known.drainQueue();
+    } else this.#revisions.set(key, new RevisionState(entry, queue, this.#worker, this));
+  }
+
+  route(host: string, buf: Buffer, targetStart: number, targetEnd: number): Destination {
+    let state = this.#routes.byHost(host);
+    let prefix = '';
+    if (state === undefined) {
+      const target = buf.toString('latin1', targetStart, targetEnd);
+      if (target === '/_petrel/healthz') {
+        return { revision: null, prefix, failure: { ...failure('not_ready', ''), reason: 'ok' } };
+      }
+      const path = parseFunctionPath(target);
+      if (path === null) return refused(unknownHost(host));
+      state = this.#routes.byName(path.namespace, path.name);
+      if (state === undefined) return refused(unknownFunction(path.namespace, path.name));
+      prefix = path.prefix;
+    }
+    const key = state.targets.next();
+    const revision = key === null ? undefined : this.#revisions.get(key);
+    if (revision === undefined) {
+      const { namespace, name } = state.entry;
+      return refused(failure('not_ready', `${namespace}/${name} has no revision that can answer yet`));
+    }
+    return { revision, prefix, failure: null };
+  }
+
+  gone(client: ClientConnection): void {
+    this.#clients.delete(client);
+    if (this.#clients.size === 0) this.#emptied?.();
+  }
+
+  flushLater(item: Flushable): void {
+    if (this.#dirty.length === 0) setImmediate(this.#flushAll);
+    this.#dirty.push(item);
+  }
+
+  flushClients(): boolean {
+    return this.writer.flush();
+  }
+
+  demand(key: string): void {
+    this.#events.demand(key);
+  }
+
+  endpointDown(key: string, endpointId: string, reason: string): void {
+    this.#events.endpointDown(key, endpointId, reason);
+  }
+
+  released(endpoint: EndpointState): void {
+    this.#events.released(endpoint.slots.ref.id);
+  }
+
+  wake(key: string): void {
+    this.#events.wake(key);
+  }
+
+  /** Another worker has freed a slot. */
+  woken(key: string): void {
+    this.#revisions.get(key)?.woken();
+    this.writer.flush();
+  }
+
+  connect(revision: RevisionState, endpoint: EndpointState): Link {
+    const address = endpoint.endpoint.address;
+    if (address.kind === 'mux') return new MuxLink(revision, endpoint, address.path, this);
+    return new Http1Link(revision, endpoint, address.host, address.port, this);
+  }
+
+  active(revision: RevisionState): void {
+    this.#busy.add(revision);
+    if (this.#announced) return;
+    this.#announced = true;
+    this.#events.active();
+  }
+
+  /** Counts since the last call. An empty answer means that traffic has ended: `active` is called when it begins again. */
+  collect(): PlaneStats[] {
+    const now = performance.now();
+    const out: PlaneStats[] = [];
+    for (const revision of this.#busy) {
+      const stats = revision.collect(now);
+      if (stats !== null) out.push({ key: revision.entry.key, ...stats });
+      if (revision.level === 0) this.#busy.delete(revision);
+    }
+    if (out.length === 0 && this.#busy.size === 0) this.#announced = false;
+    return out;
+  }
+
+  /** Stops accepting, lets requests end for up to `graceMs`, then closes what is left. */
+  async close(graceMs: number): Promise<void> {
+    this.closing = true;
+    this.#server?.close();
+    const emptied = new Promise<void>((resolve) => {
+      this.#emptied = resolve;
+    });
+    for (const client of this.#clients) client.drain();
+    if (this.#clients.size > 0) {
+      const timer = setTimeout(() => this.#emptied?.(), graceMs);
+      await emptied;
+      clearTimeout(timer);
+    }
+    for (const client of this.#clients) client.socket.destroy();
+    for (const revision of this.#revisions.values()) revision.remove();
+  }
+}
+
+function refused(why: Destination['failure']): Destination {
+  return { revision: null, prefix: '', failure: why };
+}
+
+function unknownHost(host: string) {
+  const known = '`petrel list` shows what is deployed; `/fn/<namespace>/<name>/` works without DNS';
+  return failure('no_route', `nothing answers for host "${host}": ${known}`);
+}
+
+function unknownFunction(namespace: string, name: string) {
+  return failure(
+    'no_route',
+    `there is no function ${namespace}/${name}: \`petrel list -n ${namespace}\` shows what is deployed`,
+  );
+}

@@ -1,0 +1,62 @@
+/** The head that goes to an instance, byte by byte into a connection's outgoing buffer. */
+import { CR, LF } from './chars.ts';
+import type { Exchange } from './exchange.ts';
+
+const ID = Buffer.from('x-request-id: ', 'latin1');
+const TRACE = Buffer.from('traceparent: 00-', 'latin1');
+const PREFIX = Buffer.from('x-forwarded-prefix: ', 'latin1');
+/** What the generated lines can take beyond the variable parts. */
+const SLACK = 160;
+
+/** Upper bound of what `putRequestFields` and the request line need. */
+export function requestSize(x: Exchange): number {
+  return x.lineEnd - x.lineStart + x.block.out.length + x.prefix.length + SLACK;
+}
+
+/** Copies bytes; short runs in a loop, which is cheaper than a call out of JavaScript. */
+export function putBytes(out: Buffer, at: number, from: Buffer, start: number, end: number): number {
+  const n = end - start;
+  if (n > 64) return at + from.copy(out, at, start, end);
+  for (let i = start; i < end; i++) out[at++] = from[i]!;
+  return at;
+}
+
+/** Writes ASCII text. */
+export function putText(out: Uint8Array, at: number, text: string): number {
+  for (let i = 0; i < text.length; i++) out[at++] = text.charCodeAt(i);
+  return at;
+}
+
+/** The forwarded header lines, without an empty line at the end. */
+export function putRequestFields(out: Buffer, pos: number, x: Exchange): number {
+  const block = x.block;
+  let at = pos;
+  out.set(block.out, at);
+  at += block.out.length;
+  if (x.prefix !== '') {
+    at = putBytes(out, at, PREFIX, 0, PREFIX.length);
+    at = putText(out, at, x.prefix);
+    out[at++] = CR;
+    out[at++] = LF;
+  }
+  const id = x.requestId;
+  if (block.requestId === '') {
+    at = putBytes(out, at, ID, 0, ID.length);
+    at = putText(out, at, id);
+    out[at++] = CR;
+    out[at++] = LF;
+    if (!block.hasTrace) {
+      // a new trace: its id is the request id, its first span half of it, not sampled
+      at = putBytes(out, at, TRACE, 0, TRACE.length);
+      at = putText(out, at, id);
+      out[at++] = 45;
+      for (let i = 16; i < 32; i++) out[at++] = id.charCodeAt(i);
+      out[at++] = 45;
+      out[at++] = 48;
+      out[at++] = 48;
+      out[at++] = CR;
+      out[at++] = LF;
+    }
+  }
+  return at;
+}

@@ -1,0 +1,303 @@
+/**
+ * Admission: one queue per revision, exact counts of what runs where, and the choice of an instance. A request holds
+ * a place in the queue or a slot of an endpoint, never both, and gives back what it holds exactly once.
+ */
+import type { Endpoint, RevisionEntry, RevisionFailure } from './contract.ts';
+import { Counter, type RowRef } from './counters.ts';
+import { type Exchange, STATE } from './exchange.ts';
+import { type Failure, failure } from './failures.ts';
+
+/** How requests reach one endpoint. */
+export interface Link {
+  /** Sends the request, now or when connected. On a failed connection calls `RevisionState.connectFailed`. */
+  send(x: Exchange): void;
+  /** No request will come any more: closes when the last one has ended. */
+  retire(): void;
+}
+
+/** An endpoint as one worker knows it. */
+export interface EndpointState {
+  readonly id: string;
+  readonly endpoint: Endpoint;
+  readonly slots: Counter;
+  link: Link;
+  /** Requests of this worker on it. */
+  held: number;
+  /** Its connection failed; not used until it is pushed again. */
+  down: boolean;
+  /** Left out of the set; ends with its last request. */
+  retired: boolean;
+}
+
+/** What a revision needs of its surroundings. */
+export interface RevisionHooks {
+  demand(key: string): void;
+  endpointDown(key: string, endpointId: string, reason: string): void;
+  /** A retired endpoint has no request of this worker left. */
+  released(endpoint: EndpointState): void;
+  /** Another worker may have a use for a slot. */
+  wake(key: string): void;
+  connect(revision: RevisionState, endpoint: EndpointState): Link;
+  /** The first request after a time without any. */
+  active(revision: RevisionState): void;
+}
+
+/** An endpoint of the set that was pushed, with the row of its slots. */
+export interface EndpointPush {
+  endpoint: Endpoint;
+  ref: RowRef;
+}
+
+/** Up to this concurrency the first free instance is filled before the next (Knative's first-available policy). */
+const FILL_UP_TO = 3;
+
+export class RevisionState {
+  entry: RevisionEntry;
+  readonly #hooks: RevisionHooks;
+  readonly #worker: number;
+  readonly #queued: Counter;
+  #usable: EndpointState[] = [];
+  #endpoints = new Map<string, EndpointState>();
+  #first: Exchange | null = null;
+  #last: Exchange | null = null;
+  /** Requests in flight or queued in this worker, its integral over time, and when it last changed. */
+  #level = 0;
+  #integral = 0;
+  #changedAt = 0;
+  #begun = 0;
+  #credit = 0;
+  #removed = false;
+
+  constructor(entry: RevisionEntry, queue: RowRef, worker: number, hooks: RevisionHooks) {
+    this.entry = entry;
+    this.#worker = worker;
+    this.#queued = new Counter(queue, worker);
+    this.#hooks = hooks;
+    this.#changedAt = performance.now();
+  }
+
+  /** Row of the queue length. */
+  get queue(): RowRef {
+    return this.#queued.ref;
+  }
+
+  #account(now: number, change: number): void {
+    this.#integral += this.#level * (now - this.#changedAt);
+    this.#changedAt = now;
+    this.#level += change;
+  }
+
+  /** A request has arrived. It is sent, or queued, or refused with the failure returned. */
+  admit(x: Exchange): Failure | null {
+    const free = this.#first === null ? this.#acquire() : null;
+    if (free === null && !this.#enter(x, this.entry.queueDepth, false)) {
+      return failure('queue_full', `${this.entry.queueDepth} requests are waiting for an instance already`);
+    }
+    if (this.#level === 0) this.#hooks.active(this);
+    this.#begun++;
+    this.#account(x.startedAt, 1);
+    if (free !== null) this.#send(x, free);
+    else this.#raiseDemand();
+    return null;
+  }
+
+  #enter(x: Exchange, limit: number, atFront: boolean): boolean {
+    if (limit === 0 && !atFront) return false;
+    if (!this.#queued.tryAdd(atFront ? 0 : limit)) return false;
+    x.state = STATE.queued;
+    if (this.#first === null) this.#first = this.#last = x;
+    else if (atFront) {
+      x.next = this.#first;
+      this.#first.previous = x;
+      this.#first = x;
+    } else {
+      x.previous = this.#last;
+      this.#last!.next = x;
+      this.#last = x;
+    }
+    return true;
+  }
+
+  #leave(x: Exchange): void {
+    if (x.previous === null) this.#first = x.next;
+    else x.previous.next = x.next;
+    if (x.next === null) this.#last = x.previous;
+    else x.next.previous = x.previous;
+    x.previous = x.next = null;
+    if (this.#queued.remove() === 0) this.#queued.resetReport();
+  }
+
+  #raiseDemand(): void {
+    if (this.#queued.shouldReport(this.#queued.total)) this.#hooks.demand(this.entry.key);
+  }
+
+  /** Takes a slot of the best endpoint; null when none is free. */
+  #acquire(): EndpointState | null {
+    const usable = this.#usable;
+    const n = usable.length;
+    if (n === 0) return null;
+    const limit = this.entry.containerConcurrency;
+    if (n > 1 && (limit === 0 || limit > FILL_UP_TO)) {
+      const i = (Math.random() * n) | 0;
+      let j = (Math.random() * (n - 1)) | 0;
+      if (j >= i) j++;
+      const a = usable[i]!;
+      const b = usable[j]!;
+      const better = a.slots.total <= b.slots.total ? a : b;
+      if (better.slots.tryAdd(limit)) return better;
+    }
+    for (let k = 0; k < n; k++) if (usable[k]!.slots.tryAdd(limit)) return usable[k]!;
+    return null;
+  }
+
+  #send(x: Exchange, endpoint: EndpointState): void {
+    endpoint.held++;
+    x.endpoint = endpoint;
+    x.state = STATE.connecting;
+    endpoint.link.send(x);
+  }
+
+  /** The request has ended, in whatever way. */
+  leave(x: Exchange, now: number): void {
+    if (x.state === STATE.done) return;
+    if (x.state === STATE.queued) this.#leave(x);
+    const endpoint = x.endpoint;
+    x.state = STATE.done;
+    this.#account(now, -1);
+    if (endpoint !== null) this.#giveBack(x, endpoint);
+  }
+
+  #giveBack(x: Exchange, endpoint: EndpointState): void {
+    x.endpoint = null;
+    endpoint.held--;
+    endpoint.slots.remove();
+    if (endpoint.retired) {
+      if (endpoint.held === 0) this.#release(endpoint);
+    } else if (!this.#removed && this.#queued.total > 0) this.#shareOut();
+  }
+
+  #release(endpoint: EndpointState): void {
+    endpoint.link.retire();
+    this.#hooks.released(endpoint);
+  }
+
+  /** A slot is free and someone waits: here, or at another worker in proportion to what waits there. */
+  #shareOut(): void {
+    const own = this.#queued.own;
+    const others = this.#queued.total - own;
+    if (others > 0) {
+      this.#credit += others / (own + others);
+      if (own === 0 || this.#credit >= 1) {
+        this.#credit = Math.max(0, this.#credit - 1);
+        this.#hooks.wake(this.entry.key);
+        return;
+      }
+    }
+    this.drainQueue();
+  }
+
+  /** Sends what waits as far as there are free slots. */
+  drainQueue(): void {
+    while (this.#first !== null) {
+      const endpoint = this.#acquire();
+      if (endpoint === null) return;
+      const x = this.#first;
+      this.#leave(x);
+      this.#send(x, endpoint);
+    }
+  }
+
+  /** Another worker has a slot to spare. Passed on when it is not needed here, so that no wake-up is lost. */
+  woken(): void {
+    this.drainQueue();
+    if (this.#queued.total <= this.#queued.own) return;
+    const limit = this.entry.containerConcurrency;
+    if (this.#usable.some((e) => limit === 0 || e.slots.total < limit)) this.#hooks.wake(this.entry.key);
+  }
+
+  /** The request was not sent: it waits for another endpoint, before those that came later. */
+  requeue(x: Exchange): void {
+    const endpoint = x.endpoint;
+    x.endpoint = null;
+    x.upstream = null;
+    if (this.#removed) {
+      x.endpoint = endpoint;
+      x.front.fail(x, failure('not_ready', 'the revision was removed'));
+      return;
+    }
+    this.#enter(x, 0, true);
+    if (endpoint !== null) this.#giveBack(x, endpoint);
+    this.drainQueue();
+    if (x.state === STATE.queued) this.#raiseDemand();
+  }
+
+  /** The connection to an endpoint failed or ended. Requests on it are the link's affair. */
+  endpointFailed(endpoint: EndpointState, reason: string): void {
+    if (endpoint.down || endpoint.retired) return;
+    endpoint.down = true;
+    this.#usable = this.#usable.filter((e) => e !== endpoint);
+    this.#hooks.endpointDown(this.entry.key, endpoint.id, reason);
+  }
+
+  /** Replaces the set. */
+  setEndpoints(pushes: EndpointPush[]): void {
+    const before = this.#endpoints;
+    this.#endpoints = new Map();
+    this.#usable = [];
+    for (const { endpoint, ref } of pushes) {
+      let state = before.get(endpoint.id);
+      if (state !== undefined && state.slots.ref.id === ref.id) {
+        before.delete(endpoint.id);
+        state.down = false;
+      } else {
+        const slots = new Counter(ref, this.#worker);
+        const none: Link = { send: () => {}, retire: () => {} };
+        state = { id: endpoint.id, endpoint, slots, link: none, held: 0, down: false, retired: false };
+        state.link = this.#hooks.connect(this, state);
+      }
+      this.#endpoints.set(endpoint.id, state);
+      this.#usable.push(state);
+    }
+    for (const gone of before.values()) {
+      gone.retired = true;
+      if (gone.held === 0) this.#release(gone);
+    }
+    this.drainQueue();
+  }
+
+  /** The revision is gone: what is in flight ends, what waits fails, nothing new comes. */
+  remove(): void {
+    this.#removed = true;
+    this.setEndpoints([]);
+    this.failQueued({
+      status: 503,
+      component: 'gateway',
+      reason: 'not_ready',
+      message: 'the revision was removed',
+    });
+  }
+
+  /** Ends everything that waits here. */
+  failQueued(f: RevisionFailure): void {
+    while (this.#first !== null) {
+      const x = this.#first;
+      x.front.fail(x, { ...f, close: false, retryAfter: 0 });
+      if (this.#first === x) this.leave(x, performance.now());
+    }
+  }
+
+  /** Concurrency integral (request milliseconds) and requests begun since the last call; null when nothing happened. */
+  collect(now: number): { integral: number; begun: number } | null {
+    this.#account(now, 0);
+    if (this.#integral === 0 && this.#begun === 0) return null;
+    const out = { integral: this.#integral, begun: this.#begun };
+    this.#integral = 0;
+    this.#begun = 0;
+    return out;
+  }
+
+  /** Requests in flight or queued in this worker. */
+  get level(): number {
+    return this.#level;
+  }
+}

@@ -63,8 +63,13 @@ export function relativeImports(source: string): string[] {
   return found;
 }
 
+/** Tests, and what only tests use: `testing.ts` and the folders `testing/`. */
+const isTest = (file: string): boolean => /\.test\.[mc]?[jt]s$|(^|\/)testing(\.ts$|\/)/.test(file);
+
 /** The rule that `from` breaks by importing `to` (both relative to the repository), or undefined. */
 export function brokenRule(from: string, to: string): string | undefined {
+  if (isTest(from)) return undefined;
+  if (isTest(to)) return 'what is for tests is not used elsewhere';
   const fromTop = from.split('/')[0] ?? '';
   const toTop = to.split('/')[0] ?? '';
   if (APART[fromTop]?.includes(toTop)) return `${fromTop}/ knows nothing of ${toTop}/`;
@@ -114,10 +119,7 @@ export function checkLayers(root: string): Violation[] {
 
 function sources(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter(
-      (entry) =>
-        entry.isFile() && /\.[mc]?[jt]s$/.test(entry.name) && !/\.test\.[mc]?[jt]s$/.test(entry.name),
-    )
+    .filter((entry) => entry.isFile() && /\.[mc]?[jt]s$/.test(entry.name))
     .map((entry) => join(entry.parentPath, entry.name))
     .filter((file) => !file.split(sep).some((part) => part === 'node_modules' || part === 'fixtures'));
 }

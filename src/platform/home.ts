@@ -31,7 +31,7 @@ export interface PlatformRecord {
   role: PlatformRole;
   /** `host:port`, or null when this process has no gateway. */
   gateway: string | null;
-  /** `https://host:port` of the API that it serves or uses. */
+  /** `host:port` of the API that it serves or uses, over HTTPS. */
   api: string;
   home: string;
   /** The kubeconfig with which commands reach the API. */

@@ -1,0 +1,116 @@
+/** Composition roots: which parts run in a process, and what each is given. */
+
+import type { Logger } from '../base/log.ts';
+import { VERSION } from '../base/version.ts';
+import { startApiServer } from '../engine/apiserver/serve.ts';
+import { acquireLock } from '../engine/store/lock.ts';
+import { createGarbageCollector } from '../engine/workloads/garbage-collector.ts';
+import { createNamespaceController } from '../engine/workloads/namespace-controller.ts';
+import { createPackageStore } from '../functions/packages/store.ts';
+import { httpsTransport } from '../kube/https.ts';
+import { loadKubeconfig } from '../kube/kubeconfig.ts';
+import { createClient } from '../kube/rest.ts';
+import type { KubeTransport } from '../kube/transport.ts';
+import type { Address } from './address.ts';
+import { type HomePaths, type PlatformRecord, type PlatformRole, removeRecord, writeRecord } from './home.ts';
+import { Parts } from './parts.ts';
+import { openSocket } from './socket.ts';
+
+export interface PlatformOptions {
+  role: PlatformRole;
+  home: HomePaths;
+  gateway: Address;
+  api: Address;
+  /** The API to work against; with the role `controllers`. */
+  kubeconfig?: string;
+  log: Logger;
+  /** Called when somebody asks the running platform to stop; absent grace: as long as a signal gives. */
+  shutdown(graceMs?: number): void;
+}
+
+export interface Platform {
+  readonly record: PlatformRecord;
+  /** Resolves when what may be done after the first request could be served is done. */
+  settled(): Promise<void>;
+  /** Lets requests in flight end for up to `graceMs`, then stops all parts. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** The API that the parts of a process work against. */
+interface Api {
+  /** A transport for one part; `name` is who it is in logs and refusals. */
+  transport(name: string): KubeTransport;
+  url: string;
+  kubeconfig: string;
+}
+
+/** Starts what the role asks for; resolves when it can serve. What was started is stopped again when a part fails. */
+export async function startPlatform(options: PlatformOptions): Promise<Platform> {
+  const { home, role, log } = options;
+  const parts = new Parts(log);
+  try {
+    const api = role === 'controllers' ? await foreignApi(options, parts) : await ownApi(options, parts);
+    const record: PlatformRecord = {
+      pid: process.pid,
+      role,
+      gateway: null,
+      api: new URL(api.url).host,
+      home: home.dir,
+      kubeconfig: api.kubeconfig,
+      version: VERSION,
+      startedAt: new Date().toISOString(),
+    };
+    const packages = createPackageStore({ dir: home.packages });
+    const socket = await openSocket({ home, packages, record, log, shutdown: options.shutdown });
+    parts.add('socket', () => socket.close());
+    writeRecord(home, record);
+    parts.add('record', () => removeRecord(home));
+    return { record, settled: async () => {}, stop: (graceMs) => parts.stop(graceMs) };
+  } catch (error) {
+    await parts.stop(0);
+    throw error;
+  }
+}
+
+const WORKLOADS = [
+  ['garbage-collector', createGarbageCollector],
+  ['namespace-controller', createNamespaceController],
+] as const;
+
+async function ownApi({ home, api: { host, port }, log }: PlatformOptions, parts: Parts): Promise<Api> {
+  const running = await startApiServer({
+    home: home.dir,
+    host,
+    port,
+    log: log.with({ part: 'apiserver' }),
+    version: VERSION,
+  });
+  parts.add('apiserver', () => running.close());
+  // These two stand beside the store: they see its changes before any watch does.
+  const { store, registry } = running;
+  for (const [name, create] of WORKLOADS) {
+    const client = createClient(running.transport(name));
+    const controller = create({ store, registry, client, log: log.with({ part: name }) });
+    await controller.start();
+    parts.add(name, () => controller.stop());
+  }
+  return running;
+}
+
+async function foreignApi(
+  { home, kubeconfig = home.kubeconfig }: PlatformOptions,
+  parts: Parts,
+): Promise<Api> {
+  // The store's lock guards a home with an API of its own; here nothing else does.
+  parts.add('lock', acquireLock(`${home.database}-lock`));
+  const connection = await loadKubeconfig(kubeconfig);
+  return {
+    url: connection.server,
+    kubeconfig,
+    transport: () => {
+      const transport = httpsTransport(connection);
+      parts.add('transport', () => transport.close());
+      return transport;
+    },
+  };
+}

@@ -1,5 +1,5 @@
 /** All commands, in the order in which help shows them. */
-import type { CommandSpec, OptionSpec } from './command.ts';
+import type { CommandSpec, OptionSpec, Positional } from './command.ts';
 
 const OUTPUT: OptionSpec = {
   kind: 'text',
@@ -8,8 +8,209 @@ const OUTPUT: OptionSpec = {
   choices: ['json', 'yaml', 'table'],
   help: 'how to print',
 };
+const NAMESPACE: OptionSpec = {
+  kind: 'text',
+  short: 'n',
+  value: 'namespace',
+  help: 'namespace (default "default")',
+};
+const ALL_NAMESPACES: OptionSpec = { kind: 'flag', short: 'A', help: 'of all namespaces' };
+const FUNCTION: Positional = { name: 'name', required: true, help: 'name of the function' };
+const API: OptionSpec = {
+  kind: 'text',
+  value: 'host:port',
+  help: 'where the API listens (default 127.0.0.1:7443; port 0: any)',
+};
+const GATEWAY: OptionSpec = {
+  kind: 'text',
+  value: 'host:port',
+  help: 'where requests come in (default 127.0.0.1:8080; port 0: any)',
+};
+const DETACH: OptionSpec = {
+  kind: 'flag',
+  short: 'd',
+  help: 'return as soon as it is ready; it stays in the background',
+};
+/** Where the platform, started by another command, reports that it is ready. */
+const READY_FD: OptionSpec = {
+  kind: 'integer',
+  value: 'fd',
+  help: 'file descriptor for one line of JSON when ready or failed',
+};
 
 export const COMMANDS: readonly CommandSpec[] = [
+  {
+    name: 'deploy',
+    summary: 'Turn a source file or folder into a URL',
+    positionals: [{ name: 'path', required: true, help: 'source file, or folder with the sources' }],
+    options: {
+      name: { kind: 'text', value: 'name', help: 'name of the function (default: of the file or folder)' },
+      namespace: NAMESPACE,
+      runtime: {
+        kind: 'text',
+        short: 'r',
+        value: 'runtime',
+        help: 'language environment (default: by file extension)',
+      },
+      entry: {
+        kind: 'text',
+        value: 'file',
+        help: 'file in the folder to load (default: the runtime decides)',
+      },
+      handler: { kind: 'text', value: 'export', help: 'export or attribute to call (default: recognised)' },
+      shape: {
+        kind: 'text',
+        value: 'shape',
+        choices: ['handler', 'program'],
+        help: 'call a handler, or run a program that listens on $PORT (default: recognised)',
+      },
+      env: { kind: 'list', short: 'e', value: 'K=V', help: 'variable; K- removes one' },
+      'env-from': {
+        kind: 'list',
+        value: 'kind/name',
+        help: 'all keys of configmap/<name> or secret/<name> as variables',
+      },
+      mount: {
+        kind: 'list',
+        value: 'kind/name:dir',
+        help: 'the keys of configmap/<name> or secret/<name> as files in a folder',
+      },
+      concurrency: {
+        kind: 'integer',
+        short: 'c',
+        value: 'n',
+        help: 'requests that one instance works on at once; 0: unlimited',
+      },
+      min: { kind: 'integer', value: 'n', help: 'least instances' },
+      max: { kind: 'integer', value: 'n', help: 'most instances; 0: unlimited' },
+      memory: { kind: 'text', value: 'quantity', help: 'memory limit of an instance, for example 256Mi' },
+      cpu: { kind: 'text', value: 'quantity', help: 'CPU limit of an instance, for example 500m' },
+      timeout: { kind: 'integer', value: 'seconds', help: 'for a whole request (default 300)' },
+      'no-wait': { kind: 'flag', help: 'return without waiting until it answers' },
+      gateway: { ...GATEWAY, help: `${GATEWAY.help}, when the platform has to be started` },
+      api: { ...API, help: `${API.help}, when the platform has to be started` },
+      output: OUTPUT,
+    },
+    examples: [
+      ['petrel deploy hello.ts', 'a file; the function is called hello'],
+      ['petrel deploy ./shop --name shop --env STAGE=dev', 'a folder, with a variable'],
+      ['petrel deploy app.py --min 1 --concurrency 10', 'keep one instance warm, ten requests each'],
+      [
+        'petrel deploy hello.ts --env-from secret/db -o json',
+        'variables of a Secret; machine-readable answer',
+      ],
+    ],
+    load: () => import('./commands/deploy.ts'),
+  },
+  {
+    name: 'invoke',
+    summary: 'Send a request to a function and print the answer',
+    positionals: [FUNCTION],
+    options: {
+      namespace: NAMESPACE,
+      data: {
+        kind: 'text',
+        short: 'd',
+        value: 'body',
+        help: 'request body; @file reads a file, @- stdin; makes it a POST',
+      },
+      header: { kind: 'list', short: 'H', value: 'name: value', help: 'request header' },
+      request: { kind: 'text', short: 'X', value: 'method', help: 'method (default GET, with a body POST)' },
+      path: { kind: 'text', value: 'path', help: 'path and query (default /)' },
+      include: { kind: 'flag', short: 'i', help: 'print status and headers, too' },
+    },
+    examples: [
+      ['petrel invoke hello', 'GET /'],
+      [`petrel invoke hello -d '{"name":"Ada"}' -H 'content-type: application/json'`, 'POST a body'],
+      ['petrel invoke hello --path /items?limit=2 -i', 'another path; show the headers'],
+    ],
+    load: () => import('./commands/invoke.ts'),
+  },
+  {
+    name: 'logs',
+    summary: 'Print what the instances of a function wrote',
+    positionals: [FUNCTION],
+    options: {
+      namespace: NAMESPACE,
+      follow: { kind: 'flag', short: 'f', help: 'keep printing, also of instances that start later' },
+      tail: { kind: 'integer', value: 'lines', help: 'at most that many lines of each instance' },
+    },
+    examples: [
+      ['petrel logs hello', 'what is there'],
+      ['petrel logs -f hello --tail 10', 'the last lines, and what comes'],
+    ],
+    load: () => import('./commands/logs.ts'),
+  },
+  {
+    name: 'list',
+    summary: 'List functions',
+    positionals: [],
+    options: { namespace: NAMESPACE, all: ALL_NAMESPACES, output: OUTPUT },
+    examples: [
+      ['petrel list', 'functions of the default namespace'],
+      ['petrel list -A -o json', 'all, machine-readable'],
+    ],
+    load: () => import('./commands/list.ts'),
+  },
+  {
+    name: 'describe',
+    summary: 'Show a function with its revisions, instances and events',
+    positionals: [FUNCTION],
+    options: { namespace: NAMESPACE, output: OUTPUT },
+    examples: [['petrel describe hello', 'why it is or is not ready']],
+    load: () => import('./commands/describe.ts'),
+  },
+  {
+    name: 'delete',
+    summary: 'Delete a function and everything it owns',
+    positionals: [FUNCTION],
+    options: {
+      namespace: NAMESPACE,
+      'no-wait': { kind: 'flag', help: 'return before everything is gone' },
+      output: OUTPUT,
+    },
+    examples: [['petrel delete hello', 'the function, its revisions and its instances']],
+    load: () => import('./commands/delete.ts'),
+  },
+  {
+    name: 'up',
+    summary: 'Start the platform',
+    positionals: [],
+    options: {
+      detach: DETACH,
+      gateway: GATEWAY,
+      api: API,
+      kubeconfig: { kind: 'text', value: 'file', help: 'work against that API instead of an own one' },
+      'ready-fd': READY_FD,
+      output: OUTPUT,
+    },
+    examples: [
+      ['petrel up', 'in the foreground; Ctrl-C stops it'],
+      ['petrel up --detach', 'in the background'],
+      ['petrel up --home ./other --gateway :0 --api :0', 'a second platform, beside the first'],
+      ['petrel up --kubeconfig ./kubeconfig', 'everything but the API server'],
+    ],
+    load: () => import('./commands/up.ts'),
+  },
+  {
+    name: 'down',
+    summary: 'Stop the platform; everything deployed stays and is there after the next start',
+    positionals: [],
+    options: { now: { kind: 'flag', help: 'do not wait for requests in flight' }, output: OUTPUT },
+    examples: [['petrel down', 'let requests end, stop the instances, close the store']],
+    load: () => import('./commands/down.ts'),
+  },
+  {
+    name: 'status',
+    summary: 'Tell whether the platform runs, and where',
+    positionals: [],
+    options: { output: OUTPUT },
+    examples: [
+      ['petrel status', 'addresses, process, home'],
+      ['petrel status -o json', 'machine-readable; exit code 13 when none runs'],
+    ],
+    load: () => import('./commands/status.ts'),
+  },
   {
     name: 'kubeconfig',
     summary: 'Print the path of the kubeconfig for kubectl and other Kubernetes clients',
@@ -17,6 +218,25 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: { raw: { kind: 'flag', help: 'print the content instead of the path' } },
     examples: [['export KUBECONFIG=$(petrel kubeconfig)', 'then kubectl get functions']],
     load: () => import('./commands/kubeconfig.ts'),
+  },
+  {
+    name: 'apiserver',
+    summary: 'Run the Kubernetes API alone',
+    positionals: [],
+    options: { api: API, detach: DETACH, 'ready-fd': READY_FD, output: OUTPUT },
+    examples: [
+      ['petrel apiserver --home ./a', 'then, elsewhere:'],
+      ['petrel up --home ./b --kubeconfig ./a/kubeconfig', 'everything else, against that API'],
+    ],
+    load: () => import('./commands/apiserver.ts'),
+  },
+  {
+    name: 'doctor',
+    summary: 'Check this machine and this home, and say what to fix',
+    positionals: [],
+    options: { output: OUTPUT },
+    examples: [['petrel doctor', 'exit code 0 when nothing is broken']],
+    load: () => import('./commands/doctor.ts'),
   },
   {
     name: 'test',

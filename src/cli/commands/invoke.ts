@@ -1,0 +1,82 @@
+import { readFile } from 'node:fs/promises';
+import { type IncomingMessage, request } from 'node:http';
+import { pipeline } from 'node:stream/promises';
+import { PetrelError } from '../../base/errors.ts';
+import type { CommandContext } from '../command.ts';
+import { findPlatform } from '../session.ts';
+
+/** Exit code when the function answered, but with an error status. */
+const ANSWERED_WITH_ERROR = 1;
+
+/** Sends one request through the gateway by path, so that no name has to resolve. */
+export async function run({ args, home, out }: CommandContext): Promise<number> {
+  const record = await findPlatform(home);
+  if (!record?.gateway) {
+    throw new PetrelError('PlatformNotRunning', `no gateway runs on ${home.dir}`, {
+      fix: 'petrel up --detach starts it',
+    });
+  }
+  const name = args.required(0);
+  const body = await bodyOf(args.text('data'));
+  const headers = args.list('header').map(splitHeader);
+  const path = args.text('path') ?? '/';
+  const outgoing = request(`http://${record.gateway}`, {
+    method: (args.text('request') ?? (body === undefined ? 'GET' : 'POST')).toUpperCase(),
+    path: `/fn/${encodeURIComponent(args.text('namespace') ?? 'default')}/${encodeURIComponent(name)}${path.startsWith('/') ? '' : '/'}${path}`,
+    agent: false,
+  });
+  for (const [key, value] of headers) outgoing.appendHeader(key, value);
+  const answered = Promise.withResolvers<IncomingMessage>();
+  outgoing.on('response', answered.resolve);
+  outgoing.on('error', answered.reject);
+  outgoing.end(body);
+  const response = await out.progress(`calling ${name}`, answered.promise).catch((error: Error) => {
+    throw new PetrelError('ApiError', `the gateway gave no answer: ${error.message}`, {
+      fix: 'petrel status',
+      cause: error,
+    });
+  });
+  if (args.flag('include')) {
+    out.line(`HTTP/${response.httpVersion} ${response.statusCode} ${response.statusMessage}`);
+    for (let i = 0; i < response.rawHeaders.length; i += 2)
+      out.line(`${response.rawHeaders[i]}: ${response.rawHeaders[i + 1]}`);
+    out.line('');
+  }
+  await pipeline(response, async (chunks) => {
+    for await (const chunk of chunks) out.raw(chunk as Buffer);
+  });
+  const status = response.statusCode ?? 0;
+  if (status >= 400 && !args.flag('include'))
+    out.note(`\n${name} answered ${status} ${response.statusMessage}`);
+  return status >= 400 ? ANSWERED_WITH_ERROR : 0;
+}
+
+async function bodyOf(data: string | undefined): Promise<string | Buffer | undefined> {
+  if (data === undefined || !data.startsWith('@')) return data;
+  const file = data.slice(1);
+  if (file === '-') {
+    const chunks: Buffer[] = [];
+    for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+    return Buffer.concat(chunks);
+  }
+  try {
+    return await readFile(file);
+  } catch (error) {
+    throw new PetrelError('FileNotFound', `the body ${file} cannot be read`, {
+      why: (error as Error).message,
+      fix: 'give the path of a readable file after @, or @- for stdin',
+      cause: error,
+    });
+  }
+}
+
+function splitHeader(text: string): [string, string] {
+  const colon = text.indexOf(':');
+  const name = text.slice(0, colon).trim();
+  if (colon < 1 || !/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
+    throw new PetrelError('InvalidArgument', `-H ${text} is no header`, {
+      fix: `write it as -H 'name: value'`,
+    });
+  }
+  return [name, text.slice(colon + 1).trim()];
+}

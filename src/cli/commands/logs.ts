@@ -1,0 +1,80 @@
+import type { PetrelFunction } from '../../kinds/function.ts';
+import { FUNCTION_LABELS } from '../../kinds/function.ts';
+import type { Pod } from '../../kinds/pod.ts';
+import { FUNCTIONS, PODS, pathOf } from '../../kube/refs.ts';
+import type { CommandContext } from '../command.ts';
+import type { Output } from '../output.ts';
+import { type Session, withSession } from '../session.ts';
+
+interface LogRequest {
+  session: Session;
+  out: Output;
+  query: string;
+  /** Several instances: each line says whose it is. */
+  prefixed: boolean;
+}
+
+/** Prints the logs of a function's instances, following those that start later when asked to. */
+export async function run({ args, home, out }: CommandContext): Promise<number> {
+  const name = args.required(0);
+  const namespace = args.text('namespace') ?? 'default';
+  const follow = args.flag('follow');
+  const tail = args.integer('tail');
+  return withSession(home, async (session) => {
+    await session.client.get<PetrelFunction>(FUNCTIONS, namespace, name);
+    const labelSelector = `${FUNCTION_LABELS.function}=${name}`;
+    const { items, resourceVersion } = await session.client.list<Pod>(PODS, { namespace, labelSelector });
+    const parameters = [
+      ...(follow ? ['follow=true'] : []),
+      ...(tail === undefined ? [] : [`tailLines=${tail}`]),
+    ];
+    const request: LogRequest = {
+      session,
+      out,
+      query: parameters.join('&'),
+      prefixed: follow || items.length > 1,
+    };
+    if (!follow) {
+      if (items.length === 0) out.note(`${name} has no instance now; petrel logs -f ${name} waits for one`);
+      for (const pod of items) await printLog(request, pod);
+      return 0;
+    }
+    const printing = new Set<string>();
+    const begin = (pod: Pod) => {
+      const uid = pod.metadata.uid ?? pod.metadata.name;
+      if (printing.has(uid)) return;
+      printing.add(uid);
+      printLog(request, pod).catch((error: Error) => out.note(`${pod.metadata.name}: ${error.message}`));
+    };
+    items.forEach(begin);
+    if (items.length === 0) out.note(`waiting for an instance of ${name} ...`);
+    for await (const event of session.client.watch<Pod>(PODS, {
+      namespace,
+      labelSelector,
+      resourceVersion,
+    })) {
+      if (event.type === 'ADDED' || event.type === 'MODIFIED') begin(event.object);
+    }
+    return 0;
+  });
+}
+
+async function printLog({ session, out, query, prefixed }: LogRequest, pod: Pod): Promise<void> {
+  const { namespace, name } = pod.metadata;
+  const container = pod.spec.containers[0]?.name ?? '';
+  const path = `${pathOf(PODS, namespace, name, 'log')}?container=${encodeURIComponent(container)}&${query}`;
+  const response = await session.transport.request({ method: 'GET', path });
+  const decoder = new TextDecoder();
+  const prefix = prefixed ? `[${name.slice(-5)}] ` : '';
+  let rest = '';
+  for await (const chunk of response.body) {
+    rest += decoder.decode(chunk, { stream: true });
+    const lines = rest.split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) {
+      if (response.status >= 400) out.note(`${name}: ${line}`);
+      else out.line(prefix + line);
+    }
+  }
+  if (rest !== '') response.status >= 400 ? out.note(`${name}: ${rest}`) : out.line(prefix + rest);
+}

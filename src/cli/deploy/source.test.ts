@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { PetrelError } from '../../base/errors.ts';
+import type { Runtime } from '../../kinds/function.ts';
+import { chooseRuntime, findSource } from './source.ts';
+
+const DIR = mkdtempSync(join(tmpdir(), 'petrel-source-'));
+after(() => rmSync(DIR, { recursive: true }));
+for (const [name, text] of Object.entries({
+  'hello.ts': '',
+  'my.app.mjs': '',
+  'Bad_Name.py': '',
+  'notes.txt': '',
+  'shop/package.json': '{}',
+  'shop/index.js': '',
+  'shop/tool.py': '',
+  'flask/app.py': '',
+  'mixed/a.js': '',
+  'mixed/b.py': '',
+  'empty/readme.md': '',
+})) {
+  mkdirSync(join(DIR, name, '..'), { recursive: true });
+  writeFileSync(join(DIR, name), text);
+}
+
+const runtime = (name: string, extensions: string[]): Runtime => ({
+  apiVersion: 'petrel.dev/v1',
+  kind: 'Runtime',
+  metadata: { name },
+  spec: { language: name, extensions, command: [] },
+});
+const RUNTIMES = [runtime('node', ['.ts', '.mts', '.js', '.mjs', '.cjs']), runtime('python', ['.py'])];
+const code = (expected: string) => (error: unknown) =>
+  error instanceof PetrelError && error.code === expected;
+
+test('a file is named after itself and is its own entry', () => {
+  assert.deepEqual(findSource(join(DIR, 'hello.ts'), undefined, undefined), {
+    path: join(DIR, 'hello.ts'),
+    directory: false,
+    entry: 'hello.ts',
+    name: 'hello',
+  });
+});
+
+test('a folder is named after itself and leaves the entry to the runtime', () => {
+  const source = findSource(`${DIR}/shop/`, undefined, undefined);
+  assert.equal(source.name, 'shop');
+  assert.equal(source.entry, undefined);
+  assert.equal(findSource(`${DIR}/shop`, 'store', 'index.js').entry, 'index.js');
+});
+
+test('a name that is no host name is refused with one that would do', () => {
+  assert.throws(
+    () => findSource(join(DIR, 'Bad_Name.py'), undefined, undefined),
+    (error) =>
+      error instanceof PetrelError && error.code === 'InvalidName' && error.fix.endsWith('--name bad-name'),
+  );
+  for (const name of ['my.app', 'UPPER', '-x', '1st', 'x'.repeat(58), '']) {
+    assert.throws(() => findSource(join(DIR, 'hello.ts'), name, undefined), code('InvalidName'), name);
+  }
+  assert.equal(findSource(join(DIR, 'hello.ts'), 'x'.repeat(57), undefined).name.length, 57);
+});
+
+test('what is not there is told', () => {
+  assert.throws(() => findSource(join(DIR, 'nope.ts'), undefined, undefined), code('FileNotFound'));
+  assert.throws(() => findSource(join(DIR, 'hello.ts/x'), undefined, undefined), code('FileNotFound'));
+  assert.throws(() => findSource(join(DIR, 'shop'), undefined, 'nope.js'), code('FileNotFound'));
+  assert.throws(() => findSource('/dev/null', 'x', undefined), code('UnsupportedSource'));
+});
+
+const chosen: [string, string | undefined, string][] = [
+  ['hello.ts', undefined, 'node'],
+  ['shop', undefined, 'node'],
+  ['flask', undefined, 'python'],
+  ['mixed', 'python', 'python'],
+  ['notes.txt', 'python', 'python'],
+];
+for (const [path, asked, expected] of chosen) {
+  test(`${path}${asked ? ` --runtime ${asked}` : ''} → ${expected}`, () => {
+    assert.equal(chooseRuntime(findSource(join(DIR, path), 'x', undefined), asked, RUNTIMES), expected);
+  });
+}
+
+const refused: [string, string | undefined, string, RegExp][] = [
+  ['notes.txt', undefined, 'UnsupportedSource', /known file extensions are \.ts/],
+  ['mixed', undefined, 'UnsupportedSource', /node and python/],
+  ['empty', undefined, 'UnsupportedSource', /known file extensions/],
+  ['hello.ts', 'ruby', 'RuntimeUnavailable', /node, python/],
+  ['hello.ts', 'python', 'UnsupportedSource', /python loads \.py/],
+];
+for (const [path, asked, expected, why] of refused) {
+  test(`${path}${asked ? ` --runtime ${asked}` : ''} is refused: ${expected}`, () => {
+    assert.throws(
+      () => chooseRuntime(findSource(join(DIR, path), 'x', undefined), asked, RUNTIMES),
+      (error) => error instanceof PetrelError && error.code === expected && why.test(error.why),
+    );
+  });
+}

@@ -1,0 +1,146 @@
+/** What a path on the command line is: which name, which runtime, which entry. */
+import { existsSync, readdirSync, type Stats, statSync } from 'node:fs';
+import { basename, extname, join, resolve } from 'node:path';
+import { PetrelError } from '../../base/errors.ts';
+import type { Runtime } from '../../kinds/function.ts';
+import { dns1035Label } from '../../kinds/name.ts';
+
+export interface Source {
+  path: string;
+  directory: boolean;
+  /** File to load, for a single file its name. */
+  entry: string | undefined;
+  name: string;
+}
+
+/** A file in a folder that says which language it is for, before its files are counted. */
+const MARKERS: readonly (readonly [file: string, language: string])[] = [
+  ['package.json', 'node'],
+  ['requirements.txt', 'python'],
+  ['pyproject.toml', 'python'],
+];
+
+/** Longest name that leaves room for a revision's suffix (`-00001`) in a DNS label. */
+const LONGEST_NAME = 57;
+
+/** Looks at the path. Throws `FileNotFound`, `UnsupportedSource` or `InvalidName`. */
+export function findSource(path: string, name: string | undefined, entry: string | undefined): Source {
+  const full = resolve(path);
+  const stats = look(path, full);
+  const directory = stats.isDirectory();
+  if (entry !== undefined && directory && !existsSync(join(full, entry))) {
+    throw new PetrelError('FileNotFound', `${path} has no file ${entry}`, {
+      why: '--entry names the file to load, relative to the folder',
+      fix: 'correct --entry, or leave it out to let the runtime decide',
+    });
+  }
+  const base = basename(full);
+  const own = directory ? base : base.slice(0, base.length - extname(base).length);
+  return {
+    path: full,
+    directory,
+    entry: directory ? entry : base,
+    name: checkName(name ?? own, path, name !== undefined),
+  };
+}
+
+function look(path: string, full: string): Stats {
+  try {
+    const stats = statSync(full);
+    if (stats.isDirectory() || stats.isFile()) return stats;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new PetrelError('FileNotFound', `${path} cannot be read`, {
+      why: code === 'ENOENT' || code === 'ENOTDIR' ? `there is no ${full}` : (error as Error).message,
+      fix: 'give the path of a source file, or of a folder with sources',
+      cause: error,
+    });
+  }
+  throw new PetrelError('UnsupportedSource', `${path} is neither a file nor a folder`, {
+    fix: 'give the path of a source file, or of a folder with sources',
+  });
+}
+
+function checkName(name: string, path: string, given: boolean): string {
+  const problems =
+    name.length > LONGEST_NAME ? [`must be no more than ${LONGEST_NAME} characters`] : dns1035Label(name);
+  if (problems.length === 0) return name;
+  const proposal =
+    name
+      .toLowerCase()
+      .replace(/[^a-z0-9]+/g, '-')
+      .replace(/^[^a-z]+|-+$/g, '')
+      .slice(0, LONGEST_NAME) || 'my-function';
+  throw new PetrelError('InvalidName', `"${name}" cannot be the name of a function`, {
+    why: `it becomes a host name: ${problems.join('; ')}`,
+    fix: given ? `for example --name ${proposal}` : `petrel deploy ${path} --name ${proposal}`,
+  });
+}
+
+/** The runtime asked for, or the one that the source is for. Throws `UnsupportedSource` or `RuntimeUnavailable`. */
+export function chooseRuntime(
+  source: Source,
+  asked: string | undefined,
+  runtimes: readonly Runtime[],
+): string {
+  const names = runtimes.map((runtime) => runtime.metadata.name).sort();
+  if (asked !== undefined) {
+    const found = runtimes.find(({ metadata, spec }) => metadata.name === asked || spec.language === asked);
+    if (!found) {
+      throw new PetrelError('RuntimeUnavailable', `there is no runtime "${asked}"`, {
+        why: `this platform has ${names.join(', ') || 'none'}`,
+        fix: names.length > 0 ? `use --runtime ${names.join(' or ')}` : 'petrel doctor',
+      });
+    }
+    if (
+      !source.directory &&
+      !found.spec.extensions.includes(extname(source.path)) &&
+      runtimeOf([source.path], runtimes).length > 0
+    ) {
+      throw new PetrelError(
+        'UnsupportedSource',
+        `${basename(source.path)} is not for the runtime ${found.metadata.name}`,
+        {
+          why: `${found.metadata.name} loads ${found.spec.extensions.join(', ')}`,
+          fix: `leave out --runtime, or use --runtime ${runtimeOf([source.path], runtimes)[0]}`,
+        },
+      );
+    }
+    return found.metadata.name;
+  }
+  const candidates = source.directory ? ofFolder(source, runtimes) : runtimeOf([source.path], runtimes);
+  const [only, second] = candidates;
+  if (only !== undefined && second === undefined) return only;
+  const known = runtimes.flatMap(({ spec }) => spec.extensions).join(', ');
+  throw new PetrelError('UnsupportedSource', `which language ${basename(source.path)} is in is not clear`, {
+    why:
+      second === undefined
+        ? `known file extensions are ${known}`
+        : `it has sources for ${candidates.join(' and ')}`,
+    fix: `say it with --runtime ${names.join(' or ')}`,
+  });
+}
+
+function ofFolder(source: Source, runtimes: readonly Runtime[]): string[] {
+  if (source.entry !== undefined) return runtimeOf([source.entry], runtimes);
+  const files = readdirSync(source.path, { withFileTypes: true }).filter((entry) => entry.isFile());
+  const marked = MARKERS.filter(([marker]) => files.some((file) => file.name === marker)).map(
+    ([, language]) => language,
+  );
+  const byMarker = runtimes
+    .filter(({ spec }) => marked.includes(spec.language))
+    .map(({ metadata }) => metadata.name);
+  return byMarker.length > 0
+    ? byMarker
+    : runtimeOf(
+        files.map((file) => file.name),
+        runtimes,
+      );
+}
+
+function runtimeOf(files: readonly string[], runtimes: readonly Runtime[]): string[] {
+  const extensions = new Set(files.map((file) => extname(file)));
+  return runtimes
+    .filter(({ spec }) => spec.extensions.some((extension) => extensions.has(extension)))
+    .map(({ metadata }) => metadata.name);
+}

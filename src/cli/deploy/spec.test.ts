@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { PetrelError } from '../../base/errors.ts';
+import type { FunctionSpec } from '../../kinds/function.ts';
+import { parse } from '../args.ts';
+import { COMMANDS } from '../commands.ts';
+import { type Code, specOf } from './spec.ts';
+
+const DEPLOY = COMMANDS.find(({ name }) => name === 'deploy')!;
+const CODE: Code = { runtime: 'node', package: { digest: 'sha256:1' }, entry: 'a.ts' };
+const spec = (argv: string[], current?: FunctionSpec) =>
+  specOf(parse(DEPLOY, ['a.ts', ...argv]), CODE, current);
+
+test('without options there is only the code', () => assert.deepEqual(spec([]), CODE));
+
+test('every option becomes its field', () => {
+  const argv =
+    '--handler run --shape program --concurrency 4 --timeout 9 --min 1 --max 3 --memory 64Mi --cpu 500m';
+  assert.deepEqual(
+    spec([...argv.split(' '), '-e', 'A=1=2', '-e', 'B=', '--env-from', 'secret/db', '--env-from', 'cm/a.b']),
+    {
+      ...CODE,
+      handler: 'run',
+      shape: 'program',
+      concurrency: 4,
+      timeoutSeconds: 9,
+      scale: { min: 1, max: 3 },
+      resources: { limits: { memory: '64Mi', cpu: '500m' } },
+      env: [
+        { name: 'A', value: '1=2' },
+        { name: 'B', value: '' },
+      ],
+      envFrom: [{ secretRef: { name: 'db' } }, { configMapRef: { name: 'a.b' } }],
+    },
+  );
+});
+
+test('a mount is a volume and where it goes', () => {
+  assert.deepEqual(spec(['--mount', 'configmap/app.conf:/etc/app', '--mount', 'secret/tls:/tls']), {
+    ...CODE,
+    volumes: [
+      { name: 'configmap-app-conf', configMap: { name: 'app.conf' } },
+      { name: 'secret-tls', secret: { secretName: 'tls' } },
+    ],
+    volumeMounts: [
+      { name: 'configmap-app-conf', mountPath: '/etc/app', readOnly: true },
+      { name: 'secret-tls', mountPath: '/tls', readOnly: true },
+    ],
+  });
+});
+
+test('a second deploy keeps what it does not name, and changes variables one by one', () => {
+  const current: FunctionSpec = {
+    runtime: 'node',
+    package: { digest: 'sha256:0' },
+    entry: 'old.ts',
+    env: [
+      { name: 'KEPT', value: '1' },
+      { name: 'GONE', value: '2' },
+      { name: 'NEW', value: '3' },
+    ],
+    scale: { min: 2, max: 5 },
+    timeoutSeconds: 7,
+  };
+  assert.deepEqual(spec(['-e', 'GONE-', '-e', 'NEW=4', '--min', '0'], current), {
+    ...current,
+    ...CODE,
+    env: [
+      { name: 'KEPT', value: '1' },
+      { name: 'NEW', value: '4' },
+    ],
+    scale: { min: 0, max: 5 },
+  });
+});
+
+for (const argv of [
+  ['--env', 'A'],
+  ['--env', '=1'],
+  ['--env-from', 'db'],
+  ['--env-from', 'secret/Not_A_Name'],
+  ['--mount', 'secret/a'],
+  ['--mount', 'secret/a:relative'],
+  ['--min', '3', '--max', '2'],
+]) {
+  test(`refuses ${argv.join(' ')} and says how to write it`, () => {
+    assert.throws(
+      () => spec(argv),
+      (error) => error instanceof PetrelError && error.code === 'InvalidArgument' && error.fix !== '',
+    );
+  });
+}

@@ -1,0 +1,109 @@
+/** Options of `deploy` as fields of a Function; what is not given stays as it is on the Function that exists. */
+import { PetrelError } from '../../base/errors.ts';
+import type { FunctionSpec } from '../../kinds/function.ts';
+import { dns1123Subdomain, envVarName } from '../../kinds/name.ts';
+import type { EnvFromSource, EnvVar, Volume, VolumeMount } from '../../kinds/pod.ts';
+import type { Args } from '../args.ts';
+
+/** What was deployed, before options are looked at. */
+export type Code = Pick<FunctionSpec, 'runtime' | 'package' | 'entry'>;
+
+/** The spec to write: `current` (absent for a new Function) with the new code and the options given. */
+export function specOf(args: Args, code: Code, current: FunctionSpec | undefined): FunctionSpec {
+  const spec: FunctionSpec = { ...current, ...code };
+  const handler = args.text('handler');
+  const shape = args.text('shape') as FunctionSpec['shape'];
+  const concurrency = args.integer('concurrency');
+  const timeoutSeconds = args.integer('timeout');
+  if (handler !== undefined) spec.handler = handler;
+  if (shape !== undefined) spec.shape = shape;
+  if (concurrency !== undefined) spec.concurrency = concurrency;
+  if (timeoutSeconds !== undefined) spec.timeoutSeconds = timeoutSeconds;
+  const scale = bounds(args, current?.scale);
+  if (scale) spec.scale = scale;
+  const limits = { ...present('memory', args.text('memory')), ...present('cpu', args.text('cpu')) };
+  if (Object.keys(limits).length > 0)
+    spec.resources = { ...current?.resources, limits: { ...current?.resources?.limits, ...limits } };
+  if (args.list('env').length > 0) spec.env = variables(args.list('env'), current?.env ?? []);
+  if (args.list('env-from').length > 0) spec.envFrom = args.list('env-from').map(envFrom);
+  if (args.list('mount').length > 0) {
+    const mounts = args.list('mount').map(mount);
+    spec.volumes = mounts.map(({ volume }) => volume);
+    spec.volumeMounts = mounts.map(({ volumeMount }) => volumeMount);
+  }
+  return spec;
+}
+
+function present(key: string, value: string | undefined): Record<string, string> {
+  return value === undefined ? {} : { [key]: value };
+}
+
+function bounds(args: Args, current: FunctionSpec['scale']): FunctionSpec['scale'] {
+  const min = args.integer('min');
+  const max = args.integer('max');
+  if (min === undefined && max === undefined) return undefined;
+  const scale = { ...current, ...(min === undefined ? {} : { min }), ...(max === undefined ? {} : { max }) };
+  if (scale.max !== undefined && scale.max > 0 && (scale.min ?? 0) > scale.max) {
+    throw invalid(
+      `--min ${scale.min} is more than --max ${scale.max}`,
+      'make --max at least as large, or 0 for no limit',
+    );
+  }
+  return scale;
+}
+
+function variables(given: readonly string[], current: readonly EnvVar[]): EnvVar[] {
+  const env = new Map(current.map((variable) => [variable.name, variable]));
+  for (const text of given) {
+    const equals = text.indexOf('=');
+    const name = equals === -1 ? text.replace(/-$/, '') : text.slice(0, equals);
+    if ((equals === -1 && !text.endsWith('-')) || envVarName(name).length > 0) {
+      throw invalid(`--env ${text} is no variable`, 'write --env NAME=value, or --env NAME- to remove it');
+    }
+    if (equals === -1) env.delete(name);
+    else env.set(name, { name, value: text.slice(equals + 1) });
+  }
+  return [...env.values()];
+}
+
+/** `secret/name` or `configmap/name` (`cm/name`). */
+function reference(text: string, option: string): { secret: boolean; name: string } {
+  const match = /^(secret|configmap|cm)\/(.+)$/.exec(text);
+  const name = match?.[2] ?? '';
+  if (!match || dns1123Subdomain(name).length > 0) {
+    throw invalid(
+      `${option} ${text} is not understood`,
+      `write ${option} secret/<name> or ${option} configmap/<name>`,
+    );
+  }
+  return { secret: match[1] === 'secret', name };
+}
+
+function envFrom(text: string): EnvFromSource {
+  const { secret, name } = reference(text, '--env-from');
+  return secret ? { secretRef: { name } } : { configMapRef: { name } };
+}
+
+function mount(text: string): { volume: Volume; volumeMount: VolumeMount } {
+  const colon = text.indexOf(':');
+  const mountPath = text.slice(colon + 1);
+  if (colon === -1 || !mountPath.startsWith('/')) {
+    throw invalid(
+      `--mount ${text} is not understood`,
+      'write --mount secret/<name>:/folder or --mount configmap/<name>:/folder',
+    );
+  }
+  const { secret, name } = reference(text.slice(0, colon), '--mount');
+  // A volume's name is a DNS label; an object's may have dots.
+  const volume = `${secret ? 'secret' : 'configmap'}-${name.replaceAll('.', '-')}`
+    .slice(0, 63)
+    .replace(/-+$/, '');
+  return {
+    volume: secret ? { name: volume, secret: { secretName: name } } : { name: volume, configMap: { name } },
+    volumeMount: { name: volume, mountPath, readOnly: true },
+  };
+}
+
+function invalid(what: string, fix: string): PetrelError {
+  return new PetrelError('InvalidArgument', what, { fix });
+}

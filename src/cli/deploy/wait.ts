@@ -1,0 +1,90 @@
+/** Waiting until a Function answers, or until it is known why it never will. */
+import { PetrelError } from '../../base/errors.ts';
+import type { PetrelFunction } from '../../kinds/function.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import { FUNCTIONS } from '../../kube/refs.ts';
+import { readyCondition } from '../conditions.ts';
+
+/** How long a new revision may take to answer, milliseconds. */
+const LIMIT_MS = 120_000;
+
+/**
+ * Resolves to the Function once it is Ready for the generation in `fn`, starting from the version in `fn`. Throws `LoadError` with the
+ * runtime's own text, `NotReady` for any other failure, `Conflict` when it is deleted or deployed again meanwhile, and `Timeout`.
+ */
+export async function untilReady(
+  client: KubeClient,
+  fn: PetrelFunction,
+  limitMs: number = LIMIT_MS,
+): Promise<PetrelFunction> {
+  const { namespace, name, generation, uid } = fn.metadata;
+  let newest = fn;
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), limitMs);
+  try {
+    while (!stop.signal.aborted) {
+      if (outcome(newest, generation)) return newest;
+      const watch = client.watch<PetrelFunction>(FUNCTIONS, {
+        namespace,
+        fieldSelector: `metadata.name=${name}`,
+        resourceVersion: newest.metadata.resourceVersion,
+        signal: stop.signal,
+      });
+      for await (const event of watch) {
+        if (event.type === 'ERROR') break;
+        if (event.type === 'BOOKMARK') continue;
+        if (event.type === 'DELETED') throw replaced(name, 'deleted');
+        newest = event.object;
+        if (outcome(newest, generation)) return newest;
+      }
+      if (stop.signal.aborted) break;
+      newest = await client.get<PetrelFunction>(FUNCTIONS, namespace, name);
+      if (newest.metadata.uid !== uid) throw replaced(name, 'deleted and made anew');
+    }
+  } catch (error) {
+    if (!stop.signal.aborted || error instanceof PetrelError) throw error;
+  } finally {
+    clearTimeout(timer);
+    stop.abort();
+  }
+  const condition = newest.status?.conditions?.find(({ type }) => type === 'Ready');
+  throw new PetrelError('Timeout', `${name} was not ready within ${limitMs / 1000} s`, {
+    why:
+      [condition?.reason, condition?.message].filter(Boolean).join(': ') ||
+      'no controller has said anything about it',
+    fix: `petrel describe ${name} -n ${namespace}`,
+  });
+}
+
+/** Whether it is Ready; throws when it has failed. */
+function outcome(fn: PetrelFunction, generation: number | undefined): boolean {
+  const { name, namespace } = fn.metadata;
+  if ((fn.metadata.generation ?? 0) > (generation ?? 0)) throw replaced(name, 'deployed again');
+  const condition = readyCondition(fn);
+  if (condition?.status !== 'False') return condition?.status === 'True';
+  const { reason = '', message = '' } = condition;
+  if (reason === 'NameTaken') {
+    throw new PetrelError('NameTaken', message || `the name ${name} is taken`, {
+      fix: 'choose another one with --name',
+    });
+  }
+  if (LOAD_ERRORS.has(reason)) {
+    throw new PetrelError('LoadError', message.trimEnd(), {
+      why: `${name} could not be loaded (${reason})${fn.status?.latestReadyRevisionName ? `; ${fn.status.latestReadyRevisionName} goes on serving` : ''}`,
+      fix: 'correct the source and deploy it again',
+    });
+  }
+  throw new PetrelError('NotReady', `${name} is not ready: ${message || reason}`, {
+    why: reason,
+    fix: `petrel describe ${name} -n ${namespace}`,
+  });
+}
+
+/** Reasons of the condition Ready that mean the code itself: those of the instance protocol. */
+const LOAD_ERRORS = new Set(['LoadError', 'EntryNotFound', 'HandlerNotFound']);
+
+function replaced(name: string, how: string): PetrelError {
+  return new PetrelError('Conflict', `${name} was ${how} while this deploy waited`, {
+    fix: 'deploy again if yours should win',
+  });
+}

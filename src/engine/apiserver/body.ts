@@ -1,5 +1,6 @@
-/** Request bodies → objects. */
-import type { Json, UntypedObject } from '../../kinds/object.ts';
+/** Request bodies → values, whatever they are written in. */
+import type { Json } from '../../kinds/object.ts';
+import { strictDecode } from '../../kinds/strict.ts';
 import type { KubeRequest } from '../../kube/transport.ts';
 import { badRequest, tooLarge, unsupportedMediaType } from './errors.ts';
 
@@ -9,46 +10,74 @@ export const MAX_BODY_BYTES = 3 * 1024 * 1024;
 const JSON_TYPE = 'application/json';
 const YAML_TYPE = 'application/yaml';
 const PROTOBUF_TYPE = 'application/vnd.kubernetes.protobuf';
-export const OBJECT_TYPES = [JSON_TYPE, YAML_TYPE, PROTOBUF_TYPE];
+const OBJECT_TYPES = [JSON_TYPE, YAML_TYPE, PROTOBUF_TYPE];
+
+/** A body and what was wrong with its writing, in the words of strict decoding. */
+export interface Decoded {
+  value: Json;
+  duplicates: string[];
+}
 
 /** Media type of the body, without parameters. */
 export const contentType = (request: KubeRequest): string =>
   (request.headers?.['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
 
 /** The body as text; throws 413 when it is larger than any object may be. */
-export function bodyText({ body = '' }: KubeRequest): string {
+export function bodyText(request: KubeRequest): string {
+  const bytes = bodyBytes(request);
+  return typeof bytes === 'string' ? bytes : bytes.toString('utf8');
+}
+
+function bodyBytes({ body = '' }: KubeRequest): string | Buffer {
   const size = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
   if (size > MAX_BODY_BYTES) throw tooLarge(MAX_BODY_BYTES);
-  return typeof body === 'string'
-    ? body
-    : Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8');
+  return typeof body === 'string' ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
 }
 
 /** JSON text → value; throws 400. */
-export function parseJson(text: string): Json {
+export function parseJson(text: string): Decoded {
   try {
-    return JSON.parse(text) as Json;
+    return strictDecode(text);
   } catch (error) {
     throw badRequest(`couldn't parse the request body as JSON: ${(error as Error).message}`);
   }
 }
 
-/** An object of any kind from a JSON, YAML or protobuf body. Throws 400, 413, 415. */
-export async function decodeObject(request: KubeRequest): Promise<UntypedObject> {
-  const type = contentType(request) || JSON_TYPE;
-  if (type === JSON_TYPE) return asObject(parseJson(bodyText(request)));
-  throw unsupportedMediaType(OBJECT_TYPES);
+/** A JSON, YAML or protobuf body. Throws 400, 413, 415. The rarer forms are loaded when the first one arrives. */
+export async function decodeBody(request: KubeRequest): Promise<Decoded> {
+  switch (contentType(request) || JSON_TYPE) {
+    case JSON_TYPE:
+      return parseJson(bodyText(request));
+    case YAML_TYPE:
+      return parseYaml(bodyText(request));
+    case PROTOBUF_TYPE:
+      return parseProtobuf(bodyBytes(request));
+    default:
+      throw unsupportedMediaType(OBJECT_TYPES);
+  }
 }
 
-/** Whatever was sent must at least look like an object with metadata. */
-export function asObject(value: Json): UntypedObject {
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
-    throw badRequest('the request body is not an object');
+/** One document; aliases are limited, so that a small body cannot become a large value. */
+export async function parseYaml(text: string): Promise<Decoded> {
+  const { parseDocument } = await import('yaml');
+  const document = parseDocument(text, { uniqueKeys: false, schema: 'core', version: '1.2' });
+  const problem = document.errors[0];
+  if (problem !== undefined) throw badRequest(`couldn't parse the request body as YAML: ${problem.message}`);
+  try {
+    const json = JSON.stringify(document.toJS({ maxAliasCount: 100 }) ?? null);
+    return { value: JSON.parse(json) as Json, duplicates: [] };
+  } catch (error) {
+    throw badRequest(`couldn't parse the request body as YAML: ${(error as Error).message}`);
   }
-  const { metadata } = value;
-  if (metadata === undefined || metadata === null) value.metadata = {};
-  else if (typeof metadata !== 'object' || Array.isArray(metadata)) {
-    throw badRequest('metadata of the object in the request body is not an object');
+}
+
+async function parseProtobuf(body: string | Buffer): Promise<Decoded> {
+  const { decodeKubernetesProtobuf, ProtobufError } = await import('../../kinds/protobuf.ts');
+  try {
+    const object = decodeKubernetesProtobuf(typeof body === 'string' ? Buffer.from(body, 'latin1') : body);
+    return { value: object as unknown as Json, duplicates: [] };
+  } catch (error) {
+    if (error instanceof ProtobufError) throw badRequest(error.message);
+    throw error;
   }
-  return value as unknown as UntypedObject;
 }

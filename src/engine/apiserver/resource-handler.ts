@@ -1,20 +1,24 @@
 /** Verbs on resources: which handler answers which method on which kind of target. */
+import type { UntypedObject } from '../../kinds/object.ts';
 import type { KubeRequest, KubeResponse } from '../../kube/transport.ts';
 import type { Stored } from '../store/contract.ts';
-import { bodyText, decodeObject, parseJson } from './body.ts';
+import { decodeBody } from './body.ts';
 import type { ApiContext, User } from './context.ts';
 import { createObject } from './create.ts';
+import { asObject, decodeObject, fieldValidation } from './decode.ts';
 import { type DeleteRequest, deleteObject } from './delete.ts';
-import { methodNotAllowed, noSuchPath, notFound } from './errors.ts';
+import { type ApiError, methodNotAllowed, noSuchPath, notFound } from './errors.ts';
 import { listObjects } from './list.ts';
+import { acceptedForm } from './negotiation.ts';
 import { flag, listParameters, watchParameters } from './options.ts';
 import { decodePatch } from './patch.ts';
-import { JSON_TYPE, json, jsonList, jsonText } from './reply.ts';
+import { bindPod, evictPod, podLog } from './pods.ts';
+import { eventEncoder, includeObject, type Rendering, renderList, renderObject } from './render.ts';
+import { JSON_TYPE, json } from './reply.ts';
 import { parseSelection } from './selection.ts';
 import { storeKey, type Target } from './target.ts';
 import { updateObject } from './update.ts';
 import type { WatchHub } from './watch.ts';
-import { apiVersionOf } from './write.ts';
 
 /** One request on one resource. */
 export interface Call {
@@ -26,107 +30,157 @@ export interface Call {
   query: URLSearchParams;
 }
 
+type Handler = (call: Call) => KubeResponse | Promise<KubeResponse>;
+type Methods = Partial<Record<KubeRequest['method'], Handler>>;
+
+const COLLECTION: Methods = {
+  GET: (call) => (flag(call.query, 'watch') ? watch(call) : list(call)),
+  POST: create,
+  DELETE: deleteCollection,
+};
+/** By subresource; the empty one is the object itself. */
+const OBJECT: Record<string, Methods> = {
+  '': {
+    GET: (call) => (flag(call.query, 'watch') ? watch(call) : get(call)),
+    PUT: replace,
+    PATCH: patch,
+    DELETE: remove,
+  },
+  status: { GET: get, PUT: replace, PATCH: patch },
+  finalize: { PUT: replace, PATCH: patch },
+  log: { GET: ({ context, target, query, request }) => podLog(context, target, query, request.signal) },
+  binding: { POST: bind },
+  eviction: {
+    POST: async ({ context, target, request, query }) =>
+      evictPod(context, target, asObject((await decodeBody(request)).value), isDryRun(query)),
+  },
+};
+
 export async function handleResource(call: Call): Promise<KubeResponse> {
-  const { request, target, query } = call;
-  const { method } = request;
-  if (target.subresource !== '' && !target.definition.subresources.includes(target.subresource))
-    throw noSuchPath();
-  if (target.name === '') {
-    if (method === 'GET') return flag(query, 'watch') ? watch(call) : list(call);
-    if (method === 'POST') return create(call);
-    if (method === 'DELETE') return deleteCollection(call);
-    throw methodNotAllowed();
-  }
-  if (method === 'GET') return flag(query, 'watch') ? watch(call) : get(call);
-  if (method === 'PUT' || method === 'PATCH') return update(call);
-  if (method === 'DELETE' && target.subresource === '') return remove(call);
-  throw methodNotAllowed();
+  const { request, target } = call;
+  const { name, subresource, definition } = target;
+  if (subresource !== '' && !definition.subresources.includes(subresource)) throw noSuchPath();
+  const methods = name === '' ? COLLECTION : OBJECT[subresource];
+  const handler = methods?.[request.method];
+  if (handler === undefined) throw methodNotAllowed();
+  return handler(call);
 }
 
-function get({ context: { store }, target: { definition, namespace, name } }: Call): KubeResponse {
-  const stored = store.get(storeKey(definition), namespace, name);
+function rendering({ context, target, request, query }: Call): Rendering {
+  return {
+    definition: target.definition,
+    form: acceptedForm(request.headers?.accept),
+    include: includeObject(query),
+    now: context.clock.now(),
+  };
+}
+
+function get(call: Call): KubeResponse {
+  const { definition, namespace, name } = call.target;
+  const stored = call.context.store.get(storeKey(definition), namespace, name);
   if (stored === undefined) throw notFound(definition, name);
-  return jsonText(200, stored.text);
+  return renderObject(rendering(call), 200, stored);
 }
 
-function list({ context, target, query }: Call): KubeResponse {
-  const { definition } = target;
-  const { metadata, items } = listObjects(
+function page({ context, target, query }: Call) {
+  return listObjects(
     context,
-    storeKey(definition),
+    storeKey(target.definition),
     parseSelection(target, query),
     listParameters(query),
   );
-  const head = { kind: `${definition.kind}List`, apiVersion: apiVersionOf(definition), metadata };
-  return jsonList(
-    head,
-    items.map((item) => item.text),
-  );
 }
 
-function watch({ watches, request, target, query }: Call): KubeResponse {
+const list = (call: Call): KubeResponse => renderList(rendering(call), page(call));
+
+function watch(call: Call): KubeResponse {
+  const { watches, request, target, query, context } = call;
   const { definition } = target;
   const body = watches.open(
     definition,
     storeKey(definition),
     parseSelection(target, query),
     watchParameters(query),
-    undefined,
+    eventEncoder(rendering(call), () => context.clock.now()),
     request.signal,
   );
   return { status: 200, headers: { 'content-type': JSON_TYPE }, body };
 }
 
-async function create({ context, request, target, query }: Call): Promise<KubeResponse> {
-  const object = await decodeObject(request);
-  return answer(201, await createObject(context, target, object, { dryRun: isDryRun(query) }));
+async function create(call: Call): Promise<KubeResponse> {
+  const { context, request, target, query } = call;
+  const form = rendering(call);
+  const { object, warnings } = await decodeObject(request, target.definition, fieldValidation(query));
+  const stored = await createObject(context, target, object, { dryRun: isDryRun(query) });
+  return renderObject(form, 201, stored, warningHeaders(warnings));
 }
 
-async function update({ context, request, target, query }: Call): Promise<KubeResponse> {
-  const patch = request.method === 'PATCH';
-  const options = { dryRun: isDryRun(query), patch };
-  if (patch) {
-    const apply = decodePatch(request);
-    return answer(200, await updateObject(context, target, (old) => apply(old.clone()), options));
-  }
-  const object = await decodeObject(request);
-  return answer(200, await updateObject(context, target, () => object, options));
+async function replace(call: Call): Promise<KubeResponse> {
+  const { request, target, query } = call;
+  const { object, warnings } = await decodeObject(request, target.definition, fieldValidation(query));
+  return update(call, warnings, () => object);
 }
 
-async function remove({ context, request, target, query }: Call): Promise<KubeResponse> {
-  const result = await deleteObject(context, target, deleteRequest(request, query));
-  return 'text' in result ? answer(200, result) : json(200, result);
+async function patch(call: Call): Promise<KubeResponse> {
+  const { request, target, query } = call;
+  const apply = await decodePatch(request, target.definition, fieldValidation(query));
+  const warnings: string[] = [];
+  return update(call, warnings, (old) => {
+    const patched = apply(old.clone());
+    warnings.push(...patched.warnings);
+    return patched.object;
+  });
 }
 
-async function deleteCollection({ context, request, target, query }: Call): Promise<KubeResponse> {
-  const { definition } = target;
-  const { metadata, items } = listObjects(
-    context,
-    storeKey(definition),
-    parseSelection(target, query),
-    listParameters(query),
-  );
-  const options = deleteRequest(request, query);
+async function update(
+  call: Call,
+  warnings: string[],
+  change: (old: Stored) => UntypedObject,
+): Promise<KubeResponse> {
+  const { context, target, query, request } = call;
+  const form = rendering(call);
+  const options = { dryRun: isDryRun(query), patch: request.method === 'PATCH' };
+  const stored = await updateObject(context, target, change, options);
+  return renderObject(form, 200, stored, warningHeaders(warnings));
+}
+
+async function bind({ context, request, target }: Call): Promise<KubeResponse> {
+  return bindPod(context, target, asObject((await decodeBody(request)).value));
+}
+
+async function remove(call: Call): Promise<KubeResponse> {
+  const { context, request, target, query } = call;
+  const result = await deleteObject(context, target, await deleteRequest(request, query));
+  return 'text' in result ? renderObject(rendering(call), 200, result) : json(200, result);
+}
+
+async function deleteCollection(call: Call): Promise<KubeResponse> {
+  const { context, request, target, query } = call;
+  const options = await deleteRequest(request, query);
+  const selected = page(call);
   await Promise.all(
-    items.map(({ namespace, name }) =>
-      deleteObject(context, { ...target, namespace, name }, options).catch((error) => {
+    selected.items.map(({ namespace, name }) =>
+      deleteObject(context, { ...target, namespace, name }, options).catch((error: ApiError) => {
+        // Gone by itself meanwhile.
         if (error.code !== 404) throw error;
       }),
     ),
   );
-  const head = { kind: `${definition.kind}List`, apiVersion: apiVersionOf(definition), metadata };
-  return jsonList(
-    head,
-    items.map((item) => item.text),
-  );
+  return renderList(rendering(call), selected);
 }
 
-const answer = (code: number, stored: Stored): KubeResponse => jsonText(code, stored.text);
 const isDryRun = (query: URLSearchParams): boolean => query.getAll('dryRun').includes('All');
 
-function deleteRequest(request: KubeRequest, query: URLSearchParams): DeleteRequest {
-  const text = bodyText(request);
-  const body = (text === '' ? {} : parseJson(text)) as unknown as DeleteRequest & { dryRun?: string[] };
+/** Source: RFC 7234, 5.5; clients show the text. */
+function warningHeaders(warnings: string[]): Record<string, string> {
+  if (warnings.length === 0) return {};
+  return { warning: warnings.map((text) => `299 - ${JSON.stringify(text)}`).join(', ') };
+}
+
+/** From the body, where there is one, else from the query. */
+async function deleteRequest(request: KubeRequest, query: URLSearchParams): Promise<DeleteRequest> {
+  const empty = request.body === undefined || request.body.length === 0;
+  const body = empty ? {} : ((await decodeBody(request)).value as unknown as DeleteBody);
   const grace = query.get('gracePeriodSeconds');
   return {
     gracePeriodSeconds: body.gracePeriodSeconds ?? (grace === null ? undefined : Number(grace)),
@@ -136,3 +190,5 @@ function deleteRequest(request: KubeRequest, query: URLSearchParams): DeleteRequ
     dryRun: isDryRun(query) || (Array.isArray(body.dryRun) && body.dryRun.includes('All')),
   };
 }
+
+type DeleteBody = Partial<Omit<DeleteRequest, 'dryRun'>> & { dryRun?: string[] };

@@ -9,10 +9,12 @@ import type { Registry } from '../../kinds/registry.ts';
 import type { KubeRequest, KubeResponse } from '../../kube/transport.ts';
 import type { Store } from '../store/contract.ts';
 import { mayEverything, refusal } from './authentication.ts';
-import { decodeObject } from './body.ts';
+import { decodeBody } from './body.ts';
 import type { ApiContext, User } from './context.ts';
+import { asObject } from './decode.ts';
 import { createDiscovery } from './discovery.ts';
 import { ApiError, internal, methodNotAllowed, noSuchPath } from './errors.ts';
+import { answerOpenApi } from './openapi.ts';
 import { failure, json, plain } from './reply.ts';
 import { handleResource } from './resource-handler.ts';
 import { findReview, type Review } from './reviews.ts';
@@ -32,6 +34,11 @@ export interface ApiServerOptions {
   /** Petrel's own version, for `/version`. */
   version?: string;
 }
+
+type Beside = (
+  address: Address,
+  request: KubeRequest,
+) => KubeResponse | undefined | Promise<KubeResponse | undefined>;
 
 export interface ApiServer {
   /** Answers every request; never rejects. */
@@ -53,13 +60,14 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const discovery = createDiscovery(context.registry);
   const health = (): KubeResponse => plain(200, 'ok');
   /** Paths besides resources, by their first segment. */
-  const beside: Record<string, (address: Address, request: KubeRequest) => KubeResponse | undefined> = {
+  const beside: Record<string, Beside> = {
     healthz: health,
     livez: health,
     readyz: health,
     version: () => json(200, versionInfo(options.version ?? '0')),
     api: ({ segments }, request) => discovery.answer(segments, request),
     apis: ({ segments }, request) => discovery.answer(segments, request),
+    openapi: (address, request) => answerOpenApi(context.registry, address, request),
   };
 
   const route = async (request: KubeRequest, user: User): Promise<KubeResponse> => {
@@ -75,7 +83,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       const review = root === 'apis' && more.length === 0 ? findReview(group, version, plural) : undefined;
       if (review !== undefined) return answerReview(review, request, user);
     }
-    const answer = beside[root]?.(address, request);
+    const answer = await (Object.hasOwn(beside, root) ? beside[root]?.(address, request) : undefined);
     if (answer === undefined) throw noSuchPath();
     if (request.method !== 'GET') throw methodNotAllowed();
     return answer;
@@ -101,7 +109,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
 
 async function answerReview(review: Review, request: KubeRequest, user: User): Promise<KubeResponse> {
   if (request.method !== 'POST') throw methodNotAllowed();
-  const object = await decodeObject(request);
+  const object = asObject((await decodeBody(request)).value);
   return json(201, {
     ...object,
     kind: review.kind,

@@ -2,6 +2,7 @@
 import type { UntypedObject } from '../../kinds/object.ts';
 import type { Stored } from '../store/contract.ts';
 import type { ApiContext } from './context.ts';
+import { isCustom } from './decode.ts';
 import { removable } from './delete.ts';
 import { conflict, invalid, notFound } from './errors.ts';
 import { storeKey, type Target } from './target.ts';
@@ -76,8 +77,7 @@ function checkVersion(
     return;
   }
   // Built-in kinds allow an unconditional update, custom resources do not.
-  const builtIn = !definition.group.includes('.') || definition.group.endsWith('.k8s.io');
-  if (!patch && !builtIn) {
+  if (!patch && isCustom(definition)) {
     throw invalid(definition, name, [
       {
         field: 'metadata.resourceVersion',

@@ -27,7 +27,7 @@ export const CORE_RESOURCES: ResourceDefinition[] = [
       plural: 'pods',
       shortNames: ['po'],
       categories: ['all'],
-      subresources: ['status', 'log'],
+      subresources: ['status', 'log', 'binding', 'eviction'],
       columns: POD_COLUMNS,
       selectable: {
         ...byPath(

@@ -1,0 +1,102 @@
+/** What the controllers of serving share: caches, the client, and the one way of writing a status. */
+import { isDeepStrictEqual } from 'node:util';
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/log.ts';
+import { conditionOf } from '../kinds/conditions.ts';
+import type { Condition, KubeObject } from '../kinds/object.ts';
+import type { Configuration, Revision, Route, Service } from '../kinds/serving.ts';
+import type { KubeClient, ResourceRef } from '../kube/client.ts';
+import type { EventRecorder } from '../kube/events.ts';
+import { createInformer, type Informer } from '../kube/informer.ts';
+import { CONFIGURATIONS, KSERVICES, REVISIONS, ROUTES } from '../kube/refs.ts';
+import { LABELS } from './names.ts';
+
+/** Read-only views of the four kinds. Everything in them is shared and must not be changed. */
+export interface ServingCaches {
+  services: Informer<Service>;
+  configurations: Informer<Configuration>;
+  /** Index `configuration`: `<namespace>/<configuration name>`. */
+  revisions: Informer<Revision>;
+  /** Indexes `toConfiguration` and `toRevision`: `<namespace>/<name>` of what the traffic refers to. */
+  routes: Informer<Route>;
+}
+
+export interface ServingContext {
+  client: KubeClient;
+  caches: ServingCaches;
+  clock: Clock;
+  log: Logger;
+  events: EventRecorder;
+  /** See `createStatusWriter`. */
+  writeStatus: StatusWriter;
+}
+
+export function createCaches(options: { client: KubeClient; log: Logger; clock: Clock }): ServingCaches {
+  return {
+    services: createInformer<Service>({ ...options, resource: KSERVICES }),
+    configurations: createInformer<Configuration>({ ...options, resource: CONFIGURATIONS }),
+    revisions: createInformer<Revision>({
+      ...options,
+      resource: REVISIONS,
+      indexes: {
+        configuration: ({ metadata }) => {
+          const name = metadata.labels?.[LABELS.configuration];
+          return name ? [`${metadata.namespace}/${name}`] : [];
+        },
+      },
+    }),
+    routes: createInformer<Route>({
+      ...options,
+      resource: ROUTES,
+      indexes: {
+        toConfiguration: ({ metadata, spec }) =>
+          (spec.traffic ?? []).flatMap(({ configurationName }) =>
+            configurationName ? [`${metadata.namespace}/${configurationName}`] : [],
+          ),
+        toRevision: ({ metadata, spec }) =>
+          (spec.traffic ?? []).flatMap(({ revisionName }) =>
+            revisionName ? [`${metadata.namespace}/${revisionName}`] : [],
+          ),
+      },
+    }),
+  };
+}
+
+interface Conditioned extends KubeObject {
+  status?: { conditions?: Condition[]; observedGeneration?: number };
+}
+
+/**
+ * Writes the status of an object when it differs from the one in the cache. A status that only says "still working" is held
+ * back for a moment: most deploys are over by then, and one write says it all. Resolves to the milliseconds after which
+ * to reconcile again, when something was held back.
+ */
+export type StatusWriter = <T extends Conditioned>(
+  resource: ResourceRef,
+  object: T,
+  status: NonNullable<T['status']>,
+) => Promise<number | undefined>;
+
+/** Milliseconds for which an intermediate status is not written. */
+const HOLD_MS = 100;
+
+export function createStatusWriter(client: KubeClient, clock: Clock): StatusWriter {
+  const held = new Map<string, number>();
+  return async (resource, object, status) => {
+    const id = `${resource.plural}/${object.metadata.namespace}/${object.metadata.name}`;
+    const next = JSON.parse(JSON.stringify(status)) as typeof status;
+    if (isDeepStrictEqual(next, object.status)) {
+      held.delete(id);
+      return undefined;
+    }
+    if (conditionOf({ ...object, status: next }, 'Ready')?.status === 'Unknown') {
+      const since = held.get(id) ?? clock.now();
+      held.set(id, since);
+      const left = since + HOLD_MS - clock.now();
+      if (left > 0) return left;
+    }
+    held.delete(id);
+    await client.updateStatus(resource, { ...object, status: next });
+    return undefined;
+  };
+}

@@ -1,0 +1,266 @@
+/** Instances that are Pods of their own: whatever image, speaking HTTP/1.1 on its port. The slow path, and the universal one. */
+import { createServer } from 'node:net';
+import type { Clock } from '../base/clock.ts';
+import { PetrelError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { conditionOf } from '../kinds/conditions.ts';
+import { RUNTIME_IMAGE_PREFIX } from '../kinds/function.ts';
+import type { Pod } from '../kinds/pod.ts';
+import type { Revision } from '../kinds/serving.ts';
+import { type KubeClient, KubeError } from '../kube/client.ts';
+import { createInformer } from '../kube/informer.ts';
+import { PODS } from '../kube/refs.ts';
+import { type Instance, InstanceError, type InstanceEvents, type InstanceSource } from './contract.ts';
+import {
+  declaredPort,
+  INSTANCE_LABEL,
+  PORT_ANNOTATION,
+  podFor,
+  podName,
+  servingContainer,
+  sharesHostNetwork,
+} from './pod-template.ts';
+
+export interface PlainPods {
+  source: InstanceSource;
+  /** Resolves when the existing Pods are known. */
+  start(): Promise<void>;
+  stop(): void;
+}
+
+export interface PlainPodsOptions {
+  client: KubeClient;
+  log: Logger;
+  clock: Clock;
+  random: () => number;
+  /** A port that is free on this host. */
+  freePort?: () => Promise<number>;
+}
+
+interface Waiter {
+  revision: Revision;
+  resolve(instance: Instance): void;
+  reject(error: unknown): void;
+}
+
+/** Characters of generated names; Kubernetes leaves out what reads like words or is easily confused. */
+const ALPHABET = 'bcdfghjklmnpqrstvwxz2456789';
+/** Reasons for which a container will not start however long one waits. Source: kubelet `pkg/kubelet/images`, `kuberuntime`. */
+const HOPELESS = new Set([
+  'ErrImagePull',
+  'ImagePullBackOff',
+  'InvalidImageName',
+  'ErrImageNeverPull',
+  'CreateContainerConfigError',
+  'CreateContainerError',
+  'RunContainerError',
+]);
+/** A Pod that no node takes for this long is reported; it stays, and the next attempt takes it up. */
+const UNSCHEDULABLE_MS = 30_000;
+
+export function createPlainPods(options: PlainPodsOptions): PlainPods {
+  const { client, clock, random } = options;
+  const log = options.log.with({ source: 'plain-pods' });
+  const freePort = options.freePort ?? findFreePort;
+  const pods = createInformer<Pod>({
+    client,
+    resource: PODS,
+    log,
+    clock,
+    random,
+    labelSelector: `${INSTANCE_LABEL}=pod`,
+    indexes: { uid: ({ metadata }) => (metadata.uid ? [metadata.uid] : []) },
+  });
+  const listeners: InstanceEvents[] = [];
+  /** Pod uid → who waits for it to become ready. */
+  const waiting = new Map<string, Waiter>();
+  /** Pods handed out, by uid. */
+  const given = new Map<string, { revision: Revision; up: boolean }>();
+  /** Names of Pods that an attempt is busy with; a Pod may be in the cache before its creation is answered. */
+  const claimed = new Set<string>();
+
+  const changed = (pod: Pod, gone: boolean) => {
+    const uid = pod.metadata.uid ?? '';
+    const waiter = waiting.get(uid);
+    if (waiter) {
+      const failure = gone
+        ? new PetrelError('StartFailed', 'its Pod was deleted')
+        : startFailure(pod, waiter.revision);
+      if (failure) waiter.reject(failure);
+      else if (isReady(pod)) {
+        waiting.delete(uid);
+        given.set(uid, { revision: waiter.revision, up: true });
+        waiter.resolve(instanceOf(pod, waiter.revision));
+      }
+      return;
+    }
+    const entry = given.get(uid);
+    if (!entry) return;
+    const up = !gone && isReady(pod);
+    if (up && !entry.up)
+      for (const listener of listeners) listener.up(entry.revision, instanceOf(pod, entry.revision));
+    if (!up && entry.up)
+      for (const listener of listeners) listener.down(entry.revision, uid, absence(pod, gone));
+    entry.up = up;
+    if (gone) given.delete(uid);
+  };
+  pods.addHandler({
+    add: (pod) => changed(pod, false),
+    update: (pod) => changed(pod, false),
+    delete: (pod) => changed(pod, true),
+  });
+
+  const owned = (revision: Revision): Pod[] =>
+    pods.byIndex('owner', revision.metadata.uid ?? '').filter(({ metadata }) => !metadata.deletionTimestamp);
+
+  const report = (pod: string) => (error: unknown) =>
+    log.warn('a Pod was left behind', { pod, error: String(error) });
+
+  const remove = async (uid: string, graceMs: number) => {
+    given.delete(uid);
+    const pod = pods.byIndex('uid', uid)[0];
+    if (!pod) return;
+    try {
+      await client.delete(PODS, pod.metadata.namespace, pod.metadata.name, {
+        gracePeriodSeconds: Math.ceil(graceMs / 1000),
+        preconditions: { uid },
+      });
+    } catch (error) {
+      if (!(error instanceof KubeError) || (error.code !== 404 && error.code !== 409)) throw error;
+    }
+  };
+
+  /** Resolves when the Pod can take requests, rejects when it cannot be expected to. */
+  const readyPod = (pod: Pod, revision: Revision, signal: AbortSignal): Promise<Instance> => {
+    const uid = pod.metadata.uid ?? '';
+    const { promise, resolve, reject } = Promise.withResolvers<Instance>();
+    waiting.set(uid, { revision, resolve, reject });
+    const abort = () =>
+      reject(new PetrelError('Timeout', 'the start was given up', { cause: signal.reason }));
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    const unschedulable = clock.after(UNSCHEDULABLE_MS, () => {
+      const condition = conditionOf(pods.byIndex('uid', uid)[0], 'PodScheduled');
+      if (condition?.status === 'False') {
+        reject(
+          new PetrelError(
+            'StartFailed',
+            `${condition.reason ?? 'Unschedulable'}: ${condition.message ?? 'no node takes the Pod'}`,
+          ),
+        );
+      }
+    });
+    const known = pods.byIndex('uid', uid)[0];
+    if (known) changed(known, false);
+    return promise.finally(() => {
+      waiting.delete(uid);
+      unschedulable.cancel();
+      signal.removeEventListener('abort', abort);
+    });
+  };
+
+  const source: InstanceSource = {
+    handles: (revision) => !servingContainer(revision)?.image?.startsWith(RUNTIME_IMAGE_PREFIX),
+    async acquire(revision, signal) {
+      // A Pod of an earlier attempt that has been waiting for a node is as good as a new one.
+      const left = owned(revision).find(
+        ({ metadata: { uid = '', name } }) => !given.has(uid) && !claimed.has(name),
+      );
+      const suffix = Array.from({ length: 5 }, () => ALPHABET[Math.floor(random() * ALPHABET.length)]).join(
+        '',
+      );
+      const name = left?.metadata.name ?? podName(revision, suffix);
+      claimed.add(name);
+      try {
+        const port = sharesHostNetwork(revision) && !left ? await freePort() : declaredPort(revision);
+        const pod = left ?? (await client.create(PODS, podFor(revision, name, port)));
+        return await readyPod(pod, revision, signal).catch(async (error) => {
+          if (error instanceof InstanceError || signal.aborted)
+            await remove(pod.metadata.uid ?? '', 0).catch(report(name));
+          throw error;
+        });
+      } finally {
+        claimed.delete(name);
+      }
+    },
+    release: (_revision, id, graceMs) => remove(id, graceMs),
+    async adopt(revision) {
+      const ready = owned(revision).filter(isReady);
+      for (const { metadata } of ready) given.set(metadata.uid ?? '', { revision, up: true });
+      return ready.map((pod) => instanceOf(pod, revision));
+    },
+    onEvent: (events) => listeners.push(events),
+  };
+
+  return {
+    source,
+    async start() {
+      pods.start();
+      await pods.synced;
+    },
+    stop() {
+      pods.stop();
+      const error = new PetrelError('NotReady', 'the platform is stopping');
+      for (const waiter of waiting.values()) waiter.reject(error);
+    },
+  };
+}
+
+function isReady(pod: Pod): boolean {
+  return (
+    !pod.metadata.deletionTimestamp &&
+    conditionOf(pod, 'Ready')?.status === 'True' &&
+    Boolean(pod.status?.podIP)
+  );
+}
+
+function instanceOf(pod: Pod, revision: Revision): Instance {
+  const port = Number(pod.metadata.annotations?.[PORT_ANNOTATION]) || declaredPort(revision);
+  return {
+    id: pod.metadata.uid ?? '',
+    namespace: pod.metadata.namespace ?? '',
+    podName: pod.metadata.name,
+    address: { kind: 'http1', host: pod.status?.podIP ?? '127.0.0.1', port },
+  };
+}
+
+/** Why the Pod will not become ready; undefined while it still may. Reasons and texts are upstream's. */
+function startFailure(pod: Pod, revision: Revision): InstanceError | undefined {
+  const failed = (reason: string, message: string) =>
+    new InstanceError({ status: 503, component: 'instance', reason, message });
+  for (const { name, state, lastState } of pod.status?.containerStatuses ?? []) {
+    const image = revision.spec.containers.find((container) => container.name === name)?.image ?? '';
+    const { waiting } = state;
+    if (waiting?.reason && HOPELESS.has(waiting.reason)) {
+      const text = waiting.message ?? waiting.reason;
+      return /image/i.test(waiting.reason)
+        ? failed('ContainerMissing', `Unable to fetch image "${image}": ${text}`)
+        : failed(waiting.reason, text);
+    }
+    const ended = state.terminated ?? lastState.terminated;
+    if (ended) {
+      const text = ended.message?.trim() || ended.reason || `exit code ${ended.exitCode}`;
+      return failed(`ExitCode${ended.exitCode}`, `Container failed with: ${text}`);
+    }
+  }
+  return undefined;
+}
+
+function absence(pod: Pod, gone: boolean): string {
+  if (gone) return 'its Pod was deleted';
+  const ready = conditionOf(pod, 'Ready');
+  return pod.metadata.deletionTimestamp
+    ? 'its Pod is ending'
+    : (ready?.message ?? ready?.reason ?? 'its Pod is not ready');
+}
+
+function findFreePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
+    });
+  });
+}

@@ -1,0 +1,100 @@
+/** The Pod of a revision that brings its own server. Source: knative serving `revision/resources/deploy.go`. */
+import { HOST_IMAGE } from '../kinds/function.ts';
+import type { Container, Pod, Probe } from '../kinds/pod.ts';
+import type { Revision } from '../kinds/serving.ts';
+import { childName, controllerReference, LABELS } from './names.ts';
+
+/** On a Pod: the port its server listens on, where Pods share the host's network. */
+export const PORT_ANNOTATION = 'petrel.dev/port';
+/** On a Pod: it is an instance made here. The value is always `pod`. */
+export const INSTANCE_LABEL = 'petrel.dev/instance';
+const DEFAULT_PORT = 8080;
+
+/** The container that gets the requests: the one with a port, or the first. */
+export function servingContainer(revision: Revision): Container | undefined {
+  const { containers } = revision.spec;
+  return containers.find(({ ports }) => ports?.length) ?? containers[0];
+}
+
+/** Whether the revision's processes share the host's network, so that each needs a port of its own. */
+export function sharesHostNetwork(revision: Revision): boolean {
+  return servingContainer(revision)?.image === HOST_IMAGE;
+}
+
+/** The port that the revision's template asks for. */
+export function declaredPort(revision: Revision): number {
+  return servingContainer(revision)?.ports?.[0]?.containerPort || DEFAULT_PORT;
+}
+
+export function podName(revision: Revision, suffix: string): string {
+  return childName(revision.metadata.name, `-${suffix}`);
+}
+
+/** A Pod for `revision`; `port` is where its server is to listen. */
+export function podFor(revision: Revision, name: string, port: number): Pod {
+  const { metadata, spec } = revision;
+  const service = metadata.labels?.[LABELS.service] ?? '';
+  const configuration = metadata.labels?.[LABELS.configuration] ?? '';
+  const main = servingContainer(revision);
+  const declared = declaredPort(revision);
+  const identity = {
+    PORT: String(port),
+    K_REVISION: metadata.name,
+    K_CONFIGURATION: configuration,
+    K_SERVICE: service,
+  };
+  const {
+    containerConcurrency: _concurrency,
+    timeoutSeconds = 300,
+    responseStartTimeoutSeconds: _responseStart,
+    idleTimeoutSeconds: _idle,
+    ...podSpec
+  } = spec;
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name,
+      namespace: metadata.namespace,
+      labels: {
+        ...metadata.labels,
+        app: metadata.name,
+        [LABELS.revision]: metadata.name,
+        [LABELS.revisionUID]: metadata.uid ?? '',
+        [INSTANCE_LABEL]: 'pod',
+      },
+      annotations: { ...metadata.annotations, [PORT_ANNOTATION]: String(port) },
+      ownerReferences: [controllerReference(revision)],
+    },
+    spec: {
+      ...podSpec,
+      terminationGracePeriodSeconds: timeoutSeconds,
+      containers: spec.containers.map((container) => {
+        const named = { ...container, name: container.name || 'user-container' };
+        if (container !== main) return named;
+        const own = Object.entries(identity).map(([name, value]) => ({ name, value }));
+        const others = (container.env ?? []).filter(({ name }) => !(name in identity));
+        return {
+          ...named,
+          env: [...others, ...own],
+          ports: [{ ...container.ports?.[0], containerPort: port }],
+          readinessProbe: probeAt(container.readinessProbe ?? {}, declared, port),
+          ...(container.livenessProbe && { livenessProbe: probeAt(container.livenessProbe, declared, port) }),
+          ...(container.startupProbe && { startupProbe: probeAt(container.startupProbe, declared, port) }),
+        };
+      }),
+    },
+  };
+}
+
+/** The probe, aimed at the port in use where it is aimed at none or at the one declared; without a handler it asks for the port to be open. */
+function probeAt(probe: Probe, declared: number, port: number): Probe {
+  const aim = (asked: number | string) => (!asked || asked === declared ? port : asked);
+  const aimed: Probe = { successThreshold: 1, ...probe };
+  // "Aggressive probing" is upstream's own; as a Pod's probe it is the shortest period there is.
+  if (!aimed.periodSeconds) aimed.periodSeconds = 1;
+  if (probe.httpGet) aimed.httpGet = { ...probe.httpGet, port: aim(probe.httpGet.port) };
+  else if (probe.tcpSocket || !probe.exec)
+    aimed.tcpSocket = { ...probe.tcpSocket, port: aim(probe.tcpSocket?.port ?? 0) };
+  return aimed;
+}

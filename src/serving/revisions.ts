@@ -1,0 +1,75 @@
+/** Revision → its scaler, and what the scaler knows back into the Revision's status. */
+import { type ConditionManager, conditionOf, conditionSet } from '../kinds/conditions.ts';
+import type { Revision } from '../kinds/serving.ts';
+import { splitKey } from '../kube/indexed-store.ts';
+import { REVISIONS } from '../kube/refs.ts';
+import type { ServingContext } from './context.ts';
+import type { RevisionScale } from './scaler/revision-scaler.ts';
+import type { Scaler } from './scaler/scaler.ts';
+
+const conditions = conditionSet('ContainerHealthy', 'ResourcesAvailable');
+const QUEUED = 'Requests to the target are being buffered as resources are provisioned.';
+
+export interface RevisionReconcilerOptions {
+  context: ServingContext;
+  scaler: Scaler;
+  reachable(key: string): boolean;
+  /** Whether the revision appeared while we were watching, so that it cannot have instances yet. */
+  isFresh(key: string): boolean;
+}
+
+export function createRevisionReconciler({ context, scaler, reachable, isFresh }: RevisionReconcilerOptions) {
+  return async (key: string): Promise<number | undefined> => {
+    const { namespace, name } = splitKey(key);
+    const revision = context.caches.revisions.get(namespace, name);
+    if (!revision || revision.metadata.deletionTimestamp) {
+      await scaler.remove(key);
+      return undefined;
+    }
+    await scaler.upsert(revision, reachable(key), isFresh(key));
+    const scale = scaler.scale(key);
+    if (!scale) return undefined;
+    return context.writeStatus(REVISIONS, revision, revisionStatus(revision, scale, context.clock.now()));
+  };
+}
+
+/** The status that follows from what the scaler knows. */
+export function revisionStatus(
+  revision: Revision,
+  scale: RevisionScale,
+  now: number,
+): NonNullable<Revision['status']> {
+  const manager = conditions.manage(revision.status?.conditions, now);
+  manager.initialize();
+  markReadiness(manager, revision, scale);
+  if (scale.active === 'True') manager.markTrue('Active');
+  else if (scale.active === 'Unknown') manager.markUnknown('Active', 'Queued', QUEUED);
+  else if (scale.timedOut) manager.markFalse('Active', 'TimedOut', 'The target could not be activated.');
+  else manager.markFalse('Active', 'NoTraffic', 'The target is not receiving traffic.');
+  return {
+    ...revision.status,
+    observedGeneration: revision.metadata.generation,
+    conditions: manager.conditions,
+    containerStatuses:
+      revision.status?.containerStatuses ?? revision.spec.containers.map(({ name }) => ({ name })),
+    actualReplicas: scale.ready,
+    desiredReplicas: scale.desired,
+  };
+}
+
+function markReadiness(manager: ConditionManager, revision: Revision, scale: RevisionScale): void {
+  const { failure } = scale;
+  if (scale.initialized) {
+    manager.markTrue('ContainerHealthy');
+    manager.markTrue('ResourcesAvailable');
+  } else if (failure && scale.permanent && !scale.timedOut) {
+    manager.markFalse('ContainerHealthy', failure.reason, failure.message);
+  } else if (failure && scale.permanent) {
+    const message = `Initial scale was never achieved: ${failure.message}`;
+    manager.markFalse('ResourcesAvailable', 'ProgressDeadlineExceeded', message);
+  } else if (failure) {
+    manager.markUnknown('ResourcesAvailable', failure.reason, failure.message);
+  } else if (conditionOf(revision, 'Ready')?.status !== 'False') {
+    manager.markUnknown('ResourcesAvailable', 'Deploying', '');
+  }
+}

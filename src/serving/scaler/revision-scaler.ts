@@ -1,0 +1,390 @@
+/**
+ * One revision's instances, level-triggered: what the load, the bounds and the waiting requests ask for against what
+ * there is. Everything between a waiting request and its instance happens in memory.
+ */
+import type { Clock, Timer } from '../../base/clock.ts';
+import { PetrelError } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import type { Gateway, RevisionFailure, RevisionStats } from '../../gateway/contract.ts';
+import type { Revision } from '../../kinds/serving.ts';
+import { type Activity, applyBounds, outcome, scaleBounds } from '../autoscaler/bounds.ts';
+import { type AutoscalerConfig, scalingSpec } from '../autoscaler/config.ts';
+import { TICK_MS } from '../autoscaler/decide.ts';
+import type { Instance, InstanceSource } from '../contract.ts';
+import { createAttempts, failureOf } from './attempts.ts';
+import { createFleet } from './fleet.ts';
+import { createLoadHistory, type LoadHistory } from './history.ts';
+
+/** What can be said of a revision's instances, for its status. */
+export interface RevisionScale {
+  ready: number;
+  desired: number;
+  active: Activity;
+  /** It was given up because it did not come up in time. */
+  timedOut: boolean;
+  /** It has been proven to start, in this life of the platform or before. */
+  initialized: boolean;
+  /** Why it does not start; `permanent` until it changes. */
+  failure: RevisionFailure | undefined;
+  permanent: boolean;
+}
+
+export interface RevisionScalerOptions {
+  key: string;
+  revision: Revision;
+  source: InstanceSource;
+  gateway: Gateway;
+  clock: Clock;
+  random: () => number;
+  log: Logger;
+  config: AutoscalerConfig;
+  reachable: boolean;
+  /** What the status said when the platform took the revision up. */
+  proven: 'ready' | 'failed' | 'unknown';
+  /** Something that the status tells has changed; `urgent` when others wait for it. */
+  onChange(urgent: boolean): void;
+}
+
+export interface RevisionScaler {
+  update(revision: Revision, reachable: boolean): void;
+  /** Takes up what exists already. Until it is done, waiting requests wait. */
+  adopt(): Promise<void>;
+  /** Looks for the first time at what is to be done. */
+  begin(): void;
+  demand(queued: number, inFlight: number): void;
+  stats(stats: RevisionStats, intervalMs: number): void;
+  endpointDown(id: string, reason: string): void;
+  instanceDown(id: string, reason: string): void;
+  instanceUp(instance: Instance): void;
+  scale(): RevisionScale;
+  /** Forgets everything and lets instances be. */
+  stop(): void;
+  /** Ends all instances after they have drained. */
+  dissolve(): Promise<void>;
+}
+
+/** Starts allowed at once on account of one report; doubles with every further report that still shows a lack. */
+const FIRST_WAVE = 16;
+/** Waiting requests are answered with the last failure when the next start is further away than this. */
+const WORTH_WAITING_MS = 250;
+/** Reports come every second while there is anything to report. */
+const REPORTS_LOST_MS = 2500;
+
+export function createRevisionScaler(options: RevisionScalerOptions): RevisionScaler {
+  const { key, source, gateway, clock, onChange } = options;
+  let { revision, reachable } = options;
+  const log = options.log.with({ revision: key });
+  const concurrency = revision.spec.containerConcurrency ?? 0;
+  const created = Date.parse(revision.metadata.creationTimestamp ?? '') || clock.now();
+  let annotations = revision.metadata.annotations ?? {};
+  let spec = scalingSpec(annotations, concurrency, options.config);
+  const graceMs = (revision.spec.timeoutSeconds ?? 300) * 1000;
+  const attempts = createAttempts(options.random);
+  const fleet = createFleet({
+    key,
+    gateway,
+    graceMs,
+    now: () => clock.now(),
+    release: (id) => source.release(revision, id, graceMs).catch((error) => reportRelease(id, error)),
+  });
+  const starting = new Set<AbortController>();
+  const begun = clock.now();
+
+  let history: LoadHistory | undefined;
+  let load = { queued: 0, inFlight: 0, at: 0 };
+  let target = 0;
+  /** What load and requests asked for last, before any bounds; 0 is a revision that nobody uses. */
+  let wish = 0;
+  let wave = FIRST_WAVE;
+  let permits = FIRST_WAVE;
+  let active: Activity = options.proven === 'unknown' ? 'Unknown' : 'False';
+  let activeSince = clock.now();
+  let initialized = options.proven === 'ready' || (options.proven === 'unknown' && spec.initialScale === 0);
+  /** The initial scale was not reached and is no longer tried for. */
+  let abandoned = options.proven === 'failed';
+  let timedOut = false;
+  let adopting = false;
+  let stopped = false;
+  let timer: { due: number; handle: Timer } | undefined;
+
+  const reportRelease = (id: string, error: unknown) =>
+    log.warn('an instance was not released', {
+      instance: id,
+      error: error instanceof Error ? error.message : String(error),
+    });
+
+  const wakeIn = (ms: number) => {
+    const due = clock.now() + ms;
+    if (stopped || (timer && timer.due <= due)) return;
+    timer?.handle.cancel();
+    timer = { due, handle: clock.after(ms, wake) };
+  };
+
+  const setActive = (next: Activity) => {
+    if (active === next) return;
+    active = next;
+    activeSince = clock.now();
+    onChange(false);
+  };
+
+  /** Instances that the requests in hand need, the known ones and no more. */
+  const demanded = (): number => {
+    const requests = load.queued + load.inFlight;
+    const needed = concurrency > 0 ? Math.ceil(requests / concurrency) : Math.min(1, requests);
+    return spec.maxScale > 0 ? Math.min(needed, spec.maxScale) : needed;
+  };
+
+  const floor = (): number => {
+    const bounds = scaleBounds(spec, { initialized: initialized || abandoned, reachable });
+    if (initialized) return bounds.min;
+    return abandoned ? 0 : applyBounds({ min: Math.max(1, bounds.min), max: bounds.max }, 0);
+  };
+
+  /** Asks the autoscaler; the answer becomes the target. */
+  const evaluate = (): number | undefined => {
+    const now = clock.now();
+    history?.fillSilence(now);
+    const desired = history?.desired(now, fleet.ready, reachable);
+    if (desired === undefined) {
+      target = Math.max(target, floor(), demanded());
+      return undefined;
+    }
+    const state = () => ({ active, since: activeSince, initialized, reachable, bufferedSince: created });
+    wish = Math.max(desired, demanded());
+    let result = outcome(spec, state(), wish, now);
+    if (result.deactivate) {
+      setActive('False');
+      result = outcome(spec, state(), wish, now);
+    }
+    if (result.timedOut) timedOut = true;
+    if (result.scale !== undefined) {
+      const next = Math.max(result.scale, floor(), demanded());
+      if (next !== target) onChange(false);
+      target = next;
+      if (target === 0) setActive('False');
+    }
+    return result.againMs;
+  };
+
+  const reflect = () => {
+    const bounds = scaleBounds(spec, { initialized, reachable });
+    if (target === 0 || (active === 'False' && wish === 0 && bounds.min === 0)) return;
+    if (fleet.ready >= Math.max(1, Math.min(bounds.min, target))) {
+      timedOut = false;
+      setActive('True');
+    } else setActive('Unknown');
+  };
+
+  /** Starts what is missing and lets go of what is too much. */
+  const act = () => {
+    if (stopped || adopting) return;
+    const urgent = load.queued > 0;
+    const present = fleet.ready + starting.size + (urgent ? 0 : fleet.absent);
+    const now = clock.now();
+    if (present < target) {
+      const wait = attempts.waitMs(now);
+      if (wait > 0) {
+        wakeIn(wait);
+        if (urgent && fleet.ready === 0 && (attempts.hopeless || wait > WORTH_WAITING_MS)) refuse();
+      } else {
+        const room = Math.min(target - present, permits);
+        permits -= room;
+        for (let index = 0; index < room; index++) start();
+      }
+    } else if (fleet.ready > target) fleet.shed(fleet.ready - target);
+    reflect();
+  };
+
+  const refuse = () => {
+    load = { ...load, queued: 0 };
+    target = Math.min(target, Math.max(fleet.ready + starting.size, floor()));
+    wish = 0;
+    if (attempts.failure) gateway.failRevision(key, attempts.failure);
+  };
+
+  const start = () => {
+    const abort = new AbortController();
+    starting.add(abort);
+    const late = clock.after(spec.progressDeadlineMs, () => {
+      abort.abort();
+      const seconds = Math.round(spec.progressDeadlineMs / 1000);
+      if (starting.delete(abort))
+        startFailed(new PetrelError('Timeout', `no instance came up within ${seconds} s`));
+    });
+    source.acquire(revision, abort.signal).then(
+      (instance) => {
+        late.cancel();
+        starting.delete(abort);
+        if (abort.signal.aborted)
+          void source.release(revision, instance.id, 0).catch((error) => reportRelease(instance.id, error));
+        else arrived(instance);
+      },
+      (error) => {
+        late.cancel();
+        if (starting.delete(abort) && !abort.signal.aborted) startFailed(error);
+      },
+    );
+  };
+
+  const arrived = (instance: Instance) => {
+    fleet.add(instance);
+    attempts.succeeded();
+    history ??= createLoadHistory(spec, 0, clock.now());
+    if (!initialized && fleet.ready >= applyBounds(scaleBounds(spec, { initialized, reachable }), 1)) {
+      initialized = true;
+      abandoned = false;
+      onChange(true);
+    }
+    onChange(false);
+    act();
+    wakeIn(TICK_MS);
+  };
+
+  const startFailed = (error: unknown) => {
+    attempts.failed(error, clock.now());
+    const { reason, message } = failureOf(error);
+    log.warn('an instance could not be started', { reason, error: message, permanent: attempts.permanent });
+    if (load.queued > 0 && fleet.ready === 0 && attempts.hopeless) refuse();
+    const late = clock.now() - begun >= spec.progressDeadlineMs;
+    if (!initialized && (attempts.permanent || late)) {
+      abandoned = true;
+      timedOut = late;
+    }
+    if (attempts.permanent || (load.queued === 0 && attempts.hopeless && initialized)) {
+      // Nothing but a new request, or a new revision, can change the outcome.
+      target = fleet.ready + starting.size;
+      if (target === 0) setActive('False');
+    }
+    onChange(!initialized || attempts.permanent);
+    if (floor() > target) wakeIn(Math.max(attempts.waitMs(clock.now()), TICK_MS));
+    act();
+  };
+
+  const wake = () => {
+    timer = undefined;
+    if (stopped) return;
+    const now = clock.now();
+    fleet.settle();
+    if (starting.size === 0 && now - load.at > REPORTS_LOST_MS)
+      load = { queued: 0, inFlight: 0, at: load.at };
+    permits = Math.max(permits, FIRST_WAVE);
+    const again = evaluate();
+    act();
+    const due = fleet.dueIn();
+    if (due !== undefined) wakeIn(due);
+    if (again !== undefined) wakeIn(again);
+    const idle = fleet.ready === 0 && fleet.absent === 0 && starting.size === 0;
+    if (idle && target === 0) {
+      history = undefined;
+      permits = wave = FIRST_WAVE;
+      return;
+    }
+    const settled = fleet.ready === target && starting.size === 0 && (history?.quiet(now) ?? false);
+    if (!settled) wakeIn(TICK_MS);
+  };
+
+  /** A report allows further starts: twice as many as the one before, as long as there is still a lack. */
+  const reported = (queued: number, inFlight: number) => {
+    load = { queued, inFlight, at: clock.now() };
+    const lacking = target > fleet.ready + starting.size;
+    wave = lacking && permits === 0 ? wave * 2 : FIRST_WAVE;
+    permits = wave;
+  };
+
+  return {
+    update(next, nextReachable) {
+      revision = next;
+      const changed = next.metadata.annotations ?? {};
+      const rescaled = JSON.stringify(changed) !== JSON.stringify(annotations);
+      if (rescaled) {
+        annotations = changed;
+        spec = scalingSpec(annotations, concurrency, options.config);
+        history = undefined;
+      }
+      if (!rescaled && reachable === nextReachable) return;
+      reachable = nextReachable;
+      if (!history && fleet.ready > 0) history = createLoadHistory(spec, fleet.ready, clock.now());
+      wakeIn(0);
+    },
+    async adopt() {
+      adopting = true;
+      try {
+        const found = await source.adopt(revision);
+        for (const instance of found) if (!fleet.has(instance.id)) fleet.add(instance);
+        if (fleet.ready > 0) {
+          target = Math.max(target, fleet.ready);
+          initialized = true;
+          history = createLoadHistory(spec, fleet.ready, clock.now());
+          setActive('True');
+        }
+      } catch (error) {
+        log.warn('instances could not be taken over', {
+          error: error instanceof Error ? error.message : String(error),
+        });
+      } finally {
+        adopting = false;
+      }
+    },
+    begin() {
+      wish = demanded();
+      target = Math.max(target, floor(), wish);
+      act();
+      if (fleet.ready > 0 || target > 0) wakeIn(TICK_MS);
+    },
+    demand(queued, inFlight) {
+      reported(queued, inFlight);
+      wish = Math.max(wish, demanded());
+      target = Math.max(target, demanded());
+      act();
+      wakeIn(TICK_MS);
+    },
+    stats(stats, intervalMs) {
+      reported(stats.queued, stats.inFlight);
+      history ??= createLoadHistory(spec, fleet.ready, clock.now());
+      history.record(clock.now(), stats, intervalMs);
+      const again = evaluate();
+      if (again !== undefined) wakeIn(again);
+      act();
+      wakeIn(TICK_MS);
+    },
+    endpointDown(id, reason) {
+      if (fleet.down(id, 'gateway') === undefined) return;
+      log.debug('the gateway lost an instance', { instance: id, reason });
+      onChange(false);
+      wakeIn(fleet.dueIn() ?? TICK_MS);
+    },
+    instanceDown(id, reason) {
+      const lived = fleet.down(id, 'source');
+      if (lived === undefined) return;
+      attempts.crashed(reason, lived, clock.now());
+      onChange(false);
+      act();
+      wakeIn(fleet.dueIn() ?? TICK_MS);
+    },
+    instanceUp(instance) {
+      if (stopped) return;
+      if (fleet.has(instance.id) || fleet.ready + starting.size < target) return arrived(instance);
+      void source.release(revision, instance.id, graceMs).catch((error) => reportRelease(instance.id, error));
+    },
+    scale: () => ({
+      ready: fleet.ready,
+      desired: target,
+      active,
+      timedOut,
+      initialized,
+      failure: attempts.failure,
+      permanent: attempts.permanent || abandoned,
+    }),
+    stop() {
+      stopped = true;
+      timer?.handle.cancel();
+      for (const abort of starting) abort.abort();
+    },
+    async dissolve() {
+      stopped = true;
+      timer?.handle.cancel();
+      for (const abort of starting) abort.abort();
+      await fleet.dissolve();
+    },
+  };
+}

@@ -13,6 +13,14 @@ import { POD_COLUMNS } from '../columns/pod.ts';
 import { dns1035Label, dns1123Label } from '../name.ts';
 import type { UntypedObject } from '../object.ts';
 import type { ResourceDefinition } from '../resource.ts';
+import {
+  CORE_EVENT_STRATEGY,
+  EVENT_STRATEGY,
+  NAMESPACE_STRATEGY,
+  SERVICE_STRATEGY,
+} from '../strategies/cluster.ts';
+import { CONFIGMAP_STRATEGY, SECRET_STRATEGY } from '../strategies/config.ts';
+import { POD_STRATEGY } from '../strategies/pod.ts';
 import { byPath, rows } from './row.ts';
 
 const joined = (values: { ip: string }[] | undefined): string => (values ?? []).map((v) => v.ip).join(',');
@@ -29,6 +37,7 @@ export const CORE_RESOURCES: ResourceDefinition[] = [
       categories: ['all'],
       subresources: ['status', 'log', 'binding', 'eviction'],
       columns: POD_COLUMNS,
+      strategy: POD_STRATEGY,
       selectable: {
         ...byPath(
           'spec.nodeName',
@@ -43,8 +52,20 @@ export const CORE_RESOURCES: ResourceDefinition[] = [
         'status.podIPs': (o: UntypedObject) => joined(o.status?.podIPs),
       },
     },
-    { kind: 'ConfigMap', plural: 'configmaps', shortNames: ['cm'], columns: CONFIGMAP_COLUMNS },
-    { kind: 'Secret', plural: 'secrets', columns: SECRET_COLUMNS, selectable: byPath('type') },
+    {
+      kind: 'ConfigMap',
+      plural: 'configmaps',
+      shortNames: ['cm'],
+      columns: CONFIGMAP_COLUMNS,
+      strategy: CONFIGMAP_STRATEGY,
+    },
+    {
+      kind: 'Secret',
+      plural: 'secrets',
+      columns: SECRET_COLUMNS,
+      strategy: SECRET_STRATEGY,
+      selectable: byPath('type'),
+    },
     {
       kind: 'Namespace',
       plural: 'namespaces',
@@ -52,6 +73,7 @@ export const CORE_RESOURCES: ResourceDefinition[] = [
       namespaced: false,
       subresources: ['status', 'finalize'],
       columns: NAMESPACE_COLUMNS,
+      strategy: NAMESPACE_STRATEGY,
       selectable: byPath('status.phase'),
       nameRule: dns1123Label,
     },
@@ -60,6 +82,7 @@ export const CORE_RESOURCES: ResourceDefinition[] = [
       plural: 'events',
       shortNames: ['ev'],
       columns: EVENT_COLUMNS,
+      strategy: CORE_EVENT_STRATEGY,
       selectable: {
         ...reference('involvedObject', ...REFERENCE_KEYS),
         ...byPath('reason', 'reportingComponent', 'type'),
@@ -88,6 +111,7 @@ export const CORE_RESOURCES: ResourceDefinition[] = [
       categories: ['all'],
       subresources: ['status'],
       columns: SERVICE_COLUMNS,
+      strategy: SERVICE_STRATEGY,
       selectable: byPath('spec.clusterIP', 'spec.type'),
       nameRule: dns1035Label,
     },
@@ -101,6 +125,7 @@ export const CORE_RESOURCES: ResourceDefinition[] = [
       plural: 'events',
       shortNames: ['ev'],
       columns: EVENT_COLUMNS,
+      strategy: EVENT_STRATEGY,
       selectable: {
         ...reference('regarding', ...REFERENCE_KEYS),
         ...byPath('reason', 'reportingController', 'type'),

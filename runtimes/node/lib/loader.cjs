@@ -1,0 +1,210 @@
+// @ts-check
+'use strict';
+/** From an unpacked package to something that answers requests. */
+
+/** @typedef {InstanceType<typeof import('./exchange.cjs').Exchange>} ExchangeType */
+
+const fs = require('node:fs');
+const path = require('node:path');
+const nodeModule = require('node:module');
+const { pathToFileURL } = require('node:url');
+const { SpecialiseError, readManifest, findEntry, formatOf, listing } = require('./entry.cjs');
+const { loadCommonJs } = require('./code-cache.cjs');
+const { recognise, exportsOf, DECLARED, NAMES } = require('./recognise.cjs');
+const { whenListening, listening } = require('./listening.cjs');
+
+/** @typedef {{kind: 'mux'} | {kind: string, host: string, port: number}} Transport */
+/**
+ * A function that is ready: how it is reached, and what ends it.
+ * @typedef {{shape: string, transport: Transport, dispatch?: (exchange: ExchangeType) => void, stop?: (signal: NodeJS.Signals) => Promise<void>}} Loaded
+ */
+
+/** What makes a request handler of each shape. @type {Record<string, (found: import('./recognise.cjs').Found, settings: {name: string, timeoutMs: number}) => (exchange: ExchangeType) => void>} */
+const SHAPES = {
+  fetch: ({ handler, self }) => require('../shapes/fetch.cjs').fetchShape(handler, self),
+  http: ({ handler }) => require('../shapes/node-http.cjs').nodeHttp(handler),
+  server: ({ handler }) => require('../shapes/node-http.cjs').nodeServer(handler),
+  knative: ({ handler, self }) => require('../shapes/knative.cjs').knative(handler, self),
+  fission: ({ handler }) => {
+    const second = require('./recognise.cjs').parametersOf(handler)[1];
+    return require('../shapes/fission.cjs').fission(handler, second !== undefined);
+  },
+  lambda: ({ handler }, settings) => require('../shapes/lambda.cjs').lambda(handler, settings),
+};
+
+/** @template T @param {Promise<T>} promise @param {number} ms @param {string} message @returns {Promise<T>} */
+function limited(promise, ms, message) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(
+      () => reject(new SpecialiseError('LoadError', message, { detail: message })),
+      ms,
+    );
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
+
+/** @param {string} file @param {string} root @param {string | undefined} cache @returns {Promise<{exports: Map<string, any>, cjs: boolean}>} */
+async function loadModule(file, root, cache) {
+  const format = formatOf(file, root);
+  if (format !== 'other') {
+    const own = loadCommonJs(file, cache, format === 'cjs');
+    if (own !== undefined) return { exports: exportsOf(own.exports, true), cjs: true };
+  }
+  if (!/\.[cm]?[jt]s$/.test(file)) {
+    throw new SpecialiseError(
+      'LoadError',
+      `${path.relative(root, file)} is not a JavaScript or TypeScript file`,
+      { file: path.relative(root, file) },
+    );
+  }
+  const namespace = await import(pathToFileURL(file).href);
+  return { exports: exportsOf(namespace, false), cjs: 'module.exports' in namespace };
+}
+
+/** @param {Map<string, any>} exports @param {string | undefined} handler @param {string} file */
+function handlerNotFound(exports, handler, file) {
+  const found =
+    exports.size === 0
+      ? 'it exports nothing'
+      : `it exports ${[...exports].map(([name, value]) => `${name} (${value === null ? 'null' : typeof value})`).join(', ')}`;
+  const others = listening().map(({ address }) => address.port);
+  const elsewhere =
+    others.length === 0
+      ? ''
+      : ` It listens on port ${others.join(', ')}; a program must listen on process.env.PORT.`;
+  const wanted =
+    handler !== undefined && handler !== ''
+      ? `${file} has no function named ${handler}: ${found}.`
+      : `${file} has no handler: ${found}. Looked for, in this order: ${NAMES.join(', ')}; as a function or an object with fetch or handle, a single exported function, an http.Server or app, or a server that listens on $PORT.`;
+  return new SpecialiseError('HandlerNotFound', wanted + elsewhere, { file });
+}
+
+/**
+ * Loads a package. @param {{code: string, entry?: string, handler?: string, shape?: string, cache?: string, port?: number, workdir?: string,
+ *   name: string, timeoutMs: number, loadTimeoutMs: number, onProgramExit: (message: string, detail: string) => void}} options
+ * @returns {Promise<Loaded>} @throws {SpecialiseError} or whatever the user's code threw, to be told with `loadError`
+ */
+async function load(options) {
+  const { code, handler, shape, cache, port, name, timeoutMs, loadTimeoutMs } = options;
+  const root = fs.realpathSync(code);
+  const manifest = readManifest(root);
+  const declaredShape = shape ?? manifest.petrel?.shape;
+  const entry = findEntry(root, options.entry, manifest);
+  const isDeclared = options.entry !== undefined && options.entry !== '';
+  const isProgram =
+    declaredShape === 'program' || (entry === undefined && typeof manifest.scripts?.start === 'string');
+  if (isProgram) {
+    if (port === undefined) throw new SpecialiseError('BadRequest', 'a program needs a port');
+    const { startProgram } = require('./program.cjs');
+    const child = await startProgram({
+      root,
+      cwd: process.cwd(),
+      manifest,
+      entry,
+      declared: isDeclared,
+      port,
+      limitMs: loadTimeoutMs,
+      onExit: (exitCode, signal, tail) =>
+        options.onProgramExit(
+          `the program ended ${signal === null ? `with exit code ${exitCode}` : `by ${signal}`}`,
+          tail,
+        ),
+    });
+    return {
+      shape: 'program',
+      transport: { kind: 'http1', host: '127.0.0.1', port },
+      stop: (signal) =>
+        new Promise((resolve) => {
+          if (child.exitCode !== null || child.signalCode !== null) resolve();
+          else {
+            child.removeAllListeners('close');
+            child.once('close', () => resolve());
+            child.kill(signal);
+          }
+        }),
+    };
+  }
+  if (entry === undefined) {
+    throw new SpecialiseError(
+      'EntryNotFound',
+      `no file to load: package.json names none and there is no index.ts, index.js, function.ts, handler.ts … ; ${listing(root)}`,
+    );
+  }
+  process.argv = [process.execPath, entry];
+  if (cache !== undefined) nodeModule.enableCompileCache(path.join(cache, 'modules'));
+  const file = path.relative(root, entry);
+  const { exports, cjs } = await limited(
+    loadModule(entry, root, cache),
+    loadTimeoutMs,
+    `${file} did not finish loading within ${Math.round(loadTimeoutMs / 1000)} s: an await at its top level never settles`,
+  );
+  const found = recognise(exports, {
+    handler,
+    shape: declaredShape === 'handler' ? undefined : declaredShape,
+    cjs,
+  });
+  if (found !== undefined) {
+    const init = found.module?.init;
+    if (typeof init === 'function' && (found.shape === 'knative' || found.shape === 'server')) {
+      await limited(
+        Promise.resolve(init.call(found.module)),
+        loadTimeoutMs,
+        `init() of ${file} did not settle within ${Math.round(loadTimeoutMs / 1000)} s`,
+      );
+    }
+    const dispatch = /** @type {NonNullable<typeof SHAPES[string]>} */ (SHAPES[found.shape])(found, {
+      name,
+      timeoutMs,
+    });
+    const { shutdown } = found.module ?? {};
+    const stop =
+      typeof shutdown === 'function' && found.shape === 'knative'
+        ? async () => shutdown.call(found.module)
+        : undefined;
+    return {
+      shape: found.shape === 'server' ? 'http' : found.shape,
+      transport: { kind: 'mux' },
+      dispatch,
+      stop,
+    };
+  }
+  // No handler, but perhaps a program: it listens already, or is about to when what it waits for has come.
+  if (port !== undefined && (handler === undefined || handler === '')) {
+    const baseline = new Set([
+      'TCPServerWrap',
+      'PipeWrap',
+      'PipeServerWrap',
+      'TTYWrap',
+      'Timeout',
+      'Immediate',
+    ]);
+    const limit = exports.size === 0 ? loadTimeoutMs : Math.min(loadTimeoutMs, 1000);
+    let own = process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    const pending = () => {
+      const resources = process.getActiveResourcesInfo();
+      return (
+        resources.some((kind) => !baseline.has(kind)) ||
+        resources.filter((kind) => kind === 'Timeout').length > own + 1
+      );
+    };
+    own = Math.max(0, own - 1);
+    const transport = await whenListening(port, limit, pending);
+    if (transport !== undefined) return { shape: 'program', transport, stop: closeServers };
+  }
+  throw handlerNotFound(exports, handler, file);
+}
+
+/** A server in this process ends when its open requests have ended. */
+async function closeServers() {
+  await Promise.all(
+    listening().map(
+      ({ server }) =>
+        new Promise((resolve) => {
+          server.close(() => resolve(undefined));
+          /** @type {import('node:http').Server} */ (server).closeIdleConnections?.();
+        }),
+    ),
+  );
+}
+
+module.exports = { load, loadModule, DECLARED, SHAPES };

@@ -1,0 +1,106 @@
+// @ts-check
+'use strict';
+/** Programs: started as a child, reached over HTTP/1.1 on `$PORT`. */
+
+const net = require('node:net');
+const path = require('node:path');
+const { spawn } = require('node:child_process');
+const { SpecialiseError } = require('./entry.cjs');
+
+/** Bytes of stderr that are kept for the message of a program that did not start. */
+const TAIL = 8192;
+
+/**
+ * The command line of a package: `scripts.start` as npm runs it, otherwise its entry file.
+ * @param {string} root @param {any} manifest @param {string | undefined} entry absolute, when it was asked for or found
+ * @param {boolean} declared whether the entry was asked for
+ */
+function commandOf(root, manifest, entry, declared) {
+  const start = manifest.scripts?.start;
+  if (typeof start === 'string' && !declared) {
+    // A plain command is started without a shell between: signals reach the program itself.
+    const words =
+      /^[\w./=:@-]+(?: +[\w./=:@-]+)*$/.test(start) && !/^\w+=/.test(start)
+        ? start.split(/ +/)
+        : ['/bin/sh', '-c', start];
+    const command = /** @type {string} */ (words[0]);
+    return { command: command === 'node' ? process.execPath : command, args: words.slice(1), label: start };
+  }
+  if (entry === undefined)
+    throw new SpecialiseError(
+      'EntryNotFound',
+      'the package has neither scripts.start nor a main file to run as a program',
+    );
+  return { command: process.execPath, args: [entry], label: path.relative(root, entry) };
+}
+
+/** @param {number} port @returns {Promise<boolean>} whether something accepts there */
+function accepts(port) {
+  return new Promise((resolve) => {
+    const socket = net.connect({ host: '127.0.0.1', port });
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
+
+/**
+ * Starts a program and resolves once its port accepts connections.
+ * @param {{root: string, cwd: string, manifest: any, entry: string | undefined, declared: boolean, port: number, limitMs: number,
+ *   onExit: (code: number | null, signal: string | null, tail: string) => void}} options `onExit` only after it has started
+ * @returns {Promise<import('node:child_process').ChildProcess>} @throws {SpecialiseError} LoadError with the end of its stderr
+ */
+async function startProgram({ root, cwd, manifest, entry, declared, port, limitMs, onExit }) {
+  const { command, args, label } = commandOf(root, manifest, entry, declared);
+  if (await accepts(port)) {
+    throw new SpecialiseError(
+      'LoadError',
+      `port ${port} is taken: another process of this machine listens on it`,
+    );
+  }
+  const bins = [
+    path.join(root, 'node_modules/.bin'),
+    path.dirname(process.execPath),
+    process.env.PATH ?? '/usr/local/bin:/usr/bin:/bin',
+  ];
+  const child = spawn(command, args, {
+    cwd,
+    env: { ...process.env, PATH: bins.join(':'), PORT: String(port) },
+    stdio: ['ignore', 'inherit', 'pipe'],
+  });
+  let tail = Buffer.alloc(0);
+  child.stderr?.on('data', (chunk) => {
+    process.stderr.write(chunk);
+    tail = Buffer.concat([tail, chunk]).subarray(-TAIL);
+  });
+  /** @type {string | undefined} */
+  let ended;
+  let up = false;
+  child.once('error', (error) => {
+    ended = `${label} could not be started: ${error.message}`;
+  });
+  child.once('close', (code, signal) => {
+    ended ??= `${label} ended ${signal === null ? `with exit code ${code}` : `by ${signal}`} before it listened on port ${port}`;
+    if (up) onExit(code, signal, tail.toString());
+  });
+  const deadline = Date.now() + limitMs;
+  for (let wait = 2; ; wait = Math.min(wait * 1.5, 100)) {
+    if (ended !== undefined) break;
+    if (await accepts(port)) {
+      up = true;
+      return child;
+    }
+    if (Date.now() > deadline) {
+      child.kill('SIGKILL');
+      ended = `${label} did not listen on port ${port} ($PORT) within ${Math.round(limitMs / 1000)} s`;
+      break;
+    }
+    await new Promise((resolve) => setTimeout(resolve, wait));
+  }
+  const detail = tail.toString().replaceAll(`${root}/`, '').trim();
+  throw new SpecialiseError('LoadError', ended, { detail: detail === '' ? ended : `${ended}\n${detail}` });
+}
+
+module.exports = { startProgram };

@@ -1,0 +1,1 @@
+export const warm: number = 1;

@@ -66,8 +66,7 @@ PRAGMA user_version = ${SCHEMA_VERSION};
 /** Opens the file for writing; creates it, readable by its owner alone. */
 export function openDatabase(path: string): DatabaseSync {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    closeSync(openSync(path, 'a', 0o600));
+    createPrivateFile(path);
     const database = new DatabaseSync(path, { timeout: 5000 });
     try {
       database.exec(
@@ -80,6 +79,19 @@ export function openDatabase(path: string): DatabaseSync {
     }
   } catch (error) {
     throw storageError(error, path);
+  }
+}
+
+/**
+ * An empty file for its owner alone, where there is none. One that is there is not even opened: closing a file ends all
+ * locks that the process holds on it (fcntl(2)).
+ */
+export function createPrivateFile(path: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  try {
+    closeSync(openSync(path, 'ax', 0o600));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
 

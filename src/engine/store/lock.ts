@@ -1,9 +1,8 @@
 /** One process per home: a lock the operating system releases when its holder dies, however it dies. */
-import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { PetrelError } from '../../base/errors.ts';
-import { storageError } from './database.ts';
+import { createPrivateFile, storageError } from './database.ts';
 
 const SQLITE_BUSY = 5;
 
@@ -15,8 +14,7 @@ const SQLITE_BUSY = 5;
 export function acquireLock(path: string): () => void {
   let database: DatabaseSync;
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    closeSync(openSync(path, 'a', 0o600));
+    createPrivateFile(path);
     database = new DatabaseSync(path, { timeout: 0 });
   } catch (error) {
     throw storageError(error, path);

@@ -36,6 +36,8 @@ export function createWriter(path: string): BatchSink {
     const started = new Worker(new URL('./writer-thread.ts', import.meta.url), {
       workerData: { path },
       name: 'petrel-store',
+      // Not those of the process: some are not for workers.
+      execArgv: [],
       resourceLimits: { maxYoungGenerationSizeMb: 4 },
     });
     started.on('message', (failure: Failure | null) => {

@@ -1,9 +1,12 @@
-/** `/openapi/v3`: the index, and one document per group version that clients may keep for good. */
+/**
+ * `/openapi/v3`: the index, and one document per group version that clients may keep for good. `/openapi/v2` is an empty
+ * document: clients from before v3 (kubectl up to 1.26) insist on one, and do not check kinds that are not in it.
+ */
 import type { Registry } from '../../kinds/registry.ts';
 import type { KubeRequest, KubeResponse } from '../../kube/transport.ts';
-import { ApiError } from './errors.ts';
-import { json, jsonText } from './reply.ts';
+import { bytes, json, jsonText } from './reply.ts';
 import type { Address } from './target.ts';
+import { KUBERNETES_VERSION } from './version.ts';
 
 const FOREVER = 'public, immutable, max-age=31536000';
 
@@ -14,7 +17,7 @@ export async function answerOpenApi(
   request: KubeRequest,
 ): Promise<KubeResponse | undefined> {
   const [, version, root, ...rest] = segments;
-  if (version === 'v2') throw noOpenApiV2();
+  if (version === 'v2' && root === undefined) return emptyV2(request.headers?.accept ?? '');
   if (version !== 'v3') return undefined;
   const { openApiIndex, openApiV3 } = await import('../../kinds/openapi.ts');
   const index = openApiIndex(registry);
@@ -31,5 +34,17 @@ export async function answerOpenApi(
   return jsonText(200, text, headers);
 }
 
-const noOpenApiV2 = (): ApiError =>
-  new ApiError(404, 'NotFound', 'OpenAPI v2 is not served; use /openapi/v3', {});
+/** Source: gnostic `openapiv2.proto`, `Document` and `Info`. */
+const GNOSTIC_TYPE = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
+const SWAGGER = '2.0';
+const TITLE = 'Kubernetes';
+
+function emptyV2(accept: string): KubeResponse {
+  if (!accept.includes('proto-openapi')) {
+    return json(200, { swagger: SWAGGER, info: { title: TITLE, version: `v${KUBERNETES_VERSION}` }, paths: {} });
+  }
+  const field = (number: number, content: Buffer): Buffer =>
+    Buffer.concat([Buffer.from([(number << 3) | 2, content.length]), content]);
+  const info = Buffer.concat([field(1, Buffer.from(TITLE)), field(2, Buffer.from(`v${KUBERNETES_VERSION}`))]);
+  return bytes(200, Buffer.concat([field(1, Buffer.from(SWAGGER)), field(2, info)]), GNOSTIC_TYPE);
+}

@@ -9,28 +9,30 @@ async function* chunksOf(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Arra
   yield* chunks;
 }
 
-/** An answer whose body is JSON text. */
-export function jsonText(code: number, text: string, headers: Record<string, string> = {}): KubeResponse {
-  const body = Buffer.from(text);
+/** An answer of any type. */
+export function bytes(
+  code: number,
+  body: Uint8Array,
+  type: string,
+  headers: Record<string, string> = {},
+): KubeResponse {
   return {
     status: code,
-    headers: { 'content-type': JSON_TYPE, 'content-length': String(body.length), ...headers },
+    headers: { 'content-type': type, 'content-length': String(body.length), ...headers },
     body: chunksOf([body]),
   };
 }
+
+/** An answer whose body is JSON text. */
+export const jsonText = (code: number, text: string, headers?: Record<string, string>): KubeResponse =>
+  bytes(code, Buffer.from(text), JSON_TYPE, headers);
 
 export const json = (code: number, value: unknown, headers?: Record<string, string>): KubeResponse =>
   jsonText(code, JSON.stringify(value), headers);
 
 /** An answer in plain text. */
-export function plain(code: number, text: string): KubeResponse {
-  const body = Buffer.from(text);
-  return {
-    status: code,
-    headers: { 'content-type': 'text/plain; charset=utf-8', 'content-length': String(body.length) },
-    body: chunksOf([body]),
-  };
-}
+export const plain = (code: number, text: string): KubeResponse =>
+  bytes(code, Buffer.from(text), 'text/plain; charset=utf-8');
 
 export const failure = (error: ApiError): KubeResponse => json(error.code, error.status, error.headers);
 
@@ -51,9 +53,12 @@ export function jsonList(
   head: { kind: string; apiVersion: string; metadata: object },
   items: string[],
 ): KubeResponse {
-  const start = JSON.stringify(head).slice(0, -1);
+  const start = `${JSON.stringify(head).slice(0, -1)},"items":[`;
+  const end = ']}\n';
+  let length = Buffer.byteLength(start) + end.length + Math.max(0, items.length - 1);
+  for (const item of items) length += Buffer.byteLength(item);
   function* pieces(): Generator<Uint8Array> {
-    let piece = `${start},"items":[`;
+    let piece = start;
     for (const [i, item] of items.entries()) {
       piece += i === 0 ? item : `,${item}`;
       if (piece.length > LIST_CHUNK) {
@@ -61,7 +66,11 @@ export function jsonList(
         piece = '';
       }
     }
-    yield Buffer.from(`${piece}]}\n`);
+    yield Buffer.from(piece + end);
   }
-  return { status: 200, headers: { 'content-type': JSON_TYPE }, body: chunksOf(pieces()) };
+  return {
+    status: 200,
+    headers: { 'content-type': JSON_TYPE, 'content-length': String(length) },
+    body: chunksOf(pieces()),
+  };
 }

@@ -41,7 +41,11 @@ const TITLE = 'Kubernetes';
 
 function emptyV2(accept: string): KubeResponse {
   if (!accept.includes('proto-openapi')) {
-    return json(200, { swagger: SWAGGER, info: { title: TITLE, version: `v${KUBERNETES_VERSION}` }, paths: {} });
+    return json(200, {
+      swagger: SWAGGER,
+      info: { title: TITLE, version: `v${KUBERNETES_VERSION}` },
+      paths: {},
+    });
   }
   const field = (number: number, content: Buffer): Buffer =>
     Buffer.concat([Buffer.from([(number << 3) | 2, content.length]), content]);

@@ -29,7 +29,10 @@ function fromDebian(): Kubectl | string {
   const path = join(directory, 'usr/bin/kubectl');
   if (!existsSync(path)) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const download = spawnSync('apt-get', ['download', 'kubernetes-client'], { cwd: directory, encoding: 'utf8' });
+    const download = spawnSync('apt-get', ['download', 'kubernetes-client'], {
+      cwd: directory,
+      encoding: 'utf8',
+    });
     const archive = readdirSync(directory).find((f) => f.endsWith('.deb'));
     if (download.status !== 0 || archive === undefined) {
       return 'no kubectl on PATH, and the Debian package kubernetes-client cannot be downloaded';

@@ -59,6 +59,8 @@ describe('kubectl session', { skip: typeof found === 'string' ? found : false },
   const controllers: { stop(): Promise<void> }[] = [];
   let scheduler: Scheduler;
   let agent: NodeAgent;
+  /** Before 1.27 kubectl reads OpenAPI v2 alone, of which the server has an empty document. */
+  const oldDocuments = found.minor < 27 && 'this kubectl is too old for OpenAPI v3';
   const background = new Set<ChildProcess>();
 
   before(async () => {
@@ -139,20 +141,33 @@ describe('kubectl session', { skip: typeof found === 'string' ? found : false },
     const input = FUNCTION.replace('runtime: node', 'runtime: node\n  concurrency: 7');
     assert.equal(await kubectl.ok('apply -f -', { input }), 'function.petrel.dev/hello configured\n');
     assert.equal((await json('get fn hello')).spec.concurrency, 7);
-    assert.equal(await kubectl.ok('apply -f -', { input: FUNCTION }), 'function.petrel.dev/hello configured\n');
-    assert.equal((await json('get fn hello')).spec.concurrency, undefined, 'what is gone from the file is gone');
+    assert.equal(
+      await kubectl.ok('apply -f -', { input: FUNCTION }),
+      'function.petrel.dev/hello configured\n',
+    );
+    assert.equal(
+      (await json('get fn hello')).spec.concurrency,
+      undefined,
+      'what is gone from the file is gone',
+    );
     assert.equal((await json('get fn hello')).metadata.generation, 3);
   });
 
   test('get prints the columns of each kind', async () => {
     assert.match(await kubectl.ok('get functions'), /^NAME +URL +READY +REASON +RUNTIME +AGE\nhello /);
-    assert.match(await kubectl.ok('get ksvc,runtimes'), /service\.serving\.knative\.dev\/web[\s\S]*runtime\.petrel\.dev\/node/);
+    assert.match(
+      await kubectl.ok('get ksvc,runtimes'),
+      /service\.serving\.knative\.dev\/web[\s\S]*runtime\.petrel\.dev\/node/,
+    );
     assert.match(await kubectl.ok('get ns'), /^default +Active/m);
     assert.equal(await kubectl.ok('get fn -l team=a -o name'), 'function.petrel.dev/hello\n');
     assert.equal(await kubectl.ok('get fn -l team!=a -o name'), '');
     assert.equal(await kubectl.ok(['get', 'fn', 'hello', '-o', 'jsonpath={.spec.runtime}']), 'node');
     assert.match(await kubectl.ok('get all -A'), /function\.petrel\.dev\/hello/);
-    assert.match(await kubectl.fails('get fn nothing'), /NotFound.*functions\.petrel\.dev "nothing" not found/);
+    assert.match(
+      await kubectl.fails('get fn nothing'),
+      /NotFound.*functions\.petrel\.dev "nothing" not found/,
+    );
   });
 
   test('create makes config maps, secrets and namespaces, and does not overwrite', async () => {
@@ -163,7 +178,10 @@ describe('kubectl session', { skip: typeof found === 'string' ? found : false },
     assert.match(await kubectl.ok('get secret key'), /key +Opaque +1 /);
     assert.equal((await json('get secret key')).data.token, Buffer.from('hush').toString('base64'));
     assert.match(await kubectl.fails('create namespace team'), /AlreadyExists/);
-    assert.match(await kubectl.fails('create configmap x --from-literal=a=b -n nowhere'), /namespaces "nowhere" not found/);
+    assert.match(
+      await kubectl.fails('create configmap x --from-literal=a=b -n nowhere'),
+      /namespaces "nowhere" not found/,
+    );
     await kubectl.ok('create -f - -n team', { input: FUNCTION });
     assert.match(await kubectl.fails('create -f - -n team', { input: FUNCTION }), /AlreadyExists/);
   });
@@ -172,7 +190,10 @@ describe('kubectl session', { skip: typeof found === 'string' ? found : false },
     const bad = FUNCTION.replace('name: hello', 'name: Not_A_Name');
     assert.match(await kubectl.fails('create -f -', { input: bad }), /metadata\.name: Invalid value/);
     if (found.minor >= 25) {
-      const unknown = FUNCTION.replace('runtime: node', 'runtime: node\n  rntime: x').replace('hello', 'typo');
+      const unknown = FUNCTION.replace('runtime: node', 'runtime: node\n  rntime: x').replace(
+        'hello',
+        'typo',
+      );
       assert.match(await kubectl.fails('create -f -', { input: unknown }), /unknown field "spec\.rntime"/);
     }
   });
@@ -186,12 +207,22 @@ describe('kubectl session', { skip: typeof found === 'string' ? found : false },
 
     await kubectl.ok(['patch', 'cm', 'settings', '-p', '{"data":{"c":"3"}}']);
     await kubectl.ok(['patch', 'fn', 'hello', '--type=merge', '-p', '{"spec":{"concurrency":2}}']);
-    await kubectl.ok(['patch', 'fn', 'hello', '--type=json', '-p', '[{"op":"replace","path":"/spec/concurrency","value":3}]']);
+    await kubectl.ok([
+      'patch',
+      'fn',
+      'hello',
+      '--type=json',
+      '-p',
+      '[{"op":"replace","path":"/spec/concurrency","value":3}]',
+    ]);
     assert.equal((await json('get fn hello')).spec.concurrency, 3);
     assert.equal((await json('get cm settings')).data.c, '3');
 
     const editor = join(directory, 'editor.sh');
-    writeFileSync(editor, '#!/bin/sh\nsed -i "s/concurrency: 3/concurrency: 4/; s/c: \\"3\\"/c: \\"5\\"/" "$1"\n');
+    writeFileSync(
+      editor,
+      '#!/bin/sh\nsed -i "s/concurrency: 3/concurrency: 4/; s/c: \\"3\\"/c: \\"5\\"/" "$1"\n',
+    );
     chmodSync(editor, 0o700);
     await kubectl.ok('edit fn hello', { env: { EDITOR: editor } });
     await kubectl.ok('edit cm settings', { env: { EDITOR: editor } });
@@ -199,7 +230,7 @@ describe('kubectl session', { skip: typeof found === 'string' ? found : false },
     assert.equal((await json('get cm settings')).data.c, '5');
   });
 
-  test('dry runs on the server change nothing', async () => {
+  test('dry runs on the server change nothing', { skip: oldDocuments }, async () => {
     await kubectl.ok('create configmap ghost --from-literal=a=b --dry-run=server');
     assert.match(await kubectl.fails('get cm ghost'), /NotFound/);
     const input = FUNCTION.replace('runtime: node', 'runtime: other');
@@ -220,7 +251,10 @@ describe('kubectl session', { skip: typeof found === 'string' ? found : false },
     assert.match(await kubectl.ok('describe fn hello'), /^Kind: +Function$/m);
     assert.match(await kubectl.ok('describe node here'), /talker/);
     await kubectl.ok('label pod talker more=yes');
-    assert.match(await kubectl.fails('logs talker -c nobody'), /container nobody is not valid for pod talker/);
+    assert.match(
+      await kubectl.fails('logs talker -c nobody'),
+      /container nobody is not valid for pod talker/,
+    );
   });
 
   test('events are listed and belong to the Pod they are about', async () => {
@@ -239,7 +273,7 @@ describe('kubectl session', { skip: typeof found === 'string' ? found : false },
     await deletion;
   });
 
-  test('explain knows our kinds and the built-in ones', { skip: found.minor < 27 && 'kubectl is too old for OpenAPI v3' }, async () => {
+  test('explain knows our kinds and the built-in ones', { skip: oldDocuments }, async () => {
     assert.match(await kubectl.ok('explain function.spec'), /concurrency\s+<integer>/);
     assert.match(await kubectl.ok('explain pod.spec.containers.image'), /FIELD: image <string>/);
   });

@@ -1,0 +1,144 @@
+/** The controller of Functions: each owns a Knative Service of its name and shows that Service's state as its own. */
+import type { Clock } from '../../base/clock.ts';
+import type { Logger } from '../../base/log.ts';
+import type { PetrelFunction } from '../../kinds/function.ts';
+import type { Revision, Service } from '../../kinds/serving.ts';
+import { type KubeClient, KubeError } from '../../kube/client.ts';
+import { type Controller, createController } from '../../kube/controller.ts';
+import { keyOf, splitKey } from '../../kube/indexed-store.ts';
+import { createInformer, type Informer } from '../../kube/informer.ts';
+import { FUNCTIONS, KSERVICES, REVISIONS } from '../../kube/refs.ts';
+import { isDigest, type PackageStore } from '../packages/store.ts';
+import {
+  alignedService,
+  mirroredStatus,
+  owns,
+  type Problem,
+  problemStatus,
+  readyOf,
+  serviceOf,
+} from './service.ts';
+
+/** A package that is missing is looked for again after this time; nothing tells of an upload, ms. */
+const PACKAGE_AGAIN_MS = 15_000;
+
+export interface FunctionControllerOptions {
+  client: KubeClient;
+  packages: PackageStore;
+  clock: Clock;
+  log: Logger;
+  /** Why nothing of this runtime can run; undefined when it can. */
+  runtimeProblem(name: string): Problem | undefined;
+}
+
+export interface FunctionController {
+  readonly functions: Informer<PetrelFunction>;
+  /** Looks at every Function of a runtime again. */
+  runtimeChanged(runtime: string): void;
+  start(): void;
+  stop(): Promise<void>;
+}
+
+export function createFunctionController(options: FunctionControllerOptions): FunctionController {
+  const { client, packages, clock, log } = options;
+  const functions = createInformer<PetrelFunction>({
+    client,
+    resource: FUNCTIONS,
+    log,
+    clock,
+    indexes: { runtime: (fn) => [fn.spec.runtime] },
+  });
+  const services = createInformer<Service>({ client, resource: KSERVICES, log, clock });
+
+  const problemOf = async (fn: PetrelFunction): Promise<Problem | undefined> => {
+    const { digest } = fn.spec.package;
+    if (!isDigest(digest)) {
+      return {
+        reason: 'InvalidPackage',
+        message: `"${digest}" is not a package digest: use sha256: and 64 hexadecimal digits.`,
+      };
+    }
+    const runtime = options.runtimeProblem(fn.spec.runtime);
+    if (runtime !== undefined) return runtime;
+    if ((await packages.stat(digest)) !== undefined) return undefined;
+    const message = `Package ${digest} is not in the package store. Deploy the function again: petrel deploy <file or directory>.`;
+    return { reason: 'PackageMissing', message };
+  };
+
+  /** The Service, made or brought in line; undefined when somebody else's stands there. */
+  const ensureService = async (fn: PetrelFunction): Promise<Service | undefined> => {
+    const found = services.get(fn.metadata.namespace, fn.metadata.name);
+    if (found === undefined) {
+      try {
+        return await client.create<Service>(KSERVICES, serviceOf(fn));
+      } catch (error) {
+        if (!(error instanceof KubeError) || error.reason !== 'AlreadyExists') throw error;
+        const there = await client.get<Service>(KSERVICES, fn.metadata.namespace, fn.metadata.name);
+        return owns(fn, there) ? there : undefined;
+      }
+    }
+    if (!owns(fn, found)) return undefined;
+    const aligned = alignedService(fn, found);
+    return aligned === undefined ? found : client.update<Service>(KSERVICES, aligned);
+  };
+
+  const latestRevision = async (service: Service): Promise<Revision | undefined> => {
+    const name = service.status?.latestCreatedRevisionName;
+    if (name === undefined || readyOf(service)?.status !== 'False') return undefined;
+    return client.get<Revision>(REVISIONS, service.metadata.namespace, name).catch(() => undefined);
+  };
+
+  const writeStatus = async (fn: PetrelFunction, status: PetrelFunction['status']): Promise<void> => {
+    if (JSON.stringify(status) === JSON.stringify(fn.status)) return;
+    await client.updateStatus<PetrelFunction>(FUNCTIONS, { ...fn, status: status as never });
+  };
+
+  const controller: Controller = createController({
+    name: 'functions',
+    log,
+    clock,
+    async reconcile(key) {
+      const { namespace, name } = splitKey(key);
+      const fn = functions.get(namespace, name);
+      if (fn === undefined || fn.metadata.deletionTimestamp !== undefined) return undefined;
+      const problem = await problemOf(fn);
+      if (problem !== undefined) {
+        await writeStatus(fn, problemStatus(fn, problem, clock.now()));
+        return problem.reason === 'PackageMissing' ? PACKAGE_AGAIN_MS : undefined;
+      }
+      // Unpacked now, so that no request waits for it.
+      packages.directory(fn.spec.package.digest).catch((error) => {
+        log.warn('a package could not be unpacked', { function: key, error: (error as Error).message });
+      });
+      const service = await ensureService(fn);
+      if (service === undefined) {
+        const message = `There is a Service "${name}" in namespace "${namespace}" that this Function does not own. Delete it (kubectl delete ksvc ${name} -n ${namespace}) or give the function another name.`;
+        await writeStatus(fn, problemStatus(fn, { reason: 'NotOwned', message }, clock.now()));
+        return undefined;
+      }
+      await writeStatus(fn, mirroredStatus(fn, service, await latestRevision(service), clock.now()));
+      return undefined;
+    },
+  });
+
+  const enqueue = (object: PetrelFunction | Service) => controller.enqueue(keyOf(object));
+  functions.addHandler({ add: enqueue, update: enqueue });
+  services.addHandler({ add: enqueue, update: enqueue, delete: enqueue });
+
+  return {
+    functions,
+    runtimeChanged(runtime) {
+      for (const fn of functions.byIndex('runtime', runtime)) enqueue(fn);
+    },
+    start() {
+      functions.start();
+      services.start();
+      void Promise.all([functions.synced, services.synced]).then(() => controller.start());
+    },
+    async stop() {
+      functions.stop();
+      services.stop();
+      await controller.stop();
+    },
+  };
+}

@@ -1,0 +1,197 @@
+/** The controller of Runtimes: applies those that come with the platform, checks that the machine can run each, counts the warm. */
+import { constants } from 'node:fs';
+import { access, readdir, readFile } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import type { Clock } from '../../base/clock.ts';
+import { PetrelError } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import type { Runtime } from '../../kinds/function.ts';
+import type { Condition } from '../../kinds/object.ts';
+import { type KubeClient, KubeError } from '../../kube/client.ts';
+import { createController } from '../../kube/controller.ts';
+import { createInformer } from '../../kube/informer.ts';
+import { RUNTIMES } from '../../kube/refs.ts';
+import { type Problem, withCondition } from './service.ts';
+
+/** The number of warm instances is written this long after it changed, at the earliest, ms. */
+const WARM_AFTER_MS = 5000;
+
+/** How to get the program that a language needs. */
+const INSTALL: Record<string, string> = {
+  python:
+    'Install Python 3.9 or later (apt install python3, dnf install python3, brew install python) and try again.',
+};
+
+export interface RuntimeControllerOptions {
+  client: KubeClient;
+  /** One directory per runtime, each with a `runtime.yaml`. */
+  runtimesDir: string;
+  /** Path of the Node binary that `$(NODE)` stands for. */
+  node: string;
+  /** Where programs are looked for. */
+  searchPath: string;
+  clock: Clock;
+  log: Logger;
+  /** A Runtime exists, or what is known of it has changed. */
+  onRuntime(runtime: Runtime, unavailable: PetrelError | undefined): void;
+  onRemoved(name: string): void;
+  warm(name: string): number;
+}
+
+export interface RuntimeController {
+  /** Why nothing of this runtime can run; undefined when it can, or when that is not known yet. */
+  problem(name: string): Problem | undefined;
+  /** Looks again whether the machine can run it; called when a Function wants one that it could not. */
+  recheck(name: string): void;
+  warmChanged(name: string): void;
+  /** Resolves when the Runtimes of the platform are applied and all are known. */
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** The manifests in `<runtimesDir>/<name>/runtime.yaml`. */
+export async function builtinRuntimes(runtimesDir: string): Promise<Runtime[]> {
+  const { parse } = await import('yaml');
+  const found: Runtime[] = [];
+  for (const entry of await readdir(runtimesDir, { withFileTypes: true })) {
+    if (!entry.isDirectory()) continue;
+    const path = join(runtimesDir, entry.name, 'runtime.yaml');
+    const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+    });
+    if (text !== undefined) found.push(parse(text) as Runtime);
+  }
+  return found;
+}
+
+async function executable(command: string, node: string, searchPath: string): Promise<boolean> {
+  const paths =
+    command === '$(NODE)'
+      ? [node]
+      : command.includes('/')
+        ? [command]
+        : searchPath.split(delimiter).map((dir) => join(dir, command));
+  for (const path of paths) {
+    if (
+      await access(path, constants.X_OK).then(
+        () => true,
+        () => false,
+      )
+    )
+      return true;
+  }
+  return false;
+}
+
+export function createRuntimeController(options: RuntimeControllerOptions): RuntimeController {
+  const { client, clock, log } = options;
+  const runtimes = createInformer<Runtime>({ client, resource: RUNTIMES, log, clock });
+  const unavailable = new Map<string, PetrelError>();
+
+  const probe = async (runtime: Runtime): Promise<PetrelError | undefined> => {
+    const command = runtime.spec.command[0] ?? '';
+    if (
+      await executable(
+        command.replace('$(RUNTIME_DIR)', join(options.runtimesDir, runtime.metadata.name)),
+        options.node,
+        options.searchPath,
+      )
+    ) {
+      return undefined;
+    }
+    return new PetrelError(
+      'RuntimeUnavailable',
+      `Runtime "${runtime.metadata.name}" cannot run on this machine: "${command}" was not found.`,
+      {
+        why: `It is not in ${options.searchPath}.`,
+        fix:
+          INSTALL[runtime.spec.language] ??
+          `Install "${command}" so that it is found in PATH, and try again.`,
+      },
+    );
+  };
+
+  const conditionOf = (problem: PetrelError | undefined): Condition =>
+    problem === undefined
+      ? { type: 'Ready', status: 'True' }
+      : {
+          type: 'Ready',
+          status: 'False',
+          reason: problem.code,
+          message: `${problem.message} ${problem.fix}`,
+        };
+
+  /** Tells the pools what there is and writes the status. */
+  const look = async (name: string): Promise<undefined> => {
+    const runtime = runtimes.get(undefined, name);
+    if (runtime === undefined) return;
+    const problem = await probe(runtime);
+    if (problem) unavailable.set(name, problem);
+    else unavailable.delete(name);
+    options.onRuntime(runtime, problem);
+    const status = {
+      observedGeneration: runtime.metadata.generation ?? 1,
+      conditions: withCondition(runtime.status?.conditions, conditionOf(problem), clock.now()),
+      warm: options.warm(name),
+    };
+    if (JSON.stringify(status) === JSON.stringify(runtime.status)) return;
+    await client.updateStatus<Runtime>(RUNTIMES, { ...runtime, status });
+  };
+  const controller = createController({ name: 'runtimes', log, clock, reconcile: look });
+
+  const apply = async (wanted: Runtime): Promise<void> => {
+    const { name } = wanted.metadata;
+    const found = await client.get<Runtime>(RUNTIMES, undefined, name).catch((error) => {
+      if (!(error instanceof KubeError) || error.code !== 404) throw error;
+    });
+    if (found === undefined) {
+      await client.create<Runtime>(RUNTIMES, wanted);
+      return;
+    }
+    // What users set on it (the size of the pool) stays, unless this version of the platform brings something else.
+    const spec = { ...found.spec, ...wanted.spec, pool: found.spec.pool ?? wanted.spec.pool };
+    if (JSON.stringify(spec) === JSON.stringify(found.spec)) return;
+    await client.update<Runtime>(RUNTIMES, { ...found, spec });
+  };
+
+  const specOf = (runtime: Runtime) => JSON.stringify(runtime.spec);
+  runtimes.addHandler({
+    add: (runtime) => controller.enqueue(runtime.metadata.name),
+    update: (runtime, old) => specOf(runtime) !== specOf(old) && controller.enqueue(runtime.metadata.name),
+    delete(runtime) {
+      unavailable.delete(runtime.metadata.name);
+      options.onRemoved(runtime.metadata.name);
+    },
+  });
+
+  return {
+    problem(name) {
+      if (!runtimes.hasSynced) return undefined;
+      const problem = unavailable.get(name);
+      if (problem) return { reason: problem.code, message: `${problem.message} ${problem.fix}` };
+      if (runtimes.get(undefined, name)) return undefined;
+      const known = runtimes
+        .list()
+        .map((runtime) => runtime.metadata.name)
+        .sort();
+      return {
+        reason: 'RuntimeNotFound',
+        message: `There is no runtime "${name}". Choose one of: ${known.join(', ') || 'none is installed'}.`,
+      };
+    },
+    recheck: (name) => controller.enqueue(name),
+    warmChanged: (name) => controller.enqueueAfter(name, WARM_AFTER_MS),
+    async start() {
+      for (const runtime of await builtinRuntimes(options.runtimesDir)) await apply(runtime);
+      runtimes.start();
+      await runtimes.synced;
+      // Before anything is decided about Pods that are already there, their pools must exist; a status can wait.
+      await Promise.allSettled(runtimes.list().map((runtime) => look(runtime.metadata.name)));
+      controller.start();
+    },
+    async stop() {
+      runtimes.stop();
+      await controller.stop();
+    },
+  };
+}

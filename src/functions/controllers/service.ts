@@ -1,0 +1,188 @@
+/** A Function as the Knative Service it owns, and the Service's state as the Function's. Pure. */
+import { createHash } from 'node:crypto';
+import {
+  CODE_ANNOTATIONS,
+  FUNCTION_LABELS,
+  type FunctionStatus,
+  type PetrelFunction,
+  RUNTIME_IMAGE_PREFIX,
+} from '../../kinds/function.ts';
+import type { Condition } from '../../kinds/object.ts';
+import type { Container } from '../../kinds/pod.ts';
+import type { Revision, RevisionTemplate, Service } from '../../kinds/serving.ts';
+import { USER_CONTAINER } from '../pool/pods.ts';
+
+/** On the owned Service: digest of the template the Function asked for, so that fields taken out of it are noticed. */
+const TEMPLATE_ANNOTATION = 'petrel.dev/template';
+
+/** What the Function's Service must run. */
+export function templateOf({ metadata, spec }: PetrelFunction): RevisionTemplate {
+  const annotations: Record<string, string> = {
+    [CODE_ANNOTATIONS.package]: spec.package.digest,
+    [CODE_ANNOTATIONS.runtime]: spec.runtime,
+  };
+  for (const key of ['entry', 'handler', 'shape'] as const) {
+    const value = spec[key];
+    if (value !== undefined) annotations[CODE_ANNOTATIONS[key]] = value;
+  }
+  if (spec.scale?.min !== undefined)
+    annotations['autoscaling.knative.dev/min-scale'] = String(spec.scale.min);
+  if (spec.scale?.max !== undefined)
+    annotations['autoscaling.knative.dev/max-scale'] = String(spec.scale.max);
+  const container: Container = { name: USER_CONTAINER, image: RUNTIME_IMAGE_PREFIX + spec.runtime };
+  for (const key of ['env', 'envFrom', 'resources', 'volumeMounts'] as const) {
+    if (spec[key] !== undefined) Object.assign(container, { [key]: spec[key] });
+  }
+  return {
+    metadata: { labels: { [FUNCTION_LABELS.function]: metadata.name }, annotations },
+    spec: {
+      containers: [container],
+      ...(spec.volumes ? { volumes: spec.volumes } : {}),
+      ...(spec.concurrency === undefined ? {} : { containerConcurrency: spec.concurrency }),
+      ...(spec.timeoutSeconds === undefined ? {} : { timeoutSeconds: spec.timeoutSeconds }),
+    },
+  };
+}
+
+const digestOf = (template: RevisionTemplate) =>
+  createHash('sha256').update(JSON.stringify(template)).digest('hex').slice(0, 16);
+
+/** A new Service for a Function. */
+export function serviceOf(fn: PetrelFunction): Service {
+  const template = templateOf(fn);
+  return {
+    apiVersion: 'serving.knative.dev/v1',
+    kind: 'Service',
+    metadata: {
+      name: fn.metadata.name,
+      namespace: fn.metadata.namespace,
+      labels: { ...fn.metadata.labels, [FUNCTION_LABELS.function]: fn.metadata.name },
+      annotations: { [TEMPLATE_ANNOTATION]: digestOf(template) },
+      ownerReferences: [
+        {
+          apiVersion: fn.apiVersion,
+          kind: fn.kind,
+          name: fn.metadata.name,
+          uid: fn.metadata.uid ?? '',
+          controller: true,
+          blockOwnerDeletion: true,
+        },
+      ],
+    },
+    spec: { template },
+  };
+}
+
+/** Everything in `wanted` is in `found`; what defaulting has added there does not matter. */
+function contains(found: unknown, wanted: unknown): boolean {
+  if (wanted === null || typeof wanted !== 'object') return Object.is(found, wanted);
+  if (found === null || typeof found !== 'object') return false;
+  if (Array.isArray(wanted)) {
+    return (
+      Array.isArray(found) &&
+      found.length === wanted.length &&
+      wanted.every((value, i) => contains(found[i], value))
+    );
+  }
+  return Object.entries(wanted).every(
+    ([key, value]) => value === undefined || contains((found as Record<string, unknown>)[key], value),
+  );
+}
+
+/** The Service brought in line with its Function, or undefined when it is. Traffic is the user's and stays. */
+export function alignedService(fn: PetrelFunction, service: Service): Service | undefined {
+  const template = templateOf(fn);
+  const digest = digestOf(template);
+  const known = service.metadata.annotations?.[TEMPLATE_ANNOTATION];
+  if (known === digest && contains(service.spec.template, template)) return undefined;
+  return {
+    ...service,
+    metadata: {
+      ...service.metadata,
+      annotations: { ...service.metadata.annotations, [TEMPLATE_ANNOTATION]: digest },
+    },
+    spec: { ...service.spec, template },
+  };
+}
+
+/** Whether a Service belongs to this very Function. */
+export function owns(fn: PetrelFunction, service: Service): boolean {
+  return (service.metadata.ownerReferences ?? []).some(
+    (owner) => owner.controller && owner.uid === fn.metadata.uid,
+  );
+}
+
+/** What stands between a Function and being ready. */
+export interface Problem {
+  reason: string;
+  message: string;
+}
+
+/** The Ready condition of an object, if it has one. */
+export function readyOf(
+  object: { status?: { conditions?: Condition[] } } | undefined,
+): Condition | undefined {
+  return object?.status?.conditions?.find(({ type }) => type === 'Ready');
+}
+
+/** Status of a Function that has not come to have a Service of its own. Revisions of before go on serving. */
+export function problemStatus(fn: PetrelFunction, problem: Problem, now: number): FunctionStatus {
+  return { ...fn.status, ...withReady(fn, { type: 'Ready', status: 'False', ...problem }, now) };
+}
+
+/**
+ * Status of a Function that mirrors its Service. `latest` is the newest revision when the Service is not ready: its own words say
+ * what is wrong with the code.
+ */
+export function mirroredStatus(
+  fn: PetrelFunction,
+  service: Service,
+  latest: Revision | undefined,
+  now: number,
+): FunctionStatus {
+  const { status = {}, metadata } = service;
+  const current = (status.observedGeneration ?? 0) >= (metadata.generation ?? 1);
+  const found = readyOf(service);
+  let ready: Condition = {
+    type: 'Ready',
+    status: 'Unknown',
+    reason: 'Deploying',
+    message: 'The revision is being made.',
+  };
+  if (current && found !== undefined) {
+    const cause = found.status === 'True' ? undefined : readyOf(latest);
+    const said = cause?.status === 'False' ? cause : found;
+    ready = { type: 'Ready', status: found.status };
+    if (said.reason) ready.reason = said.reason;
+    if (said.message) ready.message = said.message;
+  }
+  return {
+    ...withReady(fn, ready, now),
+    ...(status.url ? { url: status.url } : {}),
+    ...(status.latestCreatedRevisionName
+      ? { latestCreatedRevisionName: status.latestCreatedRevisionName }
+      : {}),
+    ...(status.latestReadyRevisionName ? { latestReadyRevisionName: status.latestReadyRevisionName } : {}),
+  };
+}
+
+/** Sets one condition; its transition time moves only when its status does. */
+export function withCondition(
+  conditions: Condition[] | undefined,
+  next: Condition,
+  now: number,
+): Condition[] {
+  const old = conditions?.find(({ type }) => type === next.type);
+  const lastTransitionTime =
+    old?.status === next.status && old.lastTransitionTime
+      ? old.lastTransitionTime
+      : new Date(now).toISOString().replace(/\.\d+Z$/, 'Z');
+  return [...(conditions ?? []).filter(({ type }) => type !== next.type), { ...next, lastTransitionTime }];
+}
+
+function withReady(fn: PetrelFunction, ready: Condition, now: number): FunctionStatus {
+  return {
+    observedGeneration: fn.metadata.generation ?? 1,
+    conditions: withCondition(fn.status?.conditions, ready, now),
+  };
+}

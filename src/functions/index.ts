@@ -1,0 +1,178 @@
+/**
+ * Functions: source code plus a Runtime, served by instances from warm pools. Works through the Kubernetes API and this machine's
+ * run directory alone.
+ */
+import { type Clock, systemClock } from '../base/clock.ts';
+import type { Logger } from '../base/log.ts';
+import { type Digest, FUNCTION_LABELS, type PetrelFunction } from '../kinds/function.ts';
+import type { Revision } from '../kinds/serving.ts';
+import type { KubeClient } from '../kube/client.ts';
+import { REVISIONS } from '../kube/refs.ts';
+import { createFunctionController } from './controllers/functions.ts';
+import { createRuntimeController } from './controllers/runtimes.ts';
+import type { PackageStore } from './packages/store.ts';
+import { createConfigCache } from './pool/config.ts';
+import { createSocketWatcher } from './pool/link.ts';
+import { createLoader } from './pool/load.ts';
+import { createMembers, type Member } from './pool/members.ts';
+import { codeOf } from './pool/pods.ts';
+import { createPools } from './pool/pools.ts';
+import { createPorts } from './pool/ports.ts';
+import { createSource, type FunctionSource } from './pool/source.ts';
+
+/** Packages nobody refers to are looked for this long after something was deleted, ms. */
+const COLLECT_AFTER_MS = 10 * 60_000;
+/** Younger packages may be about to be referred to, ms. */
+const COLLECT_OLDER_MS = 60 * 60_000;
+
+export interface FunctionsOptions {
+  client: KubeClient;
+  packages: PackageStore;
+  /** Sockets of instances are at `<runDir>/pods/<pod uid>/i.sock`. */
+  runDir: string;
+  runtimesDir: string;
+  /** Path of the Node binary that runtimes are run with. */
+  node: string;
+  /** Code caches: one directory per package and language version. */
+  cacheDir: string;
+  log: Logger;
+  clock?: Clock;
+  random?: () => number;
+  /** Namespace of generic Pods. Default `default`. */
+  namespace?: string;
+  /** Whether a function's own errors reach its clients with text and stack. Default true. */
+  development?: boolean;
+  /** Where programs of runtimes are looked for. Default `PATH`. */
+  searchPath?: string;
+  /** Processors to plan starts for. Default those of the machine. */
+  cores?: number;
+}
+
+export interface Functions {
+  /** Resolves when the Runtimes are known and instances of an earlier life are sorted out; pools fill in the background. */
+  start(): Promise<void>;
+  /** Ends the control connections, whereupon instances that are not stopped by their node end by themselves. */
+  stop(): Promise<void>;
+  readonly source: FunctionSource;
+}
+
+export function createFunctions(options: FunctionsOptions): Functions {
+  const { client, packages } = options;
+  const log = options.log.with({ component: 'functions' });
+  const clock = options.clock ?? systemClock;
+  const random = options.random ?? Math.random;
+  const sockets = createSocketWatcher(options.runDir, clock);
+  const ports = createPorts(random);
+  const config = createConfigCache({ client, clock, log });
+  const members = createMembers({ client, sockets, ports, clock, log });
+  const pools = createPools({
+    members,
+    clock,
+    log,
+    random,
+    namespace: options.namespace ?? 'default',
+    onWarm: (name) => runtimes.warmChanged(name),
+    ...(options.cores === undefined ? {} : { cores: options.cores }),
+  });
+  const loader = createLoader({
+    packages,
+    config,
+    ports,
+    cacheDir: options.cacheDir,
+    development: options.development ?? true,
+    socket: (member: Member) => members.socket(member),
+  });
+  const source = createSource({ client, pools, members, loader, clock, log });
+
+  const runtimes = createRuntimeController({
+    client,
+    runtimesDir: options.runtimesDir,
+    node: options.node,
+    searchPath: options.searchPath ?? process.env.PATH ?? '',
+    clock,
+    log,
+    onRuntime(runtime, unavailable) {
+      const { name } = runtime.metadata;
+      pools.setRuntime(runtime, unavailable);
+      pools.setFunctions(name, controller.functions.byIndex('runtime', name).length);
+      controller.runtimeChanged(name);
+    },
+    onRemoved(name) {
+      pools.removeRuntime(name);
+      controller.runtimeChanged(name);
+    },
+    warm: (name) => pools.warm(name),
+  });
+  const controller = createFunctionController({
+    client,
+    packages,
+    clock,
+    log,
+    runtimeProblem: (name) => runtimes.problem(name),
+  });
+
+  const count = ({ spec }: PetrelFunction) =>
+    pools.setFunctions(spec.runtime, controller.functions.byIndex('runtime', spec.runtime).length);
+  let collecting = false;
+  const collectLater = () => {
+    if (collecting) return;
+    collecting = true;
+    clock.after(COLLECT_AFTER_MS, () => {
+      collecting = false;
+      collect().catch((error) =>
+        log.warn('unused packages could not be collected', { error: (error as Error).message }),
+      );
+    });
+  };
+  const collect = async (): Promise<void> => {
+    const referenced = new Set<Digest>(controller.functions.list().map((fn) => fn.spec.package.digest));
+    for (const revision of (await client.list<Revision>(REVISIONS)).items) {
+      const code = codeOf(revision);
+      if (code) referenced.add(code.digest);
+    }
+    const freed = await packages.collect(referenced, COLLECT_OLDER_MS);
+    if (freed > 0) log.info('collected unused packages', { bytes: freed });
+  };
+
+  controller.functions.addHandler({
+    add(fn) {
+      count(fn);
+      void config.prepare(fn.spec);
+      if (runtimes.problem(fn.spec.runtime)) runtimes.recheck(fn.spec.runtime);
+    },
+    update(fn, old) {
+      count(fn);
+      if (fn.spec.runtime !== old.spec.runtime) count(old);
+      void config.prepare(fn.spec);
+      if (fn.spec.package.digest !== old.spec.package.digest) collectLater();
+    },
+    delete(fn) {
+      count(fn);
+      collectLater();
+    },
+  });
+
+  return {
+    source,
+    async start() {
+      controller.start();
+      await runtimes.start();
+      await members.run((member, pod) => {
+        if (source.survivor(member, pod)) return true;
+        const { labels } = pod.metadata;
+        if (member.channel?.hello.state !== 'generic' || labels?.[FUNCTION_LABELS.pool] !== 'generic')
+          return false;
+        pools.adopt(member);
+        return true;
+      });
+      source.survivorsKnown();
+      pools.start();
+    },
+    async stop() {
+      pools.stop();
+      config.stop();
+      await Promise.all([controller.stop(), runtimes.stop(), members.stop()]);
+      sockets.close();
+    },
+  };
+}

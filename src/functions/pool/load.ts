@@ -1,0 +1,142 @@
+/** Loading a revision's code into an instance: what is sent, and what its answer means. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { PetrelError } from '../../base/errors.ts';
+import type { EndpointAddress } from '../../gateway/contract.ts';
+import type { Revision } from '../../kinds/serving.ts';
+import {
+  InstanceCallError,
+  InstanceGone,
+  type SpecialiseParams,
+  type SpecialiseResult,
+} from '../instance-channel.ts';
+import type { PackageStore } from '../packages/store.ts';
+import type { ConfigCache } from './config.ts';
+import { resolveEnv } from './env.ts';
+import { functionFailure, loadFailure } from './failures.ts';
+import type { Member } from './members.ts';
+import { type Code, codeOf, functionOf, userContainer } from './pods.ts';
+import type { Ports } from './ports.ts';
+
+/** Longest time that code may take to load, ms. */
+const LOAD_TIMEOUT_MS = 60_000;
+/** Whole request when a revision names no time, s; Knative's default. */
+const DEFAULT_TIMEOUT_SECONDS = 300;
+
+/** The instance ended before it had answered, perhaps through no fault of the code. */
+export class LoadInterrupted extends Error {
+  constructor(reason: string) {
+    super(reason);
+    this.name = 'LoadInterrupted';
+  }
+}
+
+export interface LoaderOptions {
+  packages: PackageStore;
+  config: ConfigCache;
+  ports: Ports;
+  /** Holds one directory per package and language version. */
+  cacheDir: string;
+  /** Whether functions may show their errors to clients. */
+  development: boolean;
+}
+
+export interface Loader {
+  /** Makes ready what loading needs besides an instance; undefined when it is ready, which it is on the fast path. */
+  prepare(revision: Revision): Promise<unknown> | undefined;
+  /**
+   * Loads the code into the member and resolves with where it takes requests. Rejects with `InstanceError` when the code is at
+   * fault, with `LoadInterrupted` when the instance ended in the middle.
+   */
+  load(revision: Revision, member: Member): Promise<EndpointAddress>;
+}
+
+export function createLoader(options: LoaderOptions & { socket(member: Member): string }): Loader {
+  const { packages, config, ports } = options;
+  const cacheDirs = new Set<string>();
+
+  const cacheDir = (code: Code, language: string): string => {
+    const path = join(options.cacheDir, `${code.digest.slice('sha256:'.length)}-${language}`);
+    if (!cacheDirs.has(path)) {
+      mkdirSync(path, { recursive: true, mode: 0o700 });
+      cacheDirs.add(path);
+    }
+    return path;
+  };
+
+  const environment = (revision: Revision, member: Member, port: number): Record<string, string> => {
+    const namespace = revision.metadata.namespace ?? 'default';
+    const pod = member.pod ?? { metadata: { name: member.name, namespace }, spec: {} };
+    const { env, missing } = resolveEnv(userContainer(revision), pod, config.sources(namespace));
+    if (missing.length > 0) {
+      const list = missing.join(', ');
+      throw functionFailure(
+        503,
+        'config_missing',
+        `The function's environment needs ${list} in namespace "${namespace}", which is not there.`,
+      );
+    }
+    const name = functionOf(revision);
+    return {
+      ...env,
+      PORT: String(port),
+      K_SERVICE: name,
+      K_CONFIGURATION: revision.metadata.labels?.['serving.knative.dev/configuration'] ?? name,
+      K_REVISION: revision.metadata.name,
+    };
+  };
+
+  return {
+    prepare(revision) {
+      const code = codeOf(revision) as Code;
+      const waits = [
+        config.prepare(userContainer(revision)),
+        packages.ready(code.digest) === undefined ? packages.directory(code.digest) : undefined,
+      ].filter((wait) => wait !== undefined);
+      if (waits.length === 0) return undefined;
+      return Promise.all(waits).catch((error) => {
+        if (error instanceof PetrelError && error.code === 'NotFound') {
+          throw functionFailure(503, 'package_missing', `${error.message} ${error.fix}`);
+        }
+        throw error;
+      });
+    },
+    async load(revision, member) {
+      const code = codeOf(revision) as Code;
+      const { channel } = member;
+      if (channel === undefined) throw new LoadInterrupted('the instance is not reachable');
+      member.port ??= await ports.take();
+      const { port } = member;
+      const tree = packages.ready(code.digest) ?? (await packages.directory(code.digest));
+      const params: SpecialiseParams = {
+        namespace: revision.metadata.namespace ?? 'default',
+        function: functionOf(revision),
+        revision: revision.metadata.name,
+        code: tree,
+        workdir: tree,
+        ...(code.entry ? { entry: code.entry } : {}),
+        ...(code.handler ? { handler: code.handler } : {}),
+        ...(code.shape ? { shape: code.shape } : {}),
+        env: environment(revision, member, port),
+        cache: cacheDir(code, channel.hello.language),
+        development: options.development,
+        timeoutMs: (revision.spec.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS) * 1000,
+        concurrency: revision.spec.containerConcurrency ?? 0,
+        port,
+      };
+      try {
+        const { transport } = await channel.call<SpecialiseResult>('specialise', params, LOAD_TIMEOUT_MS);
+        return transport.kind === 'mux' ? { kind: 'mux', path: options.socket(member) } : transport;
+      } catch (error) {
+        if (error instanceof InstanceCallError) throw loadFailure(error);
+        if (!(error instanceof InstanceGone)) throw error;
+        if (!error.timedOut) throw new LoadInterrupted(error.message);
+        throw functionFailure(
+          500,
+          'load_error',
+          `The code did not finish loading within ${LOAD_TIMEOUT_MS / 1000} s.`,
+        );
+      }
+    },
+  };
+}

@@ -1,0 +1,200 @@
+/** The Pods that pools make, as objects; and reading a revision as something that can be loaded into one. Pure. */
+import {
+  CODE_ANNOTATIONS,
+  type Digest,
+  FUNCTION_LABELS,
+  RUNTIME_IMAGE_PREFIX,
+  type Runtime,
+} from '../../kinds/function.ts';
+import type { OwnerReference } from '../../kinds/object.ts';
+import type { Container, Pod } from '../../kinds/pod.ts';
+import type { Revision } from '../../kinds/serving.ts';
+
+/** Name of the container that runs user code, as in Knative. */
+export const USER_CONTAINER = 'user-container';
+/** On a specialised Pod: where it takes requests, `mux` or `http1:<port>`; read when a Pod is adopted. */
+export const ADDRESS_ANNOTATION = 'petrel.dev/address';
+
+const SERVING_LABELS = ['serving.knative.dev/service', 'serving.knative.dev/configuration'] as const;
+const REVISION_LABEL = 'serving.knative.dev/revision';
+
+/** What a revision asks to be loaded. */
+export interface Code {
+  runtime: string;
+  digest: Digest;
+  entry?: string;
+  handler?: string;
+  shape?: string;
+}
+
+/** Reads the code annotations; undefined when the revision is no function. */
+export function codeOf(revision: Revision): Code | undefined {
+  const annotations = revision.metadata.annotations ?? {};
+  const digest = annotations[CODE_ANNOTATIONS.package];
+  const runtime = annotations[CODE_ANNOTATIONS.runtime];
+  if (digest === undefined || runtime === undefined) return undefined;
+  const { entry, handler, shape } = CODE_ANNOTATIONS;
+  return {
+    runtime,
+    digest: digest as Digest,
+    ...(annotations[entry] === undefined ? {} : { entry: annotations[entry] }),
+    ...(annotations[handler] === undefined ? {} : { handler: annotations[handler] }),
+    ...(annotations[shape] === undefined ? {} : { shape: annotations[shape] }),
+  };
+}
+
+/** Name of the function (and Knative Service) that a revision belongs to. */
+export function functionOf(revision: Revision): string {
+  const labels = revision.metadata.labels ?? {};
+  return labels[FUNCTION_LABELS.function] ?? labels[SERVING_LABELS[0]] ?? revision.metadata.name;
+}
+
+/** The container with the user's settings. */
+export function userContainer(revision: Revision): Container {
+  return revision.spec.containers[0] ?? { name: USER_CONTAINER };
+}
+
+/** Whether a revision needs something that a process already running cannot be given. */
+export function needsOwnPod(revision: Revision): boolean {
+  const { volumeMounts, command, resources } = userContainer(revision);
+  const has = (value: object | undefined) => value !== undefined && Object.keys(value).length > 0;
+  return (
+    has(volumeMounts) ||
+    has(command) ||
+    has(resources?.limits) ||
+    has(resources?.requests) ||
+    revision.spec.containers.length > 1 ||
+    has(revision.spec.initContainers) ||
+    revision.spec.runtimeClassName !== undefined
+  );
+}
+
+const runtimeOwner = (runtime: Runtime): OwnerReference => ({
+  apiVersion: runtime.apiVersion,
+  kind: runtime.kind,
+  name: runtime.metadata.name,
+  uid: runtime.metadata.uid ?? '',
+  controller: true,
+});
+
+const revisionOwner = (revision: Revision): OwnerReference => ({
+  apiVersion: 'serving.knative.dev/v1',
+  kind: 'Revision',
+  name: revision.metadata.name,
+  uid: revision.metadata.uid ?? '',
+  controller: true,
+});
+
+/** A generic instance: nothing of anybody's in it. What runs is for the node to read from the Runtime that the image names. */
+export function genericPod(runtime: Runtime, namespace: string, name: string): Pod {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name,
+      namespace,
+      labels: { [FUNCTION_LABELS.runtime]: runtime.metadata.name, [FUNCTION_LABELS.pool]: 'generic' },
+      ownerReferences: [runtimeOwner(runtime)],
+    },
+    spec: {
+      restartPolicy: 'Always',
+      terminationGracePeriodSeconds: 30,
+      containers: [{ name: USER_CONTAINER, image: RUNTIME_IMAGE_PREFIX + runtime.metadata.name }],
+    },
+  };
+}
+
+/** Labels and annotations of a Pod that belongs to a revision. */
+function revisionMetadata(revision: Revision) {
+  const labels: Record<string, string> = {
+    [FUNCTION_LABELS.pool]: 'specialised',
+    [FUNCTION_LABELS.function]: functionOf(revision),
+    [REVISION_LABEL]: revision.metadata.name,
+  };
+  for (const name of SERVING_LABELS) {
+    const value = revision.metadata.labels?.[name];
+    if (value !== undefined) labels[name] = value;
+  }
+  return labels;
+}
+
+/** A Pod made for one revision from the start: its volumes and resources, the runtime's command. */
+export function dedicatedPod(runtime: Runtime, revision: Revision, name: string): Pod {
+  const generic = genericPod(runtime, revision.metadata.namespace ?? 'default', name);
+  const { containers, volumes, runtimeClassName, serviceAccountName, initContainers } = revision.spec;
+  const user = userContainer(revision);
+  const container: Container = {
+    ...(generic.spec.containers[0] as Container),
+    ...(user.resources ? { resources: user.resources } : {}),
+    ...(user.volumeMounts ? { volumeMounts: user.volumeMounts } : {}),
+  };
+  return {
+    ...generic,
+    metadata: {
+      ...generic.metadata,
+      labels: { ...generic.metadata.labels, ...revisionMetadata(revision) },
+      ownerReferences: [revisionOwner(revision)],
+    },
+    spec: {
+      ...generic.spec,
+      containers: [container, ...containers.slice(1)],
+      ...(volumes ? { volumes } : {}),
+      ...(initContainers ? { initContainers } : {}),
+      ...(runtimeClassName ? { runtimeClassName } : {}),
+      ...(serviceAccountName ? { serviceAccountName } : {}),
+    },
+  };
+}
+
+/** Merge patch that makes a Pod say whose it has become. An owner in another namespace would have it collected, so there it stays the Runtime's. */
+export function specialisedPatch(
+  revision: Revision,
+  podNamespace: string,
+  address: string,
+  runtimeName: string,
+) {
+  const annotations: Record<string, string> = { [ADDRESS_ANNOTATION]: address };
+  for (const key of Object.values(CODE_ANNOTATIONS)) {
+    const value = revision.metadata.annotations?.[key];
+    if (value !== undefined) annotations[key] = value;
+  }
+  const same = podNamespace === revision.metadata.namespace;
+  return {
+    metadata: {
+      labels: { ...revisionMetadata(revision), [FUNCTION_LABELS.runtime]: runtimeName },
+      annotations,
+      ...(same ? { ownerReferences: [{ ...revisionOwner(revision) }] } : {}),
+    },
+  };
+}
+
+/** The revision a Pod belongs to by its labels, `<namespace>/<name>`. */
+export function revisionKeyOfPod(pod: Pod): string | undefined {
+  const name = pod.metadata.labels?.[REVISION_LABEL];
+  return name === undefined ? undefined : `${pod.metadata.namespace}/${name}`;
+}
+
+const FATAL_WAITING = new Set([
+  'CrashLoopBackOff',
+  'ErrImagePull',
+  'ImagePullBackOff',
+  'InvalidImageName',
+  'CreateContainerError',
+  'CreateContainerConfigError',
+  'RunContainerError',
+]);
+
+/** Why a Pod that should come up will not, in words; undefined while there is hope. */
+export function startProblem(pod: Pod): string | undefined {
+  const status = pod.status?.containerStatuses?.[0];
+  const ended = status?.state.terminated ?? status?.lastState.terminated;
+  const said = [status?.state.waiting?.message, ended?.message].find(
+    (text) => text !== undefined && text !== '',
+  );
+  if (pod.status?.phase === 'Failed') return said ?? pod.status.message ?? 'the Pod failed';
+  const reason = status?.state.waiting?.reason;
+  if (reason !== undefined && FATAL_WAITING.has(reason)) {
+    return said ?? (ended ? `it ended with exit code ${ended.exitCode}` : reason);
+  }
+  return undefined;
+}

@@ -1,0 +1,319 @@
+/**
+ * Instances of functions: taken warm from a pool (or started for a revision that needs a Pod of its own), loaded with the
+ * revision's code, watched, loaded again after a crash, drained and removed. The fast path is memory and one exchange on an open socket.
+ */
+import { type Clock, sleep } from '../../base/clock.ts';
+import { PetrelError } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import type { EndpointAddress, RevisionKey } from '../../gateway/contract.ts';
+import type { Pod } from '../../kinds/pod.ts';
+import type { Revision } from '../../kinds/serving.ts';
+import { type KubeClient, KubeError } from '../../kube/client.ts';
+import { PODS } from '../../kube/refs.ts';
+import {
+  type Instance,
+  InstanceError,
+  type InstanceEvents,
+  type InstanceSource,
+} from '../../serving/contract.ts';
+import { createFailureMemory, functionFailure } from './failures.ts';
+import { type Loader, LoadInterrupted } from './load.ts';
+import { type Member, type MemberOwner, type Members, uidOf } from './members.ts';
+import {
+  ADDRESS_ANNOTATION,
+  codeOf,
+  dedicatedPod,
+  needsOwnPod,
+  revisionKeyOfPod,
+  specialisedPatch,
+} from './pods.ts';
+import type { Pools } from './pools.ts';
+
+/** The objects that describe a new instance are written this long after it serves, so that writing does not compete, ms. */
+const DESCRIBE_AFTER_MS = 25;
+/** While code loads for the first time others of its revision hold back this long: most load errors show at once, ms. */
+const SCOUT_MS = 50;
+/** How long a suspect may take to answer, ms. */
+const SUSPECT_MS = 2000;
+/** Instances of an earlier life that nobody claims within this time are removed, ms. */
+const CLAIM_MS = 60_000;
+/** Instances that may die without a word under one load before the code is blamed. */
+const LOAD_TRIES = 3;
+const MAX_PROVEN = 10_000;
+
+interface Running {
+  member: Member;
+  revision: Revision;
+  instance: Instance;
+  /** Not handed out any more: crashed and being loaded again, or being removed. */
+  leaving: boolean;
+}
+
+export interface FunctionSource extends InstanceSource {
+  /** Somebody got no answer from this instance: asks it, and removes it when it stays silent. */
+  suspect(instanceId: string): Promise<void>;
+  /** Takes in a living specialised instance of an earlier life; false when it cannot be used. */
+  survivor(member: Member, pod: Pod): boolean;
+  /** From here on `adopt` answers: all survivors are known. */
+  survivorsKnown(): void;
+}
+
+export interface SourceOptions {
+  client: KubeClient;
+  pools: Pools;
+  members: Members;
+  loader: Loader;
+  clock: Clock;
+  log: Logger;
+}
+
+const keyOfRevision = (revision: Revision): RevisionKey =>
+  `${revision.metadata.namespace}/${revision.metadata.name}`;
+const addressText = (address: EndpointAddress) => (address.kind === 'mux' ? 'mux' : `http1:${address.port}`);
+
+export function createSource(options: SourceOptions): FunctionSource {
+  const { client, pools, members, loader, clock, log } = options;
+  const running = new Map<string, Running>();
+  const orphans = new Map<RevisionKey, { member: Member; address: EndpointAddress }[]>();
+  const failures = createFailureMemory(() => clock.now());
+  /** Revisions (uid) whose code has loaded at least once, and first attempts under way. */
+  const proven = new Set<string>();
+  const scouts = new Map<string, Promise<void>>();
+  const listeners: InstanceEvents[] = [];
+  const known = Promise.withResolvers<void>();
+
+  const down = (revision: Revision, id: string, reason: string) => {
+    for (const listener of listeners) listener.down(revision, id, reason);
+  };
+
+  const describe = (revision: Revision, member: Member, address: EndpointAddress): void => {
+    clock.after(DESCRIBE_AFTER_MS, () => {
+      if (!running.has(uidOf(member))) return;
+      const patch = specialisedPatch(revision, member.namespace, addressText(address), member.runtime);
+      client.patch(PODS, member.namespace, member.name, 'merge', patch as never).catch((error) => {
+        if (error instanceof KubeError && error.code === 404) return;
+        log.warn('a Pod could not be labelled as specialised', {
+          pod: member.name,
+          error: (error as Error).message,
+        });
+      });
+    });
+  };
+
+  /** Follows an instance that serves: tells of its crash, loads it again, forgets it when its Pod is gone. */
+  const ownerOf = (entry: Running): MemberOwner => ({
+    cold(reason) {
+      if (entry.leaving) return;
+      log.warn('an instance crashed', {
+        revision: keyOfRevision(entry.revision),
+        pod: entry.member.name,
+        reason,
+      });
+      down(entry.revision, entry.instance.id, reason);
+    },
+    warm() {
+      if (!entry.leaving) void reload(entry);
+    },
+    gone(reason) {
+      running.delete(entry.instance.id);
+      if (!entry.leaving) down(entry.revision, entry.instance.id, reason);
+    },
+  });
+
+  const reload = async (entry: Running): Promise<void> => {
+    const { member, revision } = entry;
+    try {
+      await loader.prepare(revision);
+      const address = await loader.load(revision, member);
+      if (entry.leaving || !running.has(entry.instance.id)) return;
+      entry.instance = { ...entry.instance, address };
+      for (const listener of listeners) listener.up(revision, entry.instance);
+    } catch (error) {
+      // An interrupted load is one more crash: the member counts it and its Pod starts it once more.
+      if (error instanceof LoadInterrupted) return;
+      if (error instanceof InstanceError) failures.remember(revision.metadata.uid ?? '', error);
+      log.warn('a crashed instance could not be loaded again', {
+        pod: member.name,
+        error: (error as Error).message,
+      });
+      running.delete(entry.instance.id);
+      members.discard(member, 0);
+      down(revision, entry.instance.id, (error as Error).message);
+    }
+  };
+
+  const enlist = (revision: Revision, member: Member, address: EndpointAddress): Instance => {
+    const instance: Instance = {
+      id: uidOf(member),
+      namespace: member.namespace,
+      podName: member.name,
+      address,
+    };
+    const entry: Running = { member, revision, instance, leaving: false };
+    running.set(instance.id, entry);
+    member.owner = ownerOf(entry);
+    return instance;
+  };
+
+  const takeMember = (revision: Revision, signal: AbortSignal): Promise<Member> => {
+    const { runtime } = codeOf(revision) as { runtime: string };
+    if (!needsOwnPod(revision)) return pools.take(runtime, signal);
+    const make = (name: string) => {
+      const found = pools.runtime(runtime);
+      if (found === undefined)
+        throw new PetrelError('RuntimeUnavailable', `There is no runtime "${runtime}".`);
+      return dedicatedPod(found, revision, name);
+    };
+    return pools.startOwn(runtime, make, signal);
+  };
+
+  /**
+   * Takes a member and loads it. An instance that dies under the load without saying why is replaced a few times: it may have been
+   * dying before.
+   */
+  const bringUp = async (revision: Revision, signal: AbortSignal, tries = LOAD_TRIES): Promise<Instance> => {
+    const ready = loader.prepare(revision);
+    ready?.catch(() => {});
+    const member = await takeMember(revision, signal);
+    const crashed = Promise.withResolvers<{ reason: string; told: boolean }>();
+    const aborted = Promise.withResolvers<never>();
+    aborted.promise.catch(() => {});
+    member.owner = {
+      warm() {},
+      cold: (reason, told) => crashed.resolve({ reason, told }),
+      gone: (reason) => crashed.resolve({ reason, told: false }),
+    };
+    const onAbort = () => aborted.reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      signal.throwIfAborted();
+      if (ready !== undefined) await ready;
+      const address = await Promise.race([loader.load(revision, member), aborted.promise]);
+      const instance = enlist(revision, member, address);
+      describe(revision, member, address);
+      return instance;
+    } catch (error) {
+      if (!(error instanceof LoadInterrupted)) {
+        members.discard(member, 0);
+        throw error;
+      }
+      const { reason, told } = await Promise.race([
+        crashed.promise,
+        sleep(clock, SCOUT_MS).then(() => ({ reason: error.message, told: false })),
+      ]);
+      members.discard(member, 0);
+      signal.throwIfAborted();
+      if (!told && tries > 1) return bringUp(revision, signal, tries - 1);
+      throw functionFailure(500, 'load_error', `The process ended while it loaded the code: ${reason}`);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  };
+
+  const prove = (uid: string) => {
+    proven.add(uid);
+    for (const oldest of proven) {
+      if (proven.size <= MAX_PROVEN) break;
+      proven.delete(oldest);
+    }
+  };
+
+  const removeLater = (key: RevisionKey) => {
+    clock.after(CLAIM_MS, () => {
+      for (const { member } of orphans.get(key) ?? []) members.discard(member, 30);
+      orphans.delete(key);
+    });
+  };
+
+  const remove = async (entry: Running, graceMs: number): Promise<void> => {
+    entry.leaving = true;
+    const { member } = entry;
+    if (graceMs > 0) await member.channel?.call('drain', { graceMs }, graceMs + 1000).catch(() => {});
+    running.delete(entry.instance.id);
+    members.discard(member, graceMs > 0 ? Math.max(1, Math.ceil(graceMs / 1000)) : 0);
+  };
+
+  return {
+    handles: (revision) => codeOf(revision) !== undefined,
+    async acquire(revision, signal) {
+      signal.throwIfAborted();
+      const uid = revision.metadata.uid ?? keyOfRevision(revision);
+      failures.check(uid);
+      const scout = proven.has(uid) ? undefined : scouts.get(uid);
+      if (scout !== undefined) {
+        await Promise.race([scout, sleep(clock, SCOUT_MS, signal)]);
+        signal.throwIfAborted();
+        failures.check(uid);
+      }
+      pools.coldStartBegins();
+      const attempt = bringUp(revision, signal)
+        .then(
+          (instance) => {
+            prove(uid);
+            return instance;
+          },
+          (error) => {
+            if (error instanceof InstanceError) failures.remember(uid, error);
+            throw error;
+          },
+        )
+        .finally(() => pools.coldStartEnds());
+      if (!proven.has(uid) && !scouts.has(uid)) {
+        const over = () => void scouts.delete(uid);
+        scouts.set(uid, attempt.then(over, over));
+      }
+      return attempt;
+    },
+    async release(_revision, instanceId, graceMs) {
+      const entry = running.get(instanceId);
+      if (entry !== undefined && !entry.leaving) await remove(entry, graceMs);
+    },
+    async adopt(revision) {
+      await known.promise;
+      const key = keyOfRevision(revision);
+      const found = orphans.get(key) ?? [];
+      orphans.delete(key);
+      return found
+        .filter(({ member }) => member.channel !== undefined)
+        .map(({ member, address }) => enlist(revision, member, address));
+    },
+    onEvent(events) {
+      listeners.push(events);
+    },
+    async suspect(instanceId) {
+      const entry = running.get(instanceId);
+      if (entry === undefined || entry.leaving || entry.member.channel === undefined) return;
+      try {
+        await entry.member.channel.ping(SUSPECT_MS);
+      } catch (error) {
+        if (!running.has(instanceId) || entry.leaving) return;
+        log.warn('an instance does not answer and is removed', {
+          pod: entry.member.name,
+          reason: (error as Error).message,
+        });
+        await remove(entry, 0);
+        down(entry.revision, instanceId, 'it does not answer');
+      }
+    },
+    survivor(member, pod) {
+      const key = revisionKeyOfPod(pod);
+      const text = pod.metadata.annotations?.[ADDRESS_ANNOTATION];
+      if (key === undefined || text === undefined || member.channel?.hello.state !== 'specialised')
+        return false;
+      const port = /^http1:(\d+)$/.exec(text)?.[1];
+      const address: EndpointAddress = port
+        ? { kind: 'http1', host: '127.0.0.1', port: Number(port) }
+        : { kind: 'mux', path: members.socket(member) };
+      const list = orphans.get(key) ?? [];
+      if (list.length === 0) removeLater(key);
+      orphans.set(key, [...list, { member, address }]);
+      member.owner = {
+        warm() {},
+        cold: () => members.discard(member, 0),
+        gone() {},
+      };
+      return true;
+    },
+    survivorsKnown: () => known.resolve(),
+  };
+}

@@ -18,12 +18,17 @@ export interface PrinterColumn {
 
 /** The behaviour of one kind that data cannot express. Every function is pure: time comes in as a parameter. */
 export interface ResourceStrategy {
-  /** Fill defaults in place; called on create, update and patch after decoding. */
-  setDefaults?(object: UntypedObject, old: UntypedObject | undefined): void;
+  /** Fill defaults in place; called on create, update and patch after decoding. `user` is who asks, where known. */
+  setDefaults?(object: UntypedObject, old: UntypedObject | undefined, user?: string): void;
   /** Problems that refuse a create. */
   validate?(object: UntypedObject): FieldError[];
   /** Problems that refuse an update (immutable fields); called in addition to `validate`. */
   validateUpdate?(object: UntypedObject, old: UntypedObject): FieldError[];
+  /**
+   * The whole message of a refusal in the form of an admission webhook, answered as 400 BadRequest; Knative's clients
+   * expect its validation so. Called on create (without `old`), update and patch after `setDefaults`, not for `/status`.
+   */
+  deny?(object: UntypedObject, old: UntypedObject | undefined): string | undefined;
   /** Initial status fields at creation (for example a Pod's `status.phase: Pending`). */
   prepareForCreate?(object: UntypedObject): void;
 }

@@ -2,11 +2,13 @@
 import { AGE_PATH, NAME, pathColumn, READY_PATHS } from '../columns/common.ts';
 import { dns1035Label } from '../name.ts';
 import type { ResourceDefinition } from '../resource.ts';
+import { FUNCTION_STRATEGY, RUNTIME_STRATEGY } from '../strategies/petrel.ts';
 import { rows } from './row.ts';
 
 export const PETREL_RESOURCES: ResourceDefinition[] = rows('petrel.dev', 'v1', 'dev.petrel.v1', [
   {
     kind: 'Function',
+    strategy: FUNCTION_STRATEGY,
     plural: 'functions',
     shortNames: ['fn'],
     categories: ['all'],
@@ -24,6 +26,7 @@ export const PETREL_RESOURCES: ResourceDefinition[] = rows('petrel.dev', 'v1', '
   },
   {
     kind: 'Runtime',
+    strategy: RUNTIME_STRATEGY,
     plural: 'runtimes',
     shortNames: ['pruntime'],
     namespaced: false,

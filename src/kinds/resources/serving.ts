@@ -1,8 +1,13 @@
 /** Knative Serving v1. Names and columns are those of Knative's own CustomResourceDefinitions. */
 import { NAME, pathColumn, READY_PATHS } from '../columns/common.ts';
-import { dns1035Label } from '../name.ts';
 import type { ResourceDefinition } from '../resource.ts';
 import { SERVING_GROUP } from '../serving.ts';
+import {
+  CONFIGURATION_STRATEGY,
+  KSERVICE_STRATEGY,
+  REVISION_STRATEGY,
+  ROUTE_STRATEGY,
+} from '../strategies/knative.ts';
 import { rows } from './row.ts';
 
 const CATEGORIES = ['all', 'knative', 'serving'];
@@ -17,22 +22,23 @@ export const SERVING_RESOURCES: ResourceDefinition[] = rows(SERVING_GROUP, 'v1',
   {
     ...common,
     kind: 'Service',
+    strategy: KSERVICE_STRATEGY,
     plural: 'services',
     shortNames: ['kservice', 'ksvc'],
     columns: [NAME, URL, ...LATEST, ...READY_PATHS],
-    nameRule: dns1035Label,
   },
   {
     ...common,
     kind: 'Configuration',
+    strategy: CONFIGURATION_STRATEGY,
     plural: 'configurations',
     shortNames: ['config', 'cfg'],
     columns: [NAME, ...LATEST, ...READY_PATHS],
-    nameRule: dns1035Label,
   },
   {
     ...common,
     kind: 'Revision',
+    strategy: REVISION_STRATEGY,
     plural: 'revisions',
     shortNames: ['rev'],
     columns: [
@@ -47,9 +53,9 @@ export const SERVING_RESOURCES: ResourceDefinition[] = rows(SERVING_GROUP, 'v1',
   {
     ...common,
     kind: 'Route',
+    strategy: ROUTE_STRATEGY,
     plural: 'routes',
     shortNames: ['rt'],
     columns: [NAME, URL, ...READY_PATHS],
-    nameRule: dns1035Label,
   },
 ]);

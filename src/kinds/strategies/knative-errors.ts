@@ -1,0 +1,79 @@
+/** Problems as Knative's validating webhook words them. Source: knative.dev/pkg `apis.FieldError`. */
+
+/** One problem with one or more fields. */
+export interface KnativeProblem {
+  message: string;
+  paths: string[];
+  details?: string;
+}
+
+export const missing = (...paths: string[]): KnativeProblem => ({ message: 'missing field(s)', paths });
+export const disallowed = (...paths: string[]): KnativeProblem => ({
+  message: 'must not set the field(s)',
+  paths,
+});
+export const badValue = (value: unknown, path: string, details?: string): KnativeProblem => ({
+  message: `invalid value: ${value}`,
+  paths: [path],
+  details,
+});
+export const badKey = (key: string, path: string, ...details: string[]): KnativeProblem => ({
+  message: `invalid key name ${JSON.stringify(key)}`,
+  paths: [path],
+  details: details.join(', '),
+});
+export const outOfBounds = (value: number, low: number, high: number, path: string): KnativeProblem => ({
+  message: `expected ${low} <= ${value} <= ${high}`,
+  paths: [path],
+});
+export const noneOf = (...paths: string[]): KnativeProblem => ({
+  message: 'expected exactly one, got neither',
+  paths,
+});
+export const severalOf = (...paths: string[]): KnativeProblem => ({
+  message: 'expected exactly one, got both',
+  paths,
+});
+export const problem = (message: string, path: string, details?: string): KnativeProblem => ({
+  message,
+  paths: [path],
+  details,
+});
+
+/** `a.b` + `[0]` → `a.b[0]`, `a` + `b` → `a.b`. */
+export const join = (path: string, field: string): string =>
+  path === '' || field === '' || field.startsWith('[') ? path + field : `${path}.${field}`;
+
+/**
+ * The whole refusal: problems with the same words are told together, paths and entries sorted. Undefined when there is
+ * no problem. The API answers it as 400 BadRequest.
+ */
+export function denial(problems: KnativeProblem[]): string | undefined {
+  if (problems.length === 0) return undefined;
+  const groups = new Map<string, { message: string; paths: Set<string>; details: string }>();
+  for (const { message, paths, details = '' } of problems) {
+    const key = JSON.stringify([message, details]);
+    const group = groups.get(key) ?? { message, paths: new Set(), details };
+    for (const path of paths) group.paths.add(path);
+    groups.set(key, group);
+  }
+  const lines = [...groups.values()].map(({ message, paths, details }) => {
+    const line = `${message}: ${[...paths].sort().join(', ')}`;
+    return details === '' ? line : `${line}\n${details}`;
+  });
+  return `admission webhook "validation.webhook.serving.knative.dev" denied the request: validation failed: ${lines.sort().join('\n')}`;
+}
+
+/** What differs between two values, field by field, as `path:\n\t-: old\n\t+: new`. */
+export function differences(old: unknown, now: unknown, path = ''): string {
+  const [a, b] = [JSON.stringify(old) ?? '', JSON.stringify(now) ?? ''];
+  if (a === b) return '';
+  const isTree = (v: unknown): v is Record<string, unknown> => typeof v === 'object' && v !== null;
+  if (!isTree(old) || !isTree(now) || Array.isArray(old) !== Array.isArray(now)) {
+    return `${path}:\n\t-: ${a}\n\t+: ${b}\n`;
+  }
+  const keys = [...new Set([...Object.keys(old), ...Object.keys(now)])].sort();
+  return keys
+    .map((key) => differences(old[key], now[key], Array.isArray(old) ? `${path}[${key}]` : join(path, key)))
+    .join('');
+}

@@ -34,6 +34,9 @@ export async function requestShutdown(home: HomePaths, graceMs: number | undefin
   );
 }
 
+/** No socket, nobody behind it, or it ended while it was asked; a home that is no folder is told when it is to be used. */
+const NOBODY_THERE = new Set(['ENOENT', 'ENOTDIR', 'ECONNREFUSED', 'ECONNRESET']);
+
 function ask(home: HomePaths, method: string, path: string, limitMs: number): Promise<string | undefined> {
   const { promise, resolve, reject } = Promise.withResolvers<string | undefined>();
   const signal = AbortSignal.timeout(limitMs);
@@ -47,8 +50,16 @@ function ask(home: HomePaths, method: string, path: string, limitMs: number): Pr
     response.on('error', reject);
   });
   outgoing.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') return resolve(undefined);
-    if (error.code === 'ECONNRESET') return resolve(undefined); // it ended while it was asked
+    if (NOBODY_THERE.has(error.code ?? '')) return resolve(undefined);
+    if (error.code === 'EACCES') {
+      const fix = 'run the command as the owner of that home, or choose another one with --home';
+      return reject(
+        new PetrelError('Unauthorized', `the home ${home.dir} belongs to another user`, {
+          fix,
+          cause: error,
+        }),
+      );
+    }
     if (!signal.aborted) return reject(error);
     reject(
       new PetrelError('NotReady', `the platform of ${home.dir} does not answer`, {

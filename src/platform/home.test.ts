@@ -32,7 +32,7 @@ test("the folders are this user's alone, also when the home was open before", ()
   mkdirSync(home.dir);
   chmodSync(home.dir, 0o755);
   prepareHome(home);
-  for (const folder of [home.dir, home.runDir, home.logs, home.packages, home.pki]) {
+  for (const folder of [home.dir, home.runDir, home.logs, home.pki]) {
     assert.equal(statSync(folder).mode & 0o777, 0o700, folder);
   }
   prepareHome(home);

@@ -85,11 +85,18 @@ function runDirOf(dir: string): string {
  */
 export function prepareHome(home: HomePaths): void {
   try {
-    for (const folder of [home.dir, home.runDir, home.logs, home.pki, home.packages, home.cache]) {
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
+    for (const [folder, mode] of [
+      [home.dir, 0o700],
+      [home.runDir, 0o700],
+      [home.logs, 0o700],
+      [home.pki, 0o700],
+      // Instances of a platform that runs as root are another user; in their sandbox the home itself is not in the way.
+      [home.packages, 0o755],
+      [home.cache, 0o755],
+    ] as const) {
+      mkdirSync(folder, { recursive: true, mode });
+      chmodSync(folder, mode); // whatever the umask; in a shared /tmp this fails when the folder is somebody else's
     }
-    chmodSync(home.dir, 0o700);
-    chmodSync(home.runDir, 0o700); // in a shared /tmp this fails when the folder is somebody else's
     // Free for this user; root's reserve is not counted, since the platform may run as anybody.
     const { bavail, bsize } = statfsSync(home.dir);
     if (bavail * bsize < LEAST_FREE_SPACE)

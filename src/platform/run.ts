@@ -28,7 +28,9 @@ export async function runPlatform(options: RunOptions): Promise<number> {
     return await live(options, log);
   } catch (error) {
     if (options.readyFd !== undefined) reportReady(options.readyFd, asPetrelError(error));
-    throw error;
+    // Once the error is printed and the exit code set: what a part that failed half-way still holds must not keep the process.
+    setImmediate(() => process.exit());
+    throw asPetrelError(error);
   }
 }
 
@@ -49,6 +51,7 @@ function openLog({ home, readyFd, onWarning }: RunOptions): Logger {
 }
 
 async function live(options: RunOptions, log: Logger): Promise<number> {
+  process.umask(0o022); // what instances read must be readable; what they must not has its own mode
   const asked = Promise.withResolvers<number>();
   let stopping = false;
   const stop = (graceMs: number, why: string) => {

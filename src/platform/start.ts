@@ -11,7 +11,8 @@ import { httpsTransport } from '../kube/https.ts';
 import { loadKubeconfig } from '../kube/kubeconfig.ts';
 import { createClient } from '../kube/rest.ts';
 import type { KubeTransport } from '../kube/transport.ts';
-import type { Address } from './address.ts';
+import { type Address, formatAddress } from './address.ts';
+import { openGateway, startControllers } from './controllers.ts';
 import { type HomePaths, type PlatformRecord, type PlatformRole, removeRecord, writeRecord } from './home.ts';
 import { Parts } from './parts.ts';
 import { openSocket } from './socket.ts';
@@ -49,18 +50,23 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
   const { home, role, log } = options;
   const parts = new Parts(log);
   try {
+    const early = role === 'apiserver' ? undefined : openGateway(options.gateway, log, parts);
+    early?.catch(() => {}); // reported where it is awaited
     const api = role === 'controllers' ? await foreignApi(options, parts) : await ownApi(options, parts);
+    const packages = createPackageStore({ dir: home.packages });
+    const gateway = await early;
+    const client = (name: string) => createClient(api.transport(name));
+    if (gateway) await startControllers({ home, packages, log, client }, gateway, parts);
     const record: PlatformRecord = {
       pid: process.pid,
       role,
-      gateway: null,
+      gateway: gateway ? formatAddress(gateway.gateway.address) : null,
       api: new URL(api.url).host,
       home: home.dir,
       kubeconfig: api.kubeconfig,
       version: VERSION,
       startedAt: new Date().toISOString(),
     };
-    const packages = createPackageStore({ dir: home.packages });
     const socket = await openSocket({ home, packages, record, log, shutdown: options.shutdown });
     parts.add('socket', () => socket.close());
     writeRecord(home, record);

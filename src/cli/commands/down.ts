@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PetrelError } from '../../base/errors.ts';
 import { readRecord } from '../../platform/home.ts';
@@ -27,12 +28,16 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
 }
 
 async function ended(pid: number): Promise<void> {
-  for (;;) {
-    try {
-      process.kill(pid, 0);
-    } catch {
-      return;
-    }
-    await sleep(LOOK_EVERY_MS);
+  while (isAlive(pid)) await sleep(LOOK_EVERY_MS);
+}
+
+/** A process that has ended but was not collected by its parent yet (a slow init) counts as gone. */
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch (error) {
+    // No /proc: not Linux, and the signal says that it is there.
+    return (error as NodeJS.ErrnoException).syscall !== 'kill' && !existsSync('/proc/self');
   }
 }

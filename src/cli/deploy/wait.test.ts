@@ -54,7 +54,7 @@ test('goes on when the watch ends', async () => {
 });
 
 test('a load error is passed on as it is, with what goes on serving', async () => {
-  const { client, fn, report } = await deployed();
+  const { client, report } = await deployed();
   const text = "SyntaxError: Unexpected token '}'\n    at hello.ts:3:7";
   await report({ status: 'False', reason: 'LoadError', message: text }, undefined, 'hello-00001');
   const newest = await client.get<PetrelFunction>(FUNCTIONS, 'default', 'hello');
@@ -69,7 +69,8 @@ test('a load error is passed on as it is, with what goes on serving', async () =
 });
 
 for (const [reason, code] of [
-  ['NameTaken', 'NameTaken'],
+  ['NotOwned', 'NameTaken'],
+  ['load_error', 'LoadError'],
   ['HandlerNotFound', 'LoadError'],
   ['EntryNotFound', 'LoadError'],
   ['RevisionFailed', 'NotReady'],

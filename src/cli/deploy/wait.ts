@@ -63,7 +63,7 @@ function outcome(fn: PetrelFunction, generation: number | undefined): boolean {
   const condition = readyCondition(fn);
   if (condition?.status !== 'False') return condition?.status === 'True';
   const { reason = '', message = '' } = condition;
-  if (reason === 'NameTaken') {
+  if (reason === 'NotOwned') {
     throw new PetrelError('NameTaken', message || `the name ${name} is taken`, {
       fix: 'choose another one with --name',
     });
@@ -80,8 +80,8 @@ function outcome(fn: PetrelFunction, generation: number | undefined): boolean {
   });
 }
 
-/** Reasons of the condition Ready that mean the code itself: those of the instance protocol. */
-const LOAD_ERRORS = new Set(['LoadError', 'EntryNotFound', 'HandlerNotFound']);
+/** Reasons of the condition Ready that mean the code itself: the pools' and those of the instance protocol. */
+const LOAD_ERRORS = new Set(['load_error', 'LoadError', 'EntryNotFound', 'HandlerNotFound']);
 
 function replaced(name: string, how: string): PetrelError {
   return new PetrelError('Conflict', `${name} was ${how} while this deploy waited`, {

@@ -1,0 +1,106 @@
+/** Everything but the API server: what makes objects come true on this machine. Works through the API alone. */
+import { hostname } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import type { Logger } from '../base/log.ts';
+import { VERSION } from '../base/version.ts';
+import { createNodeAgent } from '../engine/node/index.ts';
+import { createScheduler } from '../engine/scheduler/index.ts';
+import { createFunctions } from '../functions/index.ts';
+import type { PackageStore } from '../functions/packages/store.ts';
+import type { Gateway, GatewayEvents } from '../gateway/contract.ts';
+import { startGateway } from '../gateway/gateway.ts';
+import type { KubeClient } from '../kube/client.ts';
+import { createServing } from '../serving/serving.ts';
+import type { Address } from './address.ts';
+import type { HomePaths } from './home.ts';
+import type { Parts } from './parts.ts';
+
+const RUNTIMES_DIR = fileURLToPath(new URL('../../runtimes', import.meta.url));
+
+export interface ControllersOptions {
+  home: HomePaths;
+  packages: PackageStore;
+  log: Logger;
+  /** A client for one part; `name` is who it is. */
+  client(name: string): KubeClient;
+}
+
+/**
+ * Starts the gateway before there is anything to serve: binding its address and starting its threads takes as long as opening the
+ * store, and can happen at the same time. Events go to whoever `listen` names later.
+ */
+export async function openGateway({ host, port }: Address, log: Logger, parts: Parts): Promise<EarlyGateway> {
+  let listener: GatewayEvents = { demand() {}, stats() {}, endpointDown() {} };
+  const events: GatewayEvents = {
+    demand: (...args) => listener.demand(...args),
+    stats: (...args) => listener.stats(...args),
+    endpointDown: (...args) => listener.endpointDown(...args),
+  };
+  const gateway = await startGateway({ host, port, events, log });
+  parts.add('gateway listener', () => gateway.close(0));
+  return {
+    gateway,
+    listen(to) {
+      listener = to;
+    },
+  };
+}
+
+export interface EarlyGateway {
+  gateway: Gateway;
+  listen(to: GatewayEvents): void;
+}
+
+/** Resolves when every route that exists is served: caches complete, table pushed. Pools fill afterwards. */
+export async function startControllers(
+  options: ControllersOptions,
+  early: EarlyGateway,
+  parts: Parts,
+): Promise<void> {
+  const { home, packages, log, client } = options;
+  const nodeAgent = createNodeAgent({
+    client: client('node-agent'),
+    nodeName: nodeName(),
+    home: home.dir,
+    runDir: home.runDir,
+    node: process.execPath,
+    runtimesDir: RUNTIMES_DIR,
+    version: VERSION,
+    log,
+  });
+  const scheduler = createScheduler({ client: client('scheduler'), log });
+  const functions = createFunctions({
+    client: client('functions'),
+    packages,
+    runDir: home.runDir,
+    runtimesDir: RUNTIMES_DIR,
+    cacheDir: home.cache,
+    node: process.execPath,
+    log,
+  });
+  const serving = createServing({ client: client('serving'), sources: [functions.source], log });
+  early.listen(serving.events);
+
+  // Last started stops first: the gateway lets requests end while everything behind it still works.
+  parts.add('node agent', () => nodeAgent.stop());
+  parts.add('scheduler', () => scheduler.stop());
+  parts.add('functions', () => functions.stop());
+  parts.add('serving', () => serving.stop());
+  parts.add('gateway', (graceMs) => early.gateway.close(graceMs));
+  scheduler.start();
+  const started = await Promise.allSettled([
+    nodeAgent.start(),
+    functions.start().then(() => serving.start(early.gateway)),
+  ]);
+  // Only when all have come to an end can what was started be stopped in order.
+  for (const outcome of started) if (outcome.status === 'rejected') throw outcome.reason;
+}
+
+/** The machine's name as a DNS label, as kubelet takes it. */
+function nodeName(): string {
+  const name = hostname()
+    .toLowerCase()
+    .replace(/[^a-z0-9-]+/g, '-')
+    .replace(/^-+|-+$/g, '');
+  return name.slice(0, 63) || 'localhost';
+}

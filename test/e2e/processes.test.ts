@@ -132,7 +132,7 @@ test('a port in use: exit code 15, the option that changes it, and the next star
     assert.match(refused.fix, new RegExp(option));
   }
   squatter.close();
-  assert.deepEqual(processesNaming(petrel.home), []);
+  await eventually('nothing is left', async () => processesNaming(petrel.home).length === 0);
   await petrel.up();
   await petrel.stop();
 });

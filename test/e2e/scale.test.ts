@@ -37,6 +37,7 @@ test('to zero and back, twice', async () => {
   });
   // The shortest window Knative allows, so that the test need not wait a minute.
   await api.create<Service>(KSERVICES, await short('idle'));
+  await eventually('the route', async () => (await ask('idle')).status === 200);
   for (let round = 0; round < 2; round++) {
     assert.equal((await ask('idle')).status, 200);
     await eventually('one instance', async () => (await instances('idle')).length === 1);

@@ -76,7 +76,18 @@ test(`kill -9 of the platform at any moment (seed ${SEED})`, async () => {
       while (running) await ask(platform.gateway).catch(() => pause(5));
     });
     const deploying =
-      kill % 4 === 3 ? petrel.run(['deploy', scratch.path('live.mjs'), '-e', `KILL=${kill}`]) : undefined;
+      kill % 4 === 3
+        ? petrel.run([
+            'deploy',
+            scratch.path('live.mjs'),
+            '-e',
+            `KILL=${kill}`,
+            '--gateway',
+            ':0',
+            '--api',
+            ':0',
+          ])
+        : undefined;
     await pause(20 + next() * 600);
     process.kill(platform.pid, 'SIGKILL');
     await pause(next() * 50);
@@ -85,7 +96,9 @@ test(`kill -9 of the platform at any moment (seed ${SEED})`, async () => {
     api.close();
 
     const dead = platform.pid;
-    platform = await petrel.up();
+    // A deploy that found no platform any more has started one itself.
+    const status = await petrel.run(['status', '-o', 'json']);
+    platform = status.code === 0 ? (JSON.parse(status.stdout) as Status) : await petrel.up();
     assert.notEqual(platform.pid, dead);
     const after = await petrel.api();
     const { items } = await after.list<ConfigMap>(CONFIGMAPS, { namespace: 'default' });
@@ -111,6 +124,7 @@ test(`kill -9 of instances and supervisors under load (seed ${SEED})`, async () 
   let running = true;
   const unclear: string[] = [];
   const counts = { ok: 0, failed: 0 };
+  let kills = 0;
   const load = Array.from({ length: 4 }, async () => {
     while (running) {
       const answer = await ask(gateway).catch((error: Error) => ({ status: 0, body: error.message }));
@@ -129,7 +143,9 @@ test(`kill -9 of instances and supervisors under load (seed ${SEED})`, async () 
     const victims = processesNaming(petrel.home).filter((candidate) => candidate !== pid && candidate > 1);
     const victim = victims[Math.floor(next() * victims.length)];
     try {
-      if (victim !== undefined) process.kill(victim, 'SIGKILL');
+      if (victim === undefined) continue;
+      process.kill(victim, 'SIGKILL');
+      kills++;
     } catch {
       // It ended by itself meanwhile.
     }
@@ -139,6 +155,7 @@ test(`kill -9 of instances and supervisors under load (seed ${SEED})`, async () 
   await Promise.all(load);
   assert.deepEqual(unclear, []);
   assert.ok(counts.ok > 0);
+  assert.ok(kills > INSTANCE_KILLS / 2, `only ${kills} kills hit`);
   assert.equal((await petrel.status()).pid, pid, 'the platform survived');
   const api = await petrel.api();
   const { items } = await api.list(FUNCTIONS, { labelSelector: `!${FUNCTION_LABELS.pool}` });

@@ -136,3 +136,11 @@ export interface Secret extends KubeObject {
   /** base64 */
   data?: Record<string, string>;
 }
+
+/** Annotations by which the owner of a running Pod asks its node for something that the spec of a Pod cannot change. */
+export const NODE_ANNOTATIONS = {
+  /** JSON of `ResourceRequirements`: what the first container has to keep to from now on. */
+  resources: 'petrel.dev/resources',
+  /** Name of a directory in `<home>/cache`: created if absent, and from now on writable for the Pod's containers, at the same path. */
+  codeCache: 'petrel.dev/code-cache',
+} as const;

@@ -2,7 +2,7 @@
  * The node agent: runs the Pods that are bound to this machine, reports their state, serves their logs. It knows nothing
  * of the API server but its API.
  */
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { availableParallelism, homedir, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type Clock, systemClock } from '../../base/clock.ts';
@@ -69,7 +69,14 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
   const clock = options.clock ?? systemClock;
   const log = options.log.with({ component: 'node-agent' });
   const workers = new Map<string, PodWorker>();
+  const packagesDir = join(home, 'packages');
+  const cacheDir = join(home, 'cache');
   mkdirSync(runDir, { recursive: true, mode: 0o700 });
+  for (const dir of [packagesDir, cacheDir]) {
+    mkdirSync(dir, { recursive: true });
+    // The home itself is private; in it, the containers' user must be able to pass.
+    chmodSync(dir, 0o755);
+  }
 
   const driver: ContainerDriver = createProcessDriver({
     runDir,
@@ -222,6 +229,7 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
           machineCondition('petrel.dev/ResourceLimits', capabilities.limits),
         ],
         runDir,
+        cacheDir,
         node,
         runtimesDir,
         path: `${dirname(node)}:${PATH}`,

@@ -1,3 +1,2 @@
 /** The node agent's front door. */
 export { createNodeAgent, type NodeAgent, type NodeAgentOptions } from './agent.ts';
-export { RESOURCES_ANNOTATION } from './limits.ts';

@@ -1,16 +1,11 @@
 /** Limits of a container as numbers, from its resources or, for one that got its work later, from an annotation. */
-import type { Container, Pod, ResourceRequirements } from '../../kinds/pod.ts';
+import { type Container, NODE_ANNOTATIONS, type Pod, type ResourceRequirements } from '../../kinds/pod.ts';
 import { parseCpuMillis, parseQuantity } from '../../kinds/quantity.ts';
 import type { ContainerLimits } from './drivers/driver.ts';
 
-/**
- * On a Pod that was started generic: the resources it has to keep to from now on, as JSON of `ResourceRequirements`.
- * Applied to its first container while it runs, because resources of a Pod's spec cannot change.
- */
-export const RESOURCES_ANNOTATION = 'petrel.dev/resources';
-
+/** Resources of a Pod's spec cannot change; an annotation says what a running one has to keep to. */
 function overrideOf(pod: Pod): ResourceRequirements | undefined {
-  const text = pod.metadata.annotations?.[RESOURCES_ANNOTATION];
+  const text = pod.metadata.annotations?.[NODE_ANNOTATIONS.resources];
   if (text === undefined) return undefined;
   try {
     return JSON.parse(text) as ResourceRequirements;

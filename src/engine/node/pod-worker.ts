@@ -1,16 +1,16 @@
 /** Brings one Pod to life and to its end: does what `lifecycle.ts` decides and reports what has happened. */
 import { createHash } from 'node:crypto';
-import { rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock, Timer } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Runtime } from '../../kinds/function.ts';
 import type { Condition } from '../../kinds/object.ts';
-import type { Container, Pod } from '../../kinds/pod.ts';
+import { type Container, NODE_ANNOTATIONS, type Pod } from '../../kinds/pod.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
 import type { EventRecorder } from '../../kube/events.ts';
 import { PODS } from '../../kube/refs.ts';
-import type { ContainerDriver, ContainerExit, RunningContainer } from './drivers/driver.ts';
+import type { ContainerDriver, ContainerExit, ContainerMount, RunningContainer } from './drivers/driver.ts';
 import { ConfigError, type ConfigSource, containerEnv, expand, type NodeFacts } from './env.ts';
 import { resolveImage } from './images.ts';
 import {
@@ -42,6 +42,8 @@ export interface WorkerContext {
   /** Conditions about the machine that every Pod carries. */
   machine: Condition[];
   runDir: string;
+  /** Code caches, one directory per package and language version. */
+  cacheDir: string;
   node: string;
   runtimesDir: string;
   path: string;
@@ -71,6 +73,8 @@ interface Live {
   stopWaiting?: () => void;
 }
 
+/** One path segment that is not hidden. */
+const CACHE_NAME = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/;
 const DEFAULT_GRACE_S = 30;
 const CONFIG_RETRY_MS = 60_000;
 const START_RETRY_MS = 10_000;
@@ -129,6 +133,16 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
       ),
     }),
   });
+
+  /** The one directory of the code cache that this Pod may write to. */
+  const cacheMount = (of: Pod): ContainerMount[] => {
+    const wanted = of.metadata.annotations?.[NODE_ANNOTATIONS.codeCache];
+    if (wanted === undefined || !CACHE_NAME.test(wanted)) return [];
+    const dir = join(context.cacheDir, wanted);
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    driver.handOver(dir);
+    return [{ source: dir, target: dir, readOnly: false }];
+  };
 
   const sync = () => {
     if (gone) return;
@@ -211,7 +225,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
           env,
           workingDir: container.workingDir,
           hostname: name,
-          mounts: mountsOf(pod, container, volumesDir),
+          mounts: [...mountsOf(pod, container, volumesDir), ...cacheMount(pod)],
           limits: limitsOf(pod, container),
         },
         {
@@ -394,6 +408,10 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
         if (!terminating || grace < graceOf(old)) terminate(grace);
         else sync();
         return;
+      }
+      const cache = cacheMount(next);
+      if (cache.length > 0 && cacheMount(old).length === 0) {
+        for (const { running } of live.values()) for (const mount of cache) void running.addMount(mount);
       }
       for (const container of next.spec.containers) {
         const limits = limitsOf(next, container);

@@ -68,6 +68,8 @@ export interface RunningContainer {
   kill(): void;
   /** Runs a command beside the main process, in the same namespaces and with the same environment. */
   exec(command: string[], timeoutMs: number): Promise<ExecResult>;
+  /** Adds a mount to the running container; its target must exist there. False where the container sees the host anyway. */
+  addMount(mount: ContainerMount): Promise<boolean>;
   /** Applies new limits to the running container; false where this machine has no way to. */
   setLimits(limits: ContainerLimits): boolean;
 }

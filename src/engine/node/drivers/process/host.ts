@@ -74,13 +74,14 @@ export interface Tools {
   chroot: string;
   nsenter: string;
   env: string;
+  mkfifo: string;
 }
 
 const TOOL_DIRS = ['/usr/bin', '/bin', '/usr/sbin', '/sbin', '/usr/local/bin', '/usr/local/sbin'];
 
 /** Absolute paths of the tools, or the names of those that are missing. */
 export function findTools(): { tools: Tools } | { missing: string[] } {
-  const names = ['sh', 'setpriv', 'unshare', 'mount', 'chroot', 'nsenter', 'env'] as const;
+  const names = ['sh', 'setpriv', 'unshare', 'mount', 'chroot', 'nsenter', 'env', 'mkfifo'] as const;
   const found: Record<string, string> = {};
   for (const name of names) {
     const path = TOOL_DIRS.map((dir) => `${dir}/${name}`).find((candidate) => kindOf(candidate) === 'file');

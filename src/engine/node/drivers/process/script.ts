@@ -130,6 +130,28 @@ export function execLaunch(
   };
 }
 
+/** argv that adds a bind mount to the namespace whose first process is `init`; it still sees the host's tree beside its root. */
+export function mountLaunch(
+  tools: Tools,
+  privileges: Privileges,
+  init: number,
+  mount: { source: string; target: string; readOnly: boolean },
+): string[] {
+  const user = privileges.kind === 'userns' ? ['--user'] : [];
+  const options = mount.readOnly ? ['--bind', '--options=ro'] : ['--bind'];
+  return [
+    tools.nsenter,
+    `--target=${init}`,
+    ...user,
+    '--mount',
+    '--',
+    tools.mount,
+    ...options,
+    mount.source,
+    mount.target,
+  ];
+}
+
 const PLAIN = `[ -d "/proc/$1" ] || exit 125
 n=$2; shift 2
 while [ "$n" -gt 0 ]; do echo 0 >"$1" || { echo "cannot enter the control group $1" >&4; exit 125; }; shift; n=$((n-1)); done

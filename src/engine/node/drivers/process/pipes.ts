@@ -1,0 +1,69 @@
+/**
+ * Pipes for the output of containers. What Node offers for a child's output is a socket, and a socket cannot be opened
+ * through /dev/stdout or /dev/stderr, which shell scripts and servers do. Named pipes can; they are made ahead of need.
+ */
+import { closeSync, constants, mkdirSync, openSync, rmSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { join } from 'node:path';
+import { finished } from './spawn.ts';
+
+export interface OutputPipe {
+  /** For the child; to be closed here once it has been started. */
+  write: number;
+  /** Ends when every writer has gone. */
+  read: Socket;
+}
+
+export interface PipePool {
+  /** Two pipes, or undefined when none is ready: then Node's own have to do. */
+  take(): [OutputPipe, OutputPipe] | undefined;
+  /** Makes pipes ready; resolves when there are some. */
+  fill(): Promise<void>;
+}
+
+const BATCH = 32;
+const LOW = 16;
+
+export function createPipePool(dir: string, mkfifo: string): PipePool {
+  rmSync(dir, { recursive: true, force: true });
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const ready: string[] = [];
+  let made = 0;
+  let filling: Promise<void> | undefined;
+
+  const fill = () => {
+    filling ??= (async () => {
+      const paths = Array.from({ length: BATCH }, () => join(dir, String(made++)));
+      // The directory is private; in the sandbox another user has to be able to open the pipe again.
+      const { exitCode } = await finished({ argv: [mkfifo, '--mode=666', ...paths], env: {} });
+      if (exitCode === 0) ready.push(...paths);
+    })().finally(() => {
+      filling = undefined;
+    });
+    return filling;
+  };
+
+  const open = (path: string): OutputPipe => {
+    // Reading first and without waiting: the writing end could not be opened otherwise.
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const write = openSync(path, constants.O_WRONLY);
+    const read = new Socket({ fd, readable: true, writable: false });
+    // Empty and without writers again, it serves the next container.
+    read.on('close', () => ready.push(path));
+    return { write, read };
+  };
+
+  return {
+    fill,
+    take() {
+      if (ready.length < LOW) void fill();
+      if (ready.length < 2) return undefined;
+      return [open(ready.pop()!), open(ready.pop()!)];
+    },
+  };
+}
+
+/** Closes the ends that belong to the child. */
+export function releaseWriters(pipes: OutputPipe[]): void {
+  for (const { write } of pipes) closeSync(write);
+}

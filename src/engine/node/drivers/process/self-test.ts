@@ -1,0 +1,112 @@
+/** Finds out once what this machine allows, by trying exactly what containers will need. */
+import { chownSync, mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Capability, DriverCapabilities } from '../driver.ts';
+import { type CgroupManager, openCgroups } from './cgroup.ts';
+import { findTools, realHost, type Tools } from './host.ts';
+import { type Privileges, sandboxLaunch } from './script.ts';
+import { finished } from './spawn.ts';
+import { prepareView, type ViewOptions } from './view.ts';
+
+export interface Sandbox {
+  tools: Tools;
+  privileges: Privileges;
+}
+
+/** What was found; `sandbox` and `groups` are there where they work. */
+export interface Machine {
+  capabilities: DriverCapabilities;
+  tools?: Tools;
+  sandbox?: Sandbox;
+  groups?: CgroupManager;
+}
+
+export interface SelfTestOptions extends ViewOptions {
+  mode: 'auto' | 'plain';
+  /** Names this platform's processes and control groups. */
+  marker: string;
+  /** Directories every container must be able to read and enter. */
+  required: string[];
+}
+
+/** User and group `nobody`: known on every Linux, owner of nothing. */
+const NOBODY = 65534;
+const TIMEOUT_MS = 10_000;
+
+const unavailable = (reason: string, message: string): Capability => ({ available: false, reason, message });
+
+/** Runs a small program in a sandbox; undefined when everything that matters worked, else why not. */
+async function trySandbox(sandbox: Sandbox, options: SelfTestOptions): Promise<string | undefined> {
+  const podDir = join(options.runDir, 'pods', 'self-test');
+  const fstab = join(options.runDir, 'processes', 'self-test.fstab');
+  const { privileges } = sandbox;
+  try {
+    mkdirSync(podDir, { recursive: true, mode: 0o700 });
+    if (privileges.kind === 'user') chownSync(podDir, privileges.uid, privileges.gid);
+    const recursive = privileges.kind === 'userns';
+    const view = prepareView(realHost(), options, { podDir, mounts: [], recursive, fstab });
+    const program = `for dir do [ -r "$dir" ] && [ -x "$dir" ] || { echo "$dir cannot be read by containers"; exit 1; }; done
+: >"$PETREL_DIR/x" && : >/tmp/x && : >/dev/null || exit 1
+[ -d "/proc/$$" ] && [ "$$" -lt 100 ] || { echo "/proc is not the container's own"; exit 1; }`;
+    const launch = sandboxLaunch({
+      ...sandbox,
+      ...view,
+      marker: options.marker,
+      platformPid: process.pid,
+      hostname: 'self-test',
+      entrances: [],
+      command: [sandbox.tools.sh, '-c', program, 'self-test', ...options.required],
+      env: { PETREL_DIR: podDir },
+    });
+    const { exitCode, output } = await finished(launch, { timeoutMs: TIMEOUT_MS });
+    return exitCode === 0 ? undefined : output.trim() || `the self-test ended with exit code ${exitCode}`;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  } finally {
+    rmSync(podDir, { recursive: true, force: true });
+    rmSync(fstab, { force: true });
+  }
+}
+
+/** Ways to be without privileges, best first. */
+function choices(): Privileges[] {
+  if (process.getuid?.() !== 0) return [{ kind: 'userns' }];
+  return [
+    { kind: 'user', uid: NOBODY, gid: NOBODY },
+    { kind: 'user', uid: 0, gid: 0 },
+  ];
+}
+
+/** Looks what is possible here. Never rejects. */
+export async function examineMachine(options: SelfTestOptions): Promise<Machine> {
+  const none = (reason: string, message: string): Machine => ({
+    capabilities: { sandbox: unavailable(reason, message), limits: unavailable(reason, message) },
+  });
+  if (options.mode === 'plain') return none('SwitchedOff', 'switched off by PETREL_SANDBOX=plain');
+  if (process.platform !== 'linux') {
+    return none(
+      'LinuxOnly',
+      `namespaces and control groups exist on Linux only, this is ${process.platform}`,
+    );
+  }
+  const found = findTools();
+  if ('missing' in found) {
+    return none('ToolsMissing', `${found.missing.join(', ')} not found: install util-linux and coreutils`);
+  }
+  const { tools } = found;
+  const groups = openCgroups(`${options.marker}.`);
+  const limits = groups.capability;
+  const usable = limits.available ? { groups } : {};
+  let why = '';
+  for (const privileges of choices()) {
+    const sandbox = { tools, privileges };
+    const failure = await trySandbox(sandbox, options);
+    if (failure === undefined) {
+      const message = 'own mount, pid, ipc and uts namespaces, read-only view of the host, no privileges';
+      const capability = { available: true, reason: 'Namespaces', message };
+      return { capabilities: { sandbox: capability, limits }, tools, sandbox, ...usable };
+    }
+    why ||= failure;
+  }
+  return { capabilities: { sandbox: unavailable('NamespacesUnavailable', why), limits }, tools, ...usable };
+}

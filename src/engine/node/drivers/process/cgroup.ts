@@ -186,8 +186,20 @@ function manager(
   };
 }
 
+/** Another user's platform may have made the group: what counts is whether this one can make groups in it. */
+function canCreate(base: string, prefix: string): boolean {
+  const probe = join(base, `${prefix}probe-${process.pid}`);
+  try {
+    mkdirSync(probe, { recursive: true });
+    rmdirSync(probe);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Tries to have a group `petrel` with memory and cpu in this directory of a v2 hierarchy. */
-function openV2(parent: string): string | undefined {
+function openV2(parent: string, prefix: string): string | undefined {
   const base = join(parent, 'petrel');
   const wanted = ['memory', 'cpu', 'pids'];
   try {
@@ -197,7 +209,8 @@ function openV2(parent: string): string | undefined {
     mkdirSync(base, { recursive: true });
     for (const controller of wanted) tryWrite(base, 'cgroup.subtree_control', `+${controller}`);
     const enabled = read(join(base, 'cgroup.subtree_control')).trim().split(' ');
-    return enabled.includes('memory') && enabled.includes('cpu') ? base : undefined;
+    const complete = enabled.includes('memory') && enabled.includes('cpu');
+    return complete && canCreate(base, prefix) ? base : undefined;
   } catch {
     return undefined;
   }
@@ -221,13 +234,11 @@ export function openCgroups(prefix: string): CgroupManager {
     const path = own.find(({ controllers }) => controllers.includes(controller))?.path ?? '/';
     for (const parent of candidates(mount, path)) {
       const base = join(parent, 'petrel');
-      try {
-        mkdirSync(base, { recursive: true });
+      if (canCreate(base, prefix)) {
         bases[controller] = base;
         break;
-      } catch {
-        tried.push(parent);
       }
+      tried.push(parent);
     }
   }
   if (bases.memory && bases.cpu) {
@@ -238,7 +249,7 @@ export function openCgroups(prefix: string): CgroupManager {
   if (unified) {
     const path = own.find(({ controllers }) => controllers.length === 0)?.path ?? '/';
     for (const parent of candidates(unified, path)) {
-      const base = openV2(parent);
+      const base = openV2(parent, prefix);
       if (base) return manager('CgroupV2', [base], prefix, (name) => groupV2(base, name));
       tried.push(parent);
     }

@@ -75,6 +75,8 @@ export interface Tools {
   nsenter: string;
   env: string;
   mkfifo: string;
+  /** Sets the host name where writing it to /proc is not permitted. */
+  hostname?: string;
 }
 
 const TOOL_DIRS = ['/usr/bin', '/bin', '/usr/sbin', '/sbin', '/usr/local/bin', '/usr/local/sbin'];
@@ -83,7 +85,7 @@ const TOOL_DIRS = ['/usr/bin', '/bin', '/usr/sbin', '/sbin', '/usr/local/bin', '
 export function findTools(): { tools: Tools } | { missing: string[] } {
   const names = ['sh', 'setpriv', 'unshare', 'mount', 'chroot', 'nsenter', 'env', 'mkfifo'] as const;
   const found: Record<string, string> = {};
-  for (const name of names) {
+  for (const name of [...names, 'hostname']) {
     const path = TOOL_DIRS.map((dir) => `${dir}/${name}`).find((candidate) => kindOf(candidate) === 'file');
     if (path) found[name] = path;
   }

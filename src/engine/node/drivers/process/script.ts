@@ -11,15 +11,18 @@ export type Privileges =
   /** The platform is a normal user: a user namespace gives the rights to mount; inside, user 0 is that user. */
   | { kind: 'userns' };
 
+/** How the message begins when a process could not be put into its control group. */
+export const NO_GROUP = 'cannot enter the control group ';
+
 /**
  * First process of the namespaces; stays as the parent that reaps orphans and reports the exit code. Arguments: platform
  * pid, host name, fstab, number of entrances of control groups, these, the command. File descriptor 4: says why it failed.
  */
 const INIT = `fail() { echo "$1" >&4; exit 125; }
 [ -d "/proc/$1" ] || exit 125
-{ echo "$2" >/proc/sys/kernel/hostname; } 2>/dev/null
+{ echo "$2" >/proc/sys/kernel/hostname; } 2>/dev/null || SETNAME "$2"
 fstab=$3; n=$4; shift 4
-while [ "$n" -gt 0 ]; do echo 0 >"$1" || fail "cannot enter the control group $1"; shift; n=$((n-1)); done
+while [ "$n" -gt 0 ]; do echo 0 >"$1" || fail "${NO_GROUP}$1"; shift; n=$((n-1)); done
 if [ "$fstab" ]; then why=$(MOUNT --all --fstab "$fstab" 2>&1) || fail "cannot build the file system view: $why"; fi
 exec 4>&-
 "$@"
@@ -98,7 +101,7 @@ export function sandboxLaunch(options: SandboxLaunch): Launch {
       '--',
       tools.sh,
       '-c',
-      INIT.replace('MOUNT', tools.mount),
+      INIT.replace('MOUNT', tools.mount).replace('SETNAME', tools.hostname ?? ':'),
       options.marker,
       String(options.platformPid),
       options.hostname,
@@ -123,7 +126,15 @@ export function execLaunch(
   const drop =
     privileges.kind === 'user'
       ? [`--setuid=${privileges.uid}`, `--setgid=${privileges.gid}`, '--']
-      : ['--user', '--', tools.setpriv, '--inh-caps=-all', '--bounding-set=-all', '--'];
+      : [
+          '--user',
+          '--preserve-credentials',
+          '--',
+          tools.setpriv,
+          '--inh-caps=-all',
+          '--bounding-set=-all',
+          '--',
+        ];
   return {
     ...inner,
     argv: [tools.setpriv, '--pdeathsig=KILL', '--no-new-privs', ...into, ...drop, ...inner.argv],
@@ -137,7 +148,7 @@ export function mountLaunch(
   init: number,
   mount: { source: string; target: string; readOnly: boolean },
 ): string[] {
-  const user = privileges.kind === 'userns' ? ['--user'] : [];
+  const user = privileges.kind === 'userns' ? ['--user', '--preserve-credentials'] : [];
   const options = mount.readOnly ? ['--bind', '--options=ro'] : ['--bind'];
   return [
     tools.nsenter,
@@ -154,7 +165,7 @@ export function mountLaunch(
 
 const PLAIN = `[ -d "/proc/$1" ] || exit 125
 n=$2; shift 2
-while [ "$n" -gt 0 ]; do echo 0 >"$1" || { echo "cannot enter the control group $1" >&4; exit 125; }; shift; n=$((n-1)); done
+while [ "$n" -gt 0 ]; do echo 0 >"$1" || { echo "${NO_GROUP}$1" >&4; exit 125; }; shift; n=$((n-1)); done
 exec 4>&-
 exec "$@"`;
 

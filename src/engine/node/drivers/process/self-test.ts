@@ -2,9 +2,10 @@
 import { chownSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Capability, DriverCapabilities } from '../driver.ts';
-import { type CgroupManager, openCgroups } from './cgroup.ts';
+import { type CgroupManager, type ContainerGroup, openCgroups } from './cgroup.ts';
 import { findTools, realHost, type Tools } from './host.ts';
-import { type Privileges, sandboxLaunch } from './script.ts';
+import { removeGroup } from './leftovers.ts';
+import { NO_GROUP, type Privileges, sandboxLaunch } from './script.ts';
 import { finished } from './spawn.ts';
 import { prepareView, type ViewOptions } from './view.ts';
 
@@ -36,7 +37,11 @@ const TIMEOUT_MS = 10_000;
 const unavailable = (reason: string, message: string): Capability => ({ available: false, reason, message });
 
 /** Runs a small program in a sandbox; undefined when everything that matters worked, else why not. */
-async function trySandbox(sandbox: Sandbox, options: SelfTestOptions): Promise<string | undefined> {
+async function trySandbox(
+  sandbox: Sandbox,
+  options: SelfTestOptions,
+  group: ContainerGroup | undefined,
+): Promise<string | undefined> {
   const podDir = join(options.runDir, 'pods', 'self-test');
   const fstab = join(options.runDir, 'processes', 'self-test.fstab');
   const { privileges } = sandbox;
@@ -54,7 +59,7 @@ async function trySandbox(sandbox: Sandbox, options: SelfTestOptions): Promise<s
       marker: options.marker,
       platformPid: process.pid,
       hostname: 'self-test',
-      entrances: [],
+      entrances: group?.entrances ?? [],
       command: [sandbox.tools.sh, '-c', program, 'self-test', ...options.required],
       env: { PETREL_DIR: podDir },
     });
@@ -94,19 +99,37 @@ export async function examineMachine(options: SelfTestOptions): Promise<Machine>
     return none('ToolsMissing', `${found.missing.join(', ')} not found: install util-linux and coreutils`);
   }
   const { tools } = found;
-  const groups = openCgroups(`${options.marker}.`);
-  const limits = groups.capability;
-  const usable = limits.available ? { groups } : {};
+  const opened = openCgroups(`${options.marker}.`);
+  let limits = opened.capability;
+  let groups: CgroupManager | undefined = limits.available ? opened : undefined;
+  const tryWith = async (sandbox: Sandbox) => {
+    let group: ContainerGroup | undefined;
+    try {
+      group = groups?.create('self-test');
+      group?.apply({ memoryBytes: 2 ** 30, cpuMillis: 1000 });
+    } catch (error) {
+      return NO_GROUP + String(error);
+    }
+    const failure = await trySandbox(sandbox, options, group);
+    await removeGroup(group);
+    return failure;
+  };
   let why = '';
   for (const privileges of choices()) {
     const sandbox = { tools, privileges };
-    const failure = await trySandbox(sandbox, options);
+    let failure = await tryWith(sandbox);
+    if (failure?.includes(NO_GROUP)) {
+      limits = unavailable('CgroupsUnavailable', failure);
+      groups = undefined;
+      failure = await tryWith(sandbox);
+    }
     if (failure === undefined) {
       const message = 'own mount, pid, ipc and uts namespaces, read-only view of the host, no privileges';
       const capability = { available: true, reason: 'Namespaces', message };
-      return { capabilities: { sandbox: capability, limits }, tools, sandbox, ...usable };
+      return { capabilities: { sandbox: capability, limits }, tools, sandbox, ...(groups ? { groups } : {}) };
     }
     why ||= failure;
   }
-  return { capabilities: { sandbox: unavailable('NamespacesUnavailable', why), limits }, tools, ...usable };
+  const sandbox = unavailable('NamespacesUnavailable', why);
+  return { capabilities: { sandbox, limits }, tools, ...(groups ? { groups } : {}) };
 }

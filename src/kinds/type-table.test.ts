@@ -60,4 +60,17 @@ test('a name that is no type is undefined, whatever it looks like', () => {
 
 test('descriptions are there for explain', () => {
   assert.match(messageDocs('io.k8s.api.core.v1.Pod')[''] ?? '', /^Pod is a collection of containers/);
+  for (const name of [
+    'Function',
+    'FunctionSpec',
+    'Bounds',
+    'FunctionStatus',
+    'Runtime',
+    'RuntimeSpec',
+    'RuntimeStatus',
+  ]) {
+    const described = Object.keys(messageDocs(`dev.petrel.v1.${name}`)).filter((key) => key !== '');
+    const fields = messageType(`dev.petrel.v1.${name}`)!.fields.map((f) => f.name);
+    assert.deepEqual(described.sort(), fields.sort(), name);
+  }
 });

@@ -13,8 +13,8 @@
  *   `items`), `m=atomic`.
  */
 import { readFileSync } from 'node:fs';
-import { PETREL_TYPES } from './types-petrel.ts';
-import { SERVING_TYPES } from './types-serving.ts';
+import { PETREL_DOCS, PETREL_TYPES } from './types-petrel.ts';
+import { SERVING_DOCS, SERVING_TYPES } from './types-serving.ts';
 
 /** Messages of one package, in the form above. */
 export type TypeTexts = Record<string, Record<string, string>>;
@@ -78,7 +78,10 @@ const packages = new Map<string, TypeTexts | undefined>([
   ['dev.petrel.v1', PETREL_TYPES],
   ['dev.knative.serving.v1', SERVING_TYPES],
 ]);
-const docPackages = new Map<string, TypeTexts | undefined>();
+const docPackages = new Map<string, TypeTexts | undefined>([
+  ['dev.petrel.v1', PETREL_DOCS],
+  ['dev.knative.serving.v1', SERVING_DOCS],
+]);
 const messages = new Map<string, MessageType | undefined>();
 
 function load(file: string): TypeTexts | undefined {
@@ -119,7 +122,7 @@ export function messageType(name: string): MessageType | undefined {
   return messages.get(name);
 }
 
-/** One-line descriptions of a Kubernetes message: field → text, `` → the message itself. Read for OpenAPI only. */
+/** One-line descriptions of a message: field → text, `` → the message itself. Read for OpenAPI only. */
 export function messageDocs(name: string): Record<string, string> {
   const [pkg, short] = split(name);
   return own(textsOf(docPackages, pkg, '.docs'), short) ?? {};

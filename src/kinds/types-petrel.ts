@@ -51,3 +51,60 @@ export const PETREL_TYPES: TypeTexts = {
   },
   RuntimeStatus: { observedGeneration: '0 int64 o ?', conditions: CONDITIONS, warm: '0 int32 o ?' },
 };
+
+/** One-line descriptions for `kubectl explain`; `` is the type itself. */
+export const PETREL_DOCS: TypeTexts = {
+  Function: {
+    '': 'Function is source code that answers requests. It owns a Knative Service of the same name.',
+    metadata: 'Standard object metadata. The name becomes part of the URL.',
+    spec: 'What to run and how.',
+    status: 'Where it answers and whether it can.',
+  },
+  FunctionSpec: {
+    runtime: 'Name of a Runtime.',
+    package: 'The code: an archive in the package store.',
+    entry: "File of the package that is loaded, relative. Left out: the runtime's own rule.",
+    handler: 'Export (node) or attribute (python) to call. Left out: it is recognised.',
+    shape:
+      "'handler' is loaded and called; 'program' is run and listens on $PORT. Left out: it is recognised.",
+    env: 'Environment variables.',
+    envFrom: 'ConfigMaps and Secrets whose keys become environment variables.',
+    volumes: 'ConfigMaps, Secrets and empty directories that can be mounted.',
+    volumeMounts: 'Where volumes appear in the file system.',
+    resources: 'CPU and memory of one instance.',
+    concurrency: 'Requests one instance works on at once. 0 is unlimited. Default 0, at most 1000.',
+    scale: 'Bounds on the number of instances.',
+    timeoutSeconds: 'Seconds a whole request may take. Default 300, at most 600.',
+  },
+  FunctionPackage: {
+    '': 'FunctionPackage names an archive by its content.',
+    digest: 'sha256: and 64 hex digits.',
+  },
+  Bounds: { '': 'Bounds limit a number.', min: 'The least.', max: 'The most; 0 is no limit.' },
+  FunctionStatus: {
+    observedGeneration: 'The generation of the spec that this status describes.',
+    conditions: 'Aspects of its state. Ready says whether requests are answered.',
+    url: 'Where requests go.',
+    latestCreatedRevisionName: 'The newest Revision.',
+    latestReadyRevisionName: 'The newest Revision that can serve.',
+  },
+  Runtime: {
+    '': 'Runtime is a language environment: how an instance is started and how many are kept warm.',
+    metadata: 'Standard object metadata.',
+    spec: 'How instances are started.',
+    status: 'How many instances are warm.',
+  },
+  RuntimeSpec: {
+    language: 'Language as a user would name it: node, python.',
+    extensions: "File extensions, with dot, by which 'petrel deploy' chooses this runtime.",
+    command:
+      "argv of a generic instance. $(NODE) is the platform's own Node, $(RUNTIME_DIR) the runtime's directory.",
+    env: 'Environment variables of every instance.',
+    pool: 'Bounds on the number of warm generic instances.',
+  },
+  RuntimeStatus: {
+    observedGeneration: 'The generation of the spec that this status describes.',
+    conditions: 'Aspects of its state.',
+    warm: 'Generic instances that wait for work.',
+  },
+};

@@ -85,3 +85,30 @@ export const SERVING_TYPES: TypeTexts = {
     observedGeneration: '0 int64 o ?',
   },
 };
+
+/** One-line descriptions for `kubectl explain`; `` is the type itself. */
+export const SERVING_DOCS: TypeTexts = {
+  Service: { '': 'Service is a workload with a URL: it owns a Configuration and a Route of the same name.' },
+  ServiceSpec: { '': 'ServiceSpec is a template of revisions and how traffic is shared among them.' },
+  ConfigurationSpec: { template: 'The template of the next Revision.' },
+  Configuration: { '': 'Configuration is a template; every change of it makes a Revision.' },
+  Revision: { '': 'Revision is one immutable version of code and settings.' },
+  RevisionSpec: {
+    '': 'RevisionSpec is a pod spec and what request-driven serving adds.',
+    containerConcurrency: 'Requests one instance works on at once. 0 is unlimited.',
+    timeoutSeconds: 'Seconds a whole request may take.',
+    responseStartTimeoutSeconds: 'Seconds until the response must begin.',
+    idleTimeoutSeconds: 'Seconds without a byte after which a request ends.',
+  },
+  Route: { '': 'Route gives revisions a URL and shares traffic among them.' },
+  RouteSpec: { traffic: 'How requests are shared; the percents add up to 100.' },
+  TrafficTarget: {
+    '': 'TrafficTarget is one share of the traffic.',
+    tag: 'Gives this target a URL of its own.',
+    revisionName: 'The Revision requests go to.',
+    configurationName: 'The Configuration whose latest ready Revision requests go to.',
+    latestRevision: 'Whether requests follow the latest ready Revision.',
+    percent: 'Share of requests, 0 to 100.',
+    url: 'Where the tag answers; status only.',
+  },
+};

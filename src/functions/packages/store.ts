@@ -11,6 +11,9 @@ import { PetrelError } from '../../base/errors.ts';
 import type { Digest } from '../../kinds/function.ts';
 import type { ArchiveLimits } from '../archive/layout.ts';
 
+/** Instances of a platform that runs as root are another user; the platform's home, which is private, is not in their way. */
+const READABLE = 0o755;
+
 /** Largest package when nothing else is configured, bytes. */
 export const DEFAULT_MAX_PACKAGE_BYTES = 512 * 1024 * 1024;
 
@@ -116,7 +119,8 @@ export function createPackageStore(options: PackageStoreOptions): PackageStore {
 
   /** Trees are not synced file by file, so after a crash of the machine they are not believed and made anew. */
   const prepare = async (): Promise<void> => {
-    for (const directory of [archives, unpacked]) await fs.mkdir(directory, { recursive: true, mode: 0o700 });
+    await fs.mkdir(archives, { recursive: true, mode: 0o700 });
+    await fs.mkdir(unpacked, { recursive: true, mode: READABLE });
     await remove(incoming);
     await fs.mkdir(incoming, { mode: 0o700 });
     const boot =
@@ -128,7 +132,7 @@ export function createPackageStore(options: PackageStoreOptions): PackageStore {
       return;
     }
     await remove(unpacked);
-    await fs.mkdir(unpacked, { mode: 0o700 });
+    await fs.mkdir(unpacked, { mode: READABLE });
     await fs.writeFile(marker, boot);
   };
   const start = () => (prepared ??= prepare());

@@ -268,6 +268,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     if (starting.size === 0 && now - load.at > REPORTS_LOST_MS)
       load = { queued: 0, inFlight: 0, at: load.at };
     permits = Math.max(permits, FIRST_WAVE);
+    const before = fleet.ready;
     const again = evaluate();
     act();
     const due = fleet.dueIn();
@@ -279,7 +280,9 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
       permits = wave = FIRST_WAVE;
       return;
     }
-    const settled = fleet.ready === target && starting.size === 0 && (history?.quiet(now) ?? false);
+    // Settled is only what the next decision, on the same figures, would leave as it is.
+    const steady = before === target && fleet.ready === target && starting.size === 0;
+    const settled = steady && (history?.quiet(now) ?? false);
     if (!settled) wakeIn(TICK_MS);
   };
 

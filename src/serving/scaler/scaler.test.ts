@@ -1,0 +1,425 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { simulatedClock } from '../../base/clock.ts';
+import { PetrelError } from '../../base/errors.ts';
+import { silentLogger } from '../../base/log.ts';
+import type { Revision } from '../../kinds/serving.ts';
+import { DEFAULT_AUTOSCALER_CONFIG } from '../autoscaler/config.ts';
+import { InstanceError } from '../contract.ts';
+import { createFakeGateway, createFakeSource } from '../testing.ts';
+import { createScaler } from './scaler.ts';
+
+const KEY = 'default/r';
+
+interface RevisionOptions {
+  concurrency?: number;
+  annotations?: Record<string, string>;
+  ready?: 'True' | 'False' | 'none';
+}
+
+function setUp({ concurrency = 0, annotations = {}, ready = 'True' }: RevisionOptions = {}) {
+  const clock = simulatedClock();
+  const gateway = createFakeGateway();
+  const source = createFakeSource(clock);
+  const changes: boolean[] = [];
+  const scaler = createScaler({
+    gateway,
+    sources: [source],
+    clock,
+    random: () => 0.5,
+    log: silentLogger,
+    config: DEFAULT_AUTOSCALER_CONFIG,
+    maxRequestBytes: 0,
+    queueDepth: 100,
+    onChange: (_key, urgent) => changes.push(urgent),
+  });
+  const revision: Revision = {
+    apiVersion: 'serving.knative.dev/v1',
+    kind: 'Revision',
+    metadata: {
+      name: 'r',
+      namespace: 'default',
+      uid: 'u1',
+      generation: 1,
+      creationTimestamp: new Date(clock.now() - 3_600_000).toISOString(),
+      annotations: Object.fromEntries(
+        Object.entries(annotations).map(([name, value]) => [`autoscaling.knative.dev/${name}`, value]),
+      ),
+    },
+    spec: { containers: [{ name: 'c' }], containerConcurrency: concurrency },
+    status: { observedGeneration: 1, conditions: ready !== 'none' ? [{ type: 'Ready', status: ready }] : [] },
+  };
+  const up = () => gateway.ids(KEY).length;
+  const report = (
+    averageConcurrency: number,
+    extra: { queued?: number; inFlight?: number; requestCount?: number } = {},
+  ) =>
+    scaler.stats(
+      [
+        {
+          key: KEY,
+          averageConcurrency,
+          requestCount: 1,
+          inFlight: Math.round(averageConcurrency),
+          queued: 0,
+          ...extra,
+        },
+      ],
+      1000,
+    );
+  /** Constant load for that many seconds, reported every second. */
+  const load = async (seconds: number, averageConcurrency: number) => {
+    for (let second = 0; second < seconds; second++) {
+      await clock.advance(1000);
+      report(averageConcurrency);
+      await clock.advance(0);
+    }
+  };
+  const begin = () => scaler.upsert(revision, true, true);
+  return { clock, gateway, source, scaler, revision, changes, up, report, load, begin };
+}
+
+test('a waiting request starts an instance in the same turn, and the gateway has it as soon as it is up', async () => {
+  const { source, scaler, clock, up, begin } = setUp();
+  await begin();
+  assert.equal(clock.pending(), 0, 'nothing ticks for an idle revision');
+  source.startMs = 5;
+  scaler.demand(KEY, 1, 0);
+  assert.equal(source.starts.get(KEY), 1);
+  await clock.advance(4);
+  assert.equal(up(), 0);
+  await clock.advance(1);
+  assert.equal(up(), 1);
+});
+
+test('without a concurrency limit a burst needs one instance', async () => {
+  const { source, scaler, clock, begin } = setUp();
+  await begin();
+  source.startMs = 50;
+  for (const queued of [1, 2, 4, 8, 500]) scaler.demand(KEY, queued, 0);
+  await clock.advance(100);
+  assert.equal(source.starts.get(KEY), 1);
+});
+
+test('with a limit a burst needs its quotient, never an instance per request', async () => {
+  const { source, scaler, clock, begin } = setUp({ concurrency: 10 });
+  await begin();
+  source.startMs = 50;
+  for (const queued of [1, 2, 4, 8, 16, 32, 64, 95]) scaler.demand(KEY, queued, 0);
+  assert.equal(source.starts.get(KEY), 10);
+  await clock.advance(100);
+  scaler.demand(KEY, 5, 100);
+  assert.equal(source.starts.get(KEY), 11);
+});
+
+test('a large burst starts in waves, each as large as the reports still show a need for', async () => {
+  const { source, scaler, clock, report, begin, up } = setUp({ concurrency: 1 });
+  await begin();
+  source.startMs = 10;
+  scaler.demand(KEY, 100, 0);
+  await clock.advance(500);
+  assert.equal(up(), 16);
+  report(100, { queued: 84, inFlight: 16 });
+  await clock.advance(100);
+  assert.equal(up(), 48);
+  assert.equal(source.starts.get(KEY), 48);
+});
+
+test('a burst that is over with the first wave starts no second one', async () => {
+  const { source, scaler, clock, report, begin } = setUp({ concurrency: 1 });
+  await begin();
+  scaler.demand(KEY, 100, 0);
+  await clock.advance(900);
+  report(0.1, { requestCount: 100, queued: 0, inFlight: 0 });
+  await clock.advance(10_000);
+  assert.equal(source.starts.get(KEY), 16);
+});
+
+test('the maximum holds for bursts and for load', async () => {
+  const { scaler, clock, up, load, begin } = setUp({ concurrency: 1, annotations: { 'max-scale': '3' } });
+  await begin();
+  scaler.demand(KEY, 50, 0);
+  await clock.advance(0);
+  assert.equal(up(), 3);
+  await load(20, 50);
+  assert.equal(up(), 3);
+});
+
+test('steady load scales to what the target says, and half the load back down by halves', async () => {
+  const { scaler, up, load, begin } = setUp({ concurrency: 10 });
+  await begin();
+  scaler.demand(KEY, 1, 0);
+  await load(90, 35);
+  // 35 concurrent over a target of 10 · 0.7.
+  assert.equal(up(), 5);
+  await load(180, 7);
+  assert.equal(up(), 1);
+});
+
+test('a revision nobody asks for goes to zero after its window, drained first, and then nothing ticks', async () => {
+  const { scaler, clock, gateway, source, up, load, begin } = setUp();
+  await begin();
+  scaler.demand(KEY, 1, 0);
+  await load(10, 1);
+  const drained = Promise.withResolvers<void>();
+  gateway.hold = drained.promise;
+  await clock.advance(55_000);
+  assert.equal(up(), 1, 'the last request is still in the window');
+  await clock.advance(10_000);
+  assert.equal(up(), 0);
+  assert.deepEqual(source.released, []);
+  drained.resolve();
+  await clock.advance(0);
+  assert.deepEqual(source.released, ['i1']);
+  await clock.advance(10_000);
+  assert.equal(clock.pending(), 0);
+  assert.equal(scaler.scale(KEY)?.active, 'False');
+});
+
+test('retention keeps the last instance that much longer', async () => {
+  const { scaler, clock, up, load, begin } = setUp({
+    annotations: { 'scale-to-zero-pod-retention-period': '2m' },
+  });
+  await begin();
+  scaler.demand(KEY, 1, 0);
+  await load(10, 1);
+  await clock.advance(65_000);
+  assert.equal(scaler.scale(KEY)?.active, 'False');
+  assert.equal(up(), 1);
+  await clock.advance(110_000);
+  assert.equal(up(), 1);
+  await clock.advance(15_000);
+  assert.equal(up(), 0);
+});
+
+test('a request during retention makes the revision active again', async () => {
+  const { scaler, clock, up, load, begin } = setUp({
+    annotations: { 'scale-to-zero-pod-retention-period': '2m' },
+  });
+  await begin();
+  scaler.demand(KEY, 1, 0);
+  await load(10, 1);
+  await clock.advance(100_000);
+  assert.equal(scaler.scale(KEY)?.active, 'False');
+  await load(3, 1);
+  assert.equal(scaler.scale(KEY)?.active, 'True');
+  await clock.advance(100_000);
+  assert.equal(up(), 1);
+});
+
+test('a long request keeps its instance', async () => {
+  const { scaler, up, load, begin } = setUp();
+  await begin();
+  scaler.demand(KEY, 1, 0);
+  await load(300, 1);
+  assert.equal(up(), 1);
+});
+
+test('the minimum is kept without traffic and without ticking, and given up when no route leads here', async () => {
+  const { scaler, clock, revision, up, begin } = setUp({ annotations: { 'min-scale': '2' } });
+  await begin();
+  await clock.advance(200_000);
+  assert.equal(up(), 2);
+  assert.equal(clock.pending(), 0);
+  await scaler.upsert(revision, false, false);
+  await clock.advance(200_000);
+  assert.equal(up(), 0);
+});
+
+test('an unproven revision is started once; the initial scale may be larger', async () => {
+  const { clock, source, scaler, changes, begin, up } = setUp({
+    ready: 'none',
+    annotations: { 'initial-scale': '3' },
+  });
+  source.startMs = 100;
+  await begin();
+  assert.deepEqual(scaler.scale(KEY)?.initialized, false);
+  await clock.advance(100);
+  assert.equal(up(), 3);
+  assert.equal(scaler.scale(KEY)?.initialized, true);
+  assert.ok(changes.includes(true));
+});
+
+test('a load error is told to everyone who waits, and the revision does not spin', async () => {
+  const { clock, source, scaler, gateway, begin } = setUp();
+  await begin();
+  source.failure = () =>
+    new InstanceError({ status: 500, component: 'function', reason: 'LoadError', message: 'x.ts:1' });
+  for (let second = 0; second < 60; second++) {
+    scaler.demand(KEY, 1, 0);
+    await clock.advance(1000);
+  }
+  assert.equal(gateway.failures.length, 60);
+  assert.equal(gateway.failures.at(-1)?.failure.message, 'x.ts:1');
+  const starts = source.starts.get(KEY) ?? 0;
+  assert.ok(starts >= 3 && starts <= 8, `${starts} starts in a minute`);
+  await clock.advance(600_000);
+  assert.equal(source.starts.get(KEY), starts, 'nobody asks, nobody tries');
+  assert.equal(clock.pending(), 0);
+});
+
+test('a failure that passes is tried again while the request waits', async () => {
+  const { clock, source, scaler, gateway, begin, up } = setUp();
+  await begin();
+  let left = 2;
+  source.failure = () => (left-- > 0 ? new PetrelError('NotReady', 'no room') : undefined);
+  scaler.demand(KEY, 1, 0);
+  await clock.advance(1000);
+  assert.equal(up(), 1);
+  assert.deepEqual(gateway.failures, []);
+});
+
+test('a failure that does not pass is told in the end', async () => {
+  const { clock, source, scaler, gateway, begin } = setUp();
+  await begin();
+  source.failure = () => new PetrelError('NotReady', 'no room', { why: 'the node is full' });
+  scaler.demand(KEY, 1, 0);
+  await clock.advance(5000);
+  assert.equal(gateway.failures[0]?.failure.message, 'no room: the node is full');
+  assert.equal(gateway.failures[0]?.failure.status, 503);
+});
+
+test('a start that never ends is given up at the progress deadline', async () => {
+  const { clock, source, scaler, begin, revision } = setUp({ ready: 'none' });
+  revision.metadata.annotations = { 'serving.knative.dev/progress-deadline': '30s' };
+  source.acquire = () => new Promise(() => {});
+  await begin();
+  await clock.advance(29_000);
+  assert.equal(scaler.scale(KEY)?.permanent, false);
+  await clock.advance(40_000);
+  assert.deepEqual(
+    [scaler.scale(KEY)?.permanent, scaler.scale(KEY)?.timedOut, scaler.scale(KEY)?.failure?.reason],
+    [true, true, 'Timeout'],
+  );
+});
+
+test('a crashed instance leaves the gateway at once; a request gets a new one, the old one back would be too many', async () => {
+  const { clock, source, scaler, gateway, begin, up } = setUp();
+  await begin();
+  scaler.demand(KEY, 1, 0);
+  await clock.advance(20_000);
+  source.crash(KEY, 'i1');
+  assert.equal(up(), 0);
+  scaler.demand(KEY, 1, 0);
+  await clock.advance(0);
+  assert.deepEqual(gateway.ids(KEY), ['i2']);
+  source.revive(KEY, 'i1');
+  await clock.advance(0);
+  assert.equal(up(), 1);
+});
+
+test('without anyone waiting a crashed instance may come back by itself, or is replaced after a while', async () => {
+  const { clock, source, gateway, begin, up, load, scaler } = setUp();
+  await begin();
+  scaler.demand(KEY, 1, 0);
+  await load(20, 1);
+  source.crash(KEY, 'i1');
+  await clock.advance(500);
+  source.revive(KEY, 'i1');
+  assert.deepEqual(gateway.ids(KEY), ['i1']);
+  await load(20, 1);
+  source.crash(KEY, 'i1');
+  await clock.advance(3000);
+  assert.equal(up(), 0);
+  await clock.advance(3000);
+  assert.deepEqual(gateway.ids(KEY), ['i2']);
+  assert.deepEqual(source.released, ['i1']);
+});
+
+test('a revision that crashes on every request backs off', async () => {
+  const { clock, source, scaler, gateway, begin } = setUp();
+  await begin();
+  for (let index = 0; index < 300; index++) {
+    scaler.demand(KEY, 1, 0);
+    await clock.advance(50);
+    for (const id of gateway.ids(KEY)) source.crash(KEY, id);
+    await clock.advance(50);
+  }
+  const starts = source.starts.get(KEY) ?? 0;
+  assert.ok(starts >= 5 && starts <= 20, `${starts} starts in 30 s`);
+  assert.ok(gateway.failures.some(({ failure }) => failure.reason === 'CrashLoop'));
+});
+
+test('an instance that the gateway lost is tried again, and given up when that does not help', async () => {
+  const { clock, source, scaler, gateway, begin, up } = setUp();
+  await begin();
+  scaler.demand(KEY, 1, 0);
+  await clock.advance(0);
+  scaler.endpointDown(KEY, 'i1', 'connection reset');
+  assert.equal(up(), 0);
+  await clock.advance(100);
+  assert.deepEqual(gateway.ids(KEY), ['i1']);
+  for (let strike = 0; strike < 4; strike++) {
+    scaler.endpointDown(KEY, 'i1', 'connection reset');
+    await clock.advance(2000);
+  }
+  assert.deepEqual(source.released, ['i1']);
+});
+
+test('after a restart several instances are kept for a window, whatever the first seconds look like', async () => {
+  const { clock, source, scaler, revision, up } = setUp();
+  source.alive.set(KEY, ['i1', 'i2', 'i3', 'i4']);
+  await scaler.upsert(revision, true, false);
+  assert.equal(up(), 4);
+  assert.equal(source.starts.size, 0);
+  await clock.advance(50_000);
+  assert.equal(up(), 4);
+  await clock.advance(120_000);
+  assert.equal(up(), 0);
+});
+
+test('requests that arrive while instances are taken over wait for those instead of new ones', async () => {
+  const { clock, source, scaler, revision, up } = setUp();
+  source.alive.set(KEY, ['i1']);
+  const gate = Promise.withResolvers<void>();
+  const adopt = source.adopt.bind(source);
+  source.adopt = async (wanted) => {
+    await gate.promise;
+    return adopt(wanted);
+  };
+  const taken = scaler.upsert(revision, true, false);
+  scaler.demand(KEY, 1, 0);
+  await clock.advance(10);
+  assert.equal(source.starts.size, 0);
+  gate.resolve();
+  await taken;
+  assert.equal(up(), 1);
+  assert.equal(source.starts.size, 0);
+});
+
+test('removing a revision answers who waits, aborts what starts, and drains what runs', async () => {
+  const { clock, source, scaler, gateway, begin } = setUp();
+  await begin();
+  scaler.demand(KEY, 1, 0);
+  await clock.advance(0);
+  source.startMs = 1000;
+  source.crash(KEY, 'i1');
+  scaler.demand(KEY, 1, 0);
+  await scaler.remove(KEY);
+  assert.equal(gateway.failures.at(-1)?.failure.reason, 'RevisionDeleted');
+  await clock.advance(2000);
+  assert.deepEqual(source.released, ['i1']);
+  assert.deepEqual(gateway.ids(KEY), []);
+  assert.equal(gateway.revisions.size, 0);
+});
+
+test('requests per second scale by their own target', async () => {
+  const { clock, scaler, report, up, begin } = setUp({ annotations: { metric: 'rps', target: '100' } });
+  await begin();
+  scaler.demand(KEY, 1, 0);
+  for (let second = 0; second < 70; second++) {
+    await clock.advance(1000);
+    report(1, { requestCount: 350 });
+  }
+  await clock.advance(0);
+  // 350 over 100 · 0.7.
+  assert.equal(up(), 5);
+});
+
+test('activation scale: waking up means that many', async () => {
+  const { scaler, load, up, begin } = setUp({ annotations: { 'activation-scale': '3' } });
+  await begin();
+  scaler.demand(KEY, 1, 0);
+  await load(2, 1);
+  assert.equal(up(), 3);
+});

@@ -1,0 +1,289 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { simulatedClock } from '../base/clock.ts';
+import { silentLogger } from '../base/log.ts';
+import type { UntypedObject } from '../kinds/object.ts';
+import type { Container, PodStatus } from '../kinds/pod.ts';
+import type { Revision } from '../kinds/serving.ts';
+import { PODS } from '../kube/refs.ts';
+import { createClient } from '../kube/rest.ts';
+import { createFakeApi } from '../kube/testing.ts';
+import { InstanceError } from './contract.ts';
+import { createPlainPods } from './plain-pods.ts';
+import { podFor } from './pod-template.ts';
+
+const revision = (container: Partial<Container> = {}): Revision => ({
+  apiVersion: 'serving.knative.dev/v1',
+  kind: 'Revision',
+  metadata: {
+    name: 'web-00001',
+    namespace: 'default',
+    uid: 'rev-1',
+    generation: 1,
+    labels: { 'serving.knative.dev/service': 'web', 'serving.knative.dev/configuration': 'web' },
+  },
+  spec: {
+    containers: [{ name: 'user-container', image: 'docker.io/web', ...container }],
+    timeoutSeconds: 60,
+  },
+});
+
+async function setUp() {
+  const api = createFakeApi();
+  const client = createClient(api);
+  const clock = simulatedClock();
+  let seed = 0;
+  const make = () =>
+    createPlainPods({
+      client,
+      log: silentLogger,
+      clock,
+      random: () => (seed++ * 0.137) % 1,
+      freePort: async () => 45_678,
+    });
+  const plain = make();
+  const started = plain.start();
+  await clock.advance(0);
+  await started;
+  const events: string[] = [];
+  plain.source.onEvent({
+    down: (_revision, _id, reason) => events.push(`down ${reason}`),
+    up: (_revision, instance) => events.push(`up ${instance.podName}`),
+  });
+  const pods = () => api.objects('pods');
+  const name = (index = 0) => pods()[index]?.metadata.name ?? '';
+  const setStatus = async (podName: string, status: PodStatus) => {
+    const pod = await client.get<UntypedObject>(PODS, 'default', podName);
+    await client.updateStatus(PODS, { ...pod, status });
+    await clock.advance(0);
+  };
+  const ready = (podName: string) =>
+    setStatus(podName, { podIP: '10.0.0.7', conditions: [{ type: 'Ready', status: 'True' }] });
+  return { api, client, clock, plain, make, events, pods, name, setStatus, ready };
+}
+
+test('a Pod of the template, with identity and port, is an instance once it is ready', async (t) => {
+  const { plain, clock, pods, name, ready } = await setUp();
+  t.after(() => plain.stop());
+  const starting = plain.source.acquire(
+    revision({ ports: [{ containerPort: 3000 }], env: [{ name: 'A', value: '1' }] }),
+    new AbortController().signal,
+  );
+  await clock.advance(0);
+  const pod = pods()[0]!;
+  assert.equal(pod.metadata.ownerReferences?.[0]?.uid, 'rev-1');
+  assert.equal(pod.metadata.labels?.['serving.knative.dev/revision'], 'web-00001');
+  assert.equal(pod.spec.terminationGracePeriodSeconds, 60);
+  assert.equal(pod.spec.timeoutSeconds, undefined);
+  const container = pod.spec.containers[0];
+  assert.deepEqual(container.env, [
+    { name: 'A', value: '1' },
+    { name: 'PORT', value: '3000' },
+    { name: 'K_REVISION', value: 'web-00001' },
+    { name: 'K_CONFIGURATION', value: 'web' },
+    { name: 'K_SERVICE', value: 'web' },
+  ]);
+  assert.deepEqual(container.readinessProbe, {
+    successThreshold: 1,
+    periodSeconds: 1,
+    tcpSocket: { port: 3000 },
+  });
+  await ready(name());
+  const instance = await starting;
+  assert.deepEqual(instance.address, { kind: 'http1', host: '10.0.0.7', port: 3000 });
+  assert.equal(instance.id, pod.metadata.uid);
+});
+
+test('a process on the host gets a port of its own, and probes follow it', () => {
+  const pod = podFor(
+    revision({
+      image: 'petrel.dev/host',
+      ports: [{ name: 'http1', containerPort: 3000 }],
+      livenessProbe: { httpGet: { path: '/live', port: 3000 } },
+      readinessProbe: { httpGet: { path: '/ready', port: 9999 }, periodSeconds: 7 },
+    }),
+    'p',
+    45_678,
+  );
+  const container = pod.spec.containers[0]!;
+  assert.equal(pod.metadata.annotations?.['petrel.dev/port'], '45678');
+  assert.equal(container.env?.find((one) => one.name === 'PORT')?.value, '45678');
+  assert.equal(container.livenessProbe?.httpGet?.port, 45_678);
+  assert.equal(container.readinessProbe?.httpGet?.port, 9999);
+  assert.equal(container.readinessProbe?.periodSeconds, 7);
+});
+
+test('only the serving container of several gets the port', () => {
+  const two = revision();
+  two.spec.containers = [{ name: 'side' }, { name: 'main', ports: [{ containerPort: 1 }] }];
+  const [side, main] = podFor(two, 'p', 1).spec.containers;
+  assert.equal(side?.env, undefined);
+  assert.equal(main?.env?.[0]?.name, 'PORT');
+});
+
+test('revisions of our own runtimes are not for plain Pods', async (t) => {
+  const { plain } = await setUp();
+  t.after(() => plain.stop());
+  assert.equal(plain.source.handles(revision({ image: 'petrel.dev/runtime/node' })), false);
+  assert.equal(plain.source.handles(revision()), true);
+});
+
+const FAILURES: { name: string; status: PodStatus; reason: string; message: string }[] = [
+  {
+    name: 'the image is missing',
+    status: {
+      containerStatuses: [
+        {
+          name: 'user-container',
+          state: { waiting: { reason: 'ErrImagePull', message: 'not found' } },
+          lastState: {},
+          ready: false,
+          restartCount: 0,
+          image: '',
+          imageID: '',
+        },
+      ],
+    },
+    reason: 'ContainerMissing',
+    message: 'Unable to fetch image "docker.io/web": not found',
+  },
+  {
+    name: 'the program ends',
+    status: {
+      containerStatuses: [
+        {
+          name: 'user-container',
+          state: { waiting: { reason: 'CrashLoopBackOff' } },
+          lastState: { terminated: { exitCode: 3, message: 'cannot open /data\n' } },
+          ready: false,
+          restartCount: 1,
+          image: '',
+          imageID: '',
+        },
+      ],
+    },
+    reason: 'ExitCode3',
+    message: 'Container failed with: cannot open /data',
+  },
+];
+
+for (const { name: what, status, reason, message } of FAILURES) {
+  test(`a start that cannot succeed is reported with upstream's words, its Pod removed: ${what}`, async (t) => {
+    const { plain, clock, pods, name, setStatus } = await setUp();
+    t.after(() => plain.stop());
+    const starting = plain.source.acquire(revision(), new AbortController().signal);
+    starting.catch(() => {});
+    await clock.advance(0);
+    await setStatus(name(), status);
+    await assert.rejects(
+      starting,
+      (error) =>
+        error instanceof InstanceError && error.failure.reason === reason && error.message === message,
+    );
+    assert.equal(pods().length, 0);
+  });
+}
+
+test('a Pod that no node takes is reported, stays, and is what the next attempt waits for', async (t) => {
+  const { plain, clock, pods, name, setStatus, ready } = await setUp();
+  t.after(() => plain.stop());
+  const starting = plain.source.acquire(revision(), new AbortController().signal);
+  starting.catch(() => {});
+  await clock.advance(0);
+  await setStatus(name(), {
+    conditions: [
+      { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: '0/1 nodes are available' },
+    ],
+  });
+  await clock.advance(30_000);
+  await assert.rejects(starting, /Unschedulable: 0\/1 nodes are available/);
+  const again = plain.source.acquire(revision(), new AbortController().signal);
+  await clock.advance(0);
+  assert.equal(pods().length, 1);
+  await ready(name());
+  assert.equal((await again).podName, name());
+});
+
+test('two starts at once make two Pods', async (t) => {
+  const { plain, clock, pods, name, ready } = await setUp();
+  t.after(() => plain.stop());
+  const signal = new AbortController().signal;
+  const starting = [plain.source.acquire(revision(), signal), plain.source.acquire(revision(), signal)];
+  await clock.advance(0);
+  assert.equal(pods().length, 2);
+  await ready(name(0));
+  await ready(name(1));
+  const [one, two] = await Promise.all(starting);
+  assert.notEqual(one?.id, two?.id);
+});
+
+test('giving a start up removes its Pod', async (t) => {
+  const { plain, clock, pods } = await setUp();
+  t.after(() => plain.stop());
+  const abort = new AbortController();
+  const starting = plain.source.acquire(revision(), abort.signal);
+  starting.catch(() => {});
+  await clock.advance(0);
+  abort.abort();
+  await assert.rejects(starting, { code: 'Timeout' });
+  assert.equal(pods().length, 0);
+});
+
+test('an instance that is no longer ready goes down, comes up again, and is gone with its Pod', async (t) => {
+  const { plain, client, clock, name, setStatus, ready, events } = await setUp();
+  t.after(() => plain.stop());
+  const starting = plain.source.acquire(revision(), new AbortController().signal);
+  await clock.advance(0);
+  const podName = name();
+  await ready(podName);
+  const instance = await starting;
+  await setStatus(podName, {
+    podIP: '10.0.0.7',
+    conditions: [{ type: 'Ready', status: 'False', message: 'probe failed' }],
+  });
+  await ready(podName);
+  await client.delete(PODS, 'default', podName);
+  await clock.advance(0);
+  assert.deepEqual(events, ['down probe failed', `up ${podName}`, 'down its Pod was deleted']);
+  await plain.source.release(revision(), instance.id, 1000);
+});
+
+test('releasing deletes the Pod, with its grace period, and is no event', async (t) => {
+  const { plain, clock, pods, name, ready, events } = await setUp();
+  t.after(() => plain.stop());
+  const starting = plain.source.acquire(revision(), new AbortController().signal);
+  await clock.advance(0);
+  await ready(name());
+  const instance = await starting;
+  await plain.source.release(revision(), instance.id, 1000);
+  await plain.source.release(revision(), instance.id, 1000);
+  await clock.advance(0);
+  assert.equal(pods().length, 0);
+  assert.deepEqual(events, []);
+});
+
+test('after a restart ready Pods are taken over, and those still starting are waited for', async (t) => {
+  const { plain, make, clock, name, ready, pods } = await setUp();
+  const signal = new AbortController().signal;
+  const first = plain.source.acquire(revision(), signal);
+  const second = plain.source.acquire(revision(), signal);
+  second.catch(() => {});
+  await clock.advance(0);
+  await ready(name(0));
+  const { id } = await first;
+  plain.stop();
+  const next = make();
+  t.after(() => next.stop());
+  const started = next.start();
+  await clock.advance(0);
+  await started;
+  assert.deepEqual(
+    (await next.source.adopt(revision())).map((instance) => instance.id),
+    [id],
+  );
+  const again = next.source.acquire(revision(), signal);
+  await clock.advance(0);
+  assert.equal(pods().length, 2);
+  await ready(name(1));
+  assert.equal((await again).podName, name(1));
+});

@@ -14,7 +14,7 @@ export interface LoadHistory {
   fillSilence(now: number): void;
   /** Instances the load asks for; undefined while nothing has been measured. */
   desired(now: number, readyPods: number, reachable: boolean): number | undefined;
-  /** Nothing in the windows and no panic: the answer stays as it is until something happens. */
+  /** Measured, and found to be nothing, and no panic: the answer stays as it is until something happens. */
   quiet(now: number): boolean;
 }
 
@@ -46,6 +46,10 @@ export function createLoadHistory(spec: ScalingSpec, readyPods: number, now: num
         reachable,
       })?.desired;
     },
-    quiet: (at) => state.panicSince === undefined && stable.average(at) === 0 && panic.average(at) === 0,
+    quiet: (at) =>
+      state.panicSince === undefined &&
+      !stable.isEmpty(at) &&
+      stable.average(at) === 0 &&
+      panic.average(at) === 0,
   };
 }

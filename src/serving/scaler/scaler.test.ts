@@ -240,6 +240,16 @@ test('an unproven revision is started once; the initial scale may be larger', as
   assert.ok(changes.includes(true));
 });
 
+test('a revision that a route reaches just after it was proven still goes to zero', async () => {
+  const { clock, scaler, revision, up } = setUp({ ready: 'none' });
+  await scaler.upsert(revision, false, true);
+  await clock.advance(10);
+  assert.equal(up(), 1);
+  await scaler.upsert(revision, true, false);
+  await clock.advance(90_000);
+  assert.equal(up(), 0);
+});
+
 test('a load error is told to everyone who waits, and the revision does not spin', async () => {
   const { clock, source, scaler, gateway, begin } = setUp();
   await begin();
@@ -341,10 +351,11 @@ test('a revision that crashes on every request backs off', async () => {
 });
 
 test('an instance that the gateway lost is tried again, and given up when that does not help', async () => {
-  const { clock, source, scaler, gateway, begin, up } = setUp();
+  const { clock, source, scaler, gateway, report, begin, up } = setUp();
   await begin();
   scaler.demand(KEY, 1, 0);
   await clock.advance(0);
+  report(0.1, { inFlight: 0 });
   scaler.endpointDown(KEY, 'i1', 'connection reset');
   assert.equal(up(), 0);
   await clock.advance(100);

@@ -1,5 +1,5 @@
 /** Unpacks an archive that nobody vouches for into a directory of its own. */
-import { type FileHandle, link as hardlink, mkdir, open, symlink } from 'node:fs/promises';
+import { chmod, type FileHandle, link as hardlink, mkdir, open, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createGunzip } from 'node:zlib';
 import { PetrelError } from '../../base/errors.ts';
@@ -63,6 +63,8 @@ async function writeFile(
     throw error.code === 'EEXIST' ? unsafe(name, 'occurs twice') : error;
   });
   try {
+    // Instances may run as another user, whatever the umask of the platform is.
+    await file.chmod(mode);
     if (Buffer.isBuffer(body)) await file.writeFile(body);
     else for await (const part of body) await file.writeFile(part);
   } finally {
@@ -80,7 +82,8 @@ export async function unpackArchive(
   target: string,
   limits: ArchiveLimits = DEFAULT_LIMITS,
 ): Promise<void> {
-  await mkdir(target, { recursive: true, mode: 0o755 });
+  await mkdir(target, { recursive: true });
+  await chmod(target, 0o755);
   const file = await open(archive, 'r');
   const layout = createLayout(limits);
   const made = new Set<string>(['']);
@@ -91,7 +94,8 @@ export async function unpackArchive(
     for (const directory of [...layout.parents(path), path]) {
       if (made.has(directory)) continue;
       made.add(directory);
-      await mkdir(join(target, directory), { mode: 0o755 });
+      await mkdir(join(target, directory));
+      await chmod(join(target, directory), 0o755);
     }
   };
   const parentOf = (path: string) => path.slice(0, Math.max(0, path.lastIndexOf('/')));

@@ -11,8 +11,6 @@ import { PetrelError } from '../../base/errors.ts';
 import type { Digest } from '../../kinds/function.ts';
 import type { ArchiveLimits } from '../archive/layout.ts';
 
-/** Instances of a platform that runs as root are another user; the platform's home, which is private, is not in their way. */
-const READABLE = 0o755;
 
 /** Largest package when nothing else is configured, bytes. */
 export const DEFAULT_MAX_PACKAGE_BYTES = 512 * 1024 * 1024;
@@ -119,21 +117,22 @@ export function createPackageStore(options: PackageStoreOptions): PackageStore {
 
   /** Trees are not synced file by file, so after a crash of the machine they are not believed and made anew. */
   const prepare = async (): Promise<void> => {
-    await fs.mkdir(archives, { recursive: true, mode: 0o700 });
-    await fs.mkdir(unpacked, { recursive: true, mode: READABLE });
     await remove(incoming);
-    await fs.mkdir(incoming, { mode: 0o700 });
+    for (const directory of [archives, incoming, unpacked])
+      await fs.mkdir(directory, { recursive: true, mode: 0o700 });
     const boot =
       options.bootId ??
       (await fs.readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => 'unknown')).trim();
     const marker = join(unpacked, '.boot');
     if ((await fs.readFile(marker, 'utf8').catch(() => '')) === boot) {
       for (const hex of await fs.readdir(unpacked)) if (hex !== '.boot') trees.add(hex);
-      return;
+    } else {
+      await remove(unpacked);
+      await fs.mkdir(unpacked);
+      await fs.writeFile(marker, boot);
     }
-    await remove(unpacked);
-    await fs.mkdir(unpacked, { mode: READABLE });
-    await fs.writeFile(marker, boot);
+    // Instances may run as another user, who reaches the package he knows the digest of and cannot list the others.
+    await fs.chmod(unpacked, 0o711);
   };
   const start = () => (prepared ??= prepare());
 

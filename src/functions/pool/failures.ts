@@ -9,12 +9,13 @@ const MAX_REMEMBERED = 1000;
 
 /** The language's own text, first line with file and line. */
 export function loadErrorText(error: InstanceCallError): string {
-  const place = [error.file, error.line, error.column].filter((part) => part !== undefined).join(':');
+  const at = [error.file, error.line].filter((part) => part !== undefined).join(':');
+  const place = error.column === undefined ? at : `${at}:${error.column}`;
   const detail = error.detail?.trim() ?? '';
   const said = detail.includes(error.message)
     ? detail
     : [error.message, detail].filter((part) => part !== '').join('\n');
-  return place === '' || said.includes(place) ? said : `${place}: ${said}`;
+  return at === '' || said.includes(at) ? said : `${place}: ${said}`;
 }
 
 /** What waiting requests end with when an instance refuses to load the code. */

@@ -1,5 +1,4 @@
 /** Loading a revision's code into an instance: what is sent, and what its answer means. */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { PetrelError } from '../../base/errors.ts';
 import type { EndpointAddress } from '../../gateway/contract.ts';
@@ -15,7 +14,7 @@ import type { ConfigCache } from './config.ts';
 import { resolveEnv } from './env.ts';
 import { functionFailure, loadFailure } from './failures.ts';
 import type { Member } from './members.ts';
-import { type Code, codeOf, functionOf, userContainer } from './pods.ts';
+import { type Code, codeCacheOf, codeOf, functionOf, userContainer } from './pods.ts';
 import type { Ports } from './ports.ts';
 
 /** Longest time that code may take to load, ms. */
@@ -35,7 +34,7 @@ export interface LoaderOptions {
   packages: PackageStore;
   config: ConfigCache;
   ports: Ports;
-  /** Holds one directory per package and language version. */
+  /** Holds one directory per package and language version. The node makes each, writable for the one instance that asks for it. */
   cacheDir: string;
   /** Whether functions may show their errors to clients. */
   development: boolean;
@@ -53,17 +52,6 @@ export interface Loader {
 
 export function createLoader(options: LoaderOptions & { socket(member: Member): string }): Loader {
   const { packages, config, ports } = options;
-  const cacheDirs = new Set<string>();
-
-  const cacheDir = (code: Code, language: string): string => {
-    const path = join(options.cacheDir, `${code.digest.slice('sha256:'.length)}-${language}`);
-    if (!cacheDirs.has(path)) {
-      mkdirSync(path, { recursive: true, mode: 0o700 });
-      cacheDirs.add(path);
-    }
-    return path;
-  };
-
   const environment = (revision: Revision, member: Member, port: number): Record<string, string> => {
     const namespace = revision.metadata.namespace ?? 'default';
     const pod = member.pod ?? { metadata: { name: member.name, namespace }, spec: {} };
@@ -107,6 +95,7 @@ export function createLoader(options: LoaderOptions & { socket(member: Member): 
       if (channel === undefined) throw new LoadInterrupted('the instance is not reachable');
       member.port ??= await ports.take();
       const { port } = member;
+      const cache = codeCacheOf(revision, channel.hello.language);
       const tree = packages.ready(code.digest) ?? (await packages.directory(code.digest));
       const params: SpecialiseParams = {
         namespace: revision.metadata.namespace ?? 'default',
@@ -118,7 +107,7 @@ export function createLoader(options: LoaderOptions & { socket(member: Member): 
         ...(code.handler ? { handler: code.handler } : {}),
         ...(code.shape ? { shape: code.shape } : {}),
         env: environment(revision, member, port),
-        cache: cacheDir(code, channel.hello.language),
+        ...(cache === undefined ? {} : { cache: join(options.cacheDir, cache) }),
         development: options.development,
         timeoutMs: (revision.spec.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS) * 1000,
         concurrency: revision.spec.containerConcurrency ?? 0,

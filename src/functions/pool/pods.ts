@@ -7,7 +7,7 @@ import {
   type Runtime,
 } from '../../kinds/function.ts';
 import type { OwnerReference } from '../../kinds/object.ts';
-import type { Container, Pod } from '../../kinds/pod.ts';
+import { type Container, NODE_ANNOTATIONS, type Pod } from '../../kinds/pod.ts';
 import type { Revision } from '../../kinds/serving.ts';
 
 /** Name of the container that runs user code, as in Knative. */
@@ -49,6 +49,12 @@ export function functionOf(revision: Revision): string {
   return labels[FUNCTION_LABELS.function] ?? labels[SERVING_LABELS[0]] ?? revision.metadata.name;
 }
 
+/** Name of the directory in which code caches of one package for one version of a language are kept. */
+export function codeCacheOf(revision: Revision, language: string): string | undefined {
+  const code = codeOf(revision);
+  return code && `${code.digest.slice('sha256:'.length)}-${language.replace(/[^A-Za-z0-9._-]/g, '_')}`;
+}
+
 /** The container with the user's settings. */
 export function userContainer(revision: Revision): Container {
   return revision.spec.containers[0] ?? { name: USER_CONTAINER };
@@ -56,13 +62,11 @@ export function userContainer(revision: Revision): Container {
 
 /** Whether a revision needs something that a process already running cannot be given. */
 export function needsOwnPod(revision: Revision): boolean {
-  const { volumeMounts, command, resources } = userContainer(revision);
+  const { volumeMounts, command } = userContainer(revision);
   const has = (value: object | undefined) => value !== undefined && Object.keys(value).length > 0;
   return (
     has(volumeMounts) ||
     has(command) ||
-    has(resources?.limits) ||
-    has(resources?.requests) ||
     revision.spec.containers.length > 1 ||
     has(revision.spec.initContainers) ||
     revision.spec.runtimeClassName !== undefined
@@ -151,9 +155,12 @@ export function specialisedPatch(
   revision: Revision,
   podNamespace: string,
   address: string,
-  runtimeName: string,
+  codeCache: string | undefined,
 ) {
   const annotations: Record<string, string> = { [ADDRESS_ANNOTATION]: address };
+  if (codeCache !== undefined) annotations[NODE_ANNOTATIONS.codeCache] = codeCache;
+  const { resources } = userContainer(revision);
+  if (resources !== undefined) annotations[NODE_ANNOTATIONS.resources] = JSON.stringify(resources);
   for (const key of Object.values(CODE_ANNOTATIONS)) {
     const value = revision.metadata.annotations?.[key];
     if (value !== undefined) annotations[key] = value;
@@ -161,7 +168,7 @@ export function specialisedPatch(
   const same = podNamespace === revision.metadata.namespace;
   return {
     metadata: {
-      labels: { ...revisionMetadata(revision), [FUNCTION_LABELS.runtime]: runtimeName },
+      labels: revisionMetadata(revision),
       annotations,
       ...(same ? { ownerReferences: [{ ...revisionOwner(revision) }] } : {}),
     },

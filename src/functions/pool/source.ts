@@ -21,6 +21,7 @@ import { type Loader, LoadInterrupted } from './load.ts';
 import { type Member, type MemberOwner, type Members, uidOf } from './members.ts';
 import {
   ADDRESS_ANNOTATION,
+  codeCacheOf,
   codeOf,
   dedicatedPod,
   needsOwnPod,
@@ -89,7 +90,8 @@ export function createSource(options: SourceOptions): FunctionSource {
   const describe = (revision: Revision, member: Member, address: EndpointAddress): void => {
     clock.after(DESCRIBE_AFTER_MS, () => {
       if (!running.has(uidOf(member))) return;
-      const patch = specialisedPatch(revision, member.namespace, addressText(address), member.runtime);
+      const cache = member.channel && codeCacheOf(revision, member.channel.hello.language);
+      const patch = specialisedPatch(revision, member.namespace, addressText(address), cache);
       client.patch(PODS, member.namespace, member.name, 'merge', patch as never).catch((error) => {
         if (error instanceof KubeError && error.code === 404) return;
         log.warn('a Pod could not be labelled as specialised', {

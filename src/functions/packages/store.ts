@@ -11,7 +11,6 @@ import { PetrelError } from '../../base/errors.ts';
 import type { Digest } from '../../kinds/function.ts';
 import type { ArchiveLimits } from '../archive/layout.ts';
 
-
 /** Largest package when nothing else is configured, bytes. */
 export const DEFAULT_MAX_PACKAGE_BYTES = 512 * 1024 * 1024;
 

@@ -99,7 +99,8 @@ export function parseLabelSelector(text: string): LabelRequirement[] {
         if (expectValue) result.push('');
         return result;
       } else {
-        fail(token, expectValue ? ", expected: ',', ')' or identifier" : ", expected: ',' or ')'");
+        const first = result.length === 0 && expectValue ? ", expected: ',', ')' or identifier" : '';
+        fail(token, first || (expectValue ? ", expected: ',', or identifier" : ", expected: ',' or ')'"));
       }
     }
   };

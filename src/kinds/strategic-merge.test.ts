@@ -83,6 +83,18 @@ const cases: [string, string, Json, Json, Json][] = [
     containers({ name: 'c' }, { name: 'a' }, { name: 'b', image: 'x' }),
   ],
   [
+    'kubectl apply renames a container',
+    POD,
+    containers({ name: 'old' }, { name: 'injected' }),
+    {
+      spec: {
+        '$setElementOrder/containers': [{ name: 'new' }],
+        containers: [{ name: 'new' }, { name: 'old', $patch: 'delete' }],
+      },
+    },
+    containers({ name: 'injected' }, { name: 'new' }),
+  ],
+  [
     'retainKeys: a volume changes its source',
     POD,
     { spec: { volumes: [{ name: 'v', emptyDir: {} }] } },

@@ -125,12 +125,29 @@ function reorderLists(original: JsonObject, patch: JsonObject, schema: Schema): 
     else if (Array.isArray(current) && given === undefined) merged = current;
     if (merged === undefined) continue;
     delete patch[name];
-    original[name] = inOrder(merged, order, Array.isArray(current) ? current : [], mergeKey);
+    original[name] = inOrder(
+      merged,
+      order,
+      serverOrder(Array.isArray(current) ? current : [], merged, mergeKey),
+      mergeKey,
+    );
   }
 }
 
 const keyOf = (item: Json, mergeKey: string | undefined): Json | undefined =>
   mergeKey === undefined ? item : isObject(item) ? item[mergeKey] : undefined;
+
+/**
+ * The order that server-only items keep. When items were deleted, upstream's idea of it is the list that meanwhile
+ * shrank and was appended to, cut to its old length; clients see lists in that order.
+ */
+function serverOrder(current: Json[], merged: Json[], mergeKey: string | undefined): Json[] {
+  const keys = (list: Json[]) => new Set(list.map((item) => keyOf(item, mergeKey)));
+  const [before, after] = [keys(current), keys(merged)];
+  const kept = current.filter((item) => after.has(keyOf(item, mergeKey)));
+  const added = merged.filter((item) => !before.has(keyOf(item, mergeKey)));
+  return [...kept, ...added].slice(0, current.length);
+}
 
 /** What the patch changes must stand in the element order, in that order. */
 function checkOrder(given: Json[], order: Json[], mergeKey: string | undefined): void {
@@ -236,21 +253,20 @@ function specialElements(
   return { items, deleted, replace };
 }
 
-/** A value that had nothing to merge with: directives and nulls go; undefined when it was marked as deleted. */
+/** A value that had nothing to merge with: directives and nulls go; undefined when it is a directive as a whole. */
 function withoutDirectives(value: Json): Json | undefined {
   if (Array.isArray(value)) {
     return value.flatMap((item) => {
       const kept = withoutDirectives(item);
-      // An element that says only "replace the list" is no element.
-      const marker = isObject(item) && item[DIRECTIVE] === 'replace' && Object.keys(item).length === 1;
-      return kept === undefined || marker ? [] : [kept];
+      return kept === undefined ? [] : [kept];
     });
   }
   if (!isObject(value)) return value;
-  if (value[DIRECTIVE] === 'delete') return undefined;
+  // Upstream too drops whatever carries a directive but meets nothing to apply it to.
+  if (value[DIRECTIVE] !== undefined) return undefined;
   const result: JsonObject = {};
   for (const [key, inner] of Object.entries(value)) {
-    if (inner === null || key === DIRECTIVE || key === RETAIN_KEYS) continue;
+    if (inner === null || key === RETAIN_KEYS) continue;
     if (key.startsWith(ORDER_PREFIX) || key.startsWith(DELETE_PREFIX)) continue;
     const kept = withoutDirectives(inner);
     if (kept === undefined) continue;

@@ -204,6 +204,20 @@ test('a Pod that no node takes is reported, stays, and is what the next attempt 
   assert.equal((await again).podName, name());
 });
 
+test('a Pod that is deleted while it starts is no fault of the revision', async (t) => {
+  const { plain, client, clock, name, pods, setStatus } = await setUp();
+  t.after(() => plain.stop());
+  const starting = plain.source.acquire(revision(), new AbortController().signal);
+  starting.catch(() => {});
+  await clock.advance(0);
+  const podName = name();
+  await client.patch(PODS, 'default', podName, 'merge', { metadata: { finalizers: ['a.b/c'] } });
+  await client.delete(PODS, 'default', podName);
+  await setStatus(podName, FAILURES[1]!.status);
+  await assert.rejects(starting, { code: 'StartFailed' });
+  assert.equal(pods().length, 1);
+});
+
 test('two starts at once make two Pods', async (t) => {
   const { plain, clock, pods, name, ready } = await setUp();
   t.after(() => plain.stop());

@@ -83,9 +83,11 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
     const uid = pod.metadata.uid ?? '';
     const waiter = waiting.get(uid);
     if (waiter) {
-      const failure = gone
-        ? new PetrelError('StartFailed', 'its Pod was deleted')
-        : startFailure(pod, waiter.revision);
+      // A Pod that somebody deletes ends like any program that is told to: no fault of the revision.
+      const failure =
+        gone || pod.metadata.deletionTimestamp
+          ? new PetrelError('StartFailed', 'its Pod was deleted')
+          : startFailure(pod, waiter.revision);
       if (failure) waiter.reject(failure);
       else if (isReady(pod)) {
         waiting.delete(uid);

@@ -17,11 +17,15 @@ const SCENARIOS: Record<string, () => Promise<{ measure(): Promise<Row[]> }>> = 
   peers: () => import('./scenarios/peers.ts'),
 };
 
-const { values } = parseArgs({ options: { only: { type: 'string' }, output: { type: 'string', short: 'o' } } });
+const { values } = parseArgs({
+  options: { only: { type: 'string' }, output: { type: 'string', short: 'o' } },
+});
 const chosen = values.only?.split(',') ?? Object.keys(SCENARIOS);
 const unknown = chosen.filter((name) => !(name in SCENARIOS));
 if (unknown.length > 0) {
-  console.error(`error: no scenario ${unknown.join(', ')}\nfix:   choose from ${Object.keys(SCENARIOS).join(', ')}`);
+  console.error(
+    `error: no scenario ${unknown.join(', ')}\nfix:   choose from ${Object.keys(SCENARIOS).join(', ')}`,
+  );
   process.exit(2);
 }
 
@@ -33,5 +37,6 @@ for (const name of chosen) {
 }
 
 const machine = `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node ${process.version}`;
-if (values.output === 'json') console.log(JSON.stringify({ date: new Date().toISOString(), machine, rows }, null, 2));
+if (values.output === 'json')
+  console.log(JSON.stringify({ date: new Date().toISOString(), machine, rows }, null, 2));
 else console.log(`${new Date().toISOString().slice(0, 10)}, ${machine}\n\n${table(rows)}`);

@@ -20,8 +20,12 @@ export async function largeBundle(): Promise<string> {
   await writeFile(path.join(OUT, 'package.json'), '{"private":true}\n');
   await writeFile(path.join(OUT, 'entry.cjs'), ENTRY);
   await run('npm', ['install', '--no-audit', '--no-fund', ...LIBRARIES], { cwd: OUT });
-  await run(path.join(OUT, 'node_modules/.bin/esbuild'), ['entry.cjs', '--bundle', '--platform=node', '--format=cjs', `--outfile=${file}`], {
-    cwd: OUT,
-  });
+  await run(
+    path.join(OUT, 'node_modules/.bin/esbuild'),
+    ['entry.cjs', '--bundle', '--platform=node', '--format=cjs', `--outfile=${file}`],
+    {
+      cwd: OUT,
+    },
+  );
   return readFile(file, 'utf8');
 }

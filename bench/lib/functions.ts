@@ -10,7 +10,11 @@ import { FUNCTIONS } from '../../src/kube/refs.ts';
 import type { BenchPlatform } from './platform.ts';
 
 /** Puts one source file into the platform's package store. */
-export async function uploadSource(platform: BenchPlatform, fileName: string, source: string): Promise<Digest> {
+export async function uploadSource(
+  platform: BenchPlatform,
+  fileName: string,
+  source: string,
+): Promise<Digest> {
   const directory = await mkdtemp(path.join(tmpdir(), 'petrel-bench-src-'));
   try {
     await writeFile(path.join(directory, fileName), source);
@@ -18,11 +22,17 @@ export async function uploadSource(platform: BenchPlatform, fileName: string, so
     const digest = await pack(path.join(directory, fileName), archive);
     await new Promise<void>((resolve, reject) => {
       const call = http.request(
-        { socketPath: path.join(platform.home, 'run', 'platform.sock'), method: 'PUT', path: `/packages/${digest}` },
+        {
+          socketPath: path.join(platform.home, 'run', 'platform.sock'),
+          method: 'PUT',
+          path: `/packages/${digest}`,
+        },
         (response) => {
           response.resume();
           response.on('end', () =>
-            (response.statusCode ?? 500) < 300 ? resolve() : reject(new Error(`package upload: ${response.statusCode}`)),
+            (response.statusCode ?? 500) < 300
+              ? resolve()
+              : reject(new Error(`package upload: ${response.statusCode}`)),
           );
         },
       );
@@ -36,7 +46,12 @@ export async function uploadSource(platform: BenchPlatform, fileName: string, so
 }
 
 /** A Function that starts at zero instances and goes back to zero quickly. */
-export function functionObject(name: string, digest: Digest, entry: string, runtime = 'node'): PetrelFunction {
+export function functionObject(
+  name: string,
+  digest: Digest,
+  entry: string,
+  runtime = 'node',
+): PetrelFunction {
   return {
     apiVersion: 'petrel.dev/v1',
     kind: 'Function',
@@ -58,9 +73,12 @@ export async function createFunctions(platform: BenchPlatform, functions: Petrel
   const waiting = new Set(functions.map((one) => one.metadata.name));
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), 120_000);
-  const { items, resourceVersion } = await platform.client.list<PetrelFunction>(FUNCTIONS, { namespace: 'default' });
+  const { items, resourceVersion } = await platform.client.list<PetrelFunction>(FUNCTIONS, {
+    namespace: 'default',
+  });
   const seen = (one: PetrelFunction) => {
-    if (one.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True')) waiting.delete(one.metadata.name);
+    if (one.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True'))
+      waiting.delete(one.metadata.name);
   };
   items.forEach(seen);
   if (waiting.size > 0) {

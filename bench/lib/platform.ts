@@ -67,7 +67,9 @@ export function request(
         response.on('data', (chunk: string) => {
           body += chunk;
         });
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, body, ms: performance.now() - from }));
+        response.on('end', () =>
+          resolve({ status: response.statusCode ?? 0, body, ms: performance.now() - from }),
+        );
         response.on('error', reject);
       },
     );
@@ -101,8 +103,13 @@ export async function wrk(
   const args = ['-t1', `-c${options.connections}`, `-d${options.seconds}s`, '--latency', '--timeout', '30s'];
   if (options.host) args.push('-H', `Host: ${options.host}`);
   const { stdout } = await run('wrk', [...args, url]);
-  const unit = (value: string) => Number.parseFloat(value) * (value.endsWith('us') ? 0.001 : value.endsWith('ms') ? 1 : 1000);
-  const errors = [.../(?:Non-2xx or 3xx responses: (\d+))|(?:(?:connect|read|write|timeout) (\d+))/g[Symbol.matchAll](stdout)];
+  const unit = (value: string) =>
+    Number.parseFloat(value) * (value.endsWith('us') ? 0.001 : value.endsWith('ms') ? 1 : 1000);
+  const errors = [
+    .../(?:Non-2xx or 3xx responses: (\d+))|(?:(?:connect|read|write|timeout) (\d+))/g[Symbol.matchAll](
+      stdout,
+    ),
+  ];
   return {
     requestsPerSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1] ?? 0),
     p50ms: unit(/50%\s+(\S+)/.exec(stdout)?.[1] ?? '0ms'),
@@ -119,12 +126,17 @@ export async function spawnToFirstAnswer(
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<number> {
   const from = performance.now();
-  const child = spawn(command, args, { env: { ...env, PORT: String(port) }, stdio: 'ignore', detached: true });
+  const child = spawn(command, args, {
+    env: { ...env, PORT: String(port) },
+    stdio: 'ignore',
+    detached: true,
+  });
   try {
     for (;;) {
       const answered = await request({ host: '127.0.0.1', port }, 'localhost').catch(() => undefined);
       if (answered) return performance.now() - from;
-      if (performance.now() - from > 30_000) throw new Error(`${command} did not answer on port ${port} within 30 s`);
+      if (performance.now() - from > 30_000)
+        throw new Error(`${command} did not answer on port ${port} within 30 s`);
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
   } finally {

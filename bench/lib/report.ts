@@ -26,7 +26,11 @@ export function reached(row: Row): boolean | undefined {
 }
 
 const figure = (value: number) =>
-  value >= 1000 ? Math.round(value).toLocaleString('en') : value >= 100 ? value.toFixed(0) : value.toFixed(value < 1 ? 3 : 1);
+  value >= 1000
+    ? Math.round(value).toLocaleString('en')
+    : value >= 100
+      ? value.toFixed(0)
+      : value.toFixed(value < 1 ? 3 : 1);
 
 /** A Markdown table, widths aligned. */
 export function table(rows: Row[]): string {
@@ -44,6 +48,11 @@ export function table(rows: Row[]): string {
     }),
   ];
   const widths = cells[0]!.map((_, column) => Math.max(...cells.map((line) => line[column]!.length)));
-  const line = (parts: string[]) => `| ${parts.map((part, index) => part.padEnd(widths[index]!)).join(' | ')} |`;
-  return [line(cells[0]!), `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`, ...cells.slice(1).map(line)].join('\n');
+  const line = (parts: string[]) =>
+    `| ${parts.map((part, index) => part.padEnd(widths[index]!)).join(' | ')} |`;
+  return [
+    line(cells[0]!),
+    `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`,
+    ...cells.slice(1).map(line),
+  ].join('\n');
 }

@@ -19,10 +19,18 @@ export async function measure(): Promise<Row[]> {
       const from = performance.now();
       await platform.petrel('deploy', file);
       const answer = await request(platform.gateway, hostOf(`deploy-${round}`));
-      if (answer.body !== `round ${round}`) throw new Error(`unexpected answer: ${answer.status} ${answer.body}`);
+      if (answer.body !== `round ${round}`)
+        throw new Error(`unexpected answer: ${answer.status} ${answer.body}`);
       times.push(performance.now() - from);
     }
-    return [{ what: '`deploy` of one file until it answers', value: median(times) / 1000, unit: 's', reach: { at: 0.5, better: 'lower' } }];
+    return [
+      {
+        what: '`deploy` of one file until it answers',
+        value: median(times) / 1000,
+        unit: 's',
+        reach: { at: 0.5, better: 'lower' },
+      },
+    ];
   } finally {
     await rm(directory, { recursive: true, force: true });
     await platform.stop();

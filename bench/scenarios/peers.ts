@@ -24,7 +24,9 @@ const PEERS: Peer[] = [
   {
     name: 'bare node:http',
     packages: [],
-    files: { 'bare.mjs': `import http from 'node:http';\nhttp.createServer((q, s) => s.end('hello')).listen(process.env.PORT);\n` },
+    files: {
+      'bare.mjs': `import http from 'node:http';\nhttp.createServer((q, s) => s.end('hello')).listen(process.env.PORT);\n`,
+    },
     command: () => [process.execPath, [path.join(OUT, 'bare.mjs')]],
   },
   {
@@ -56,14 +58,21 @@ export async function measure(): Promise<Row[]> {
   for (const peer of PEERS) {
     try {
       for (const [file, text] of Object.entries(peer.files)) await writeFile(path.join(OUT, file), text);
-      if (peer.packages.length > 0) await run('npm', ['install', '--no-audit', '--no-fund', ...peer.packages], { cwd: OUT });
+      if (peer.packages.length > 0)
+        await run('npm', ['install', '--no-audit', '--no-fund', ...peer.packages], { cwd: OUT });
       const times: number[] = [];
-      for (let round = 0; round < ROUNDS; round++) times.push(await spawnToFirstAnswer(...peer.command(), PORT));
-      rows.push({ what: `peer: ${peer.name}, process start to first answer`, value: median(times), unit: 'ms' });
+      for (let round = 0; round < ROUNDS; round++)
+        times.push(await spawnToFirstAnswer(...peer.command(), PORT));
+      rows.push({
+        what: `peer: ${peer.name}, process start to first answer`,
+        value: median(times),
+        unit: 'ms',
+      });
     } catch (error) {
       console.error(`skipped peer ${peer.name}: ${(error as Error).message.split('\n')[0]}`);
     }
   }
-  if (rows.length === 0) console.error(`no peer could be measured (looked in ${path.relative(REPOSITORY, OUT)})`);
+  if (rows.length === 0)
+    console.error(`no peer could be measured (looked in ${path.relative(REPOSITORY, OUT)})`);
   return rows;
 }

@@ -50,11 +50,36 @@ export async function measure(): Promise<Row[]> {
     const cpu = ((await cpuSeconds(platform.pid)) - cpuBefore) / WATCH_SECONDS;
     const written = (await writtenBytes(platform.pid)) - writtenBefore;
     return [
-      { what: '`up --detach` to first answer, fresh home', value: median(fresh) / 1000, unit: 's', reach: { at: 0.6, better: 'lower' } },
-      { what: '`up --detach` to first answer, second start', value: median(again) / 1000, unit: 's', reach: { at: 0.6, better: 'lower' } },
-      { what: 'idle control plane, resident memory', value: (await residentBytes(platform.pid)) / 2 ** 20, unit: 'MiB', reach: { at: 150, better: 'lower' } },
-      { what: 'idle control plane, CPU', value: cpu * 100, unit: '% of a core', reach: { at: 0.5, better: 'lower' } },
-      { what: 'idle control plane, disk writes', value: written, unit: `B in ${WATCH_SECONDS} s`, reach: { at: 0, better: 'lower' } },
+      {
+        what: '`up --detach` to first answer, fresh home',
+        value: median(fresh) / 1000,
+        unit: 's',
+        reach: { at: 0.6, better: 'lower' },
+      },
+      {
+        what: '`up --detach` to first answer, second start',
+        value: median(again) / 1000,
+        unit: 's',
+        reach: { at: 0.6, better: 'lower' },
+      },
+      {
+        what: 'idle control plane, resident memory',
+        value: (await residentBytes(platform.pid)) / 2 ** 20,
+        unit: 'MiB',
+        reach: { at: 150, better: 'lower' },
+      },
+      {
+        what: 'idle control plane, CPU',
+        value: cpu * 100,
+        unit: '% of a core',
+        reach: { at: 0.5, better: 'lower' },
+      },
+      {
+        what: 'idle control plane, disk writes',
+        value: written,
+        unit: `B in ${WATCH_SECONDS} s`,
+        reach: { at: 0, better: 'lower' },
+      },
     ];
   } finally {
     await platform.stop();

@@ -1,10 +1,10 @@
 /** Many functions at once, through the same doors as the command line: the package socket and the API. */
-import { createReadStream } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { pack } from '../../src/functions/pack.ts';
+import { Readable } from 'node:stream';
+import { packDirectory } from '../../src/functions/pack.ts';
 import type { Digest, PetrelFunction } from '../../src/kinds/function.ts';
 import { FUNCTIONS } from '../../src/kube/refs.ts';
 import type { BenchPlatform } from './platform.ts';
@@ -16,16 +16,16 @@ export async function uploadSource(
   source: string,
 ): Promise<Digest> {
   const directory = await mkdtemp(path.join(tmpdir(), 'petrel-bench-src-'));
+  const file = path.join(directory, fileName);
+  await writeFile(file, source);
+  const packed = await packDirectory(file);
   try {
-    await writeFile(path.join(directory, fileName), source);
-    const archive = path.join(directory, '.archive');
-    const digest = await pack(path.join(directory, fileName), archive);
     await new Promise<void>((resolve, reject) => {
       const call = http.request(
         {
           socketPath: path.join(platform.home, 'run', 'platform.sock'),
           method: 'PUT',
-          path: `/packages/${digest}`,
+          path: `/packages/${packed.digest}`,
         },
         (response) => {
           response.resume();
@@ -37,10 +37,11 @@ export async function uploadSource(
         },
       );
       call.on('error', reject);
-      createReadStream(archive).pipe(call);
+      Readable.from(packed.stream()).pipe(call);
     });
-    return digest;
+    return packed.digest;
   } finally {
+    await packed.dispose();
     await rm(directory, { recursive: true, force: true });
   }
 }

@@ -5,8 +5,9 @@ import http from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { createClient } from '../../src/kube/client.ts';
-import { httpsTransport, loadKubeconfig } from '../../src/kube/https-transport.ts';
+import { httpsTransport } from '../../src/kube/https.ts';
+import { loadKubeconfig } from '../../src/kube/kubeconfig.ts';
+import { createClient } from '../../src/kube/rest.ts';
 
 const run = promisify(execFile);
 export const REPOSITORY = path.resolve(import.meta.dirname, '../..');
@@ -36,7 +37,7 @@ export async function startPlatform(home?: string): Promise<BenchPlatform> {
   await petrel(own, ['up', '--detach', '--gateway', '127.0.0.1:0', '--api', '127.0.0.1:0']);
   const status = JSON.parse(await petrel(own, ['status', '-o', 'json'])) as { pid: number; gateway: string };
   const gatewayUrl = new URL(status.gateway.includes('://') ? status.gateway : `http://${status.gateway}`);
-  const transport = httpsTransport(loadKubeconfig(path.join(own, 'kubeconfig')));
+  const transport = httpsTransport(await loadKubeconfig(path.join(own, 'kubeconfig')));
   return {
     home: own,
     pid: status.pid,

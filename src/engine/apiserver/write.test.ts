@@ -290,3 +290,72 @@ test("logs come from the agent of the Pod's node, with its token", async (t) => 
   assert.equal(down.code, 500);
   assert.match(down.body.message, /the agent of node "n1" does not answer/);
 });
+
+test('values of every wrong type are refused, and never a fault of the server', async (t) => {
+  const api = await createTestApi();
+  t.after(api.close);
+  await api.call('POST', PODS, pod('bound', 'n1'));
+  const values = [
+    null,
+    -1,
+    1e300,
+    'x',
+    [1],
+    [null],
+    [{}],
+    { a: 1 },
+    true,
+    JSON.parse('{"__proto__":{"a":1}}'),
+  ];
+  const fields = [
+    'metadata',
+    'metadata.labels',
+    'metadata.finalizers',
+    'metadata.ownerReferences',
+    'metadata.name',
+    'spec',
+    'data',
+  ];
+  const nested = (path: string, value: unknown): object =>
+    path.split('.').reduceRight<unknown>((inner, key) => ({ [key]: inner }), value) as object;
+  const answers: [string, Promise<{ code: number }>][] = [];
+  const send = (
+    method: 'POST' | 'PATCH' | 'DELETE',
+    path: string,
+    body: unknown,
+    type = 'application/json',
+  ) =>
+    answers.push([
+      `${method} ${path} ${JSON.stringify(body)}`,
+      api.call(method, path, JSON.stringify(body), { 'content-type': type }),
+    ]);
+  for (const value of values) {
+    for (const collection of [PODS, CM, FN, '/api/v1/namespaces']) {
+      send('POST', collection, value);
+      for (const field of fields) send('POST', collection, nested(field, value));
+    }
+    for (const field of fields) {
+      send('PATCH', `${PODS}/bound?dryRun=All`, nested(field, value), 'application/merge-patch+json');
+      send(
+        'PATCH',
+        `${PODS}/bound?dryRun=All`,
+        nested(field, value),
+        'application/strategic-merge-patch+json',
+      );
+    }
+    send('PATCH', `${PODS}/bound?dryRun=All`, value, 'application/json-patch+json');
+    for (const option of [
+      'gracePeriodSeconds',
+      'propagationPolicy',
+      'orphanDependents',
+      'preconditions',
+      'dryRun',
+    ]) {
+      send('DELETE', `${PODS}/bound?dryRun=All`, { [option]: value });
+    }
+    send('POST', `${PODS}/bound/binding`, { target: value });
+    send('POST', `${PODS}/bound/eviction?dryRun=All`, { deleteOptions: value });
+    send('POST', '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', value);
+  }
+  for (const [request, answer] of answers) assert.ok((await answer).code < 500, request);
+});

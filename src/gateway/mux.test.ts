@@ -143,7 +143,6 @@ test('a client that goes away resets its stream', async () => {
 });
 
 for (const [code, status, reason] of [
-  ['crashed', 502, 'instance_crashed'],
   ['handler_error', 500, 'function_error'],
   ['overloaded', 503, 'overloaded'],
   ['whatever', 502, 'upstream_reset'],
@@ -160,6 +159,23 @@ for (const [code, status, reason] of [
     client.destroy();
   });
 }
+
+test('RESET crashed: 502, and the endpoint is used no more although its connection still stands', async () => {
+  const { h } = await setUp((s) => s.sendReset('crashed', 'because'));
+  const client = new RawClient(h.port);
+  const r = await client.send(get()).response();
+  assert.equal(r.status, 502);
+  assert.equal(reasonOf(r.body), 'instance_crashed');
+  assert.deepEqual(
+    h.downs.map((d) => d.reason),
+    ['crashed'],
+  );
+  const other = await startMuxInstance((s) => s.respond(200, {}, 'other'));
+  after(() => other.close());
+  h.onDemand = () => h.endpoints(other.path);
+  assert.equal((await client.send(get()).response()).body, 'other');
+  client.destroy();
+});
 
 test('RESET after a response has begun cuts the connection', async () => {
   const { h } = await setUp((s) => {

@@ -151,8 +151,8 @@ describe('kubectl session', { skip: typeof found === 'string' ? found : false },
     );
     assert.equal(
       (await json('get fn hello')).spec.concurrency,
-      undefined,
-      'what is gone from the file is gone',
+      0,
+      'what is gone from the file is the default',
     );
     assert.equal((await json('get fn hello')).metadata.generation, 3);
   });

@@ -30,12 +30,14 @@ const MAX_HOPS = 40;
 
 /** Refuses an archive because of one entry. */
 export function unsafe(entry: string, problem: string, fix?: string): PetrelError {
-  const shown = entry.length > 200 ? `${entry.slice(0, 200)}…` : entry;
-  return new PetrelError('UnsafeArchive', `The archive entry ${JSON.stringify(shown)} ${problem}.`, {
+  return new PetrelError('UnsafeArchive', `The archive entry ${quote(entry)} ${problem}.`, {
     why: 'A package must unpack into its own directory and nowhere else.',
     fix: fix ?? 'Leave that entry out and package again.',
   });
 }
+
+const quote = (entry: string): string =>
+  JSON.stringify(entry.length > 200 ? `${entry.slice(0, 200)}…` : entry);
 
 type Node = { kind: 'directory' } | { kind: 'file' } | { kind: 'link'; target: string };
 
@@ -55,7 +57,7 @@ export interface Layout {
   links(): { path: string; target: string }[];
 }
 
-/** Starts the bookkeeping of one archive. Every method throws `UnsafeArchive` naming the entry it refuses. */
+/** Starts the bookkeeping of one archive. Every method throws `UnsafeArchive` or `PackageTooLarge`, naming the entry it refuses. */
 export function createLayout(limits: ArchiveLimits): Layout {
   const nodes = new Map<string, Node>([['', { kind: 'directory' }]]);
   let entries = 0;
@@ -63,11 +65,10 @@ export function createLayout(limits: ArchiveLimits): Layout {
   let real = 0;
 
   const tooBig = (name: string, what: string, limit: string) =>
-    unsafe(
-      name,
-      `${what}, over the limit of ${limit}`,
-      'Leave out what the function does not need; .petrelignore names it.',
-    );
+    new PetrelError('PackageTooLarge', `${quote(name)} ${what}, over the limit of ${limit}.`, {
+      why: 'Large packages make every cold start slow.',
+      fix: 'Leave out what the function does not need; .petrelignore names it.',
+    });
 
   const clean = (name: string): string => {
     if (++entries > limits.maxEntries) throw tooBig(name, 'is one too many', `${limits.maxEntries} entries`);

@@ -14,7 +14,7 @@ export interface UploadSource {
   stream(): AsyncIterable<Uint8Array>;
 }
 
-/** One exchange on the platform socket; the answer's JSON. Throws the `PetrelError` that the platform answered with. */
+/** One exchange on the platform socket; the answer's JSON, for HEAD whether it is there. Throws the `PetrelError` that the platform answered with. */
 export async function askPlatform<T>(
   socketPath: string,
   method: string,
@@ -28,8 +28,8 @@ export async function askPlatform<T>(
       for await (const part of response) parts.push(part as Buffer);
       const text = Buffer.concat(parts).toString('utf8');
       const status = response.statusCode ?? 0;
-      if (status < 300) resolve(text === '' ? undefined : (JSON.parse(text) as T));
-      else if (method === 'HEAD' && status === 404) resolve(undefined);
+      if (method === 'HEAD' && (status < 300 || status === 404)) resolve((status < 300) as T);
+      else if (status < 300) resolve(text === '' ? undefined : (JSON.parse(text) as T));
       else reject(errorFromBody(JSON.parse(text)));
     } catch (error) {
       reject(error);
@@ -57,6 +57,10 @@ export async function askPlatform<T>(
 
 /** Uploads a package unless the platform has it. */
 export async function uploadPackage(socketPath: string, source: UploadSource): Promise<StoredPackage> {
-  const stored = await askPlatform<StoredPackage>(socketPath, 'PUT', `/packages/${source.digest}`, source);
+  const path = `/packages/${source.digest}`;
+  // Asked first: an upload that is cut off because its package is there already can end in a broken pipe on this side.
+  if (await askPlatform<boolean>(socketPath, 'HEAD', path))
+    return { digest: source.digest, bytes: source.bytes, created: false };
+  const stored = await askPlatform<StoredPackage>(socketPath, 'PUT', path, source);
   return stored ?? { digest: source.digest, bytes: source.bytes, created: true };
 }

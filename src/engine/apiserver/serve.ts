@@ -44,9 +44,7 @@ export interface RunningApiServer {
 }
 
 /** Events are of interest for an hour. Source: kube-apiserver `--event-ttl`. */
-const EVENTS = { ttl: 3600_000, maxObjects: 5000 };
-/** Leases are renewed every few seconds and mean nothing after a crash: writing each renewal would never let the disk rest. */
-const LEASES = { ttl: Number.POSITIVE_INFINITY, maxObjects: 10_000 };
+const VOLATILE_EVENTS = { ttl: 3600_000, maxObjects: 5000 };
 
 /** Throws `PetrelError`: `PlatformAlreadyRunning`, `HomeNotWritable`, `DiskFull`, `PortInUse`, `StartFailed`. */
 export async function startApiServer(options: ServeOptions): Promise<RunningApiServer> {
@@ -57,7 +55,7 @@ export async function startApiServer(options: ServeOptions): Promise<RunningApiS
     path: join(home, 'state.db'),
     log,
     clock,
-    volatile: { '/events': EVENTS, 'events.k8s.io/events': EVENTS, 'coordination.k8s.io/leases': LEASES },
+    volatile: { '/events': VOLATILE_EVENTS, 'events.k8s.io/events': VOLATILE_EVENTS },
   });
   let listener: Listener | undefined;
   try {

@@ -18,7 +18,6 @@ export interface TestCluster {
   client: KubeClient;
   home: string;
   runDir: string;
-  runtimesDir: string;
   /** Creates a Pod of host commands in namespace `default`. */
   run(
     name: string,
@@ -120,7 +119,6 @@ export async function createTestCluster(options: Partial<NodeAgentOptions> = {})
     client,
     home,
     runDir,
-    runtimesDir,
     async run(name, spec, metadata = {}) {
       const containers = spec.containers.map((given) => ({ ...{ name: 'c', image: HOST_IMAGE }, ...given }));
       const pod: Pod = {

@@ -54,7 +54,6 @@ function validateTolerations(spec: Untyped, old: Untyped): FieldError[] {
 }
 
 function validateSpecUpdate(spec: Untyped, old: Untyped): FieldError[] {
-  if (JSON.stringify(spec) === JSON.stringify(old)) return [];
   const errors: FieldError[] = [];
   for (const list of ['containers', 'initContainers']) {
     if (items(spec[list]).length !== items(old[list]).length) {
@@ -92,8 +91,8 @@ export const POD_STRATEGY: ResourceStrategy = {
   setDefaults(pod) {
     pod.spec ??= {};
     defaults(pod.spec, { enableServiceLinks: true });
-    defaultPodSpec(pod.spec);
     defaultRequests(pod.spec);
+    defaultPodSpec(pod.spec);
   },
   validate: (pod) => validatePodSpec(pod.spec, 'spec'),
   validateUpdate: (pod, old) => validateSpecUpdate(pod.spec ?? {}, old.spec ?? {}),

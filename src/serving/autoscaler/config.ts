@@ -42,8 +42,7 @@ export const DEFAULT_AUTOSCALER_CONFIG: AutoscalerConfig = {
   scaleToZeroGracePeriodMs: 30_000,
   scaleToZeroPodRetentionMs: 0,
   initialScale: 1,
-  // Upstream's default is false; what upstream flags off is on here: a thousand deploys must not need a thousand instances.
-  allowZeroInitialScale: true,
+  allowZeroInitialScale: false,
   minScale: 0,
   maxScale: 0,
   maxScaleLimit: 0,

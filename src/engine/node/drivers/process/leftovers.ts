@@ -1,5 +1,5 @@
 /** Processes, control groups and files that an earlier run of the platform did not live to remove. */
-import { readdirSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CgroupManager, ContainerGroup } from './cgroup.ts';
@@ -9,6 +9,7 @@ import { signalGroup, signalProcess } from './spawn.ts';
 /** Ends and removes them; returns how many processes had to be ended. */
 export async function cleanLeftovers(options: {
   recordsDir: string;
+  rootsDir: string;
   /** Argument by which this platform's processes are recognised. */
   marker: string;
   groups: CgroupManager | undefined;
@@ -41,6 +42,7 @@ export async function cleanLeftovers(options: {
     for (const pid of group.pids()) end(pid);
     await removeGroup(group);
   }
+  rmSync(options.rootsDir, { recursive: true, force: true });
   return count;
 }
 

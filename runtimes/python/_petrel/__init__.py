@@ -1,1 +1,0 @@
-"""The python runtime's own code. User code sees only the module `petrel`."""

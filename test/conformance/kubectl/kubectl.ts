@@ -29,12 +29,13 @@ function fromDebian(): Kubectl | string {
   const path = join(directory, 'usr/bin/kubectl');
   if (!existsSync(path)) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const download = spawnSync('apt-get', ['download', 'kubernetes-client'], {
-      cwd: directory,
-      encoding: 'utf8',
-    });
+    const download = () =>
+      spawnSync('apt-get', ['download', 'kubernetes-client'], { cwd: directory }).status === 0;
+    const root = process.getuid?.() === 0;
+    // A fresh machine has no package lists yet.
+    const downloaded = download() || (root && spawnSync('apt-get', ['update']).status === 0 && download());
     const archive = readdirSync(directory).find((f) => f.endsWith('.deb'));
-    if (download.status !== 0 || archive === undefined) {
+    if (!downloaded || archive === undefined) {
       return 'no kubectl on PATH, and the Debian package kubernetes-client cannot be downloaded';
     }
     spawnSync('dpkg-deb', ['-x', archive, '.'], { cwd: directory });

@@ -16,6 +16,7 @@ import {
   type InstanceEvents,
   type InstanceSource,
 } from '../../serving/contract.ts';
+import { InstanceGone } from '../instance-channel.ts';
 import { createFailureMemory, functionFailure } from './failures.ts';
 import { type Loader, LoadInterrupted } from './load.ts';
 import { type Member, type MemberOwner, type Members, uidOf } from './members.ts';
@@ -34,6 +35,8 @@ import type { Pools } from './pools.ts';
 const DESCRIBE_AFTER_MS = 25;
 /** While code loads for the first time others of its revision hold back this long: most load errors show at once, ms. */
 const SCOUT_MS = 50;
+/** From SIGTERM to SIGKILL for an instance that has drained, s; Kubernetes' default. */
+const TERM_SECONDS = 30;
 /** How long a suspect may take to answer, ms. */
 const SUSPECT_MS = 2000;
 /** Instances of an earlier life that nobody claims within this time are removed, ms. */
@@ -51,7 +54,6 @@ interface Running {
 }
 
 export interface FunctionSource extends InstanceSource {
-  /** Somebody got no answer from this instance: asks it, and removes it when it stays silent. */
   suspect(instanceId: string): Promise<void>;
   /** Takes in a living specialised instance of an earlier life; false when it cannot be used. */
   survivor(member: Member, pod: Pod): boolean;
@@ -229,10 +231,20 @@ export function createSource(options: SourceOptions): FunctionSource {
 
   const remove = async (entry: Running, graceMs: number): Promise<void> => {
     entry.leaving = true;
-    const { member } = entry;
-    if (graceMs > 0) await member.channel?.call('drain', { graceMs }, graceMs + 1000).catch(() => {});
+    const { member, revision } = entry;
+    const { channel } = member;
+    let drained = false;
+    if (graceMs > 0 && channel !== undefined) {
+      // One that does not even answer a ping has nothing to drain and would take the whole grace period for it.
+      const drain = () => channel.call('drain', { graceMs }, graceMs + 1000);
+      drained = await channel
+        .ping(SUSPECT_MS)
+        .then(drain)
+        .then(() => true)
+        .catch(() => false);
+    }
     running.delete(entry.instance.id);
-    members.discard(member, graceMs > 0 ? Math.max(1, Math.ceil(graceMs / 1000)) : 0);
+    members.discard(member, drained ? (revision.spec.terminationGracePeriodSeconds ?? TERM_SECONDS) : 0);
   };
 
   return {
@@ -288,6 +300,8 @@ export function createSource(options: SourceOptions): FunctionSource {
       try {
         await entry.member.channel.ping(SUSPECT_MS);
       } catch (error) {
+        // A connection that ended is a crash, and crashes have their own way.
+        if (!(error instanceof InstanceGone && error.timedOut)) return;
         if (!running.has(instanceId) || entry.leaving) return;
         log.warn('an instance does not answer and is removed', {
           pod: entry.member.name,

@@ -42,4 +42,6 @@ export interface InstanceSource {
   /** Instances that exist already (after a restart of the platform), found through the API. */
   adopt(revision: Revision): Promise<Instance[]>;
   onEvent(events: InstanceEvents): void;
+  /** Somebody got no answer from this instance: asks it, and removes it (`down`) when it stays silent. */
+  suspect?(instanceId: string): Promise<void>;
 }

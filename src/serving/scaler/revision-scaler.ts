@@ -353,6 +353,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     endpointDown(id, reason) {
       if (fleet.down(id, 'gateway') === undefined) return;
       log.debug('the gateway lost an instance', { instance: id, reason });
+      void source.suspect?.(id);
       onChange(false);
       wakeIn(fleet.dueIn() ?? TICK_MS);
     },

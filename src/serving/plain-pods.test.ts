@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import test from 'node:test';
 import { simulatedClock } from '../base/clock.ts';
 import { silentLogger } from '../base/log.ts';
@@ -10,7 +12,7 @@ import { createClient } from '../kube/rest.ts';
 import { createFakeApi } from '../kube/testing.ts';
 import { InstanceError } from './contract.ts';
 import { createPlainPods } from './plain-pods.ts';
-import { podFor } from './pod-template.ts';
+import { earlyProbe, podFor } from './pod-template.ts';
 
 const revision = (container: Partial<Container> = {}): Revision => ({
   apiVersion: 'serving.knative.dev/v1',
@@ -216,6 +218,40 @@ test('a Pod that is deleted while it starts is no fault of the revision', async 
   await setStatus(podName, FAILURES[1]!.status);
   await assert.rejects(starting, { code: 'StartFailed' });
   assert.equal(pods().length, 1);
+});
+
+test('a server that answers is an instance before its Pod is reported Ready, and stays one until the report says otherwise', async (t) => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const { plain, clock, name, setStatus, events } = await setUp();
+  t.after(() => plain.stop());
+  const starting = plain.source.acquire(
+    revision({ ports: [{ containerPort: port }] }),
+    new AbortController().signal,
+  );
+  await clock.advance(0);
+  const podName = name();
+  const status = (ready: 'True' | 'False'): PodStatus => ({
+    podIP: '127.0.0.1',
+    conditions: [{ type: 'Ready', status: ready }],
+  });
+  await setStatus(podName, status('False'));
+  assert.equal((await starting).podName, podName);
+  await setStatus(podName, { ...status('False'), phase: 'Running' });
+  assert.deepEqual(events, []);
+  await setStatus(podName, status('True'));
+  await setStatus(podName, status('False'));
+  assert.deepEqual(events, ['down its Pod is not ready']);
+});
+
+test('a template that asks to wait is waited for', () => {
+  const template = (container: Partial<Container>) => earlyProbe(podFor(revision(container), 'p', 8080));
+  assert.deepEqual(template({})?.tcpSocket, { port: 8080 });
+  assert.equal(template({ readinessProbe: { exec: { command: ['true'] } } }), undefined);
+  assert.equal(template({ readinessProbe: { initialDelaySeconds: 5 } }), undefined);
+  assert.equal(template({ startupProbe: { tcpSocket: { port: 8080 } } }), undefined);
 });
 
 test('two starts at once make two Pods', async (t) => {

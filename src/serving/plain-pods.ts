@@ -11,8 +11,10 @@ import { type KubeClient, KubeError } from '../kube/client.ts';
 import { createInformer } from '../kube/informer.ts';
 import { PODS } from '../kube/refs.ts';
 import { type Instance, InstanceError, type InstanceEvents, type InstanceSource } from './contract.ts';
+import { probeEarly } from './early-probe.ts';
 import {
   declaredPort,
+  earlyProbe,
   INSTANCE_LABEL,
   PORT_ANNOTATION,
   podFor,
@@ -39,8 +41,19 @@ export interface PlainPodsOptions {
 
 interface Waiter {
   revision: Revision;
+  /** Aborts when the wait is over. */
+  probing: AbortController;
+  /** Its server is being asked whether it answers. */
+  asked: boolean;
   resolve(instance: Instance): void;
   reject(error: unknown): void;
+}
+
+interface Given {
+  revision: Revision;
+  up: boolean;
+  /** It has been reported Ready; before that, only its server has been seen to answer. */
+  reported: boolean;
 }
 
 /** Characters of generated names; Kubernetes leaves out what reads like words or is easily confused. */
@@ -75,9 +88,26 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
   /** Pod uid → who waits for it to become ready. */
   const waiting = new Map<string, Waiter>();
   /** Pods handed out, by uid. */
-  const given = new Map<string, { revision: Revision; up: boolean }>();
+  const given = new Map<string, Given>();
   /** Names of Pods that an attempt is busy with; a Pod may be in the cache before its creation is answered. */
   const claimed = new Set<string>();
+
+  const handOut = (pod: Pod, waiter: Waiter, reported: boolean) => {
+    const uid = pod.metadata.uid ?? '';
+    waiting.delete(uid);
+    given.set(uid, { revision: waiter.revision, up: true, reported });
+    waiter.resolve(instanceOf(pod, waiter.revision));
+  };
+
+  /** Asks the server itself, which knows earlier than the Pod's status does. */
+  const ask = (pod: Pod, host: string, waiter: Waiter) => {
+    waiter.asked = true;
+    const probe = earlyProbe(pod);
+    if (!probe) return;
+    void probeEarly(host, probe, clock, waiter.probing.signal).then((answers) => {
+      if (answers && waiting.get(pod.metadata.uid ?? '') === waiter) handOut(pod, waiter, false);
+    });
+  };
 
   const changed = (pod: Pod, gone: boolean) => {
     const uid = pod.metadata.uid ?? '';
@@ -89,16 +119,16 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
           ? new PetrelError('StartFailed', 'its Pod was deleted')
           : startFailure(pod, waiter.revision);
       if (failure) waiter.reject(failure);
-      else if (isReady(pod)) {
-        waiting.delete(uid);
-        given.set(uid, { revision: waiter.revision, up: true });
-        waiter.resolve(instanceOf(pod, waiter.revision));
-      }
+      else if (isReady(pod)) handOut(pod, waiter, true);
+      else if (pod.status?.podIP && !waiter.asked) ask(pod, pod.status.podIP, waiter);
       return;
     }
     const entry = given.get(uid);
     if (!entry) return;
-    const up = !gone && isReady(pod);
+    const ready = !gone && isReady(pod);
+    entry.reported ||= ready;
+    // Until it has been reported Ready once, that it is not yet is no news.
+    const up = ready || (!gone && !entry.reported && isRunning(pod));
     if (up && !entry.up)
       for (const listener of listeners) listener.up(entry.revision, instanceOf(pod, entry.revision));
     if (!up && entry.up)
@@ -136,7 +166,8 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
   const readyPod = (pod: Pod, revision: Revision, signal: AbortSignal): Promise<Instance> => {
     const uid = pod.metadata.uid ?? '';
     const { promise, resolve, reject } = Promise.withResolvers<Instance>();
-    waiting.set(uid, { revision, resolve, reject });
+    const probing = new AbortController();
+    waiting.set(uid, { revision, probing, asked: false, resolve, reject });
     const abort = () =>
       reject(new PetrelError('Timeout', 'the start was given up', { cause: signal.reason }));
     if (signal.aborted) abort();
@@ -156,6 +187,7 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
     if (known) changed(known, false);
     return promise.finally(() => {
       waiting.delete(uid);
+      probing.abort();
       unschedulable.cancel();
       signal.removeEventListener('abort', abort);
     });
@@ -188,7 +220,7 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
     release: (_revision, id, graceMs) => remove(id, graceMs),
     async adopt(revision) {
       const ready = owned(revision).filter(isReady);
-      for (const { metadata } of ready) given.set(metadata.uid ?? '', { revision, up: true });
+      for (const { metadata } of ready) given.set(metadata.uid ?? '', { revision, up: true, reported: true });
       return ready.map((pod) => instanceOf(pod, revision));
     },
     onEvent: (events) => listeners.push(events),
@@ -213,6 +245,13 @@ function isReady(pod: Pod): boolean {
     !pod.metadata.deletionTimestamp &&
     conditionOf(pod, 'Ready')?.status === 'True' &&
     Boolean(pod.status?.podIP)
+  );
+}
+
+function isRunning(pod: Pod): boolean {
+  const statuses = pod.status?.containerStatuses ?? [];
+  return (
+    !pod.metadata.deletionTimestamp && statuses.every(({ state }) => !state.terminated && !state.waiting)
   );
 }
 

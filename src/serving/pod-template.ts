@@ -87,6 +87,17 @@ export function podFor(revision: Revision, name: string, port: number): Pod {
   };
 }
 
+/** The probe whose success means that requests can be taken; undefined where the template asks to wait for more than that. */
+export function earlyProbe(pod: Pod): Probe | undefined {
+  const port = pod.metadata.annotations?.[PORT_ANNOTATION];
+  const main = pod.spec.containers.find((container) =>
+    container.env?.some((one) => one.name === 'PORT' && one.value === port),
+  );
+  const probe = main?.readinessProbe;
+  if (!probe || probe.exec || probe.initialDelaySeconds || main.startupProbe) return undefined;
+  return probe;
+}
+
 /** The probe, aimed at the port in use where it is aimed at none or at the one declared; without a handler it asks for the port to be open. */
 function probeAt(probe: Probe, declared: number, port: number): Probe {
   const aim = (asked: number | string) => (!asked || asked === declared ? port : asked);

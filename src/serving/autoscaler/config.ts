@@ -42,7 +42,8 @@ export const DEFAULT_AUTOSCALER_CONFIG: AutoscalerConfig = {
   scaleToZeroGracePeriodMs: 30_000,
   scaleToZeroPodRetentionMs: 0,
   initialScale: 1,
-  allowZeroInitialScale: false,
+  // Upstream's default is false; what upstream flags off is on here: a thousand deploys must not need a thousand instances.
+  allowZeroInitialScale: true,
   minScale: 0,
   maxScale: 0,
   maxScaleLimit: 0,

@@ -63,11 +63,17 @@ test('every annotation is read in both spellings; what is out of range counts as
     window: '5s',
     'min-scale': '-1',
     'max-scale': '1.5',
-    'initial-scale': '0',
+    'initial-scale': '-1',
     'activation-scale': '1',
   });
   const plain = annotated({});
   assert.deepEqual(bad, plain);
+  const zero = { 'autoscaling.knative.dev/initial-scale': '0' };
+  assert.equal(scalingSpec(zero, 0).initialScale, 0);
+  assert.equal(
+    scalingSpec(zero, 0, { ...DEFAULT_AUTOSCALER_CONFIG, allowZeroInitialScale: false }).initialScale,
+    1,
+  );
   assert.equal(scalingSpec({ 'serving.knative.dev/progress-deadline': '2m' }, 0).progressDeadlineMs, 120_000);
   assert.equal(annotated({ window: '6s' }).panicWindowMs, 1000);
   assert.equal(scalingSpec({}, 0, { ...DEFAULT_AUTOSCALER_CONFIG, maxScaleLimit: 7 }).maxScale, 7);

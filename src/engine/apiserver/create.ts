@@ -2,8 +2,9 @@
 import { generateName } from '../../kinds/name.ts';
 import type { UntypedObject } from '../../kinds/object.ts';
 import type { Stored } from '../store/contract.ts';
+import { admit } from './admission.ts';
 import { type ApiContext, timestamp } from './context.ts';
-import { alreadyExists, badRequest, forbidden, invalid } from './errors.ts';
+import { alreadyExists, badRequest, forbidden } from './errors.ts';
 import { prepareNamespace, requireNamespace } from './namespaces.ts';
 import { storeKey, type Target } from './target.ts';
 import { checkIdentity, dropServerFields, simulated } from './write.ts';
@@ -19,7 +20,7 @@ export async function createObject(
   context: ApiContext,
   target: Target,
   object: UntypedObject,
-  options: { dryRun: boolean },
+  options: { dryRun: boolean; user: string },
 ): Promise<Stored> {
   const { definition, namespace } = target;
   const resource = storeKey(definition);
@@ -43,12 +44,9 @@ export async function createObject(
   requireNamespace(context, target, meta.name ?? '');
 
   if (definition.subresources.includes('status') && !STATUS_AT_CREATE.has(resource)) delete object.status;
-  const { strategy } = definition;
-  strategy.prepareForCreate?.(object);
+  definition.strategy.prepareForCreate?.(object);
   prepareNamespace(definition, object);
-  strategy.setDefaults?.(object, undefined);
-  const problems = strategy.validate?.(object) ?? [];
-  if (problems.length > 0) throw invalid(definition, meta.name ?? '', problems);
+  admit(options.user, target, object);
 
   const existing = context.store.latest(resource, namespace, meta.name);
   if (existing !== undefined) {

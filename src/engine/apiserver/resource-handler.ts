@@ -108,10 +108,10 @@ function watch(call: Call): KubeResponse {
 }
 
 async function create(call: Call): Promise<KubeResponse> {
-  const { context, request, target, query } = call;
+  const { context, request, target, query, user } = call;
   const form = rendering(call);
   const { object, warnings } = await decodeObject(request, target.definition, fieldValidation(query));
-  const stored = await createObject(context, target, object, { dryRun: isDryRun(query) });
+  const stored = await createObject(context, target, object, { dryRun: isDryRun(query), user: user.name });
   return renderObject(form, 201, stored, warningHeaders(warnings));
 }
 
@@ -137,9 +137,9 @@ async function update(
   warnings: string[],
   change: (old: Stored) => UntypedObject,
 ): Promise<KubeResponse> {
-  const { context, target, query, request } = call;
+  const { context, target, query, request, user } = call;
   const form = rendering(call);
-  const options = { dryRun: isDryRun(query), patch: request.method === 'PATCH' };
+  const options = { dryRun: isDryRun(query), user: user.name, patch: request.method === 'PATCH' };
   const stored = await updateObject(context, target, change, options);
   return renderObject(form, 200, stored, warningHeaders(warnings));
 }

@@ -1,6 +1,7 @@
 /** PUT and PATCH on an object or its `/status`. Source of the rules: apiserver `registry/rest/update.go`. */
 import type { UntypedObject } from '../../kinds/object.ts';
 import type { Stored } from '../store/contract.ts';
+import { admit } from './admission.ts';
 import type { ApiContext } from './context.ts';
 import { isCustom } from './decode.ts';
 import { removable } from './delete.ts';
@@ -10,6 +11,8 @@ import { checkIdentity, dropServerFields, sameDesire, sameObject, simulated } fr
 
 export interface UpdateOptions {
   dryRun: boolean;
+  /** Name of who asks. */
+  user: string;
   /** A patch names the object it changes by being applied to it; a PUT of our kinds must say which version it saw. */
   patch: boolean;
 }
@@ -39,18 +42,12 @@ export async function updateObject(
   if (target.subresource === 'status') keepAllBut('status', object, old);
   else if (target.subresource === 'finalize') keepAllBut('spec', object, old);
   else if (definition.subresources.includes('status')) keep(object, old, 'status');
-  const { strategy } = definition;
-  strategy.setDefaults?.(object, old);
+  admit(options.user, target, object, old);
   const meta = object.metadata;
   if (definition.hasGeneration) {
     const generation = old.metadata.generation ?? 1;
     meta.generation = sameDesire(object, old) ? generation : generation + 1;
   } else keep(meta, old.metadata, 'generation');
-  const problems = [
-    ...(strategy.validate?.(object) ?? []),
-    ...(strategy.validateUpdate?.(object, old) ?? []),
-  ];
-  if (problems.length > 0) throw invalid(definition, name, problems);
 
   meta.resourceVersion = old.metadata.resourceVersion;
   if (sameObject(object, old)) return stored;

@@ -1,0 +1,25 @@
+/** Defaults and refusals of one write, in the order of upstream: defaulting, webhook-form refusal, field errors. */
+import type { UntypedObject } from '../../kinds/object.ts';
+import { badRequest, invalid } from './errors.ts';
+import type { Target } from './target.ts';
+
+/**
+ * Fills in defaults in place. Throws 400 with the words of the kind's admission webhook, or 422 with one cause per field.
+ * `old` is absent on create; writes of `/status` are not refused in the webhook's form (Knative validates specs only).
+ */
+export function admit(
+  user: string,
+  { definition, subresource }: Target,
+  object: UntypedObject,
+  old?: UntypedObject,
+): void {
+  const { strategy } = definition;
+  strategy.setDefaults?.(object, old, user);
+  const denial = subresource ? undefined : strategy.deny?.(object, old);
+  if (denial !== undefined) throw badRequest(denial);
+  const problems = [
+    ...(strategy.validate?.(object) ?? []),
+    ...((old && strategy.validateUpdate?.(object, old)) ?? []),
+  ];
+  if (problems.length > 0) throw invalid(definition, object.metadata.name ?? '', problems);
+}

@@ -8,7 +8,7 @@ import { type Digest, FUNCTION_LABELS, type PetrelFunction } from '../kinds/func
 import type { Revision } from '../kinds/serving.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { REVISIONS } from '../kube/refs.ts';
-import { createFunctionController } from './controllers/functions.ts';
+import { createFunctionController, poolIndex } from './controllers/functions.ts';
 import { createRuntimeController } from './controllers/runtimes.ts';
 import type { PackageStore } from './packages/store.ts';
 import { createConfigCache } from './pool/config.ts';
@@ -38,7 +38,7 @@ export interface FunctionsOptions {
   log: Logger;
   clock?: Clock;
   random?: () => number;
-  /** Namespace of generic Pods. Default `default`. */
+  /** Namespace whose pools are kept even when it has no function. Default `default`. */
   namespace?: string;
   /** Whether a function's own errors reach its clients with text and stack. Default true. */
   development?: boolean;
@@ -94,7 +94,7 @@ export function createFunctions(options: FunctionsOptions): Functions {
     onRuntime(runtime, unavailable) {
       const { name } = runtime.metadata;
       pools.setRuntime(runtime, unavailable);
-      pools.setFunctions(name, controller.functions.byIndex('runtime', name).length);
+      for (const fn of controller.functions.byIndex('runtime', name)) count(fn);
       controller.runtimeChanged(name);
     },
     onRemoved(name) {
@@ -111,8 +111,11 @@ export function createFunctions(options: FunctionsOptions): Functions {
     runtimeProblem: (name) => runtimes.problem(name),
   });
 
-  const count = ({ spec }: PetrelFunction) =>
-    pools.setFunctions(spec.runtime, controller.functions.byIndex('runtime', spec.runtime).length);
+  const count = ({ spec, metadata }: PetrelFunction) => {
+    const namespace = metadata.namespace ?? 'default';
+    const found = controller.functions.byIndex('pool', poolIndex(spec.runtime, namespace));
+    pools.setFunctions(spec.runtime, namespace, found.length);
+  };
   let collecting = false;
   const collectLater = () => {
     if (collecting) return;

@@ -31,6 +31,11 @@ export interface FunctionControllerOptions {
   runtimeProblem(name: string): Problem | undefined;
 }
 
+/** Value of the informer's index `pool`: the functions that one pool of warm instances is for. */
+export function poolIndex(runtime: string, namespace: string): string {
+  return `${runtime}/${namespace}`;
+}
+
 export interface FunctionController {
   readonly functions: Informer<PetrelFunction>;
   /** Looks at every Function of a runtime again. */
@@ -46,7 +51,10 @@ export function createFunctionController(options: FunctionControllerOptions): Fu
     resource: FUNCTIONS,
     log,
     clock,
-    indexes: { runtime: (fn) => [fn.spec.runtime] },
+    indexes: {
+      runtime: (fn) => [fn.spec.runtime],
+      pool: (fn) => [poolIndex(fn.spec.runtime, fn.metadata.namespace ?? 'default')],
+    },
   });
   const services = createInformer<Service>({ client, resource: KSERVICES, log, clock });
 

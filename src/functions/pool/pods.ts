@@ -150,13 +150,8 @@ export function dedicatedPod(runtime: Runtime, revision: Revision, name: string)
   };
 }
 
-/** Merge patch that makes a Pod say whose it has become. An owner in another namespace would have it collected, so there it stays the Runtime's. */
-export function specialisedPatch(
-  revision: Revision,
-  podNamespace: string,
-  address: string,
-  codeCache: string | undefined,
-) {
+/** Merge patch that makes a Pod say whose it has become. */
+export function specialisedPatch(revision: Revision, address: string, codeCache: string | undefined) {
   const annotations: Record<string, string> = { [ADDRESS_ANNOTATION]: address };
   if (codeCache !== undefined) annotations[NODE_ANNOTATIONS.codeCache] = codeCache;
   const { resources } = userContainer(revision);
@@ -165,12 +160,11 @@ export function specialisedPatch(
     const value = revision.metadata.annotations?.[key];
     if (value !== undefined) annotations[key] = value;
   }
-  const same = podNamespace === revision.metadata.namespace;
   return {
     metadata: {
       labels: revisionMetadata(revision),
       annotations,
-      ...(same ? { ownerReferences: [{ ...revisionOwner(revision) }] } : {}),
+      ownerReferences: [{ ...revisionOwner(revision) }],
     },
   };
 }

@@ -1,6 +1,6 @@
 /**
- * The warm pools: generic instances per Runtime, handed out in memory and refilled in the background. Who waits is served
- * in order by whichever instance is warm first; for n that wait, never more than n are started beyond the pool's size.
+ * The warm pools: generic instances per Runtime and namespace, handed out in memory and refilled in the background. Who waits is
+ * served in order by whichever instance is warm first; for n that wait, never more than n are started beyond the pool's size.
  */
 import { cpus } from 'node:os';
 import type { Clock, Timer } from '../../base/clock.ts';
@@ -9,7 +9,16 @@ import type { Logger } from '../../base/log.ts';
 import type { Runtime } from '../../kinds/function.ts';
 import type { MakePod, Member, MemberOwner, Members } from './members.ts';
 import { genericPod } from './pods.ts';
-import { type Demand, noDemand, type PoolCounts, planStarts, poolTarget, withTake } from './size.ts';
+import {
+  type Demand,
+  noDemand,
+  type PoolCounts,
+  planStarts,
+  poolBounds,
+  poolTarget,
+  withTake,
+} from './size.ts';
+import { createWaiters, type Waiters } from './waiters.ts';
 
 /** After a cold start the processor stays free for this long before a refill begins, ms. */
 const QUIET_MS = 30;
@@ -19,25 +28,20 @@ const SHRINK_MS = 60_000;
 const FAILURES_BEFORE_GIVING_UP = 3;
 const PAUSE = { baseMs: 500, maxMs: 60_000 };
 /** Stands for the Pods made for one revision each in the plan of starts. */
-const DEDICATED = '';
-
-interface Waiter {
-  resolve(member: Member): void;
-  reject(error: unknown): void;
-}
+const OWN = '';
 
 interface Pool {
-  runtime: Runtime;
+  key: string;
+  runtime: string;
+  namespace: string;
   idle: Member[];
   starting: Set<Member>;
-  waiters: Waiter[];
+  waiters: Waiters;
   functions: number;
   demand: Demand;
   failures: number;
   lastProblem: string;
   pausedUntil: number;
-  /** Why nothing of this runtime can run at all. */
-  unavailable: PetrelError | undefined;
   shrink: Timer | undefined;
 }
 
@@ -46,7 +50,7 @@ export interface PoolsOptions {
   clock: Clock;
   log: Logger;
   random: () => number;
-  /** Namespace of generic Pods. */
+  /** Namespace whose pools are kept at their smallest size even when no function is there. */
   namespace: string;
   /** Called when the number of warm instances of a runtime has changed. */
   onWarm(runtime: string): void;
@@ -58,10 +62,10 @@ export interface Pools {
   setRuntime(runtime: Runtime, unavailable: PetrelError | undefined): void;
   removeRuntime(name: string): void;
   runtime(name: string): Runtime | undefined;
-  /** How many functions of a runtime could wake. */
-  setFunctions(runtime: string, count: number): void;
+  /** How many functions of a runtime could wake in a namespace. */
+  setFunctions(runtime: string, namespace: string, count: number): void;
   /** A warm instance, now when there is one. Rejects with `RuntimeUnavailable`, or with the signal's reason. */
-  take(runtime: string, signal: AbortSignal): Promise<Member>;
+  take(runtime: string, namespace: string, signal: AbortSignal): Promise<Member>;
   /** Starts a Pod of its own for somebody. */
   startOwn(runtime: string, make: MakePod, signal: AbortSignal): Promise<Member>;
   /** Takes a living generic instance of an earlier life in. */
@@ -75,52 +79,64 @@ export interface Pools {
   stop(): void;
 }
 
+const poolKey = (runtime: string, namespace: string) => `${runtime}/${namespace}`;
+
 export function createPools(options: PoolsOptions): Pools {
   const { members, clock, log } = options;
   const cores = options.cores ?? cpus().length;
+  const runtimes = new Map<string, { runtime: Runtime; unavailable: PetrelError | undefined }>();
   const pools = new Map<string, Pool>();
-  const own: { runtime: Runtime; make: MakePod; waiter: Waiter }[] = [];
+  const own: { runtime: string; make: MakePod; waiters: Waiters }[] = [];
   const ownStarting = new Set<Member>();
   let coldStarts = 0;
   let quietFrom = 0;
   let wake: Timer | undefined;
   let running = false;
 
-  const suffix = () =>
-    Math.floor(options.random() * 36 ** 6)
+  const podName = (runtime: string) =>
+    `${runtime}-${Math.floor(options.random() * 36 ** 6)
       .toString(36)
-      .padStart(6, '0');
+      .padStart(6, '0')}`;
 
-  const countsOf = (name: string, pool: Pool): PoolCounts => ({
-    runtime: name,
-    waiting: pool.waiters.length,
-    idle: pool.idle.length,
-    starting: pool.starting.size,
-    target: poolTarget(pool.runtime.spec.pool, pool.functions, pool.demand, clock.now()),
-    paused: pool.unavailable !== undefined || pool.pausedUntil > clock.now(),
-  });
+  const countsOf = (pool: Pool): PoolCounts => {
+    const known = runtimes.get(pool.runtime);
+    const bounds = poolBounds(known?.runtime.spec.pool, pool.namespace === options.namespace, pool.functions);
+    return {
+      pool: pool.key,
+      group: pool.runtime,
+      limit: bounds.max,
+      waiting: pool.waiters.length,
+      idle: pool.idle.length,
+      starting: pool.starting.size,
+      target: poolTarget(bounds, pool.functions, pool.demand, clock.now()),
+      paused: known === undefined || known.unavailable !== undefined || pool.pausedUntil > clock.now(),
+    };
+  };
 
   const schedule = (): void => {
     if (!running) return;
-    const counts = [...pools].map(([name, pool]) => countsOf(name, pool));
-    for (const count of counts) shrinkLater(count);
+    const counts = [...pools.values()].map(countsOf);
+    const waitingForOwn = own.filter(({ waiters }) => waiters.length > 0).length;
     counts.push({
-      runtime: DEDICATED,
-      waiting: own.length + ownStarting.size,
+      pool: OWN,
+      group: OWN,
+      limit: 0,
+      waiting: waitingForOwn + ownStarting.size,
       idle: 0,
       starting: ownStarting.size,
       target: 0,
       paused: false,
     });
     const quiet = coldStarts === 0 && clock.now() >= quietFrom;
-    for (const name of planStarts(counts, {
+    for (const key of planStarts(counts, {
       forWaiters: cores * 2,
       forRefill: Math.max(1, cores >> 1),
       quiet,
     })) {
-      if (name === DEDICATED) startNextOwn();
-      else startGeneric(pools.get(name) as Pool);
+      if (key === OWN) startNextOwn();
+      else startGeneric(pools.get(key) as Pool);
     }
+    for (const { pool, idle, target } of counts) if (idle > target) shrinkLater(pools.get(pool) as Pool);
     sleepUntilNext(quiet);
   };
 
@@ -135,17 +151,13 @@ export function createPools(options: PoolsOptions): Pools {
     if (next < Number.POSITIVE_INFINITY) wake = clock.after(Math.max(1, next - now), schedule);
   };
 
-  const shrinkLater = ({ runtime, idle, target }: PoolCounts): void => {
-    const pool = pools.get(runtime) as Pool;
-    if (idle <= target || pool.shrink !== undefined) return;
-    pool.shrink = clock.after(SHRINK_MS, () => {
+  const shrinkLater = (pool: Pool): void => {
+    pool.shrink ??= clock.after(SHRINK_MS, () => {
       pool.shrink = undefined;
-      const { idle: now, target: wanted } = countsOf(runtime, pool);
-      const extra = now > wanted ? pool.idle.shift() : undefined;
-      if (extra) {
-        members.discard(extra, 0);
-        options.onWarm(runtime);
-      }
+      const { idle, target } = countsOf(pool);
+      const extra = idle > target ? pool.idle.shift() : undefined;
+      if (extra) members.discard(extra, 0);
+      if (extra) options.onWarm(pool.runtime);
       schedule();
     });
   };
@@ -158,25 +170,24 @@ export function createPools(options: PoolsOptions): Pools {
       deliver(pool, self());
     },
     cold() {
-      if (remove(pool.idle, self())) options.onWarm(pool.runtime.metadata.name);
+      if (remove(pool.idle, self())) options.onWarm(pool.runtime);
       pool.starting.add(self());
       schedule();
     },
     gone(reason) {
       const wasStarting = pool.starting.delete(self());
-      if (remove(pool.idle, self())) options.onWarm(pool.runtime.metadata.name);
+      if (remove(pool.idle, self())) options.onWarm(pool.runtime);
       if (wasStarting) startFailed(pool, reason);
       else schedule();
     },
   });
 
   const startGeneric = (pool: Pool): void => {
-    const { runtime } = pool;
-    const { name } = runtime.metadata;
-    const make = (pod: string) => genericPod(runtime, options.namespace, pod);
+    const runtime = runtimes.get(pool.runtime)?.runtime as Runtime;
+    const make = (name: string) => genericPod(runtime, pool.namespace, name);
     const member = members.start(
-      name,
-      `${name}-${suffix()}`,
+      pool.runtime,
+      podName(pool.runtime),
       make,
       poolOwner(pool, () => member),
     );
@@ -184,55 +195,46 @@ export function createPools(options: PoolsOptions): Pools {
   };
 
   const deliver = (pool: Pool, member: Member): void => {
-    const waiter = pool.waiters.shift();
-    if (waiter) waiter.resolve(member);
-    else {
+    if (!pool.waiters.serve(member)) {
       pool.idle.push(member);
-      options.onWarm(pool.runtime.metadata.name);
+      options.onWarm(pool.runtime);
     }
     schedule();
   };
 
   const startFailed = (pool: Pool, reason: string): void => {
-    const name = pool.runtime.metadata.name;
+    const { runtime, namespace } = pool;
     pool.failures++;
     pool.lastProblem = reason;
     pool.pausedUntil = clock.now() + Math.min(PAUSE.maxMs, PAUSE.baseMs * 2 ** (pool.failures - 1));
-    log.warn('an instance did not start', { runtime: name, reason, failures: pool.failures });
-    if (pool.failures >= FAILURES_BEFORE_GIVING_UP) rejectAll(pool, doesNotStart(pool));
+    log.warn('an instance did not start', { runtime, namespace, reason, failures: pool.failures });
+    if (pool.failures >= FAILURES_BEFORE_GIVING_UP) pool.waiters.rejectAll(doesNotStart(pool));
     schedule();
   };
 
-  const doesNotStart = (pool: Pool) =>
-    new PetrelError(
-      'RuntimeUnavailable',
-      `Instances of runtime "${pool.runtime.metadata.name}" do not start.`,
-      {
-        why: pool.lastProblem,
-        fix: `See the logs of its Pods: kubectl logs -l petrel.dev/runtime=${pool.runtime.metadata.name} --all-containers.`,
-      },
-    );
-
-  const rejectAll = (pool: Pool, error: PetrelError): void => {
-    for (const waiter of pool.waiters.splice(0)) waiter.reject(error);
-  };
+  const doesNotStart = ({ runtime, namespace, lastProblem }: Pool) =>
+    new PetrelError('RuntimeUnavailable', `Instances of runtime "${runtime}" do not start.`, {
+      why: lastProblem,
+      fix: `See the logs of its Pods: kubectl logs -n ${namespace} -l petrel.dev/runtime=${runtime}.`,
+    });
 
   const startNextOwn = (): void => {
-    const next = own.shift();
+    let next = own.shift();
+    while (next?.waiters.length === 0) next = own.shift();
     if (next === undefined) return;
-    const name = next.runtime.metadata.name;
-    const member = members.start(name, `${name}-${suffix()}`, next.make, {
+    const { runtime, make, waiters } = next;
+    const member = members.start(runtime, podName(runtime), make, {
       warm: () => {
         ownStarting.delete(member);
-        next.waiter.resolve(member);
+        if (!waiters.serve(member)) members.discard(member, 0);
         schedule();
       },
       cold: () => {},
       gone: (reason) => {
         ownStarting.delete(member);
-        next.waiter.reject(
+        waiters.rejectAll(
           new PetrelError('StartFailed', `The function's own Pod did not start: ${reason}.`, {
-            fix: 'Check the volumes and resources that the function names: kubectl describe pods.',
+            fix: 'Check the volumes that the function names: kubectl describe pods.',
           }),
         );
         schedule();
@@ -241,49 +243,41 @@ export function createPools(options: PoolsOptions): Pools {
     ownStarting.add(member);
   };
 
-  const mustHave = (name: string): Pool => {
-    const pool = pools.get(name);
-    if (pool === undefined) {
+  const mustRun = (name: string): Runtime => {
+    const known = runtimes.get(name);
+    if (known === undefined) {
       throw new PetrelError('RuntimeUnavailable', `There is no runtime "${name}".`, {
         fix: 'Choose one of those that kubectl get runtimes lists.',
       });
     }
-    if (pool.unavailable) throw pool.unavailable;
-    if (pool.failures >= FAILURES_BEFORE_GIVING_UP && pool.pausedUntil > clock.now())
-      throw doesNotStart(pool);
+    if (known.unavailable) throw known.unavailable;
+    return known.runtime;
+  };
+
+  const poolOf = (runtime: string, namespace: string): Pool => {
+    const key = poolKey(runtime, namespace);
+    let pool = pools.get(key);
+    if (pool === undefined) {
+      pool = {
+        key,
+        runtime,
+        namespace,
+        idle: [],
+        starting: new Set(),
+        waiters: createWaiters(schedule),
+        functions: 0,
+        demand: noDemand,
+        failures: 0,
+        lastProblem: '',
+        pausedUntil: 0,
+        shrink: undefined,
+      };
+      pools.set(key, pool);
+    }
     return pool;
   };
 
-  /** Queues until served; leaving the queue when `signal` aborts. Served after that: `tooLate` gets the instance. */
-  const wait = (
-    enter: (waiter: Waiter) => () => void,
-    signal: AbortSignal,
-    tooLate: (member: Member) => void,
-  ) => {
-    const { promise, resolve, reject } = Promise.withResolvers<Member>();
-    let left = false;
-    const onAbort = () => {
-      left = true;
-      leave();
-      reject(signal.reason);
-      schedule();
-    };
-    const settle = () => signal.removeEventListener('abort', onAbort);
-    const leave = enter({
-      resolve: (member) => {
-        settle();
-        if (left) tooLate(member);
-        else resolve(member);
-      },
-      reject: (error) => {
-        settle();
-        reject(error);
-      },
-    });
-    signal.addEventListener('abort', onAbort, { once: true });
-    schedule();
-    return promise;
-  };
+  const poolsOf = (runtime: string) => [...pools.values()].filter((pool) => pool.runtime === runtime);
 
   const empty = (pool: Pool): void => {
     for (const member of [...pool.idle.splice(0), ...pool.starting]) members.discard(member, 0);
@@ -295,74 +289,60 @@ export function createPools(options: PoolsOptions): Pools {
   return {
     setRuntime(runtime, unavailable) {
       const { name } = runtime.metadata;
-      const known = pools.get(name);
-      if (known) {
-        const stale = processOf(known.runtime) !== processOf(runtime);
-        Object.assign(known, { runtime, unavailable });
-        if (stale) empty(known);
-      } else {
-        pools.set(name, {
-          runtime,
-          idle: [],
-          starting: new Set(),
-          waiters: [],
-          functions: 0,
-          demand: noDemand,
-          failures: 0,
-          lastProblem: '',
-          pausedUntil: 0,
-          unavailable,
-          shrink: undefined,
-        });
-      }
+      const known = runtimes.get(name);
+      runtimes.set(name, { runtime, unavailable });
+      if (known && processOf(known.runtime) !== processOf(runtime))
+        for (const pool of poolsOf(name)) empty(pool);
+      poolOf(name, options.namespace);
       schedule();
     },
     removeRuntime(name) {
-      const pool = pools.get(name);
-      if (pool === undefined) return;
-      pools.delete(name);
-      pool.shrink?.cancel();
-      empty(pool);
-      rejectAll(
-        pool,
-        new PetrelError('RuntimeUnavailable', `Runtime "${name}" was deleted.`, {
-          fix: 'Create it again, or deploy with another runtime.',
-        }),
-      );
+      runtimes.delete(name);
+      for (const pool of poolsOf(name)) {
+        pools.delete(pool.key);
+        pool.shrink?.cancel();
+        empty(pool);
+        pool.waiters.rejectAll(
+          new PetrelError('RuntimeUnavailable', `Runtime "${name}" was deleted.`, {
+            fix: 'Create it again, or deploy with another runtime.',
+          }),
+        );
+      }
     },
-    runtime: (name) => pools.get(name)?.runtime,
-    setFunctions(name, count) {
-      const pool = pools.get(name);
-      if (pool === undefined || pool.functions === count) return;
+    runtime: (name) => runtimes.get(name)?.runtime,
+    setFunctions(runtime, namespace, count) {
+      if (count === 0 && !pools.has(poolKey(runtime, namespace))) return;
+      const pool = poolOf(runtime, namespace);
+      if (pool.functions === count) return;
       pool.functions = count;
       schedule();
     },
-    async take(name, signal) {
-      const pool = mustHave(name);
+    async take(runtime, namespace, signal) {
+      mustRun(runtime);
+      const pool = poolOf(runtime, namespace);
+      if (pool.failures >= FAILURES_BEFORE_GIVING_UP && pool.pausedUntil > clock.now())
+        throw doesNotStart(pool);
       pool.demand = withTake(pool.demand, clock.now());
       const member = pool.idle.shift();
       if (member !== undefined) {
-        options.onWarm(name);
+        options.onWarm(runtime);
         return member;
       }
-      const enter = (waiter: Waiter) => {
-        pool.waiters.push(waiter);
-        return () => remove(pool.waiters, waiter);
-      };
-      return wait(enter, signal, (late) => deliver(pool, late));
+      const served = pool.waiters.join(signal);
+      schedule();
+      return served;
     },
-    async startOwn(name, make, signal) {
-      const { runtime } = mustHave(name);
-      const enter = (waiter: Waiter) => {
-        const entry = { runtime, make, waiter };
-        own.push(entry);
-        return () => remove(own, entry);
-      };
-      return wait(enter, signal, (late) => members.discard(late, 0));
+    async startOwn(runtime, make, signal) {
+      mustRun(runtime);
+      const waiters = createWaiters(schedule);
+      const served = waiters.join(signal);
+      own.push({ runtime, make, waiters });
+      schedule();
+      return served;
     },
     adopt(member) {
-      const pool = pools.get(member.runtime);
-      if (pool === undefined) return members.discard(member, 0);
+      if (!runtimes.has(member.runtime)) return members.discard(member, 0);
+      const pool = poolOf(member.runtime, member.namespace);
       member.owner = poolOwner(pool, () => member);
       deliver(pool, member);
     },
@@ -374,7 +354,7 @@ export function createPools(options: PoolsOptions): Pools {
       quietFrom = clock.now() + QUIET_MS;
       if (coldStarts === 0) schedule();
     },
-    warm: (name) => pools.get(name)?.idle.length ?? 0,
+    warm: (name) => poolsOf(name).reduce((sum, pool) => sum + pool.idle.length, 0),
     start() {
       running = true;
       schedule();
@@ -382,13 +362,14 @@ export function createPools(options: PoolsOptions): Pools {
     stop() {
       running = false;
       wake?.cancel();
+      const stopping = new PetrelError('NotReady', 'The platform is stopping.', {
+        fix: 'Try again when it runs.',
+      });
       for (const pool of pools.values()) {
         pool.shrink?.cancel();
-        rejectAll(
-          pool,
-          new PetrelError('NotReady', 'The platform is stopping.', { fix: 'Try again when it runs.' }),
-        );
+        pool.waiters.rejectAll(stopping);
       }
+      for (const { waiters } of own) waiters.rejectAll(stopping);
     },
   };
 }

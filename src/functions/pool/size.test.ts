@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { noDemand, type PoolCounts, planStarts, poolTarget, withTake } from './size.ts';
+import { noDemand, type PoolCounts, planStarts, poolBounds, poolTarget, withTake } from './size.ts';
 
 const pool = (counts: Partial<PoolCounts>): PoolCounts => ({
-  runtime: 'node',
+  pool: 'node',
+  group: 'node',
+  limit: 8,
   waiting: 0,
   idle: 0,
   starting: 0,
@@ -24,19 +26,25 @@ const PLANS: [string, PoolCounts[], Partial<typeof limits>, string[]][] = [
   ['never more than the limit', [pool({ waiting: 100, starting: 1 })], {}, ['node', 'node', 'node']],
   [
     'runtimes take turns',
-    [pool({ waiting: 3 }), pool({ runtime: 'python', waiting: 2 })],
+    [pool({ waiting: 3 }), pool({ pool: 'python', group: 'python', waiting: 2 })],
     {},
     ['node', 'python', 'node', 'python'],
   ],
   [
     'no refill while anybody waits',
-    [pool({ target: 2 }), pool({ runtime: 'python', waiting: 1, starting: 1 })],
+    [pool({ target: 2 }), pool({ pool: 'python', group: 'python', waiting: 1, starting: 1 })],
     {},
     [],
   ],
   [
+    'namespaces share what a runtime may keep warm',
+    [pool({ idle: 7, target: 7 }), pool({ pool: 'node/b', target: 3 }), pool({ pool: 'node/c', target: 3 })],
+    { forRefill: 9 },
+    ['node/b'],
+  ],
+  [
     'a paused pool does not hold up others',
-    [pool({ waiting: 1, paused: true }), pool({ runtime: 'python', target: 1 })],
+    [pool({ waiting: 1, paused: true }), pool({ pool: 'python', group: 'python', target: 1 })],
     {},
     ['python'],
   ],
@@ -59,4 +67,12 @@ test('pools follow the number of functions and recent bursts within their bounds
   assert.equal(poolTarget({ min: 0, max: 0 }, 50, demand, 1_000_010), 0);
   demand = withTake(demand, 1_130_000);
   assert.ok(demand.burst === 1 && demand.peak > 3, 'a later take begins a burst of its own');
+});
+
+test('the home namespace keeps its minimum, others one while they have functions', () => {
+  assert.deepEqual(poolBounds(undefined, true, 0), { min: 4, max: 32 });
+  assert.deepEqual(poolBounds({ min: 2, max: 9 }, false, 5), { min: 1, max: 9 });
+  assert.deepEqual(poolBounds({ min: 2, max: 9 }, false, 0), { min: 0, max: 0 });
+  assert.deepEqual(poolBounds({ min: 0, max: 0 }, false, 5), { min: 0, max: 0 });
+  assert.deepEqual(poolBounds({ min: 3, max: 1 }, true, 0), { min: 3, max: 3 });
 });

@@ -33,22 +33,33 @@ export function withTake(demand: Demand, now: number): Demand {
   return { burst, since: same ? demand.since : now, peak: Math.max(fadedPeak(demand, now), burst), at: now };
 }
 
+export interface Bounds {
+  min: number;
+  max: number;
+}
+
+/**
+ * Bounds of one pool of a Runtime. The `home` namespace keeps the Runtime's minimum always; any other keeps one instance warm
+ * as long as it has functions.
+ */
+export function poolBounds(spec: Partial<Bounds> | undefined, home: boolean, functions: number): Bounds {
+  const min = Math.max(0, spec?.min ?? DEFAULT_POOL.min);
+  const max = Math.max(min, spec?.max ?? DEFAULT_POOL.max);
+  return { min: home ? min : Math.min(max, functions > 0 ? 1 : 0), max: home || functions > 0 ? max : 0 };
+}
+
 /** Warm instances to hold. */
-export function poolTarget(
-  bounds: { min?: number; max?: number } | undefined,
-  functions: number,
-  demand: Demand,
-  now: number,
-): number {
-  const min = Math.max(0, bounds?.min ?? DEFAULT_POOL.min);
-  const max = Math.max(min, bounds?.max ?? DEFAULT_POOL.max);
+export function poolTarget({ min, max }: Bounds, functions: number, demand: Demand, now: number): number {
   const wanted = Math.max(Math.ceil(functions / FUNCTIONS_PER_INSTANCE), Math.round(fadedPeak(demand, now)));
   return Math.min(max, Math.max(min, wanted));
 }
 
 /** One pool's counts. */
 export interface PoolCounts {
-  runtime: string;
+  pool: string;
+  /** Pools of one group (a Runtime's, one per namespace) together keep no more warm than `limit`. */
+  group: string;
+  limit: number;
   /** Requests for an instance that nobody has answered. */
   waiting: number;
   /** Warm. */
@@ -78,13 +89,13 @@ export function planStarts(pools: readonly PoolCounts[], limits: StartLimits): s
   let starting = 0;
   for (const pool of pools) starting += pool.starting;
   const hand = (need: (pool: PoolCounts) => number, limit: number) => {
-    const missing = new Map(pools.filter((pool) => !pool.paused).map((pool) => [pool.runtime, need(pool)]));
+    const missing = new Map(pools.filter((pool) => !pool.paused).map((pool) => [pool.pool, need(pool)]));
     for (let handed = true; handed; ) {
       handed = false;
-      for (const [runtime, count] of missing) {
+      for (const [key, count] of missing) {
         if (count <= 0 || starting >= limit) continue;
-        missing.set(runtime, count - 1);
-        starts.push(runtime);
+        missing.set(key, count - 1);
+        starts.push(key);
         starting++;
         handed = true;
       }
@@ -93,7 +104,22 @@ export function planStarts(pools: readonly PoolCounts[], limits: StartLimits): s
   if (pools.some((pool) => pool.waiting > 0 && !pool.paused)) {
     hand((pool) => pool.waiting - pool.starting, limits.forWaiters);
   } else if (limits.quiet) {
-    hand((pool) => pool.target - pool.idle - pool.starting, limits.forRefill);
+    const room = roomIn(pools);
+    const refill = ({ group, target, idle, starting: own }: PoolCounts) => {
+      const left = room.get(group) ?? 0;
+      const count = Math.max(0, Math.min(target - idle - own, left));
+      room.set(group, left - count);
+      return count;
+    };
+    hand(refill, limits.forRefill);
   }
   return starts;
+}
+
+/** How many more each group may keep warm. */
+function roomIn(pools: readonly PoolCounts[]): Map<string, number> {
+  const room = new Map<string, number>();
+  for (const { group, limit } of pools) room.set(group, Math.max(room.get(group) ?? 0, limit));
+  for (const { group, idle, starting } of pools) room.set(group, (room.get(group) ?? 0) - idle - starting);
+  return room;
 }

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { FUNCTION_LABELS } from '../../kinds/function.ts';
-import { CONFIGMAPS, PODS, SECRETS } from '../../kube/refs.ts';
+import { CONFIGMAPS, FUNCTIONS, PODS, SECRETS } from '../../kube/refs.ts';
 import { type Instance, InstanceError } from '../../serving/contract.ts';
 import type { FakeNode } from '../testing/fake-node.ts';
 import { createWorld, never, revisionOf, until } from '../testing/world.ts';
@@ -377,4 +377,22 @@ test('after a restart: living instances are found again, dead Pods are deleted',
   const socket = connect(join(dir, 'pods', instance.id, 'i.sock'));
   await new Promise((resolve) => socket.once('connect', resolve));
   socket.destroy();
+});
+
+test('functions of another namespace have their Pods there, warm as long as there are functions', async (t) => {
+  const { source, client, digest, pods } = await started(t);
+  const fn = {
+    apiVersion: 'petrel.dev/v1',
+    kind: 'Function',
+    metadata: { name: 'there', namespace: 'team' },
+    spec: { runtime: 'node', package: { digest } },
+  };
+  const inTeam = () => pods().filter((pod) => pod.metadata.namespace === 'team');
+  await client.create(FUNCTIONS, fn as never);
+  await until(() => inTeam().length === 1, 'one is warm for the namespace');
+  const [warm] = inTeam();
+  const revision = revisionOf(digest);
+  revision.metadata.namespace = 'team';
+  const instance = await source.acquire(revision, never());
+  assert.deepEqual([instance.namespace, instance.id], ['team', warm?.metadata.uid]);
 });

@@ -93,7 +93,7 @@ export function createSource(options: SourceOptions): FunctionSource {
     clock.after(DESCRIBE_AFTER_MS, () => {
       if (!running.has(uidOf(member))) return;
       const cache = member.channel && codeCacheOf(revision, member.channel.hello.language);
-      const patch = specialisedPatch(revision, member.namespace, addressText(address), cache);
+      const patch = specialisedPatch(revision, addressText(address), cache);
       client.patch(PODS, member.namespace, member.name, 'merge', patch as never).catch((error) => {
         if (error instanceof KubeError && error.code === 404) return;
         log.warn('a Pod could not be labelled as specialised', {
@@ -161,7 +161,7 @@ export function createSource(options: SourceOptions): FunctionSource {
 
   const takeMember = (revision: Revision, signal: AbortSignal): Promise<Member> => {
     const { runtime } = codeOf(revision) as { runtime: string };
-    if (!needsOwnPod(revision)) return pools.take(runtime, signal);
+    if (!needsOwnPod(revision)) return pools.take(runtime, revision.metadata.namespace ?? 'default', signal);
     const make = (name: string) => {
       const found = pools.runtime(runtime);
       if (found === undefined)

@@ -97,9 +97,9 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
   let wish = 0;
   let wave = FIRST_WAVE;
   let permits = FIRST_WAVE;
-  let active: Activity = options.proven === 'unknown' ? 'Unknown' : 'False';
-  let activeSince = clock.now();
   let initialized = options.proven === 'ready' || (options.proven === 'unknown' && spec.initialScale === 0);
+  let active: Activity = options.proven === 'unknown' && !initialized ? 'Unknown' : 'False';
+  let activeSince = clock.now();
   /** The initial scale was not reached and is no longer tried for. */
   let abandoned = options.proven === 'failed';
   let timedOut = false;

@@ -240,6 +240,22 @@ test('an unproven revision is started once; the initial scale may be larger', as
   assert.ok(changes.includes(true));
 });
 
+test('initial scale zero: ready without an instance, started by its first request', async () => {
+  const { clock, source, scaler, begin, up } = setUp({
+    ready: 'none',
+    annotations: { 'initial-scale': '0' },
+  });
+  await begin();
+  await clock.advance(5000);
+  assert.equal(source.starts.size, 0);
+  const { initialized, active } = scaler.scale(KEY)!;
+  assert.deepEqual({ initialized, active }, { initialized: true, active: 'False' });
+  assert.equal(clock.pending(), 0);
+  scaler.demand(KEY, 1, 0);
+  await clock.advance(0);
+  assert.equal(up(), 1);
+});
+
 test('a revision that a route reaches just after it was proven still goes to zero', async () => {
   const { clock, scaler, revision, up } = setUp({ ready: 'none' });
   await scaler.upsert(revision, false, true);

@@ -104,7 +104,7 @@ const host = {
       // Not at once: an instance that was started for a waiting request hears of it now.
       if (!warmed)
         setTimeout(
-          () => require('./warm/warm-up.cjs').warmUp(options.warm, () => state === 'generic'),
+          () => require('./warm/warm-up.cjs').warmUp(options.warm, () => state === 'generic', host.call),
           WARM_DELAY_MS,
         );
       warmed = true;

@@ -1,14 +1,331 @@
-"""Entry of a Python instance: a generic process that is specialised once. See ../PROTOCOL.md."""
+"""
+The supervisor of the python runtime: one process, one instance. Speaks runtimes/PROTOCOL.md on the unix socket named by
+PETREL_SOCKET, is specialised at most once, and ends when its platform does.
+
+A thread reads each connection; sync handlers run on worker threads, async ones on one event loop that is started when needed;
+user code is loaded on the main thread, as Python's libraries expect.
+"""
 
 import os
+import queue
+import signal
+import socket
 import sys
+import threading
+import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-# Ours is imported in full before anything of the user's, then leaves the path, so that no name of ours hides one of theirs.
-sys.path.insert(0, HERE)
-from petrel_runtime import process  # noqa: E402
+OPTIONS = {
+    "socket": os.environ.get("PETREL_SOCKET", ""),
+    # Life after the last control connection has closed, and without one ever; seconds.
+    "control_grace": int(os.environ.get("PETREL_CONTROL_GRACE_MS", "10000")) / 1000,
+    "orphan": int(os.environ.get("PETREL_ORPHAN_MS", "60000")) / 1000,
+    # Loading: import, ASGI start-up, a program's port.
+    "load": int(os.environ.get("PETREL_LOAD_TIMEOUT_MS", "30000")) / 1000,
+    # Requests in flight at SIGTERM.
+    "term_grace": int(os.environ.get("PETREL_TERM_GRACE_MS", "25000")) / 1000,
+}
+for _name in [name for name in os.environ if name.startswith("PETREL_")]:
+    del os.environ[_name]
 
-sys.path.remove(HERE)
+# Only what HELLO needs is imported before it; the rest follows while nobody waits, or with `specialise`.
+from _petrel import frames as f  # noqa: E402
+from _petrel.connection import Connection  # noqa: E402
+from _petrel.errors import SETTINGS, SpecialiseError, load_error, stack_of  # noqa: E402
+
+sys.path.pop(0)  # ours; user code has only its own
+
+
+def warm_up():
+    """Imports what the first function would wait for."""
+    from _petrel import answer, loader, public, request, shapes, workers  # noqa: F401
+
+    public.install()
+
+
+class Supervisor:
+    """The state of this instance, and what its connections and its loader ask of it."""
+
+    def __init__(self):
+        self.state = "generic"
+        self.dispatch = None
+        self.stop_function = None
+        self.in_flight = 0
+        self.lock = threading.Lock()
+        self.idle = threading.Condition(self.lock)
+        self.connections = set()
+        self.controls = 0
+        self.lonely = None
+        self.draining = False
+        self.jobs = queue.SimpleQueue()
+        self.leaving = False
+        self.load_seconds = OPTIONS["load"]
+        self._workers = None
+        self._loop = None
+        self.concurrency = 0
+        self.warmed = False
+
+    # ---- asked by connections ----
+
+    def hello(self):
+        version = "%d.%d.%d" % sys.version_info[:3]
+        state = "generic" if self.state == "specialising" else self.state
+        return {"version": 1, "runtime": "python", "language": version, "pid": os.getpid(), "state": state}
+
+    def counted(self):
+        with self.lock:
+            self.in_flight += 1
+
+    def request(self, exchange):
+        self.counted()
+        if self.dispatch is None:
+            exchange.reset("overloaded", f"this instance is {self.state} and takes no requests here")
+        else:
+            self.dispatch(exchange)
+
+    def answered(self, _exchange):
+        with self.idle:
+            self.in_flight -= 1
+            if self.in_flight == 0:
+                self.idle.notify_all()
+
+    def opened(self, connection):
+        with self.lock:
+            self.connections.add(connection)
+            if connection.role == "control":
+                self.controls += 1
+                self._company()
+                if not self.warmed:
+                    self.warmed = True
+                    self.jobs.put(warm_up)
+        if self.draining:
+            connection.goaway()
+
+    def closed(self, connection):
+        with self.lock:
+            self.connections.discard(connection)
+            if connection.role == "control":
+                self.controls -= 1
+                if self.controls == 0:
+                    self.alone(OPTIONS["control_grace"])
+
+    def alone(self, seconds):
+        """Without a platform the instance ends."""
+        self._company()
+        self.lonely = threading.Timer(seconds, self.leave, (0,))
+        self.lonely.daemon = True
+        self.lonely.start()
+
+    def _company(self):
+        if self.lonely is not None:
+            self.lonely.cancel()
+            self.lonely = None
+
+    def call(self, connection, call):
+        def answer(**value):
+            connection.send(f.encode_json(f.RESULT, 0, {"id": call["id"], **value}))
+
+        params = call.get("params") or {}
+        method = call["method"]
+        if method == "specialise":
+            self.specialise(params, answer)
+        elif method == "health":
+            answer(result={"state": self.hello()["state"], "inFlight": self.in_flight})
+        elif method == "drain":
+            seconds = float(params.get("graceMs", 30000)) / 1000
+            run = threading.Thread(target=lambda: answer(result={"left": self.drain(seconds)}), daemon=True)
+            run.start()
+        elif method == "shutdown":
+            answer(result={})
+            self.jobs.put(lambda: self.stop(0))
+        else:
+            answer(error={"code": "BadRequest", "message": f"no such method: {method}"})
+
+    # ---- specialise ----
+
+    def specialise(self, params, answer):
+        try:
+            if self.state != "generic":
+                raise SpecialiseError("AlreadySpecialised", f"this instance is {self.state} already")
+            self._check(params)
+        except SpecialiseError as error:
+            answer(error=error.to_json())
+            return
+        self.state = "specialising"
+        self.jobs.put(lambda: self._specialise(params, answer))
+
+    def _check(self, params):
+        kinds = {"code": str, "entry": str, "handler": str, "shape": str, "cache": str, "workdir": str, "env": dict}
+        kinds.update(port=int, timeoutMs=(int, float), concurrency=int, function=str, namespace=str)
+        for name, kind in kinds.items():
+            value = params.get(name)
+            if value is not None and not isinstance(value, kind) or (name == "code" and value is None):
+                raise SpecialiseError("BadRequest", f"specialise: {name} has the wrong type")
+        if not os.path.isdir(params["code"]):
+            raise SpecialiseError("BadRequest", f"specialise: {params['code']} is not a directory")
+
+    def _specialise(self, params, answer):
+        began = time.perf_counter()
+        once = threading.Lock()
+
+        def settle(shape, transport, dispatch, stop):
+            """The first to know the outcome says it: the loader, or the watch on the port."""
+            if not once.acquire(blocking=False):
+                return
+            timer.cancel()
+            self.dispatch, self.stop_function = dispatch, stop
+            self.state = "specialised"
+            took = round((time.perf_counter() - began) * 1000, 2)
+            answer(result={"shape": shape, "loadMs": took, "transport": transport})
+
+        def fail(error):
+            if not once.acquire(blocking=False):
+                return
+            timer.cancel()
+            self.state = "failed"
+            answer(error=load_error(error, os.path.join(params["code"], params.get("entry") or "")).to_json())
+            self.leave(1)
+
+        def too_late():
+            message = f"{params.get('entry') or 'the package'} did not finish loading within {self.load_seconds:.0f} s"
+            frame = sys._current_frames().get(threading.main_thread().ident)
+            import traceback
+
+            detail = message + "\n" + "".join(traceback.format_stack(frame)) if frame else message
+            fail(SpecialiseError("LoadError", message, detail=detail))
+
+        port = params.get("port")
+        self.program_listens = lambda: settle("program", {"kind": "http1", "host": "127.0.0.1", "port": port}, None, None)
+        timer = threading.Timer(self.load_seconds, too_late)
+        timer.daemon = True
+        timer.start()
+        try:
+            for name, value in (params.get("env") or {}).items():
+                os.environ[name] = str(value)
+            if port is not None:
+                os.environ.setdefault("PORT", str(port))
+            warm_up()
+            from _petrel import loader
+
+            SETTINGS["development"] = params.get("development") is True
+            self.concurrency = params.get("concurrency") or 0
+            os.chdir(params.get("workdir") or params["code"])
+            settle(*loader.load(params, params.get("function") or "function", self))
+        except BaseException as error:  # noqa: B036: SystemExit at load is the code's fault too
+            fail(error)
+
+    def workers(self):
+        if self._workers is None:
+            from _petrel import workers
+
+            self._workers = workers.Workers(self.concurrency or workers.MAX_THREADS)
+        return self._workers
+
+    def loop(self):
+        if self._loop is None:
+            from _petrel.asgi import Loop
+
+            self._loop = Loop()
+        return self._loop
+
+    # ---- the end ----
+
+    def drain(self, seconds):
+        """Takes no new requests; returns how many are left when the time is over."""
+        self.draining = True
+        for connection in list(self.connections):
+            connection.goaway()
+        with self.idle:
+            self.idle.wait_for(lambda: self.in_flight == 0, seconds)
+            return self.in_flight
+
+    def stop(self, code):
+        """Ends in order: the user's own shutdown first."""
+        if self.stop_function is not None:
+            run = threading.Thread(target=self._stop_function, daemon=True)
+            run.start()
+            run.join(OPTIONS["term_grace"])
+        self.leave(code)
+
+    def _stop_function(self):
+        try:
+            self.stop_function()
+        except BaseException as error:  # noqa: B036
+            sys.stderr.write(f"petrel: shutdown failed: {stack_of(error)}\n")
+
+    def crash(self, reason, message, detail, code):
+        self.state = "failed"
+        for connection in list(self.connections):
+            for exchange in list(connection.exchanges.values()):
+                text = message if SETTINGS["development"] else "the instance crashed while it worked on this request"
+                exchange.reset("crashed", text)
+            if connection.role == "control":
+                connection.send(f.encode_json(f.EVENT, 0, {"event": "failed", "reason": reason, "message": message, "detail": detail}))
+        self.leave(code)
+
+    def on_exit(self, error):
+        """A handler called sys.exit()."""
+        code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
+        self.crash("exit", f"the handler called sys.exit({error.code!r})", stack_of(error), code or 1)
+
+    def on_program_exit(self, code, tail):
+        if not self.leaving and not self.draining:
+            self.crash("exit", f"the program ended with exit code {code}", tail, 1)
+
+    def leave(self, code):
+        with self.lock:
+            if self.leaving:
+                return
+            self.leaving = True
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                pass
+        for connection in list(self.connections):
+            connection.close()
+        os._exit(code)
+
+    def on_sigterm(self, *_):
+        def end():
+            self.drain(OPTIONS["term_grace"])
+            self.stop(0)
+
+        threading.Thread(target=end, daemon=True).start()
+
+
+def accept(server, supervisor):
+    while True:
+        sock, _ = server.accept()
+        Connection(sock, supervisor)
+
+
+def main():
+    path = OPTIONS["socket"]
+    if not path:
+        sys.stderr.write("petrel: PETREL_SOCKET is not set: the python runtime is started by the platform\n")
+        sys.exit(2)
+    # Standard input is at its end for user code, whatever the process was started with.
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    supervisor = Supervisor()
+    signal.signal(signal.SIGTERM, supervisor.on_sigterm)
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        server.bind(path)
+    except OSError as error:
+        sys.stderr.write(f"petrel: cannot listen on {path}: {error}\n")
+        sys.exit(2)
+    server.listen(128)
+    supervisor.alone(OPTIONS["orphan"])
+    threading.Thread(target=accept, args=(server, supervisor), daemon=True, name="petrel-accept").start()
+    while True:
+        supervisor.jobs.get()()
+
 
 if __name__ == "__main__":
-    process.run()
+    main()

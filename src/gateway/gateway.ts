@@ -379,6 +379,13 @@ export class GatewayControl implements Gateway {
     return [...merged.values()];
   }
 
+  /** What a revision has in flight and waiting now, over all workers; null when it is not known. For diagnosis. */
+  counts(key: string): { inFlight: number; queued: number } | null {
+    const record = this.#revisions.get(key);
+    if (record === undefined) return null;
+    return { inFlight: this.#inFlight(key, record), queued: record.queue.total };
+  }
+
   async close(graceMs: number): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;

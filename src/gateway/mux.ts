@@ -292,9 +292,7 @@ class MuxConnection implements Upstream {
       case FRAME.pong:
         break;
       case FRAME.goaway:
-        this.#closing = true;
-        this.#link.lost(this, 'draining');
-        this.#endIfDrained();
+        this.#leave('draining');
         break;
       default:
         if (type <= FRAME.goaway) throw new ProtocolError(`frame type ${type} is not for the gateway`);
@@ -322,6 +320,13 @@ class MuxConnection implements Upstream {
       this.#control(FRAME.reset, id, '{"code":"cancelled","message":""}');
     }
     if (this.#closing) this.#endIfDrained();
+  }
+
+  /** No new streams; the connection ends with the last open one. */
+  #leave(reason: string): void {
+    this.#closing = true;
+    this.#link.lost(this, reason);
+    this.#endIfDrained();
   }
 
   #endIfDrained(): void {
@@ -419,7 +424,8 @@ class MuxConnection implements Upstream {
     }
     x.bodySent = true;
     this.#forget(stream, x);
-    if (code === 'draining') this.#link.lost(this, 'draining');
+    // both say that the instance is about to end: what comes next must not be sent to it
+    if (code === 'draining' || code === 'crashed') this.#leave(code);
     if (code === 'draining' && !x.begun && x.body === BODY.none) x.revision.requeue(x);
     else x.front.fail(x, resetFailure(code, message));
   }

@@ -159,6 +159,8 @@ export abstract class Reply implements Front, Gathering, Timed {
     const ambiguous = this.#left === FRAMING.close;
     this.phase = PHASE.closing;
     this.#release();
+    // what is whole so far is sent, so that the outcome does not depend on how the instance's writes were batched
+    if (this.gathered) this.socket.uncork();
     if (ambiguous) this.socket.resetAndDestroy();
     else this.socket.destroy();
   }

@@ -1,7 +1,10 @@
 /** The head that goes to an instance, byte by byte into a connection's outgoing buffer. */
 import { CR, LF } from './chars.ts';
 import type { Exchange } from './exchange.ts';
+import { newRequestId } from './ids.ts';
 
+const DASH = 45;
+const ZERO = 48;
 const ID = Buffer.from('x-request-id: ', 'latin1');
 const TRACE = Buffer.from('traceparent: 00-', 'latin1');
 const PREFIX = Buffer.from('x-forwarded-prefix: ', 'latin1');
@@ -45,18 +48,19 @@ export function putRequestFields(out: Buffer, pos: number, x: Exchange): number 
     at = putText(out, at, id);
     out[at++] = CR;
     out[at++] = LF;
-    if (!block.hasTrace) {
-      // a new trace: its id is the request id, its first span half of it, not sampled
-      at = putBytes(out, at, TRACE, 0, TRACE.length);
-      at = putText(out, at, id);
-      out[at++] = 45;
-      for (let i = 16; i < 32; i++) out[at++] = id.charCodeAt(i);
-      out[at++] = 45;
-      out[at++] = 48;
-      out[at++] = 48;
-      out[at++] = CR;
-      out[at++] = LF;
-    }
+  }
+  if (!block.hasTrace) {
+    // a new trace, not sampled; a request id made here is random enough to be its id too
+    const trace = block.requestId === '' ? id : newRequestId();
+    at = putBytes(out, at, TRACE, 0, TRACE.length);
+    at = putText(out, at, trace);
+    out[at++] = DASH;
+    for (let i = 16; i < 32; i++) out[at++] = trace.charCodeAt(i);
+    out[at++] = DASH;
+    out[at++] = ZERO;
+    out[at++] = ZERO;
+    out[at++] = CR;
+    out[at++] = LF;
   }
   return at;
 }

@@ -6,25 +6,38 @@
  */
 
 const path = require('node:path');
+const { EventEmitter } = require('node:events');
 
-const HEAD =
-  'POST /warm?a=b HTTP/1.1\r\nhost: warm.invalid\r\ncontent-type: application/json\r\nx-request-id: warm\r\n'.replace(
-    ' HTTP/1.1',
-    '',
+const HEAD = 'POST /warm?a=b\r\nhost: warm.invalid\r\ncontent-type: application/json\r\nx-request-id: warm\r\n';
+
+/** @param {number} type @param {number} stream @param {string} payload */
+function frame(type, stream, payload) {
+  const bytes = Buffer.alloc(9 + payload.length);
+  bytes.writeUInt32LE(payload.length, 0);
+  bytes[4] = type;
+  bytes.writeUInt32LE(stream, 5);
+  bytes.write(payload, 9, 'latin1');
+  return bytes;
+}
+
+/** A connection of the protocol whose other end is nobody. @param {Partial<import('../lib/connection.cjs').Host>} host */
+function pretend(host) {
+  const { Connection } = require('../lib/connection.cjs');
+  const socket = Object.assign(new EventEmitter(), { destroyed: false, writableLength: 0, write() {}, cork() {}, uncork() {} });
+  new Connection(
+    /** @type {any} */ (socket),
+    /** @type {any} */ ({ hello: () => ({ version: 1 }), opened() {}, closed() {}, answered() {}, ...host }),
   );
+  return socket;
+}
 
 /** One request that goes nowhere. @param {(exchange: any) => void} dispatch */
 function exercise(dispatch) {
-  const { FrameWriter } = require('../lib/frames.cjs');
-  const { Exchange } = require('../lib/exchange.cjs');
-  const sink = { destroyed: false, write() {}, cork() {}, uncork() {} };
+  const { TYPE } = require('../lib/frames.cjs');
   return new Promise((resolve) => {
-    const connection = /** @type {any} */ ({ closed: false, forget() {}, answered: resolve });
-    connection.writer = new FrameWriter(/** @type {any} */ (sink));
-    const exchange = new Exchange(connection, 1, HEAD, true);
-    dispatch(exchange);
-    exchange.receive(Buffer.from('{"warm":true}'));
-    exchange.receiveEnd('');
+    const socket = pretend({ request: dispatch, answered: () => resolve(undefined) });
+    socket.emit('data', frame(TYPE.HELLO, 0, '{"version":1,"role":"data"}'));
+    socket.emit('data', Buffer.concat([frame(TYPE.REQUEST_BODY, 1, HEAD), frame(TYPE.DATA, 1, '{"warm":true}'), frame(TYPE.END, 1, '')]));
   });
 }
 
@@ -41,8 +54,14 @@ async function runAll(file) {
   }
 }
 
-/** In order of how likely the next function needs it; each a few milliseconds. @type {(() => unknown)[]} */
+/** In order of how likely the next function needs it; each a few milliseconds. @type {((call: any) => unknown)[]} */
 const STEPS = [
+  (call) => {
+    const { TYPE } = require('../lib/frames.cjs');
+    const socket = pretend({ call });
+    socket.emit('data', frame(TYPE.HELLO, 0, '{"version":1,"role":"control"}'));
+    socket.emit('data', frame(TYPE.CALL, 0, '{"id":1,"method":"health"}'));
+  },
   () => require('../lib/loader.cjs'),
   () => require('../shapes/web.cjs').install(),
   () => require('../lib/listening.cjs').watchListening(),
@@ -62,12 +81,13 @@ const EXTRA = {
 /**
  * Works through the steps, one per turn of the event loop, as long as nobody waits.
  * @param {string[]} extra names of EXTRA @param {() => boolean} idle
+ * @param {import('../lib/connection.cjs').Host['call']} call the supervisor's, for a call that changes nothing
  */
-async function warmUp(extra, idle) {
+async function warmUp(extra, idle, call) {
   for (const step of [...STEPS, ...extra.map((name) => EXTRA[name] ?? (() => {}))]) {
     await new Promise((resolve) => setImmediate(resolve));
     if (!idle()) return;
-    await step();
+    await step(call);
   }
 }
 

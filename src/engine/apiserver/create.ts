@@ -1,4 +1,5 @@
 /** POST on a collection. Source of the rules: apiserver `registry/rest/create.go`, `registry/generic/registry/store.go`. */
+import { required } from '../../kinds/field.ts';
 import { generateName } from '../../kinds/name.ts';
 import type { UntypedObject } from '../../kinds/object.ts';
 import type { Stored } from '../store/contract.ts';
@@ -42,6 +43,10 @@ export async function createObject(
   const generated = !meta.name && Boolean(meta.generateName);
   if (generated) meta.name = freeName(context, target, meta.generateName ?? '');
   requireNamespace(context, target, meta.name ?? '');
+  // Defaults build on the name; the rest of validation follows them.
+  if (!meta.name) {
+    throw invalid(definition, '', [required('metadata.name', 'name or generateName is required')]);
+  }
 
   if (definition.subresources.includes('status') && !STATUS_AT_CREATE.has(resource)) delete object.status;
   definition.strategy.prepareForCreate?.(object);

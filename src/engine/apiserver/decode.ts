@@ -39,15 +39,13 @@ export interface DecodedObject {
 
 /** Whatever was sent must at least look like an object with metadata. */
 export function asObject(value: Json): UntypedObject {
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
-    throw badRequest('the request body is not an object');
-  }
-  const { metadata } = value;
-  if (metadata === undefined || metadata === null) value.metadata = {};
+  const fields = asPlainObject(value) as { [key: string]: Json };
+  const { metadata } = fields;
+  if (metadata === undefined || metadata === null) fields.metadata = {};
   else if (typeof metadata !== 'object' || Array.isArray(metadata)) {
     throw badRequest('metadata of the object in the request body is not an object');
   }
-  return value as unknown as UntypedObject;
+  return fields as unknown as UntypedObject;
 }
 
 /** The object in a POST or PUT body. Throws 400, 413, 415, 422. */
@@ -113,15 +111,65 @@ function handleProblems(
   );
 }
 
-/** `null` means absent: decoding into a struct would drop it too. Elements of lists keep their places. */
-function dropNulls(value: Json): void {
+/** `null` means absent: decoding into a struct would drop it too. In a list it has no meaning; throws 400. */
+function dropNulls(value: Json, path = ''): void {
   if (value === null || typeof value !== 'object') return;
   if (Array.isArray(value)) {
-    for (const item of value) dropNulls(item);
+    for (const [i, item] of value.entries()) {
+      if (item === null) throw badRequest(`${path}[${i}] of the object in the request body is null`);
+      dropNulls(item, `${path}[${i}]`);
+    }
     return;
   }
   for (const [key, item] of Object.entries(value)) {
     if (item === null) delete value[key];
-    else dropNulls(item);
+    else dropNulls(item, path === '' ? key : `${path}.${key}`);
   }
+}
+
+const OPTIONS = { version: 'v1', kind: 'DeleteOptions' };
+
+/** The body of a DELETE; empty where there is none. Throws 400, 413, 415. */
+export async function decodeDeleteOptions(request: KubeRequest): Promise<DeleteOptions> {
+  if (request.body === undefined || request.body.length === 0) return {};
+  const { value } = await decodeBody(request);
+  return asDeleteOptions(asPlainObject(value));
+}
+
+/** The parts of `meta/v1.DeleteOptions` that are acted on. */
+export interface DeleteOptions {
+  gracePeriodSeconds?: number;
+  propagationPolicy?: string;
+  /** Before `propagationPolicy` existed. */
+  orphanDependents?: boolean;
+  preconditions?: { uid?: string; resourceVersion?: string };
+  dryRun?: string[];
+}
+
+/** Throws 400 for values of a wrong type. */
+export function asDeleteOptions(value: Json): DeleteOptions {
+  dropNulls(value);
+  const [problem] = typeErrors(value as object, 'io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions');
+  if (problem !== undefined) throw badRequest(cannotBeHandled(OPTIONS.kind, OPTIONS.version, problem));
+  return value as DeleteOptions;
+}
+
+function asPlainObject(value: Json): Json {
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+    throw badRequest('the request body is not an object');
+  }
+  return value;
+}
+
+/** An object that is acted on and not stored: a Binding, an Eviction. Throws 400, 413, 415. */
+export async function decodeTransient(
+  request: KubeRequest,
+  kind: string,
+  type: string,
+): Promise<UntypedObject> {
+  const object = asObject((await decodeBody(request)).value);
+  dropNulls(object as unknown as Json);
+  const [problem] = typeErrors(object, type);
+  if (problem !== undefined) throw badRequest(cannotBeHandled(kind, 'v1', problem));
+  return object;
 }

@@ -2,19 +2,15 @@
 import type { Status, UntypedObject } from '../../kinds/object.ts';
 import type { Stored } from '../store/contract.ts';
 import { type ApiContext, timestamp } from './context.ts';
+import type { DeleteOptions } from './decode.ts';
 import { badRequest, conflict, invalid, notFound } from './errors.ts';
 import { refuseSystemNamespace } from './namespaces.ts';
 import { success } from './reply.ts';
 import { storeKey, type Target } from './target.ts';
 import { simulated } from './write.ts';
 
-/** The parts of `meta/v1.DeleteOptions` that are acted on. */
-export interface DeleteRequest {
-  gracePeriodSeconds?: number;
-  propagationPolicy?: string;
-  /** Before `propagationPolicy` existed. */
-  orphanDependents?: boolean;
-  preconditions?: { uid?: string; resourceVersion?: string };
+/** What a deletion is asked to be. */
+export interface DeleteRequest extends Omit<DeleteOptions, 'dryRun'> {
   dryRun: boolean;
 }
 
@@ -27,6 +23,8 @@ const POLICY_FINALIZERS: Record<string, string | undefined> = {
 };
 /** Source: core/v1 `DefaultTerminationGracePeriodSeconds`. */
 const POD_GRACE_SECONDS = 30;
+/** Further away is no date any more. */
+const MAX_GRACE_SECONDS = 2 ** 31;
 
 /** An object that is being deleted and that nothing holds any more. */
 export function removable({ metadata, kind, spec }: UntypedObject): boolean {
@@ -138,5 +136,5 @@ function graceSeconds(kind: string, { spec, status }: UntypedObject, request: De
   if (kind !== 'Pod' || !spec?.nodeName) return 0;
   if (status?.phase === 'Succeeded' || status?.phase === 'Failed') return 0;
   const asked = request.gracePeriodSeconds ?? spec.terminationGracePeriodSeconds ?? POD_GRACE_SECONDS;
-  return asked < 0 ? 1 : asked;
+  return asked < 0 ? 1 : Math.min(asked, MAX_GRACE_SECONDS);
 }

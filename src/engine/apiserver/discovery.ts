@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Registry } from '../../kinds/registry.ts';
 import type { KubeRequest, KubeResponse } from '../../kube/transport.ts';
-import { JSON_TYPE, json, jsonText } from './reply.ts';
+import { JSON_TYPE, json, jsonText, notModified } from './reply.ts';
 import { REVIEWS } from './reviews.ts';
 import { RESOURCE_VERBS, type Subresource, subresourcesOf } from './subresources.ts';
 
@@ -50,7 +50,7 @@ export function createDiscovery(registry: Registry): Discovery {
       etag: document.etag,
       vary: 'Accept',
     };
-    if (request.headers?.['if-none-match'] === document.etag) return jsonText(304, '', headers);
+    if (request.headers?.['if-none-match'] === document.etag) return notModified(headers);
     return jsonText(200, document.text, headers);
   };
 

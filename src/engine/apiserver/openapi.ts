@@ -4,7 +4,7 @@
  */
 import type { Registry } from '../../kinds/registry.ts';
 import type { KubeRequest, KubeResponse } from '../../kube/transport.ts';
-import { bytes, json, jsonText } from './reply.ts';
+import { bytes, json, jsonText, notModified } from './reply.ts';
 import type { Address } from './target.ts';
 import { KUBERNETES_VERSION } from './version.ts';
 
@@ -30,7 +30,7 @@ export async function answerOpenApi(
   const etag = `"${hash}"`;
   const headers: Record<string, string> = { etag, vary: 'Accept' };
   if (query.get('hash') === hash) headers['cache-control'] = FOREVER;
-  if (request.headers?.['if-none-match'] === etag) return jsonText(304, '', headers);
+  if (request.headers?.['if-none-match'] === etag) return notModified(headers);
   return jsonText(200, text, headers);
 }
 

@@ -35,7 +35,8 @@ export function flag(query: URLSearchParams, name: string): boolean | undefined 
   return !(value === 'false' || value === '0');
 }
 
-function wholeNumber(query: URLSearchParams, name: string): number | undefined {
+/** A number from the query; throws 400 for what is none. */
+export function wholeNumber(query: URLSearchParams, name: string): number | undefined {
   const text = query.get(name);
   if (text === null || text === '') return undefined;
   if (!/^-?\d{1,15}$/.test(text)) {

@@ -2,6 +2,7 @@
 import type { UntypedObject } from '../../kinds/object.ts';
 import type { KubeResponse } from '../../kube/transport.ts';
 import type { ApiContext } from './context.ts';
+import type { DeleteOptions } from './decode.ts';
 import { deleteObject } from './delete.ts';
 import { ApiError, badRequest, conflict, internal, notFound } from './errors.ts';
 import { json, success } from './reply.ts';
@@ -53,7 +54,9 @@ export async function evictPod(
   eviction: UntypedObject,
   dryRun: boolean,
 ): Promise<KubeResponse> {
-  await deleteObject(context, target, { ...eviction.deleteOptions, dryRun });
+  const options = (eviction.deleteOptions ?? {}) as DeleteOptions;
+  const simulate = dryRun || (options.dryRun?.includes('All') ?? false);
+  await deleteObject(context, target, { ...options, dryRun: simulate });
   return json(201, { ...success({}), details: undefined, code: 201 });
 }
 

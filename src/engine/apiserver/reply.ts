@@ -34,6 +34,13 @@ export const json = (code: number, value: unknown, headers?: Record<string, stri
 export const plain = (code: number, text: string): KubeResponse =>
   bytes(code, Buffer.from(text), 'text/plain; charset=utf-8');
 
+/** The client's copy is still good. */
+export const notModified = (headers: Record<string, string>): KubeResponse => ({
+  status: 304,
+  headers: { ...headers, 'content-length': '0' },
+  body: chunksOf([]),
+});
+
 export const failure = (error: ApiError): KubeResponse => json(error.code, error.status, error.headers);
 
 /** The answer to a deletion that is complete. */

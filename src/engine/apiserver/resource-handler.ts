@@ -2,15 +2,14 @@
 import type { UntypedObject } from '../../kinds/object.ts';
 import type { KubeRequest, KubeResponse } from '../../kube/transport.ts';
 import type { Stored } from '../store/contract.ts';
-import { decodeBody } from './body.ts';
 import type { ApiContext, User } from './context.ts';
 import { createObject } from './create.ts';
-import { asObject, decodeObject, fieldValidation } from './decode.ts';
+import { decodeDeleteOptions, decodeObject, decodeTransient, fieldValidation } from './decode.ts';
 import { type DeleteRequest, deleteObject } from './delete.ts';
 import { type ApiError, methodNotAllowed, noSuchPath, notFound } from './errors.ts';
 import { listObjects } from './list.ts';
 import { acceptedForm } from './negotiation.ts';
-import { flag, listParameters, watchParameters } from './options.ts';
+import { flag, listParameters, watchParameters, wholeNumber } from './options.ts';
 import { decodePatch } from './patch.ts';
 import { bindPod, evictPod, podLog } from './pods.ts';
 import { eventEncoder, includeObject, type Rendering, renderList, renderObject } from './render.ts';
@@ -52,7 +51,12 @@ const OBJECT: Record<string, Methods> = {
   binding: { POST: bind },
   eviction: {
     POST: async ({ context, target, request, query }) =>
-      evictPod(context, target, asObject((await decodeBody(request)).value), isDryRun(query)),
+      evictPod(
+        context,
+        target,
+        await decodeTransient(request, 'Eviction', 'io.k8s.api.policy.v1.Eviction'),
+        isDryRun(query),
+      ),
   },
 };
 
@@ -145,7 +149,7 @@ async function update(
 }
 
 async function bind({ context, request, target }: Call): Promise<KubeResponse> {
-  return bindPod(context, target, asObject((await decodeBody(request)).value));
+  return bindPod(context, target, await decodeTransient(request, 'Binding', 'io.k8s.api.core.v1.Binding'));
 }
 
 async function remove(call: Call): Promise<KubeResponse> {
@@ -179,16 +183,12 @@ function warningHeaders(warnings: string[]): Record<string, string> {
 
 /** From the body, where there is one, else from the query. */
 async function deleteRequest(request: KubeRequest, query: URLSearchParams): Promise<DeleteRequest> {
-  const empty = request.body === undefined || request.body.length === 0;
-  const body = empty ? {} : ((await decodeBody(request)).value as unknown as DeleteBody);
-  const grace = query.get('gracePeriodSeconds');
+  const body = await decodeDeleteOptions(request);
   return {
-    gracePeriodSeconds: body.gracePeriodSeconds ?? (grace === null ? undefined : Number(grace)),
+    gracePeriodSeconds: body.gracePeriodSeconds ?? wholeNumber(query, 'gracePeriodSeconds'),
     propagationPolicy: body.propagationPolicy ?? query.get('propagationPolicy') ?? undefined,
     orphanDependents: body.orphanDependents ?? flag(query, 'orphanDependents'),
     preconditions: body.preconditions,
-    dryRun: isDryRun(query) || (Array.isArray(body.dryRun) && body.dryRun.includes('All')),
+    dryRun: isDryRun(query) || (body.dryRun?.includes('All') ?? false),
   };
 }
-
-type DeleteBody = Partial<Omit<DeleteRequest, 'dryRun'>> & { dryRun?: string[] };

@@ -44,7 +44,9 @@ export interface RunningApiServer {
 }
 
 /** Events are of interest for an hour. Source: kube-apiserver `--event-ttl`. */
-const VOLATILE_EVENTS = { ttl: 3600_000, maxObjects: 5000 };
+const EVENTS = { ttl: 3600_000, maxObjects: 5000 };
+/** Leases are renewed every few seconds and mean nothing after a crash: writing each renewal would never let the disk rest. */
+const LEASES = { ttl: Number.POSITIVE_INFINITY, maxObjects: 10_000 };
 
 /** Throws `PetrelError`: `PlatformAlreadyRunning`, `HomeNotWritable`, `DiskFull`, `PortInUse`, `StartFailed`. */
 export async function startApiServer(options: ServeOptions): Promise<RunningApiServer> {
@@ -55,7 +57,7 @@ export async function startApiServer(options: ServeOptions): Promise<RunningApiS
     path: join(home, 'state.db'),
     log,
     clock,
-    volatile: { '/events': VOLATILE_EVENTS, 'events.k8s.io/events': VOLATILE_EVENTS },
+    volatile: { '/events': EVENTS, 'events.k8s.io/events': EVENTS, 'coordination.k8s.io/leases': LEASES },
   });
   let listener: Listener | undefined;
   try {

@@ -63,7 +63,7 @@ export async function createTestApi(options: Partial<StoreOptions> = {}): Promis
       const chunks: Uint8Array[] = [];
       for await (const chunk of response.body) chunks.push(chunk);
       const text = Buffer.concat(chunks).toString();
-      const isJson = response.headers['content-type']?.includes('json') ?? false;
+      const isJson = text !== '' && (response.headers['content-type']?.includes('json') ?? false);
       return {
         code: response.status,
         headers: response.headers,

@@ -1,8 +1,13 @@
 /** The way of a Pod through API server, scheduler and node agent, with real processes. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import type { KubeObject } from '../../kinds/object.ts';
 import type { Pod } from '../../kinds/pod.ts';
-import { PODS } from '../../kube/refs.ts';
+import { NODES, PODS, RUNTIMES, SECRETS } from '../../kube/refs.ts';
 import { createTestCluster, type TestCluster } from './testing.ts';
 
 let cluster: TestCluster;
@@ -48,4 +53,181 @@ test('a running Pod is ready, and ends within its grace when deleted', async () 
   if (last) assert.equal(state(last)?.terminated?.exitCode, 0);
   await cluster.untilGone('server');
   assert.deepEqual((await follow.text()).trim().split('\n'), ['up', 'bye']);
+});
+
+test('a crash restarts at once, the next waits in CrashLoopBackOff; the previous log is kept', async () => {
+  await cluster.run('crash', { containers: [{ command: ['sh', '-c', 'echo run; exit 3'] }] });
+  const pod = await cluster.until('crash', (each) => state(each)?.waiting?.reason === 'CrashLoopBackOff');
+  const status = pod.status?.containerStatuses?.[0];
+  assert.equal(status?.restartCount, 1);
+  assert.equal(status?.lastState.terminated?.exitCode, 3);
+  assert.match(
+    state(pod)?.waiting?.message ?? '',
+    /^back-off 10s restarting failed container=c pod=crash_default\(/,
+  );
+  assert.equal(pod.status?.phase, 'Running');
+  assert.equal((await cluster.log('crash', 'c', 'previous=true')).text, 'run\n');
+  assert.equal((await cluster.log('crash', 'c')).text, 'run\n');
+});
+
+test('init containers run in order before the others; one that fails for good fails the Pod', async () => {
+  const init = (name: string, command: string) => ({
+    name,
+    image: 'petrel.dev/host',
+    command: ['sh', '-c', command],
+  });
+  await cluster.run('inits', {
+    restartPolicy: 'Never',
+    initContainers: [init('one', 'echo 1'), init('two', 'echo 2')],
+    containers: [{ command: ['true'] }],
+  });
+  const pod = await cluster.until('inits', ({ status }) => status?.phase === 'Succeeded');
+  const times = pod.status?.initContainerStatuses?.map(({ state: each }) => each.terminated?.reason);
+  assert.deepEqual(times, ['Completed', 'Completed']);
+
+  await cluster.run('badinit', {
+    restartPolicy: 'Never',
+    initContainers: [init('one', 'exit 9'), init('two', 'echo 2')],
+    containers: [{ command: ['true'] }],
+  });
+  const failed = await cluster.until('badinit', ({ status }) => status?.phase === 'Failed');
+  assert.equal(failed.status?.initContainerStatuses?.[1]?.state.waiting?.reason, 'PodInitializing');
+  assert.equal(state(failed)?.waiting?.reason, 'PodInitializing');
+});
+
+test('a missing Secret is named, and the container starts when it appears', async () => {
+  const env = [
+    { name: 'TOKEN', valueFrom: { secretKeyRef: { name: 'later', key: 'token' } } },
+    { name: 'POD', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
+    { name: 'BOTH', value: '$(POD):$(TOKEN):$(UNKNOWN):$$(POD)' },
+  ];
+  await cluster.run('needs', {
+    restartPolicy: 'Never',
+    containers: [{ command: ['sh', '-c', 'echo $BOTH'], env }],
+  });
+  const waiting = await cluster.until(
+    'needs',
+    (each) => state(each)?.waiting?.reason === 'CreateContainerConfigError',
+  );
+  assert.equal(state(waiting)?.waiting?.message, 'secret "later" not found');
+  assert.deepEqual(await cluster.log('needs', 'c'), {
+    status: 400,
+    text: 'container "c" in pod "needs" is waiting to start: CreateContainerConfigError\n',
+  });
+  const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'later', namespace: 'default' } };
+  const data = { token: Buffer.from('s3').toString('base64') };
+  await cluster.client.create(SECRETS, { ...secret, data } as KubeObject);
+  await cluster.until('needs', ({ status }) => status?.phase === 'Succeeded');
+  assert.equal((await cluster.log('needs', 'c')).text, 'needs:s3:$(UNKNOWN):$(POD)\n');
+});
+
+test('an image this node cannot run says what to do', async () => {
+  await cluster.run('image', { containers: [{ image: 'nginx:1.27' }] });
+  const pod = await cluster.until('image', (each) => state(each)?.waiting?.reason === 'ImageNotSupported');
+  assert.match(state(pod)?.waiting?.message ?? '', /cannot run image "nginx:1.27".*petrel.dev\/host/);
+});
+
+test('probes decide readiness and restart what is not alive', async () => {
+  const file = join(cluster.home, 'ready');
+  const command = ['sh', '-c', 'echo up; while :; do sleep 0.05; done'];
+  const readinessProbe = { exec: { command: ['test', '-f', file] }, periodSeconds: 1 };
+  await cluster.run('probed', { containers: [{ command, readinessProbe }] });
+  const pod = await cluster.until('probed', ({ status }) => status?.phase === 'Running');
+  assert.equal(conditionOf(pod, 'Ready')?.reason, 'ContainersNotReady');
+  writeFileSync(file, '');
+  await cluster.until('probed', (each) => conditionOf(each, 'Ready')?.status === 'True');
+
+  const livenessProbe = { exec: { command: ['false'] }, periodSeconds: 1, failureThreshold: 1 };
+  await cluster.run('dead', { terminationGracePeriodSeconds: 1, containers: [{ command, livenessProbe }] });
+  await cluster.until('dead', (each) => (each.status?.containerStatuses?.[0]?.restartCount ?? 0) > 0);
+});
+
+test('an instance of a runtime is ready when its socket accepts', async () => {
+  const dir = join(cluster.runtimesDir, 'demo');
+  mkdirSync(dir);
+  writeFileSync(
+    join(dir, 'main.cjs'),
+    `require('node:net').createServer().listen(process.env.PETREL_SOCKET, () => console.log(process.env.MODE));`,
+  );
+  const runtime = {
+    apiVersion: 'petrel.dev/v1',
+    kind: 'Runtime',
+    metadata: { name: 'demo' },
+    spec: {
+      language: 'demo',
+      extensions: ['.demo'],
+      command: ['$(NODE)', '$(RUNTIME_DIR)/main.cjs'],
+      env: [{ name: 'MODE', value: 'warm' }],
+    },
+  };
+  await cluster.run('instance', { containers: [{ image: 'petrel.dev/runtime/demo' }] });
+  const waiting = await cluster.until('instance', (each) => state(each)?.waiting?.reason === 'ErrImagePull');
+  assert.match(state(waiting)?.waiting?.message ?? '', /Runtime "demo" not found/);
+  await cluster.client.create(RUNTIMES, runtime);
+  const pod = await cluster.until('instance', (each) => conditionOf(each, 'Ready')?.status === 'True');
+  const socket = connect(join(cluster.runDir, 'pods', pod.metadata.uid!, 'i.sock'));
+  await once(socket, 'connect');
+  socket.destroy();
+  assert.equal((await cluster.log('instance', 'c')).text, 'warm\n');
+});
+
+test('a Pod too large for the machine says so, and is bound when there is room', async () => {
+  await cluster.run('huge', {
+    containers: [{ command: ['true'], resources: { requests: { cpu: '5000' } } }],
+  });
+  const pod = await cluster.until('huge', (each) => conditionOf(each, 'PodScheduled')?.status === 'False');
+  assert.equal(conditionOf(pod, 'PodScheduled')?.reason, 'Unschedulable');
+  assert.equal(conditionOf(pod, 'PodScheduled')?.message, '0/1 nodes are available: 1 Insufficient cpu.');
+});
+
+test('logs: last lines, bytes, time stamps, unknown containers, no token', async () => {
+  await cluster.run('talk', { restartPolicy: 'Never', containers: [{ command: ['seq', '1', '100'] }] });
+  await cluster.until('talk', ({ status }) => status?.phase === 'Succeeded');
+  assert.equal((await cluster.log('talk', 'c', 'tailLines=2')).text, '99\n100\n');
+  assert.equal((await cluster.log('talk', 'c', 'tailLines=0')).text, '');
+  assert.equal((await cluster.log('talk', 'c', 'limitBytes=4')).text, '1\n2\n');
+  assert.match(
+    (await cluster.log('talk', 'c', 'tailLines=1&timestamps=true')).text,
+    /^\d{4}-\d\d-\d\dT[\d:.]+Z 100\n$/,
+  );
+  assert.equal((await cluster.log('talk', 'c', 'sinceTime=2999-01-01T00:00:00Z')).text, '');
+  assert.equal((await cluster.log('talk', 'c', 'sinceSeconds=3600')).text.length, 292);
+  assert.deepEqual(await cluster.log('talk', 'c', 'tailLines=x'), {
+    status: 400,
+    text: 'invalid tailLines parameter: x\n',
+  });
+  assert.equal((await cluster.log('talk', 'nobody')).status, 404);
+  assert.equal((await cluster.log('nobody', 'c')).status, 404);
+  const previous = await cluster.log('talk', 'c', 'previous=true');
+  assert.deepEqual(previous, {
+    status: 400,
+    text: 'previous terminated container "c" in pod "talk" not found\n',
+  });
+  const node = await cluster.client.get<
+    KubeObject & { status: { daemonEndpoints: { kubeletEndpoint: { Port: number } } } }
+  >(NODES, undefined, 'here');
+  const url = `http://127.0.0.1:${node.status.daemonEndpoints.kubeletEndpoint.Port}/containerLogs/default/talk/c`;
+  assert.equal((await fetch(url)).status, 401);
+});
+
+test('after a restart of the agent Pods run again, ended ones stay ended', async () => {
+  await cluster.run('lasting', { containers: [{ command: ['sh', '-c', 'echo up; exec sleep 100'] }] });
+  await cluster.until('lasting', (each) => conditionOf(each, 'Ready')?.status === 'True');
+  await cluster.restartAgent();
+  const pod = await cluster.until(
+    'lasting',
+    (each) => each.status?.containerStatuses?.[0]?.restartCount === 1,
+  );
+  assert.equal(pod.status?.containerStatuses?.[0]?.lastState.terminated?.reason, 'ContainerStatusUnknown');
+  const ended = await cluster.until('hello', () => true);
+  assert.equal(ended.status?.phase, 'Succeeded');
+});
+
+test('a deletion without grace ends what ignores SIGTERM', async () => {
+  await cluster.run('stubborn', {
+    containers: [{ command: ['sh', '-c', 'trap "" TERM; echo up; while :; do sleep 0.05; done'] }],
+  });
+  await cluster.until('stubborn', (each) => conditionOf(each, 'Ready')?.status === 'True');
+  await cluster.client.delete(PODS, 'default', 'stubborn', { gracePeriodSeconds: 1 });
+  await cluster.untilGone('stubborn');
 });

@@ -18,6 +18,7 @@ export interface TestCluster {
   client: KubeClient;
   home: string;
   runDir: string;
+  runtimesDir: string;
   /** Creates a Pod of host commands in namespace `default`. */
   run(
     name: string,
@@ -119,6 +120,7 @@ export async function createTestCluster(options: Partial<NodeAgentOptions> = {})
     client,
     home,
     runDir,
+    runtimesDir,
     async run(name, spec, metadata = {}) {
       const containers = spec.containers.map((given) => ({ ...{ name: 'c', image: HOST_IMAGE }, ...given }));
       const pod: Pod = {

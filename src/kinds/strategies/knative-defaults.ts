@@ -1,6 +1,7 @@
 /** What Knative fills into its objects. Source: knative.dev/serving `pkg/apis/serving/v1/*_defaults.go`, `config/defaults.go`. */
 import { isDeepStrictEqual } from 'node:util';
 import type { UntypedObject } from '../object.ts';
+import { textQuantities } from './pod-defaults.ts';
 import { defaults, items, type Untyped } from './untyped.ts';
 
 /** Knative's `config-defaults`, at its own values. */
@@ -31,6 +32,7 @@ export function defaultRevisionSpec(spec: Untyped, isCreate: boolean): void {
       .map((v) => v.name),
   );
   for (const container of containers) {
+    textQuantities(container.resources);
     defaults(container, { resources: {} });
     if (containers.length === 1 || items(container.ports).length > 0)
       defaults(container, { readinessProbe: {} });

@@ -4,6 +4,7 @@ import { duplicate, invalid, notSupported, required } from '../field.ts';
 import { dns1035Label } from '../name.ts';
 import type { FieldError, UntypedObject } from '../object.ts';
 import type { ResourceStrategy } from '../resource.ts';
+import { textQuantities } from './pod-defaults.ts';
 import {
   check,
   validateDescendingPath,
@@ -91,6 +92,7 @@ function validateUnmounted(spec: Untyped, volumes: Set<string>): FieldError[] {
 export const FUNCTION_STRATEGY: ResourceStrategy = {
   setDefaults(object) {
     object.spec ??= {};
+    textQuantities(object.spec.resources);
     defaults(object.spec, { timeoutSeconds: DEFAULT_TIMEOUT_SECONDS, concurrency: 0 });
   },
   validate: validateFunction,

@@ -28,6 +28,15 @@ export function defaultRequests(spec: Untyped): void {
   }
 }
 
+/** Quantities may come as numbers and are kept as text, as clients expect to read them. */
+export function textQuantities(resources: Untyped): void {
+  for (const list of [resources?.limits, resources?.requests]) {
+    for (const [name, quantity] of Object.entries(list ?? {})) {
+      if (typeof quantity === 'number') list[name] = String(quantity);
+    }
+  }
+}
+
 /** `latest`, or no tag and no digest, is pulled every time. */
 function pullPolicy(image: unknown): string {
   if (typeof image !== 'string') return 'IfNotPresent';
@@ -37,6 +46,7 @@ function pullPolicy(image: unknown): string {
 }
 
 function defaultContainer(container: Untyped, hostNetwork: boolean): void {
+  textQuantities(container.resources);
   defaults(container, {
     resources: {},
     terminationMessagePath: '/dev/termination-log',

@@ -55,7 +55,7 @@ test('defaults of probes, ports, volumes and requests; what is given stays', () 
     ...one({
       ports: [{ containerPort: 80 }],
       readinessProbe: { httpGet: { port: 80 }, periodSeconds: 1 },
-      resources: { limits: { cpu: '1' } },
+      resources: { limits: { cpu: 1 } },
       volumeMounts: [{ name: 'v', mountPath: '/v' }],
     }),
     terminationGracePeriodSeconds: 0,

@@ -54,6 +54,7 @@ function validateTolerations(spec: Untyped, old: Untyped): FieldError[] {
 }
 
 function validateSpecUpdate(spec: Untyped, old: Untyped): FieldError[] {
+  if (JSON.stringify(spec) === JSON.stringify(old)) return [];
   const errors: FieldError[] = [];
   for (const list of ['containers', 'initContainers']) {
     if (items(spec[list]).length !== items(old[list]).length) {
@@ -91,8 +92,8 @@ export const POD_STRATEGY: ResourceStrategy = {
   setDefaults(pod) {
     pod.spec ??= {};
     defaults(pod.spec, { enableServiceLinks: true });
-    defaultRequests(pod.spec);
     defaultPodSpec(pod.spec);
+    defaultRequests(pod.spec);
   },
   validate: (pod) => validatePodSpec(pod.spec, 'spec'),
   validateUpdate: (pod, old) => validateSpecUpdate(pod.spec ?? {}, old.spec ?? {}),

@@ -5,13 +5,12 @@ import { join } from 'node:path';
 import type { Logger } from '../../../../base/log.ts';
 import type { ContainerDriver, ContainerOutput, ContainerSpec, RunningContainer } from '../driver.ts';
 import { superviseContainer } from './container.ts';
-import { realHost } from './host.ts';
 import { cleanLeftovers } from './leftovers.ts';
 import { createPipePool, type PipePool, releaseWriters } from './pipes.ts';
 import { plainLaunch, sandboxLaunch } from './script.ts';
 import { examineMachine, type Machine } from './self-test.ts';
 import { spawnLaunch } from './spawn.ts';
-import { prepareView } from './view.ts';
+import { createViews } from './view.ts';
 
 export interface ProcessDriverOptions {
   /** Where sockets, mount tables and records of running processes are; short enough for unix socket paths. */
@@ -25,15 +24,18 @@ export interface ProcessDriverOptions {
   /** `plain` switches namespaces and control groups off, for tests and for machines that misbehave. */
   mode: 'auto' | 'plain';
   log: Logger;
+  now?: () => number;
 }
 
 export function createProcessDriver(options: ProcessDriverOptions): ContainerDriver {
   const { runDir, log } = options;
   const podsDir = join(runDir, 'pods');
   const recordsDir = join(runDir, 'processes');
-  const rootsDir = join(runDir, 'roots');
   for (const dir of [podsDir, recordsDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
+  // Mounts are only ever in namespaces of their own: here these are empty directories.
+  rmSync(join(runDir, 'roots'), { recursive: true, force: true });
   const marker = `petrel-${createHash('sha256').update(runDir).digest('hex').slice(0, 8)}`;
+  const prepareView = createViews(options, options.now ?? Date.now);
   let examined: Promise<Machine> | undefined;
   let machine: Machine | undefined;
   let pipes: PipePool | undefined;
@@ -41,7 +43,7 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
 
   const examine = () => {
     examined ??= (async () => {
-      const found = await examineMachine({ ...options, marker });
+      const found = await examineMachine({ ...options, marker, prepareView });
       const { sandbox, limits } = found.capabilities;
       if (!sandbox.available && options.mode === 'auto') {
         log.warn('containers run without namespaces', { reason: sandbox.reason, why: sandbox.message });
@@ -97,7 +99,7 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
         const child = spawnLaunch({ argv: plainLaunch(tools, common), env: spec.env }, spec.workingDir, fds);
         return superviseContainer({ id, record, spec, child, group, output, pipes: taken, log });
       }
-      const view = prepareView(realHost(), options, {
+      const view = prepareView({
         podDir,
         mounts: spec.mounts,
         recursive: sandbox.privileges.kind === 'userns',
@@ -133,9 +135,8 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
     handOver,
     removePod: (podUid) => rmSync(join(podsDir, podUid), { recursive: true, force: true }),
     async cleanLeftovers() {
-      // Before the self-test, which builds a root of its own.
       const { groups } = await examine();
-      return cleanLeftovers({ recordsDir, rootsDir, marker, groups });
+      return cleanLeftovers({ recordsDir, marker, groups });
     },
   };
 }

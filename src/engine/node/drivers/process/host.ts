@@ -32,8 +32,8 @@ export function parseMounts(text: string): HostView['mounts'] {
   return mounts;
 }
 
-/** The real machine. Reads at every call: nothing is cached. */
-export function realHost(): HostView {
+/** The real machine, given the content of /proc/self/mountinfo. Reads at every call: nothing is cached. */
+export function realHost(mountinfo: string): HostView {
   return {
     list(dir) {
       try {
@@ -62,7 +62,7 @@ export function realHost(): HostView {
       }
     },
     resolve,
-    mounts: parseMounts(readFileSync('/proc/self/mountinfo', 'utf8')),
+    mounts: parseMounts(mountinfo),
   };
 }
 

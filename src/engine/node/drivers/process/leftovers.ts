@@ -1,5 +1,5 @@
 /** Processes, control groups and files that an earlier run of the platform did not live to remove. */
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CgroupManager, ContainerGroup } from './cgroup.ts';
@@ -9,7 +9,6 @@ import { signalGroup, signalProcess } from './spawn.ts';
 /** Ends and removes them; returns how many processes had to be ended. */
 export async function cleanLeftovers(options: {
   recordsDir: string;
-  rootsDir: string;
   /** Argument by which this platform's processes are recognised. */
   marker: string;
   groups: CgroupManager | undefined;
@@ -42,7 +41,6 @@ export async function cleanLeftovers(options: {
     for (const pid of group.pids()) end(pid);
     await removeGroup(group);
   }
-  rmSync(options.rootsDir, { recursive: true, force: true });
   return count;
 }
 

@@ -242,6 +242,6 @@ export function toFstab(plan: SandboxPlan, root: string): string {
 }
 
 /** fstab(5): blanks and backslashes in octal. */
-function octal(path: string): string {
+export function octal(path: string): string {
   return path.replace(/[\s\\#]/g, (char) => `\\${char.charCodeAt(0).toString(8).padStart(3, '0')}`);
 }

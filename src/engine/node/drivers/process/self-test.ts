@@ -3,11 +3,11 @@ import { chownSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Capability, DriverCapabilities } from '../driver.ts';
 import { type CgroupManager, type ContainerGroup, openCgroups } from './cgroup.ts';
-import { findTools, realHost, type Tools } from './host.ts';
+import { findTools, type Tools } from './host.ts';
 import { removeGroup } from './leftovers.ts';
 import { NO_GROUP, type Privileges, sandboxLaunch } from './script.ts';
 import { finished } from './spawn.ts';
-import { prepareView, type ViewOptions } from './view.ts';
+import type { View, ViewRequest } from './view.ts';
 
 export interface Sandbox {
   tools: Tools;
@@ -22,7 +22,9 @@ export interface Machine {
   groups?: CgroupManager;
 }
 
-export interface SelfTestOptions extends ViewOptions {
+export interface SelfTestOptions {
+  runDir: string;
+  prepareView(request: ViewRequest): View;
   mode: 'auto' | 'plain';
   /** Names this platform's processes and control groups. */
   marker: string;
@@ -49,7 +51,7 @@ async function trySandbox(
     mkdirSync(podDir, { recursive: true, mode: 0o700 });
     if (privileges.kind === 'user') chownSync(podDir, privileges.uid, privileges.gid);
     const recursive = privileges.kind === 'userns';
-    const view = prepareView(realHost(), options, { podDir, mounts: [], recursive, fstab });
+    const view = options.prepareView({ podDir, mounts: [], recursive, fstab });
     const program = `for dir do [ -r "$dir" ] && [ -x "$dir" ] || { echo "$dir cannot be read by containers"; exit 1; }; done
 : >"$PETREL_DIR/x" && : >/tmp/x && : >/dev/null || exit 1
 [ -d "/proc/$$" ] && [ "$$" -lt 100 ] || { echo "/proc is not the container's own"; exit 1; }`;

@@ -1,9 +1,10 @@
 /** Brings a plan onto the disk: the empty root to mount on, and the table for mount(8). */
 import { createHash } from 'node:crypto';
-import { mkdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ContainerMount } from '../driver.ts';
-import { type HostView, planSandbox, type SandboxPlan, toFstab } from './plan.ts';
+import { realHost } from './host.ts';
+import { type HostView, octal, planSandbox, type SandboxPlan, toFstab } from './plan.ts';
 
 export interface ViewOptions {
   runDir: string;
@@ -28,24 +29,55 @@ const SCRATCH = [
 /** Directories that hold users' files on every Linux. */
 const HOMES = ['/home', '/root'];
 
-/** Prepares what one container will see; `recursive` where its mounts are made in a user namespace. */
-export function prepareView(
+/** What one container needs beside what all have. */
+export interface ViewRequest {
+  /** `<runDir>/pods/<uid>`. */
+  podDir: string;
+  mounts: ContainerMount[];
+  /** Its mounts are made in a user namespace. */
+  recursive: boolean;
+  /** Where to write the table for mount(8). */
+  fstab: string;
+}
+
+/** Name that stands for a Pod's own directory in a table that serves many Pods. */
+const ANY_POD = '@pod@';
+/** The host's directories may change without anyone telling; what was seen of them is believed this long. */
+const BELIEVED_MS = 5000;
+
+/** Returns the function that prepares what a container will see. */
+export function createViews(options: ViewOptions, now: () => number): (request: ViewRequest) => View {
+  let latest: { key: string; at: number; root: string; table: string } | undefined;
+  const anyPod = join(options.runDir, 'pods', ANY_POD);
+  return ({ podDir, mounts, recursive, fstab }) => {
+    const mountinfo = readFileSync('/proc/self/mountinfo', 'utf8');
+    // Planning is most of the time that a start holds up the event loop, and most containers have equal needs.
+    const key = JSON.stringify([mountinfo, mounts, recursive]);
+    if (latest?.key !== key || now() - latest.at > BELIEVED_MS) {
+      const all = [{ source: anyPod, target: anyPod, readOnly: false }, ...mounts];
+      const plan = planView(realHost(mountinfo), options, all, recursive);
+      const root = rootFor(join(options.runDir, 'roots'), plan);
+      latest = { key, at: now(), root, table: toFstab(plan, root) };
+    }
+    writeFileSync(fstab, latest.table.replaceAll(octal(anyPod), octal(podDir)), { mode: 0o600 });
+    return { root: latest.root, fstab };
+  };
+}
+
+function planView(
   host: HostView,
   options: ViewOptions,
-  container: { podDir: string; mounts: ContainerMount[]; recursive: boolean; fstab: string },
-): View {
-  const { podDir, fstab } = container;
+  mounts: ContainerMount[],
+  recursive: boolean,
+): SandboxPlan {
   const isDir = (path: string) => host.kind(path) === 'dir' && path !== '/';
-  const plan = planSandbox(host, {
+  return planSandbox(host, {
     hidden: [...new Set([...options.hidden, options.runDir, ...HOMES])].filter(isDir),
     visible: options.visible,
     scratch: SCRATCH.filter(({ path }) => path !== '/var/tmp' || isDir(path)),
-    mounts: [{ source: podDir, target: podDir, readOnly: false }, ...container.mounts],
-    recursive: container.recursive,
+    mounts,
+    recursive,
   });
-  const root = rootFor(join(options.runDir, 'roots'), plan);
-  writeFileSync(fstab, toFstab(plan, root), { mode: 0o600 });
-  return { root, fstab };
 }
 
 /** Empty directories and files to mount on. Equal needs share one root: most containers have the same. */

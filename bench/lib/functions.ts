@@ -1,0 +1,101 @@
+/** Many functions at once, through the same doors as the command line: the package socket and the API. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import http from 'node:http';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Readable } from 'node:stream';
+import { packDirectory } from '../../src/functions/pack.ts';
+import type { Digest, PetrelFunction } from '../../src/kinds/function.ts';
+import { FUNCTIONS } from '../../src/kube/refs.ts';
+import type { BenchPlatform } from './platform.ts';
+
+/** Puts one source file into the platform's package store. */
+export async function uploadSource(
+  platform: BenchPlatform,
+  fileName: string,
+  source: string,
+): Promise<Digest> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'petrel-bench-src-'));
+  const file = path.join(directory, fileName);
+  await writeFile(file, source);
+  const packed = await packDirectory(file);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const call = http.request(
+        {
+          socketPath: path.join(platform.home, 'run', 'platform.sock'),
+          method: 'PUT',
+          path: `/packages/${packed.digest}`,
+        },
+        (response) => {
+          response.resume();
+          response.on('end', () =>
+            (response.statusCode ?? 500) < 300
+              ? resolve()
+              : reject(new Error(`package upload: ${response.statusCode}`)),
+          );
+        },
+      );
+      call.on('error', reject);
+      Readable.from(packed.stream()).pipe(call);
+    });
+    return packed.digest;
+  } finally {
+    await packed.dispose();
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** A Function that starts at zero instances and goes back to zero quickly. */
+export function functionObject(
+  name: string,
+  digest: Digest,
+  entry: string,
+  runtime = 'node',
+): PetrelFunction {
+  return {
+    apiVersion: 'petrel.dev/v1',
+    kind: 'Function',
+    metadata: {
+      name,
+      namespace: 'default',
+      annotations: {
+        'autoscaling.knative.dev/initial-scale': '0',
+        'autoscaling.knative.dev/window': '6s',
+      },
+    },
+    spec: { runtime, package: { digest }, entry },
+  };
+}
+
+/** Creates functions and waits until each is Ready. */
+export async function createFunctions(platform: BenchPlatform, functions: PetrelFunction[]): Promise<void> {
+  for (const one of functions) await platform.client.create(FUNCTIONS, one);
+  const waiting = new Set(functions.map((one) => one.metadata.name));
+  const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(), 120_000);
+  const { items, resourceVersion } = await platform.client.list<PetrelFunction>(FUNCTIONS, {
+    namespace: 'default',
+  });
+  const seen = (one: PetrelFunction) => {
+    if (one.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True'))
+      waiting.delete(one.metadata.name);
+  };
+  items.forEach(seen);
+  if (waiting.size > 0) {
+    for await (const event of platform.client.watch<PetrelFunction>(FUNCTIONS, {
+      namespace: 'default',
+      resourceVersion,
+      signal: abort.signal,
+    })) {
+      if (event.type === 'ADDED' || event.type === 'MODIFIED') seen(event.object);
+      if (waiting.size === 0) break;
+    }
+  }
+  clearTimeout(timer);
+  abort.abort();
+  if (waiting.size > 0) throw new Error(`not ready within 120 s: ${[...waiting].slice(0, 5).join(', ')} …`);
+}
+
+/** Host under which the gateway answers a function. */
+export const hostOf = (name: string) => `${name}.default.localhost`;

@@ -1,0 +1,104 @@
+/** Cold starts through the gateway: pool hit, a large bundle with and without its code cache, an empty pool. */
+import type { Runtime } from '../../src/kinds/function.ts';
+import { RUNTIMES } from '../../src/kube/refs.ts';
+import { largeBundle } from '../lib/bundle.ts';
+import { createFunctions, functionObject, hostOf, uploadSource } from '../lib/functions.ts';
+import { type BenchPlatform, request, startPlatform } from '../lib/platform.ts';
+import { quantile, type Row } from '../lib/report.ts';
+
+const FUNCTIONS_PER_SERIES = 60;
+const REFILL_MS = 250;
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function coldSeries(platform: BenchPlatform, names: string[], pauseMs: number): Promise<number[]> {
+  const times: number[] = [];
+  for (const name of names) {
+    const answer = await request(platform.gateway, hostOf(name));
+    if (answer.status !== 200)
+      throw new Error(`${name} answered ${answer.status}: ${answer.body.slice(0, 500)}`);
+    times.push(answer.ms);
+    await sleep(pauseMs);
+  }
+  return times;
+}
+
+async function series(
+  platform: BenchPlatform,
+  prefix: string,
+  count: number,
+  source: (index: number) => string,
+  file: string,
+) {
+  const names: string[] = [];
+  for (let index = 0; index < count; index++) {
+    const name = `${prefix}-${index}`;
+    const digest = await uploadSource(platform, file, source(index));
+    await createFunctions(platform, [functionObject(name, digest, file)]);
+    names.push(name);
+  }
+  return names;
+}
+
+const hello = (index: number) =>
+  `export default { fetch: (request: Request) => new Response('hello ${index} ' + request.method) };\n`;
+
+export async function measure(): Promise<Row[]> {
+  const rows: Row[] = [];
+  const platform = await startPlatform();
+  try {
+    const small = await series(platform, 'hello', FUNCTIONS_PER_SERIES, hello, 'hello.ts');
+    await sleep(3000);
+    const hit = await coldSeries(platform, small, REFILL_MS);
+    rows.push(
+      {
+        what: 'cold start, pool hit, node hello, p50',
+        value: quantile(hit, 0.5),
+        unit: 'ms',
+        reach: { at: 6, better: 'lower' },
+      },
+      {
+        what: 'cold start, pool hit, node hello, p99',
+        value: quantile(hit, 0.99),
+        unit: 'ms',
+        reach: { at: 20, better: 'lower' },
+      },
+    );
+
+    const bundle = await largeBundle();
+    const digest = await uploadSource(platform, 'bundle.cjs', bundle);
+    const names = Array.from({ length: 25 }, (_, index) => `bundle-${index}`);
+    for (const name of names) await createFunctions(platform, [functionObject(name, digest, 'bundle.cjs')]);
+    await sleep(2000);
+    const [first, ...cached] = await coldSeries(platform, names, 600);
+    rows.push(
+      {
+        what: `cold start, pool hit, ${Math.round(bundle.length / 1024)} KB bundle, first time`,
+        value: first ?? Number.NaN,
+        unit: 'ms',
+      },
+      {
+        what: 'the same, code cache (p50)',
+        value: quantile(cached.slice(4), 0.5),
+        unit: 'ms',
+        reach: { at: 18, better: 'lower' },
+      },
+    );
+
+    await platform.client.patch<Runtime>(RUNTIMES, undefined, 'node', 'merge', {
+      spec: { pool: { min: 0, max: 0 } },
+    });
+    await sleep(3000);
+    const empty = await series(platform, 'empty', 25, hello, 'hello.ts');
+    await sleep(1000);
+    const bare = await coldSeries(platform, empty, 100);
+    rows.push({
+      what: 'cold start, empty pool, node hello, p50',
+      value: quantile(bare, 0.5),
+      unit: 'ms',
+      reach: { at: 80, better: 'lower' },
+    });
+  } finally {
+    await platform.stop();
+  }
+  return rows;
+}

@@ -1,0 +1,1 @@
+"""The python runtime's own code. User code sees only the module `petrel`."""

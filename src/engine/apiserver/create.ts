@@ -5,7 +5,7 @@ import type { UntypedObject } from '../../kinds/object.ts';
 import type { Stored } from '../store/contract.ts';
 import { admit } from './admission.ts';
 import { type ApiContext, timestamp } from './context.ts';
-import { alreadyExists, badRequest, forbidden } from './errors.ts';
+import { alreadyExists, badRequest, forbidden, invalid } from './errors.ts';
 import { prepareNamespace, requireNamespace } from './namespaces.ts';
 import { storeKey, type Target } from './target.ts';
 import { checkIdentity, dropServerFields, simulated } from './write.ts';

@@ -293,20 +293,11 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
   const ended = async (container: Container, current: Live, since: number, exit: ContainerExit) => {
     current.prober?.stop();
     current.stopWaiting?.();
-    if (exit.startError) current.writer.write('stderr', Buffer.from(`${exit.startError}\n`));
     void current.writer.close();
     if (live.get(container.name) === current) live.delete(container.name);
-    const reason = exit.oomKilled
-      ? 'OOMKilled'
-      : exit.startError
-        ? 'StartError'
-        : exit.exitCode === 0
-          ? 'Completed'
-          : 'Error';
     const end = {
-      exitCode: exit.startError ? 128 : exit.exitCode,
-      reason,
-      ...(exit.startError ? { message: exit.startError } : {}),
+      exitCode: exit.exitCode,
+      reason: exit.oomKilled ? 'OOMKilled' : exit.exitCode === 0 ? 'Completed' : 'Error',
       startedAt: since,
       finishedAt: clock.now(),
     };

@@ -40,8 +40,6 @@ export interface ContainerExit {
   exitCode: number;
   /** The memory limit was exceeded and the kernel killed a process of the container. */
   oomKilled: boolean;
-  /** Set when the container never came to run its command: why. */
-  startError?: string;
 }
 
 /** Where output goes. Called as it arrives; must not throw and must not wait. */
@@ -91,7 +89,7 @@ export interface ContainerDriver {
   readonly name: string;
   /** Looks once what the machine allows; later calls answer from memory. */
   capabilities(): Promise<DriverCapabilities>;
-  /** Starts the command. Rejects only when nothing was started. */
+  /** Starts the command; resolves when it runs. Rejects when it could not be set up: nothing is left of it then. */
   start(spec: ContainerSpec, output: ContainerOutput): Promise<RunningContainer>;
   /** Creates the directory of a Pod that its containers may write to, empty, and returns its path. */
   preparePodDir(podUid: string): string;

@@ -28,8 +28,13 @@ const MAX_GONE_BYTES = 256 * 1024 * 1024;
 /** Pods that no longer exist whose logs are kept. */
 const MAX_GONE_PODS = 500;
 
-export function createLogStore(options: { dir: string; now: () => number; log: Logger }): LogStore {
-  const { dir, now, log } = options;
+export function createLogStore(options: {
+  dir: string;
+  now: () => number;
+  log: Logger;
+  maxGoneBytes?: number;
+}): LogStore {
+  const { dir, now, log, maxGoneBytes = MAX_GONE_BYTES } = options;
   const open = new Map<string, LogWriter>();
   const podDir = (owner: Omit<LogOwner, 'container'>) =>
     join(dir, `${owner.namespace}_${owner.pod}_${owner.uid}`);
@@ -70,8 +75,7 @@ export function createLogStore(options: { dir: string; now: () => number; log: L
       let total = 0;
       for (const [index, { path, bytes }] of gone.entries()) {
         total += bytes;
-        if (total > MAX_GONE_BYTES || index >= MAX_GONE_PODS)
-          await rm(path, { recursive: true, force: true });
+        if (total > maxGoneBytes || index >= MAX_GONE_PODS) await rm(path, { recursive: true, force: true });
       }
     },
   };

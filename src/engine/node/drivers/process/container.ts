@@ -1,15 +1,16 @@
 /** One running container: its output, its end, and what can be done to it meanwhile. */
 import type { ChildProcess } from 'node:child_process';
 import { rm, writeFile } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
 import type { Logger } from '../../../../base/log.ts';
 import type { ContainerExit, ContainerOutput, ContainerSpec, RunningContainer } from '../driver.ts';
 import type { ContainerGroup } from './cgroup.ts';
 import { childrenOf, startTimeOf } from './host.ts';
 import { removeGroup } from './leftovers.ts';
 import type { OutputPipe } from './pipes.ts';
-import { execLaunch, mountLaunch } from './script.ts';
+import { execLaunch, mountLaunch, SET_UP } from './script.ts';
 import type { Sandbox } from './self-test.ts';
-import { exitCodeOf, finished, signalGroup, signalProcess } from './spawn.ts';
+import { exitCodeOf, finished, reportsOf, signalGroup, signalProcess } from './spawn.ts';
 
 export interface SupervisedContainer {
   id: string;
@@ -31,7 +32,12 @@ export interface SupervisedContainer {
 /** Processes that escaped from the group may hold the output open this long after the main process has ended. */
 const LINGER_MS = 1000;
 
-export function superviseContainer(container: SupervisedContainer): RunningContainer {
+export interface StartedContainer extends RunningContainer {
+  /** Resolves when the command runs, or with the reason why it never will. */
+  setUp: Promise<string | undefined>;
+}
+
+export function superviseContainer(container: SupervisedContainer): StartedContainer {
   const { id, record, spec, child, group, output, pipes, log, sandbox, root = '' } = container;
   const { pid } = child;
   const started = pid === undefined ? undefined : startTimeOf(pid);
@@ -39,15 +45,17 @@ export function superviseContainer(container: SupervisedContainer): RunningConta
   if (pid !== undefined) void writeFile(record, `${pid} ${started ?? ''}\n`).catch(() => {});
   let ended = false;
   let oomBefore = group?.oomKills() ?? 0;
-  let startError = '';
+  let report = '';
 
   const stdout = pipes?.[0].read ?? child.stdout!;
   const stderr = pipes?.[1].read ?? child.stderr!;
-  const setup = child.stdio[4] as NodeJS.ReadableStream;
+  const reports = reportsOf(child);
   stdout.on('data', output.stdout);
   stderr.on('data', output.stderr);
-  setup.on('data', (chunk: Buffer) => {
-    startError += chunk.toString();
+  const told = Promise.withResolvers<void>();
+  reports?.on('data', (chunk: Buffer) => {
+    report += chunk.toString();
+    if (report.trim() === SET_UP) told.resolve();
   });
 
   /** First process of the pid namespace. */
@@ -72,15 +80,15 @@ export function superviseContainer(container: SupervisedContainer): RunningConta
   const exited = (async (): Promise<ContainerExit> => {
     const exitCode = await new Promise<number>((resolve) => {
       child.on('error', (error) => {
-        startError = error.message;
+        report = error.message;
         resolve(128);
       });
       child.on('exit', (code, signal) => resolve(exitCodeOf(code, signal)));
     });
     if (!sandbox) kill();
-    const streams = [stdout, stderr, setup] as NodeJS.ReadableStream[];
+    const streams = [stdout, stderr, ...(reports ? [reports] : [])];
     const linger = setTimeout(() => {
-      for (const stream of streams) (stream as unknown as { destroy(): void }).destroy();
+      for (const stream of streams) stream.destroy();
     }, LINGER_MS);
     await Promise.all(streams.map(closed));
     clearTimeout(linger);
@@ -89,10 +97,19 @@ export function superviseContainer(container: SupervisedContainer): RunningConta
     void rm(record, { force: true }).catch(() => {});
     void rm(`${record}.fstab`, { force: true }).catch(() => {});
     void removeGroup(group);
-    return { exitCode, oomKilled, ...(startError === '' ? {} : { startError: startError.trim() }) };
+    return { exitCode, oomKilled };
+  })();
+
+  const setUp = (async () => {
+    // A failure is known when the process is gone; without a script the command itself is what was started.
+    if (reports) await Promise.race([told.promise, exited]);
+    else if (pid === undefined) await exited;
+    else return undefined;
+    return report.trim() === SET_UP ? undefined : report.trim() || 'the process ended while it was set up';
   })();
 
   return {
+    setUp,
     id: `process://${id}.${pid ?? 0}.${started ?? 0}`,
     exited,
     signal(signal) {
@@ -130,7 +147,7 @@ export function superviseContainer(container: SupervisedContainer): RunningConta
   };
 }
 
-function closed(stream: NodeJS.ReadableStream): Promise<void> {
-  if ((stream as unknown as { closed: boolean }).closed) return Promise.resolve();
+function closed(stream: Readable): Promise<void> {
+  if (stream.closed) return Promise.resolve();
   return new Promise((resolve) => stream.on('close', () => resolve()));
 }

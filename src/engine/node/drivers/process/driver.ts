@@ -4,7 +4,7 @@ import { chownSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../../../../base/log.ts';
 import type { ContainerDriver, ContainerOutput, ContainerSpec, RunningContainer } from '../driver.ts';
-import { superviseContainer } from './container.ts';
+import { type SupervisedContainer, superviseContainer } from './container.ts';
 import { cleanLeftovers } from './leftovers.ts';
 import { createPipePool, type PipePool, releaseWriters } from './pipes.ts';
 import { plainLaunch, sandboxLaunch } from './script.ts';
@@ -73,8 +73,11 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
     return dir;
   };
 
-  const start = async (spec: ContainerSpec, output: ContainerOutput): Promise<RunningContainer> => {
-    const { sandbox, groups, tools } = machine ?? (await examine());
+  const spawnContainer = (
+    { sandbox, groups, tools }: Machine,
+    spec: ContainerSpec,
+    output: ContainerOutput,
+  ): SupervisedContainer => {
     if (!sandbox && spec.mounts.length > 0) {
       throw new Error(
         'volumes cannot be mounted: on this machine containers have no file system view of their own',
@@ -96,8 +99,8 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
     try {
       const fds: [number, number] | undefined = taken && [taken[0].write, taken[1].write];
       if (!sandbox) {
-        const child = spawnLaunch({ argv: plainLaunch(tools, common), env: spec.env }, spec.workingDir, fds);
-        return superviseContainer({ id, record, spec, child, group, output, pipes: taken, log });
+        const child = spawnLaunch(plainLaunch(tools, { ...common, env: spec.env }), spec.workingDir, fds);
+        return { id, record, spec, child, group, output, pipes: taken, log };
       }
       const view = prepareView({
         podDir,
@@ -106,7 +109,7 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
         fstab: `${record}.fstab`,
       });
       const child = spawnLaunch(sandboxLaunch({ ...sandbox, ...spec, ...view, ...common }), undefined, fds);
-      return superviseContainer({
+      return {
         id,
         record,
         spec,
@@ -117,7 +120,7 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
         log,
         sandbox,
         root: view.root,
-      });
+      };
     } catch (error) {
       group?.remove();
       for (const { read } of taken ?? []) read.destroy();
@@ -125,6 +128,14 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
     } finally {
       releaseWriters(taken ?? []);
     }
+  };
+
+  const start = async (spec: ContainerSpec, output: ContainerOutput): Promise<RunningContainer> => {
+    const container = superviseContainer(spawnContainer(machine ?? (await examine()), spec, output));
+    const failure = await container.setUp;
+    if (failure === undefined) return container;
+    await container.exited;
+    throw new Error(failure);
   };
 
   return {

@@ -11,12 +11,14 @@ export type Privileges =
   /** The platform is a normal user: a user namespace gives the rights to mount; inside, user 0 is that user. */
   | { kind: 'userns' };
 
+/** What the scripts say when all is ready for the command. */
+export const SET_UP = 'set up';
 /** How the message begins when a process could not be put into its control group. */
 export const NO_GROUP = 'cannot enter the control group ';
 
 /**
  * First process of the namespaces; stays as the parent that reaps orphans and reports the exit code. Arguments: platform
- * pid, host name, fstab, number of entrances of control groups, these, the command. File descriptor 4: says why it failed.
+ * pid, host name, fstab, number of entrances of control groups, these, the command. File descriptor 4: `SET_UP`, or why it failed.
  */
 const INIT = `fail() { echo "$1" >&4; exit 125; }
 [ -d "/proc/$1" ] || exit 125
@@ -24,7 +26,7 @@ const INIT = `fail() { echo "$1" >&4; exit 125; }
 fstab=$3; n=$4; shift 4
 while [ "$n" -gt 0 ]; do echo 0 >"$1" || fail "${NO_GROUP}$1"; shift; n=$((n-1)); done
 if [ "$fstab" ]; then why=$(MOUNT --all --fstab "$fstab" 2>&1) || fail "cannot build the file system view: $why"; fi
-exec 4>&-
+echo ${SET_UP} >&4; exec 4>&-
 "$@"
 exit $?`;
 
@@ -39,6 +41,8 @@ export interface Launch {
   env: Record<string, string>;
   /** Content of standard input; absent: empty. */
   input?: string;
+  /** File descriptor 4 says `SET_UP`, or why the command will not run. */
+  reports?: boolean;
 }
 
 /**
@@ -92,6 +96,7 @@ export function sandboxLaunch(options: SandboxLaunch): Launch {
   if (privileges.kind === 'userns') namespaces.unshift('--user', '--map-root-user');
   return {
     ...inner,
+    reports: true,
     argv: [
       tools.setpriv,
       '--pdeathsig=KILL',
@@ -166,17 +171,23 @@ export function mountLaunch(
 const PLAIN = `[ -d "/proc/$1" ] || exit 125
 n=$2; shift 2
 while [ "$n" -gt 0 ]; do echo 0 >"$1" || { echo "${NO_GROUP}$1" >&4; exit 125; }; shift; n=$((n-1)); done
-exec 4>&-
+echo ${SET_UP} >&4; exec 4>&-
 exec "$@"`;
 
-/** argv without any namespace; dies with the platform, but only itself and only where setpriv exists. */
+/** Without any namespace; dies with the platform, but only itself and only where setpriv exists. */
 export function plainLaunch(
   tools: Tools | undefined,
-  options: { entrances: string[]; platformPid: number; marker: string; command: string[] },
-): string[] {
-  const { command, entrances } = options;
-  if (!tools) return command;
-  const bound = [tools.setpriv, '--pdeathsig=KILL', '--'];
+  options: {
+    entrances: string[];
+    platformPid: number;
+    marker: string;
+    command: string[];
+    env: Record<string, string>;
+  },
+): Launch {
+  const { command, entrances, env } = options;
+  if (!tools) return { argv: command, env };
+  const bound = [tools.setpriv, '--pdeathsig=KILL', '--', tools.sh, '-c', PLAIN, options.marker];
   const numbers = [String(options.platformPid), String(entrances.length)];
-  return [...bound, tools.sh, '-c', PLAIN, options.marker, ...numbers, ...entrances, ...command];
+  return { argv: [...bound, ...numbers, ...entrances, ...command], env, reports: true };
 }

@@ -86,17 +86,22 @@ function choices(): Privileges[] {
 
 /** Looks what is possible here. Never rejects. */
 export async function examineMachine(options: SelfTestOptions): Promise<Machine> {
-  const none = (reason: string, message: string): Machine => ({
+  const none = (reason: string, message: string, tools?: Tools): Machine => ({
     capabilities: { sandbox: unavailable(reason, message), limits: unavailable(reason, message) },
+    ...(tools ? { tools } : {}),
   });
-  if (options.mode === 'plain') return none('SwitchedOff', 'switched off by PETREL_SANDBOX=plain');
   if (process.platform !== 'linux') {
-    return none(
-      'LinuxOnly',
-      `namespaces and control groups exist on Linux only, this is ${process.platform}`,
-    );
+    const message = `namespaces and control groups exist on Linux only, this is ${process.platform}`;
+    return none('LinuxOnly', message);
   }
   const found = findTools();
+  if (options.mode === 'plain') {
+    return none(
+      'SwitchedOff',
+      'switched off by PETREL_SANDBOX=plain',
+      'tools' in found ? found.tools : undefined,
+    );
+  }
   if ('missing' in found) {
     return none('ToolsMissing', `${found.missing.join(', ')} not found: install util-linux and coreutils`);
   }

@@ -1,6 +1,7 @@
 /** Starting processes and signalling them. */
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { constants } from 'node:os';
+import type { Readable } from 'node:stream';
 import type { ExecResult } from '../driver.ts';
 import type { Launch } from './script.ts';
 
@@ -8,19 +9,14 @@ import type { Launch } from './script.ts';
 const KEPT_OUTPUT = 10 * 1024;
 
 /**
- * Starts a process in a session of its own, so that signals to the platform's terminal do not reach it. File descriptor 4
- * is for messages of the script that sets it up. `output`: file descriptors for stdout and stderr; absent: pipes of Node.
+ * Starts a process in a session of its own, so that signals to the platform's terminal do not reach it. `output`: file descriptors for stdout and stderr; absent: pipes of Node.
  */
 export function spawnLaunch(launch: Launch, cwd?: string, output?: [number, number]): ChildProcess {
   const [file, ...args] = launch.argv;
   const [stdout, stderr] = output ?? (['pipe', 'pipe'] as const);
-  const stdio: StdioOptions = [
-    launch.input === undefined ? 'ignore' : 'pipe',
-    stdout,
-    stderr,
-    'ignore',
-    'pipe',
-  ];
+  const stdin = launch.input === undefined ? 'ignore' : 'pipe';
+  const reports: StdioOptions = launch.reports ? ['ignore', 'pipe'] : [];
+  const stdio: StdioOptions = [stdin, stdout, stderr, ...reports];
   const child = spawn(file!, args, { env: launch.env, cwd, detached: true, stdio });
   // The process may end before it has read its variables.
   child.stdin?.on('error', () => {});
@@ -28,6 +24,10 @@ export function spawnLaunch(launch: Launch, cwd?: string, output?: [number, numb
   for (const stream of child.stdio) stream?.on('error', () => {});
   return child;
 }
+
+/** What the script that sets a process up has to say; ends when the command runs. */
+export const reportsOf = (child: ChildProcess): Readable | undefined =>
+  (child.stdio[4] as Readable | null) ?? undefined;
 
 /** Exit code as a shell reports it. */
 export const exitCodeOf = (code: number | null, signal: NodeJS.Signals | null): number =>
@@ -59,7 +59,7 @@ export function finished(
   };
   child.stdout!.on('data', add);
   child.stderr!.on('data', add);
-  (child.stdio[4] as NodeJS.ReadableStream).on('data', add);
+  reportsOf(child)?.on('data', add);
   let timedOut = false;
   const expire = () => {
     timedOut = true;

@@ -1,0 +1,120 @@
+/** What Pods get only where namespaces and control groups are permitted; skipped, with the reason, elsewhere. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import type { KubeObject } from '../../kinds/object.ts';
+import { NODE_ANNOTATIONS, type Pod } from '../../kinds/pod.ts';
+import { CONFIGMAPS, PODS, SECRETS } from '../../kube/refs.ts';
+import { createTestCluster } from './testing.ts';
+
+const cluster = await createTestCluster();
+after(() => cluster.close());
+const conditionOf = (pod: Pod, type: string) =>
+  pod.status?.conditions?.find((condition) => condition.type === type);
+const ready = (pod: Pod) => conditionOf(pod, 'Ready')?.status === 'True';
+
+await cluster.run('look', { restartPolicy: 'Never', containers: [{ command: ['true'] }] });
+const look = await cluster.until('look', ({ status }) => status?.phase === 'Succeeded');
+const unless = (type: string) => {
+  const condition = conditionOf(look, type);
+  return { skip: condition?.status === 'True' ? false : `${condition?.reason}: ${condition?.message}` };
+};
+const needsSandbox = unless('petrel.dev/Sandboxed');
+const needsLimits = unless('petrel.dev/ResourceLimits');
+
+const object = (kind: string, name: string, fields: object) =>
+  ({ apiVersion: 'v1', kind, metadata: { name, namespace: 'default' }, ...fields }) as KubeObject;
+
+test(
+  'Secrets and ConfigMaps are files with their modes, and change when the object does',
+  needsSandbox,
+  async () => {
+    await cluster.client.create(
+      SECRETS,
+      object('Secret', 'keys', { data: { token: Buffer.from('s3\n').toString('base64') } }),
+    );
+    await cluster.client.create(
+      CONFIGMAPS,
+      object('ConfigMap', 'conf', { data: { 'a.txt': 'one\n', 'b.txt': 'two\n' } }),
+    );
+    const script =
+      'cat /etc/keys/token /conf/deep/renamed; stat -Lc %a /etc/keys/token; ls /conf; until grep -q new /conf/deep/renamed; do sleep 0.02; done; cat /conf/deep/renamed';
+    await cluster.run('files', {
+      restartPolicy: 'Never',
+      volumes: [
+        { name: 'keys', secret: { secretName: 'keys', defaultMode: 0o400 } },
+        { name: 'conf', configMap: { name: 'conf', items: [{ key: 'a.txt', path: 'deep/renamed' }] } },
+      ],
+      containers: [
+        {
+          command: ['sh', '-c', script],
+          volumeMounts: [
+            { name: 'keys', mountPath: '/etc/keys' },
+            { name: 'conf', mountPath: '/conf' },
+          ],
+        },
+      ],
+    });
+    await cluster.until('files', ready);
+    const follow = await cluster.openLog('files', 'c', 'follow=true');
+    // Everything of the old version has been read when this line comes.
+    for await (const chunk of follow.body!) if (Buffer.from(chunk).includes('deep')) break;
+    await cluster.client.patch(CONFIGMAPS, 'default', 'conf', 'merge', { data: { 'a.txt': 'new\n' } });
+    await cluster.until('files', ({ status }) => status?.phase === 'Succeeded');
+    assert.equal((await cluster.log('files', 'c')).text, 's3\none\n400\ndeep\nnew\n');
+  },
+);
+
+test('an emptyDir is shared by the containers of a Pod and gone with it', needsSandbox, async () => {
+  const volumeMounts = [{ name: 'work', mountPath: '/work-dir' }];
+  const pod = await cluster.run('share', {
+    volumes: [{ name: 'work', emptyDir: {} }],
+    initContainers: [
+      { name: 'i', image: 'petrel.dev/host', command: ['sh', '-c', 'echo made >/work-dir/x'], volumeMounts },
+    ],
+    terminationGracePeriodSeconds: 1,
+    containers: [{ command: ['sh', '-c', 'cat /work-dir/x; exec sleep 100'], volumeMounts }],
+  });
+  await cluster.until('share', ready);
+  const dir = join(cluster.runDir, 'volumes', pod.metadata.uid!, 'work');
+  assert.equal(readFileSync(join(dir, 'x'), 'utf8'), 'made\n');
+  await cluster.client.delete(PODS, 'default', 'share');
+  await cluster.untilGone('share');
+  assert.ok(!existsSync(dir));
+});
+
+test('limits arrive at a running Pod by annotation, and end it when exceeded', needsLimits, async () => {
+  const eat = 'console.log("up"); const all = []; setInterval(() => all.push(Buffer.alloc(4e6, 1)), 1)';
+  await cluster.run('grow', {
+    restartPolicy: 'Never',
+    containers: [{ command: [process.execPath, '-e', eat] }],
+  });
+  await cluster.until('grow', ready);
+  const resources = JSON.stringify({ limits: { memory: '100Mi', cpu: '1' } });
+  await cluster.client.patch(PODS, 'default', 'grow', 'merge', {
+    metadata: { annotations: { [NODE_ANNOTATIONS.resources]: resources } },
+  });
+  const pod = await cluster.until('grow', ({ status }) => status?.phase === 'Failed');
+  assert.equal(pod.status?.containerStatuses?.[0]?.state.terminated?.reason, 'OOMKilled');
+  assert.equal(pod.status?.containerStatuses?.[0]?.state.terminated?.exitCode, 137);
+});
+
+test('a running Pod is given its directory of the code cache, and no other', needsSandbox, async () => {
+  const mine = join(cluster.home, 'cache', 'abc-v1');
+  const script = `echo up; until touch ${mine}/x 2>/dev/null; do sleep 0.02; done; touch ${cluster.home}/cache/y || echo refused; exec sleep 100`;
+  await cluster.run('cached', {
+    terminationGracePeriodSeconds: 1,
+    containers: [{ command: ['sh', '-c', script] }],
+  });
+  await cluster.until('cached', ready);
+  const follow = await cluster.openLog('cached', 'c', 'follow=true');
+  const annotations = { [NODE_ANNOTATIONS.codeCache]: 'abc-v1' };
+  await cluster.client.patch(PODS, 'default', 'cached', 'merge', { metadata: { annotations } });
+  let text = '';
+  for await (const chunk of follow.body!) {
+    text += Buffer.from(chunk).toString();
+    if (text.includes('refused')) break;
+  }
+  assert.ok(existsSync(join(mine, 'x')));
+});

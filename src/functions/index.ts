@@ -159,8 +159,9 @@ export function createFunctions(options: FunctionsOptions): Functions {
     source,
     async start() {
       controller.start();
+      members.start();
       await runtimes.start();
-      await members.run((member, pod) => {
+      await members.takeOver((member, pod) => {
         if (source.survivor(member, pod)) return true;
         const { labels } = pod.metadata;
         if (member.channel?.hello.state !== 'generic' || labels?.[FUNCTION_LABELS.pool] !== 'generic')

@@ -182,7 +182,8 @@ export function createRuntimeController(options: RuntimeControllerOptions): Runt
     recheck: (name) => controller.enqueue(name),
     warmChanged: (name) => controller.enqueueAfter(name, WARM_AFTER_MS),
     async start() {
-      for (const runtime of await builtinRuntimes(options.runtimesDir)) await apply(runtime);
+      const builtin = await builtinRuntimes(options.runtimesDir);
+      await Promise.all(builtin.map(apply));
       runtimes.start();
       await runtimes.synced;
       // Before anything is decided about Pods that are already there, their pools must exist; a status can wait.

@@ -7,12 +7,12 @@ import type { InstanceCallError } from '../instance-channel.ts';
 const REMEMBERED_MS = 3000;
 const MAX_REMEMBERED = 1000;
 
-/** The language's own text, first line with file and line. */
+/** The language's own text with file and line; it usually repeats the message, under a name of its own. */
 export function loadErrorText(error: InstanceCallError): string {
   const at = [error.file, error.line].filter((part) => part !== undefined).join(':');
   const place = error.column === undefined ? at : `${at}:${error.column}`;
   const detail = error.detail?.trim() ?? '';
-  const said = detail.includes(error.message)
+  const said = detail.includes(error.message.replace(/^\w+: /, ''))
     ? detail
     : [error.message, detail].filter((part) => part !== '').join('\n');
   return at === '' || said.includes(at) ? said : `${place}: ${said}`;

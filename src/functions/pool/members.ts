@@ -26,7 +26,7 @@ const SURVIVOR_MS = 300;
 
 export type MakePod = (name: string) => Pod;
 
-/** Who is told what becomes of a member. Called asynchronously, never from within `start`. */
+/** Who is told what becomes of a member. Called asynchronously, never from within `create`. */
 export interface MemberOwner {
   /** Reachable, for the first time or again after a crash. */
   warm(channel: InstanceChannel): void;
@@ -65,13 +65,15 @@ export function uidOf(member: Member): string {
 
 export interface Members {
   /** Creates a Pod and follows it. */
-  start(runtime: string, name: string, make: MakePod, owner: MemberOwner): Member;
+  create(runtime: string, name: string, make: MakePod, owner: MemberOwner): Member;
   /** Deletes the member's Pod; its owner hears nothing of it. Idempotent. */
   discard(member: Member, graceSeconds: number): void;
   /** Path of a member's socket. */
   socket(member: Member): string;
-  /** Begins to follow Pods; those whose instance still lives become members, all others of ours are deleted. */
-  run(survivor: (member: Member, pod: Pod) => boolean): Promise<void>;
+  /** Begins to follow Pods. */
+  start(): void;
+  /** Sorts out the Pods that are there: those whose instance still lives become members, all others of ours are deleted. */
+  takeOver(survivor: (member: Member, pod: Pod) => boolean): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -195,7 +197,7 @@ export function createMembers(options: MembersOptions): Members {
     });
   };
 
-  const create = async (entry: Entry, manifest: Pod): Promise<void> => {
+  const bring = async (entry: Entry, manifest: Pod): Promise<void> => {
     const [created, port] = await Promise.allSettled([client.create<Pod>(PODS, manifest), ports.take()]);
     if (port.status === 'fulfilled') {
       if (entry.dead) ports.give(port.value);
@@ -246,20 +248,20 @@ export function createMembers(options: MembersOptions): Members {
 
   return {
     socket: (member) => sockets.path(uidOf(member)),
-    start(runtime, name, make, owner) {
+    create(runtime, name, make, owner) {
       const manifest = make(name);
       const entry = newEntry(runtime, manifest, owner);
       entries.set(entry.key, entry);
       mustComeUp(entry, 'it was started');
-      void create(entry, manifest);
+      void bring(entry, manifest);
       return entry;
     },
     discard(member, graceSeconds) {
       const entry = entries.get(member.key);
       if (entry !== undefined && entry === member) bury(entry, graceSeconds);
     },
-    async run(survivor) {
-      pods.start();
+    start: () => pods.start(),
+    async takeOver(survivor) {
       await pods.synced;
       const found = pods
         .list()

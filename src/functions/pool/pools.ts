@@ -185,7 +185,7 @@ export function createPools(options: PoolsOptions): Pools {
   const startGeneric = (pool: Pool): void => {
     const runtime = runtimes.get(pool.runtime)?.runtime as Runtime;
     const make = (name: string) => genericPod(runtime, pool.namespace, name);
-    const member = members.start(
+    const member = members.create(
       pool.runtime,
       podName(pool.runtime),
       make,
@@ -223,7 +223,7 @@ export function createPools(options: PoolsOptions): Pools {
     while (next?.waiters.length === 0) next = own.shift();
     if (next === undefined) return;
     const { runtime, make, waiters } = next;
-    const member = members.start(runtime, podName(runtime), make, {
+    const member = members.create(runtime, podName(runtime), make, {
       warm: () => {
         ownStarting.delete(member);
         if (!waiters.serve(member)) members.discard(member, 0);

@@ -54,10 +54,7 @@ async function help(out: Output, name: string | undefined): Promise<number> {
 }
 
 if (import.meta.main) {
-  const env = { ...process.env };
-  // Set by the launcher for this process; nothing that it starts must inherit it.
-  delete process.env.NODE_COMPILE_CACHE;
   // A reader that has seen enough (`petrel list | head -1`) is no failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 70));
-  process.exitCode = await main(process.argv.slice(2), env, process.stdout, process.stderr);
+  process.exitCode = await main(process.argv.slice(2), process.env, process.stdout, process.stderr);
 }

@@ -84,7 +84,7 @@ async function live(options: RunOptions, log: Logger): Promise<number> {
   log.info('ready', { ...platform.record });
   if (options.readyFd === undefined) options.onReady(platform.record);
   else reportReady(options.readyFd, platform.record);
-  await platform.settled();
+  void platform.settled();
 
   await platform.stop(await asked.promise);
   log.info('stopped');

@@ -1,6 +1,7 @@
 /** How commands find the running platform and speak to its API. */
-import { request } from 'node:http';
+
 import { PetrelError } from '../base/errors.ts';
+import { request } from '../base/http.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { KubeTransport } from '../kube/transport.ts';
 import type { HomePaths, PlatformRecord } from '../platform/home.ts';

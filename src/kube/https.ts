@@ -1,6 +1,7 @@
 /** The API over the network: one keep-alive agent for calls, connections of their own for streams. */
-import http from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
 import https from 'node:https';
+import * as http from '../base/http.ts';
 import type { KubeRequest, KubeResponse, KubeTransport } from './transport.ts';
 
 export interface HttpsTransportOptions {
@@ -93,7 +94,7 @@ function asBuffer(value: string | Uint8Array | undefined): string | Buffer | und
   return value === undefined || typeof value === 'string' ? value : Buffer.from(value);
 }
 
-function flatten(headers: http.IncomingHttpHeaders): Record<string, string> {
+function flatten(headers: IncomingHttpHeaders): Record<string, string> {
   const flat: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {
     if (value !== undefined) flat[name] = Array.isArray(value) ? value.join(', ') : value;

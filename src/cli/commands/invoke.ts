@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { type IncomingMessage, request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { PetrelError } from '../../base/errors.ts';
+import { request } from '../../base/http.ts';
 import type { CommandContext } from '../command.ts';
 import { findPlatform } from '../session.ts';
 

@@ -1,5 +1,6 @@
 /** A container's log, passed through from the node's agent as it comes. */
-import { type IncomingMessage, request as send } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { request as send } from '../../base/http.ts';
 import type { KubeResponse } from '../../kube/transport.ts';
 
 export interface LogSource {

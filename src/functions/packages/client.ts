@@ -1,8 +1,9 @@
 /** The other end of the platform socket: what the command uses to upload packages and to ask for anything else. */
-import { request as httpRequest } from 'node:http';
+
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { PetrelError } from '../../base/errors.ts';
+import { request as httpRequest } from '../../base/http.ts';
 import type { Digest } from '../../kinds/function.ts';
 import { errorFromBody } from './server.ts';
 import type { StoredPackage } from './store.ts';

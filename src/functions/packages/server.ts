@@ -3,9 +3,10 @@
  * composition root adds (`/status`, `/shutdown`). Objects go through the Kubernetes API instead.
  */
 import { chmod, rm } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { type ErrorCode, PetrelError } from '../../base/errors.ts';
+import { createServer } from '../../base/http.ts';
 import type { Logger } from '../../base/log.ts';
 import { isDigest, type PackageStore } from './store.ts';
 

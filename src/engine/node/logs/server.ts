@@ -1,8 +1,9 @@
 /** Serves container logs to the API server over loopback HTTP, as kubelet does: `GET /containerLogs/<ns>/<pod>/<container>`. */
 import { timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { createServer } from '../../../base/http.ts';
 import type { ReadOptions } from './reader.ts';
 
 /** Why a log cannot be shown; `message` is kubelet's text. */

@@ -105,7 +105,7 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
       const view = prepareView({
         podDir,
         mounts: spec.mounts,
-        recursive: sandbox.privileges.kind === 'userns',
+        recursive: sandbox.recursive,
         fstab: `${record}.fstab`,
       });
       const child = spawnLaunch(sandboxLaunch({ ...sandbox, ...spec, ...view, ...common }), undefined, fds);

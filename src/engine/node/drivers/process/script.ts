@@ -8,8 +8,11 @@ import type { Tools } from './host.ts';
 export type Privileges =
   /** The platform is root: the container runs as this unprivileged user and group. */
   | { kind: 'user'; uid: number; gid: number }
-  /** The platform is a normal user: a user namespace gives the rights to mount; inside, user 0 is that user. */
-  | { kind: 'userns' };
+  /** Only the capabilities go. In a user namespace of its own where the platform is a normal user, who may not mount otherwise. */
+  | { kind: 'same'; userNamespace: boolean };
+
+/** For setpriv: nothing left, and nothing to come back. */
+const NO_CAPABILITIES = ['--inh-caps=-all', '--bounding-set=-all', '--'];
 
 /** What the scripts say when all is ready for the command. */
 export const SET_UP = 'set up';
@@ -91,9 +94,9 @@ export function sandboxLaunch(options: SandboxLaunch): Launch {
   const drop =
     privileges.kind === 'user'
       ? [tools.chroot, `--userspec=+${privileges.uid}:+${privileges.gid}`, '--groups=', root]
-      : [tools.chroot, root, tools.setpriv, '--inh-caps=-all', '--bounding-set=-all', '--'];
+      : [tools.chroot, root, tools.setpriv, ...NO_CAPABILITIES];
   const namespaces = ['--mount', '--pid', '--ipc', '--uts', '--fork', '--kill-child=KILL'];
-  if (privileges.kind === 'userns') namespaces.unshift('--user', '--map-root-user');
+  if (privileges.kind === 'same' && privileges.userNamespace) namespaces.unshift('--user', '--map-root-user');
   return {
     ...inner,
     reports: true,
@@ -119,6 +122,9 @@ export function sandboxLaunch(options: SandboxLaunch): Launch {
   };
 }
 
+const joinUser = (privileges: Privileges) =>
+  privileges.kind === 'same' && privileges.userNamespace ? ['--user', '--preserve-credentials'] : [];
+
 /** argv of a command beside a sandboxed container's main process \`pid\`. */
 export function execLaunch(
   tools: Tools,
@@ -131,15 +137,7 @@ export function execLaunch(
   const drop =
     privileges.kind === 'user'
       ? [`--setuid=${privileges.uid}`, `--setgid=${privileges.gid}`, '--']
-      : [
-          '--user',
-          '--preserve-credentials',
-          '--',
-          tools.setpriv,
-          '--inh-caps=-all',
-          '--bounding-set=-all',
-          '--',
-        ];
+      : [...joinUser(privileges), '--', tools.setpriv, ...NO_CAPABILITIES];
   return {
     ...inner,
     argv: [tools.setpriv, '--pdeathsig=KILL', '--no-new-privs', ...into, ...drop, ...inner.argv],
@@ -153,12 +151,11 @@ export function mountLaunch(
   init: number,
   mount: { source: string; target: string; readOnly: boolean },
 ): string[] {
-  const user = privileges.kind === 'userns' ? ['--user', '--preserve-credentials'] : [];
   const options = mount.readOnly ? ['--bind', '--options=ro'] : ['--bind'];
   return [
     tools.nsenter,
     `--target=${init}`,
-    ...user,
+    ...joinUser(privileges),
     '--mount',
     '--',
     tools.mount,

@@ -12,6 +12,8 @@ import type { View, ViewRequest } from './view.ts';
 export interface Sandbox {
   tools: Tools;
   privileges: Privileges;
+  /** Trees are bound with the mounts below them: in a user namespace the kernel allows nothing else. */
+  recursive: boolean;
 }
 
 /** What was found; `sandbox` and `groups` are there where they work. */
@@ -46,11 +48,10 @@ async function trySandbox(
 ): Promise<string | undefined> {
   const podDir = join(options.runDir, 'pods', 'self-test');
   const fstab = join(options.runDir, 'processes', 'self-test.fstab');
-  const { privileges } = sandbox;
+  const { privileges, recursive } = sandbox;
   try {
     mkdirSync(podDir, { recursive: true, mode: 0o700 });
     if (privileges.kind === 'user') chownSync(podDir, privileges.uid, privileges.gid);
-    const recursive = privileges.kind === 'userns';
     const view = options.prepareView({ podDir, mounts: [], recursive, fstab });
     const program = `for dir do [ -r "$dir" ] && [ -x "$dir" ] || { echo "$dir cannot be read by containers"; exit 1; }; done
 : >"$PETREL_DIR/x" && : >/tmp/x && : >/dev/null || exit 1
@@ -76,11 +77,15 @@ async function trySandbox(
 }
 
 /** Ways to be without privileges, best first. */
-function choices(): Privileges[] {
-  if (process.getuid?.() !== 0) return [{ kind: 'userns' }];
+function choices(): Omit<Sandbox, 'tools'>[] {
+  if (process.getuid?.() !== 0)
+    return [{ privileges: { kind: 'same', userNamespace: true }, recursive: true }];
+  const nobody: Privileges = { kind: 'user', uid: NOBODY, gid: NOBODY };
   return [
-    { kind: 'user', uid: NOBODY, gid: NOBODY },
-    { kind: 'user', uid: 0, gid: 0 },
+    { privileges: nobody, recursive: false },
+    // Root of a user namespace, as in a rootless container; it may not even have that user.
+    { privileges: nobody, recursive: true },
+    { privileges: { kind: 'same', userNamespace: false }, recursive: true },
   ];
 }
 
@@ -122,8 +127,8 @@ export async function examineMachine(options: SelfTestOptions): Promise<Machine>
     return failure;
   };
   let why = '';
-  for (const privileges of choices()) {
-    const sandbox = { tools, privileges };
+  for (const choice of choices()) {
+    const sandbox = { tools, ...choice };
     let failure = await tryWith(sandbox);
     if (failure?.includes(NO_GROUP)) {
       limits = unavailable('CgroupsUnavailable', failure);

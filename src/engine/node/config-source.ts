@@ -1,11 +1,11 @@
 /** Secrets and ConfigMaps for Pods: read fresh at every start, watched from the moment the first Pod refers to one. */
 import type { Logger } from '../../base/log.ts';
+import { type ConfigSource, references } from '../../kinds/container-env.ts';
 import type { KubeObject } from '../../kinds/object.ts';
 import type { ConfigMap, Pod, Secret } from '../../kinds/pod.ts';
 import { type KubeClient, KubeError, type ResourceRef } from '../../kube/client.ts';
 import { createInformer, type Informer } from '../../kube/informer.ts';
 import { CONFIGMAPS, SECRETS } from '../../kube/refs.ts';
-import { type ConfigSource, references } from './env.ts';
 
 export interface ConfigReader {
   /** The objects a Pod refers to, as they are now. */

@@ -1,7 +1,8 @@
 /** What a container image means on a machine without images: one of our runtimes, or a command of the host. */
+
+import { expand } from '../../kinds/container-env.ts';
 import { HOST_IMAGE, RUNTIME_IMAGE_PREFIX, type Runtime } from '../../kinds/function.ts';
 import type { Container } from '../../kinds/pod.ts';
-import { expand } from './env.ts';
 
 export type ResolvedImage =
   | {

@@ -4,6 +4,13 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock, Timer } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
+import {
+  ConfigError,
+  type ConfigSource,
+  containerEnv,
+  expand,
+  type NodeFacts,
+} from '../../kinds/container-env.ts';
 import type { Runtime } from '../../kinds/function.ts';
 import type { Condition } from '../../kinds/object.ts';
 import { type Container, NODE_ANNOTATIONS, type Pod } from '../../kinds/pod.ts';
@@ -11,7 +18,6 @@ import { type KubeClient, KubeError } from '../../kube/client.ts';
 import type { EventRecorder } from '../../kube/events.ts';
 import { PODS } from '../../kube/refs.ts';
 import type { ContainerDriver, ContainerExit, ContainerMount, RunningContainer } from './drivers/driver.ts';
-import { ConfigError, type ConfigSource, containerEnv, expand, type NodeFacts } from './env.ts';
 import { resolveImage } from './images.ts';
 import {
   afterExit,

@@ -10,9 +10,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
+import { ConfigError, type ConfigSource } from '../../kinds/container-env.ts';
 import type { KeyToPath, Pod, Volume } from '../../kinds/pod.ts';
 import type { ContainerMount } from './drivers/driver.ts';
-import { ConfigError, type ConfigSource } from './env.ts';
 
 interface VolumeFile {
   path: string;

@@ -4,16 +4,17 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
+import { type ConfigSource, references } from '../../kinds/container-env.ts';
 import type { ConfigMap, Container, Secret } from '../../kinds/pod.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { createInformer } from '../../kube/informer.ts';
 import { CONFIGMAPS, SECRETS } from '../../kube/refs.ts';
-import { type EnvSources, envReferences } from './env.ts';
+import { USER_CONTAINER } from './pods.ts';
 
 export interface ConfigCache {
   /** Begins to follow what this container refers to; resolves when it can be looked up, undefined when it can already. */
   prepare(container: Pick<Container, 'env' | 'envFrom'>): Promise<unknown> | undefined;
-  sources(namespace: string): EnvSources;
+  sources(namespace: string): ConfigSource;
   stop(): void;
 }
 
@@ -22,7 +23,7 @@ export function createConfigCache(options: { client: KubeClient; clock: Clock; l
   const configMaps = createInformer<ConfigMap>({ ...options, resource: CONFIGMAPS });
   return {
     prepare(container) {
-      const needed = envReferences(container);
+      const needed = references({ spec: { containers: [{ name: USER_CONTAINER, ...container }] } });
       const informers = [
         ...(needed.secrets.size > 0 ? [secrets] : []),
         ...(needed.configMaps.size > 0 ? [configMaps] : []),

@@ -1,7 +1,10 @@
 /** Loading a revision's code into an instance: what is sent, and what its answer means. */
+import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { PetrelError } from '../../base/errors.ts';
 import type { EndpointAddress } from '../../gateway/contract.ts';
+import { ConfigError, containerEnv, type NodeFacts } from '../../kinds/container-env.ts';
+import type { Pod } from '../../kinds/pod.ts';
 import type { Revision } from '../../kinds/serving.ts';
 import {
   InstanceCallError,
@@ -11,7 +14,6 @@ import {
 } from '../instance-channel.ts';
 import type { PackageStore } from '../packages/store.ts';
 import type { ConfigCache } from './config.ts';
-import { resolveEnv } from './env.ts';
 import { functionFailure, loadFailure } from './failures.ts';
 import type { Member } from './members.ts';
 import { type Code, codeCacheOf, codeOf, functionOf, userContainer } from './pods.ts';
@@ -21,6 +23,15 @@ import type { Ports } from './ports.ts';
 const LOAD_TIMEOUT_MS = 60_000;
 /** Whole request when a revision names no time, s; Knative's default. */
 const DEFAULT_TIMEOUT_SECONDS = 300;
+
+/** What the downward API can tell of the machine besides what the Pod says: instances run beside the platform. */
+const machineFacts = ({ spec, status }: Pod): NodeFacts => ({
+  nodeName: spec.nodeName ?? '',
+  hostIP: status?.hostIP ?? '127.0.0.1',
+  podIP: status?.podIP ?? '127.0.0.1',
+  cpuMillis: availableParallelism() * 1000,
+  memoryBytes: totalmem(),
+});
 
 /** The instance ended before it had answered, perhaps through no fault of the code. */
 export class LoadInterrupted extends Error {
@@ -54,15 +65,19 @@ export function createLoader(options: LoaderOptions & { socket(member: Member): 
   const { packages, config, ports } = options;
   const environment = (revision: Revision, member: Member, port: number): Record<string, string> => {
     const namespace = revision.metadata.namespace ?? 'default';
-    const pod = member.pod ?? { metadata: { name: member.name, namespace }, spec: {} };
-    const { env, missing } = resolveEnv(userContainer(revision), pod, config.sources(namespace));
-    if (missing.length > 0) {
-      const list = missing.join(', ');
-      throw functionFailure(
-        503,
-        'config_missing',
-        `The function's environment needs ${list} in namespace "${namespace}", which is not there.`,
-      );
+    const metadata = { name: member.name, namespace };
+    const pod: Pod = member.pod ?? { apiVersion: 'v1', kind: 'Pod', metadata, spec: { containers: [] } };
+    let env: Record<string, string>;
+    try {
+      env = containerEnv(pod, userContainer(revision), {}, config.sources(namespace), machineFacts(pod));
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      // Not the code's fault, and it passes as soon as somebody creates what is missing.
+      throw new PetrelError('NotReady', `The function's environment is not complete: ${error.message}`, {
+        why: `It is referred to in namespace "${namespace}" and is not there.`,
+        fix: 'Create it; the next request finds it.',
+        cause: error,
+      });
     }
     const name = functionOf(revision);
     return {

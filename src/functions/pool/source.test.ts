@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { PetrelError } from '../../base/errors.ts';
 import { FUNCTION_LABELS } from '../../kinds/function.ts';
 import { CONFIGMAPS, FUNCTIONS, PODS, SECRETS } from '../../kube/refs.ts';
 import { type Instance, InstanceError } from '../../serving/contract.ts';
@@ -265,9 +266,9 @@ test('Secrets and ConfigMaps reach the environment; what is missing is named', a
 
   const wanting = revisionOf(digest, { envFrom: [{ secretRef: { name: 'absent' } }] });
   await assert.rejects(source.acquire(wanting, never()), (error) => {
-    assert.ok(error instanceof InstanceError);
-    assert.equal(error.failure.reason, 'config_missing');
-    assert.match(error.failure.message, /Secret "absent" in namespace "default"/);
+    assert.ok(error instanceof PetrelError);
+    assert.equal(error.code, 'NotReady');
+    assert.match(error.message, /secret "absent" not found/);
     return true;
   });
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ConfigMap, Container, Pod, Secret } from '../../kinds/pod.ts';
-import { ConfigError, containerEnv, expand, fieldValue } from './env.ts';
+import { ConfigError, containerEnv, expand, fieldValue } from './container-env.ts';
+import type { ConfigMap, Container, Pod, Secret } from './pod.ts';
 
 const facts = {
   nodeName: 'n',

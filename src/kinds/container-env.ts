@@ -1,6 +1,6 @@
 /** Environment of a container. Pure; semantics of kubelet's `makeEnvironmentVariables` and `expansion.Expand`. */
-import type { ConfigMap, Container, EnvVar, Pod, Secret } from '../../kinds/pod.ts';
-import { formatDivided, parseQuantity } from '../../kinds/quantity.ts';
+import type { ConfigMap, Container, EnvVar, Pod, Secret } from './pod.ts';
+import { formatDivided, parseQuantity } from './quantity.ts';
 
 /** Objects that a container's environment refers to; undefined when absent. */
 export interface ConfigSource {
@@ -129,7 +129,7 @@ export function containerEnv(
 }
 
 /** Names of the Secrets and ConfigMaps that a Pod refers to anywhere. */
-export function references(pod: Pod): { secrets: Set<string>; configMaps: Set<string> } {
+export function references(pod: Pick<Pod, 'spec'>): { secrets: Set<string>; configMaps: Set<string> } {
   const secrets = new Set<string>();
   const configMaps = new Set<string>();
   for (const container of [...(pod.spec.initContainers ?? []), ...pod.spec.containers]) {

@@ -202,12 +202,15 @@ test('without npm: says what to install', options, async (t) => {
   assert.match(stderr, /error: npm was not found[\s\S]*fix: install Node 20 or newer with npm/);
 });
 
-test('a linked node_modules that does not match is left alone', options, async (t) => {
+test('a linked node_modules is used as it is, and never written to', options, async (t) => {
   const { dir, root, start, npmCalls } = checkout(t);
   mkdirSync(join(dir, 'shared'));
   symlinkSync(join(dir, 'shared'), join(root, 'node_modules'));
   const { code, stderr } = await start(['version']);
   assert.equal(code, 18);
   assert.match(stderr, /symbolic link/);
+  mkdirSync(join(dir, 'shared', BINARY, 'bin'), { recursive: true });
+  symlinkSync('/bin/true', join(dir, 'shared', BINARY, 'bin/node'));
+  assert.equal((await start(['version'])).code, 0);
   assert.deepEqual(npmCalls(), []);
 });

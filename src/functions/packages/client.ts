@@ -3,7 +3,7 @@
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { PetrelError } from '../../base/errors.ts';
-import { request as httpRequest } from '../../base/http.ts';
+import { Agent, request as httpRequest } from '../../base/http.ts';
 import type { Digest } from '../../kinds/function.ts';
 import { errorFromBody } from './server.ts';
 import type { StoredPackage } from './store.ts';
@@ -23,7 +23,9 @@ export async function askPlatform<T>(
   body?: { bytes: number; stream(): AsyncIterable<Uint8Array> },
 ): Promise<T | undefined> {
   const { promise, resolve, reject } = Promise.withResolvers<T | undefined>();
-  const request = httpRequest({ socketPath, method, path, agent: false }, async (response) => {
+  // Kept alive until the answer is read: a server that closes first turns the empty write that ends a body into a broken pipe.
+  const agent = new Agent({ keepAlive: true });
+  const request = httpRequest({ socketPath, method, path, agent }, async (response) => {
     try {
       const parts: Buffer[] = [];
       for await (const part of response) parts.push(part as Buffer);
@@ -53,7 +55,7 @@ export async function askPlatform<T>(
     // An early answer (too large, already there) ends the upload; it is the answer that counts, not the broken pipe.
     pipeline(Readable.from(body.stream(), { objectMode: false }), request).catch(() => {});
   }
-  return promise;
+  return promise.finally(() => agent.destroy());
 }
 
 /** Uploads a package unless the platform has it. */

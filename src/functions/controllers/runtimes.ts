@@ -87,6 +87,8 @@ export function createRuntimeController(options: RuntimeControllerOptions): Runt
   const { client, clock, log } = options;
   const runtimes = createInformer<Runtime>({ client, resource: RUNTIMES, log, clock });
   const unavailable = new Map<string, PetrelError>();
+  /** What `onRuntime` was last called with. */
+  const tellings = new Map<string, string>();
 
   const probe = async (runtime: Runtime): Promise<PetrelError | undefined> => {
     const command = runtime.spec.command[0] ?? '';
@@ -128,7 +130,10 @@ export function createRuntimeController(options: RuntimeControllerOptions): Runt
     const problem = await probe(runtime);
     if (problem) unavailable.set(name, problem);
     else unavailable.delete(name);
-    options.onRuntime(runtime, problem);
+    // A look because of the number of the warm has nothing to tell the pools and every Function.
+    const told = JSON.stringify([runtime.metadata.uid, runtime.spec, problem?.message]);
+    if (tellings.get(name) !== told) options.onRuntime(runtime, problem);
+    tellings.set(name, told);
     const status = {
       observedGeneration: runtime.metadata.generation ?? 1,
       conditions: withCondition(runtime.status?.conditions, conditionOf(problem), clock.now()),
@@ -160,6 +165,7 @@ export function createRuntimeController(options: RuntimeControllerOptions): Runt
     update: (runtime, old) => specOf(runtime) !== specOf(old) && controller.enqueue(runtime.metadata.name),
     delete(runtime) {
       unavailable.delete(runtime.metadata.name);
+      tellings.delete(runtime.metadata.name);
       options.onRemoved(runtime.metadata.name);
     },
   });

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { packDirectory } from '../../src/functions/pack.ts';
-import type { Digest, PetrelFunction } from '../../src/kinds/function.ts';
-import { FUNCTIONS } from '../../src/kube/refs.ts';
+import { type Digest, FUNCTION_LABELS, type PetrelFunction } from '../../src/kinds/function.ts';
+import { FUNCTIONS, PODS } from '../../src/kube/refs.ts';
 import type { BenchPlatform } from './platform.ts';
 
 /** Puts one source file into the platform's package store. */
@@ -46,12 +46,12 @@ export async function uploadSource(
   }
 }
 
-/** A Function that starts at zero instances and goes back to zero quickly. */
+/** A Function that goes back to zero quickly; with `initialScale` 0 it is not proved by an instance at deploy. */
 export function functionObject(
   name: string,
   digest: Digest,
   entry: string,
-  runtime = 'node',
+  initialScale: 0 | 1 = 1,
 ): PetrelFunction {
   return {
     apiVersion: 'petrel.dev/v1',
@@ -60,12 +60,27 @@ export function functionObject(
       name,
       namespace: 'default',
       annotations: {
-        'autoscaling.knative.dev/initial-scale': '0',
+        'autoscaling.knative.dev/initial-scale': String(initialScale),
         'autoscaling.knative.dev/window': '6s',
       },
     },
-    spec: { runtime, package: { digest }, entry },
+    spec: { runtime: 'node', package: { digest }, entry },
   };
+}
+
+/** Waits until no function has an instance and the pools are full again. */
+export async function settled(platform: BenchPlatform): Promise<void> {
+  const deadline = performance.now() + 180_000;
+  for (;;) {
+    const { items } = await platform.client.list(PODS, {
+      labelSelector: `${FUNCTION_LABELS.pool}=specialised`,
+    });
+    if (items.length === 0) break;
+    if (performance.now() > deadline)
+      throw new Error(`${items.length} instances are still there after 180 s`);
+    await sleep(250);
+  }
+  await sleep(2500);
 }
 
 /** Creates functions and waits until each is Ready. */
@@ -96,6 +111,8 @@ export async function createFunctions(platform: BenchPlatform, functions: Petrel
   abort.abort();
   if (waiting.size > 0) throw new Error(`not ready within 120 s: ${[...waiting].slice(0, 5).join(', ')} …`);
 }
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Host under which the gateway answers a function. */
 export const hostOf = (name: string) => `${name}.default.localhost`;

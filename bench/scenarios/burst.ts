@@ -1,10 +1,9 @@
 /** Many at once: 500 connections on one function, and 100 different functions woken together. */
-import { createFunctions, functionObject, hostOf, uploadSource } from '../lib/functions.ts';
+import { createFunctions, functionObject, hostOf, settled, uploadSource } from '../lib/functions.ts';
 import { request, startPlatform, wrk } from '../lib/platform.ts';
 import { quantile, type Row } from '../lib/report.ts';
 
 const WOKEN = 100;
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export async function measure(): Promise<Row[]> {
   const platform = await startPlatform();
@@ -18,7 +17,7 @@ export async function measure(): Promise<Row[]> {
       );
       await createFunctions(platform, [functionObject(name, digest, 'hello.ts')]);
     }
-    await sleep(10_000);
+    await settled(platform);
     const answers = await Promise.all(
       names.map((name) =>
         request(platform.gateway, hostOf(name)).catch(() => ({ status: 0, body: '', ms: 0 })),

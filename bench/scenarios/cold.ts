@@ -2,7 +2,7 @@
 import type { Runtime } from '../../src/kinds/function.ts';
 import { RUNTIMES } from '../../src/kube/refs.ts';
 import { largeBundle } from '../lib/bundle.ts';
-import { createFunctions, functionObject, hostOf, uploadSource } from '../lib/functions.ts';
+import { createFunctions, functionObject, hostOf, settled, uploadSource } from '../lib/functions.ts';
 import { type BenchPlatform, request, startPlatform } from '../lib/platform.ts';
 import { quantile, type Row } from '../lib/report.ts';
 
@@ -47,7 +47,7 @@ export async function measure(): Promise<Row[]> {
   const platform = await startPlatform();
   try {
     const small = await series(platform, 'hello', FUNCTIONS_PER_SERIES, hello, 'hello.ts');
-    await sleep(3000);
+    await settled(platform);
     const hit = await coldSeries(platform, small, REFILL_MS);
     rows.push(
       {
@@ -68,7 +68,7 @@ export async function measure(): Promise<Row[]> {
     const digest = await uploadSource(platform, 'bundle.cjs', bundle);
     const names = Array.from({ length: 25 }, (_, index) => `bundle-${index}`);
     for (const name of names) await createFunctions(platform, [functionObject(name, digest, 'bundle.cjs')]);
-    await sleep(2000);
+    await settled(platform);
     const [first, ...cached] = await coldSeries(platform, names, 600);
     rows.push(
       {
@@ -87,9 +87,8 @@ export async function measure(): Promise<Row[]> {
     await platform.client.patch<Runtime>(RUNTIMES, undefined, 'node', 'merge', {
       spec: { pool: { min: 0, max: 0 } },
     });
-    await sleep(3000);
     const empty = await series(platform, 'empty', 25, hello, 'hello.ts');
-    await sleep(1000);
+    await settled(platform);
     const bare = await coldSeries(platform, empty, 100);
     rows.push({
       what: 'cold start, empty pool, node hello, p50',

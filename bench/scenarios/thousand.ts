@@ -20,7 +20,7 @@ export async function measure(): Promise<Row[]> {
     const from = performance.now();
     await createFunctions(
       platform,
-      Array.from({ length: COUNT }, (_, index) => functionObject(`many-${index}`, digest, 'hello.ts')),
+      Array.from({ length: COUNT }, (_, index) => functionObject(`many-${index}`, digest, 'hello.ts', 0)),
     );
     const deployed = performance.now() - from;
 

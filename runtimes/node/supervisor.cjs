@@ -199,6 +199,7 @@ function saveCaches() {
     return;
   }
   require('./lib/code-cache.cjs').saveCodeCache();
+  require('./lib/type-cache.cjs').saveTypeCache();
   require('node:module').flushCompileCache();
 }
 

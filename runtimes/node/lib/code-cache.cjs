@@ -9,6 +9,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const vm = require('node:vm');
 const { Module, createRequire } = require('node:module');
+const { cacheName } = require('./cache-name.cjs');
 
 /** Sources below this size compile faster than a cache file is read, bytes. */
 const WORTH_CACHING = 16384;
@@ -23,16 +24,6 @@ const ESM_SYNTAX =
   /Cannot use import statement|Unexpected token 'export'|Cannot use 'import\.meta'|await is only valid|Unexpected reserved word/;
 
 /**
- * V8 itself compares no more than the length of the source, so the name has to tell one content from another. Inode and
- * change time do: nothing can alter a file and leave both. (A digest would cost more than it saves: 7 ms to load the module.)
- * @param {string} file
- */
-function cacheName(file) {
-  const { ino, size, ctimeNs } = fs.statSync(file, { bigint: true });
-  return `${path.basename(file)}-${size}-${ino.toString(36)}-${ctimeNs.toString(36)}-${process.versions.v8}-${process.arch}.v8`;
-}
-
-/**
  * Loads a file as CommonJS. @param {string} file absolute @param {string | undefined} cacheDir
  * @param {boolean} certain false: an ES module's syntax is no error, the answer is undefined
  * @returns {{exports: any} | undefined} @throws what the code throws
@@ -43,7 +34,7 @@ function loadCommonJs(file, cacheDir, certain) {
   if (source.startsWith('#!')) source = `//${source.slice(2)}`;
   const cacheFile =
     cacheDir !== undefined && source.length >= WORTH_CACHING
-      ? path.join(cacheDir, cacheName(file))
+      ? path.join(cacheDir, cacheName(file, 'v8'))
       : undefined;
   /** @type {Buffer | undefined} */
   let cachedData;

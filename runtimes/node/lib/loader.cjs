@@ -131,7 +131,10 @@ async function load(options) {
     );
   }
   process.argv = [process.execPath, entry];
-  if (cache !== undefined) nodeModule.enableCompileCache(path.join(cache, 'modules'));
+  if (cache !== undefined) {
+    nodeModule.enableCompileCache(path.join(cache, 'modules'));
+    require('./type-cache.cjs').useTypeCache(root, cache);
+  }
   const file = path.relative(root, entry);
   const { exports, cjs } = await limited(
     loadModule(entry, root, cache),

@@ -8,7 +8,8 @@
 const path = require('node:path');
 const { EventEmitter } = require('node:events');
 
-const HEAD = 'POST /warm?a=b\r\nhost: warm.invalid\r\ncontent-type: application/json\r\nx-request-id: warm\r\n';
+const HEAD =
+  'POST /warm?a=b\r\nhost: warm.invalid\r\ncontent-type: application/json\r\nx-request-id: warm\r\n';
 
 /** @param {number} type @param {number} stream @param {string} payload */
 function frame(type, stream, payload) {
@@ -23,7 +24,13 @@ function frame(type, stream, payload) {
 /** A connection of the protocol whose other end is nobody. @param {Partial<import('../lib/connection.cjs').Host>} host */
 function pretend(host) {
   const { Connection } = require('../lib/connection.cjs');
-  const socket = Object.assign(new EventEmitter(), { destroyed: false, writableLength: 0, write() {}, cork() {}, uncork() {} });
+  const socket = Object.assign(new EventEmitter(), {
+    destroyed: false,
+    writableLength: 0,
+    write() {},
+    cork() {},
+    uncork() {},
+  });
   new Connection(
     /** @type {any} */ (socket),
     /** @type {any} */ ({ hello: () => ({ version: 1 }), opened() {}, closed() {}, answered() {}, ...host }),
@@ -37,7 +44,14 @@ function exercise(dispatch) {
   return new Promise((resolve) => {
     const socket = pretend({ request: dispatch, answered: () => resolve(undefined) });
     socket.emit('data', frame(TYPE.HELLO, 0, '{"version":1,"role":"data"}'));
-    socket.emit('data', Buffer.concat([frame(TYPE.REQUEST_BODY, 1, HEAD), frame(TYPE.DATA, 1, '{"warm":true}'), frame(TYPE.END, 1, '')]));
+    socket.emit(
+      'data',
+      Buffer.concat([
+        frame(TYPE.REQUEST_BODY, 1, HEAD),
+        frame(TYPE.DATA, 1, '{"warm":true}'),
+        frame(TYPE.END, 1, ''),
+      ]),
+    );
   });
 }
 
@@ -63,6 +77,7 @@ const STEPS = [
     socket.emit('data', frame(TYPE.CALL, 0, '{"id":1,"method":"health"}'));
   },
   () => require('../lib/loader.cjs'),
+  () => require('../lib/type-cache.cjs'),
   () => require('../shapes/web.cjs').install(),
   () => require('../lib/listening.cjs').watchListening(),
   () => runAll('warm.mjs'),

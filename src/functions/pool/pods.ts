@@ -49,10 +49,16 @@ export function functionOf(revision: Revision): string {
   return labels[FUNCTION_LABELS.function] ?? labels[SERVING_LABELS[0]] ?? revision.metadata.name;
 }
 
-/** Name of the directory in which code caches of one package for one version of a language are kept. */
+/**
+ * Name of the directory in which code caches of one package for one version of a language are kept. Instances write there what others
+ * will run, so no namespace shares with another.
+ */
 export function codeCacheOf(revision: Revision, language: string): string | undefined {
   const code = codeOf(revision);
-  return code && `${code.digest.slice('sha256:'.length)}-${language.replace(/[^A-Za-z0-9._-]/g, '_')}`;
+  const namespace = revision.metadata.namespace ?? 'default';
+  return (
+    code && `${namespace}_${code.digest.slice('sha256:'.length)}-${language.replace(/[^A-Za-z0-9._-]/g, '_')}`
+  );
 }
 
 /** The container with the user's settings. */

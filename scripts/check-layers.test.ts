@@ -58,6 +58,8 @@ test('a broken rule in a tree is reported with file and rule; tests and fixtures
     'src/kinds/bad.test.ts': "import { x } from '../cli/main.ts';\n",
     'src/kinds/fixtures/bad.ts': "import { x } from '../../cli/main.ts';\n",
     'src/cli/main.ts': "import { x } from '../kinds/bad.ts';\n",
+    'src/cli/types.ts': "import type { Server } from 'node:http';\n",
+    'src/cli/costly.ts': "import { request } from 'node:http';\n",
     'runtimes/node/ok.js': "import fs from 'node:fs';\n",
     'examples/hello.ts': 'export default {};\n',
   };
@@ -66,6 +68,7 @@ test('a broken rule in a tree is reported with file and rule; tests and fixtures
     writeFileSync(join(root, name), text);
   }
   assert.deepEqual(checkLayers(root), [
+    { file: 'src/cli/costly.ts', imports: 'node:http', rule: 'src/base/http.ts says why' },
     { file: 'src/kinds/bad.ts', imports: 'src/cli/main.ts', rule: 'src/cli lies above src/kinds' },
   ]);
 });

@@ -50,6 +50,15 @@ export interface Violation {
   rule: string;
 }
 
+/** Modules that cost far more to import than to use; where each may be imported, and what to import instead. */
+const COSTLY = [
+  {
+    pattern: /^import (?!type\b)[^;]*?from 'node:http'/m,
+    allowed: 'src/base/http.ts',
+    instead: 'src/base/http.ts says why',
+  },
+];
+
 const IMPORT =
   /(?:^|[;\s}])(?:import|export)\s[^'"`;]*?from\s*['"]([^'"]+)['"]|(?:^|[;\s])import\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/g;
 
@@ -105,7 +114,12 @@ export function checkLayers(root: string): Violation[] {
   for (const top of Object.keys(APART).filter((folder) => existsSync(join(root, folder)))) {
     for (const file of sources(join(root, top))) {
       const from = relative(root, file).split(sep).join('/');
-      for (const specifier of relativeImports(readFileSync(file, 'utf8'))) {
+      const source = readFileSync(file, 'utf8');
+      for (const { pattern, allowed, instead } of top === 'src' && !isTest(from) ? COSTLY : []) {
+        if (from !== allowed && pattern.test(source))
+          violations.push({ file: from, imports: 'node:http', rule: instead });
+      }
+      for (const specifier of relativeImports(source)) {
         const to = relative(root, normalize(join(dirname(file), specifier)))
           .split(sep)
           .join('/');

@@ -6,4 +6,4 @@ import type * as Http from 'node:http';
 
 const http: typeof Http = process.getBuiltinModule('node:http');
 
-export const { createServer, request, Agent } = http;
+export const { createServer, request, get, Agent } = http;

@@ -2,9 +2,10 @@
  * Finds out that a server answers before its Pod is reported Ready: readiness probes run once a second, a cold start should
  * take as long as the program does. Where the Pod's address cannot be reached from here, the report decides alone.
  */
-import http from 'node:http';
+import type { RequestOptions } from 'node:http';
 import net from 'node:net';
 import { type Clock, sleep } from '../base/clock.ts';
+import { get } from '../base/http.ts';
 import type { Probe } from '../kinds/pod.ts';
 
 /** Wait between two looks: short at first, never longer than `MAX_WAIT_MS`. */
@@ -52,9 +53,9 @@ function accepts(host: string, port: number): Promise<boolean> {
   });
 }
 
-function answers(options: http.RequestOptions): Promise<boolean> {
+function answers(options: RequestOptions): Promise<boolean> {
   return new Promise((resolve) => {
-    const request = http.get({ ...options, agent: false, timeout: LOOK_MS }, (response) => {
+    const request = get({ ...options, agent: false, timeout: LOOK_MS }, (response) => {
       const status = response.statusCode ?? 0;
       request.destroy();
       resolve(status >= 200 && status < 400);

@@ -39,7 +39,8 @@ async function httpGet(
   get: NonNullable<Probe['httpGet']>,
   timeoutMs: number,
 ): Promise<ProbeResult> {
-  const { request } = get.scheme === 'HTTPS' ? await import('node:https') : await import('node:http');
+  const { request } =
+    get.scheme === 'HTTPS' ? await import('node:https') : await import('../../base/http.ts');
   const headers: Record<string, string> = { 'user-agent': 'kube-probe/1.32', accept: '*/*' };
   for (const { name, value } of get.httpHeaders ?? []) headers[name] = value;
   return new Promise((resolve) => {

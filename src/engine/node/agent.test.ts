@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { KubeObject } from '../../kinds/object.ts';
 import type { Pod } from '../../kinds/pod.ts';
-import { NODES, PODS, RUNTIMES, SECRETS } from '../../kube/refs.ts';
+import { EVENTS, NODES, PODS, RUNTIMES, SECRETS } from '../../kube/refs.ts';
 import { createTestCluster, type TestCluster } from './testing.ts';
 
 let cluster: TestCluster;
@@ -53,6 +53,38 @@ test('a running Pod is ready, and ends within its grace when deleted', async () 
   if (last) assert.equal(state(last)?.terminated?.exitCode, 0);
   await cluster.untilGone('server');
   assert.deepEqual((await follow.text()).trim().split('\n'), ['up', 'bye']);
+});
+
+test('what happens to a Pod is told in Events', async () => {
+  const command = ['sh', '-c', 'echo up; exec sleep 100'];
+  await cluster.run('told', { terminationGracePeriodSeconds: 1, containers: [{ command }] });
+  await cluster.until('told', (each) => conditionOf(each, 'Ready')?.status === 'True');
+  await cluster.client.delete(PODS, 'default', 'told');
+  await cluster.untilGone('told');
+  await cluster.run('unmounted', {
+    volumes: [{ name: 'v', secret: { secretName: 'none' } }],
+    containers: [{ command, volumeMounts: [{ name: 'v', mountPath: '/v' }] }],
+  });
+  const reasons = async (name: string, wanted: string) => {
+    const signal = AbortSignal.timeout(20_000);
+    const fieldSelector = `involvedObject.name=${name}`;
+    const { items, resourceVersion } = await cluster.client.list<KubeObject & { reason: string }>(EVENTS, {
+      fieldSelector,
+    });
+    const seen = items.map(({ reason }) => reason);
+    if (seen.includes(wanted)) return seen;
+    for await (const event of cluster.client.watch<KubeObject & { reason: string }>(EVENTS, {
+      fieldSelector,
+      resourceVersion,
+      signal,
+    })) {
+      if (event.type !== 'ERROR') seen.push((event.object as { reason: string }).reason);
+      if (seen.includes(wanted)) break;
+    }
+    return seen;
+  };
+  assert.deepEqual((await reasons('told', 'Killing')).sort(), ['Created', 'Killing', 'Scheduled', 'Started']);
+  assert.ok((await reasons('unmounted', 'FailedMount')).includes('FailedMount'));
 });
 
 test('a crash restarts at once, the next waits in CrashLoopBackOff; the previous log is kept', async () => {
@@ -171,7 +203,7 @@ test('an instance of a runtime is ready when its socket accepts', async () => {
   assert.equal((await cluster.log('instance', 'c')).text, 'warm\n');
 });
 
-test('a Pod too large for the machine says so, and is bound when there is room', async () => {
+test('a Pod too large for the machine says so', async () => {
   await cluster.run('huge', {
     containers: [{ command: ['true'], resources: { requests: { cpu: '5000' } } }],
   });

@@ -16,13 +16,14 @@ import { createEventRecorder } from '../../kube/events.ts';
 import { createInformer } from '../../kube/informer.ts';
 import { PODS, RUNTIMES } from '../../kube/refs.ts';
 import { createConfigReader } from './config-source.ts';
+import type { WorkerContext } from './context.ts';
 import { logToken } from './credentials.ts';
 import type { Capability, ContainerDriver } from './drivers/driver.ts';
 import { createProcessDriver } from './drivers/process/driver.ts';
 import { LogRefusal, type LogServer, type OpenLog, startLogServer } from './logs/server.ts';
 import { createLogStore } from './logs/store.ts';
 import { registerNode, unregisterNode } from './node-object.ts';
-import { createPodWorker, type PodWorker, type WorkerContext } from './pod-worker.ts';
+import { createPodWorker, type PodWorker } from './pod-worker.ts';
 
 export interface NodeAgentOptions {
   client: KubeClient;

@@ -1,24 +1,12 @@
 /** Brings one Pod to life and to its end: does what `lifecycle.ts` decides and reports what has happened. */
-import { createHash } from 'node:crypto';
-import { mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
-import type { Clock, Timer } from '../../base/clock.ts';
-import type { Logger } from '../../base/log.ts';
-import {
-  ConfigError,
-  type ConfigSource,
-  containerEnv,
-  expand,
-  type NodeFacts,
-} from '../../kinds/container-env.ts';
-import type { Runtime } from '../../kinds/function.ts';
-import type { Condition } from '../../kinds/object.ts';
-import { type Container, NODE_ANNOTATIONS, type Pod } from '../../kinds/pod.ts';
-import { type KubeClient, KubeError } from '../../kube/client.ts';
-import type { EventRecorder } from '../../kube/events.ts';
+import type { Timer } from '../../base/clock.ts';
+import { FUNCTION_LABELS } from '../../kinds/function.ts';
+import type { Container, Pod } from '../../kinds/pod.ts';
+import { KubeError } from '../../kube/client.ts';
 import { PODS } from '../../kube/refs.ts';
-import type { ContainerDriver, ContainerExit, ContainerMount, RunningContainer } from './drivers/driver.ts';
-import { resolveImage } from './images.ts';
+import type { WorkerContext } from './context.ts';
+import type { ContainerExit, RunningContainer } from './drivers/driver.ts';
+import { CannotStart, cacheMount, prepareLaunch, removeVolumes, renewVolumes } from './launch.ts';
 import {
   afterExit,
   decide,
@@ -29,34 +17,10 @@ import {
   recordsFromStatus,
 } from './lifecycle.ts';
 import { limitsOf } from './limits.ts';
-import type { LogStore } from './logs/store.ts';
 import type { LogWriter } from './logs/writer.ts';
 import { type Prober, startProbes } from './probes.ts';
 import { whenSocketAccepts } from './socket-ready.ts';
 import { createStatusWriter } from './status-writer.ts';
-import { mountsOf, prepareVolumes } from './volumes.ts';
-
-/** What all workers of an agent share. */
-export interface WorkerContext {
-  client: KubeClient;
-  driver: ContainerDriver;
-  clock: Clock;
-  log: Logger;
-  events: EventRecorder;
-  logs: LogStore;
-  facts: NodeFacts;
-  /** Conditions about the machine that every Pod carries. */
-  machine: Condition[];
-  runDir: string;
-  /** Code caches, one directory per package and language version. */
-  cacheDir: string;
-  node: string;
-  runtimesDir: string;
-  path: string;
-  runtime(name: string): Runtime | undefined;
-  /** Secrets and ConfigMaps a Pod refers to, from memory once they have been asked for. */
-  config(pod: Pod): Promise<ConfigSource>;
-}
 
 export interface PodWorker {
   readonly uid: string;
@@ -79,8 +43,6 @@ interface Live {
   stopWaiting?: () => void;
 }
 
-/** One path segment that is not hidden. */
-const CACHE_NAME = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/;
 const DEFAULT_GRACE_S = 30;
 const CONFIG_RETRY_MS = 60_000;
 const START_RETRY_MS = 10_000;
@@ -90,8 +52,6 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
   const uid = initial.metadata.uid!;
   const { name, namespace = 'default' } = initial.metadata;
   const log = context.log.with({ pod: `${namespace}/${name}` });
-  const volumesDir = join(context.runDir, 'volumes', uid);
-  const socket = join(context.runDir, 'pods', uid, 'i.sock');
   const owner = { namespace, pod: name, uid };
   const startedAt = clock.now();
 
@@ -140,16 +100,6 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
     }),
   });
 
-  /** The one directory of the code cache that this Pod may write to. */
-  const cacheMount = (of: Pod): ContainerMount[] => {
-    const wanted = of.metadata.annotations?.[NODE_ANNOTATIONS.codeCache];
-    if (wanted === undefined || !CACHE_NAME.test(wanted)) return [];
-    const dir = join(context.cacheDir, wanted);
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
-    driver.handOver(dir);
-    return [{ source: dir, target: dir, readOnly: false }];
-  };
-
   const sync = () => {
     if (gone) return;
     if (terminating) return finishIfDone();
@@ -193,59 +143,36 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
   };
 
   /** Cannot start now: say why, and try again later or when something changes. */
-  const hold = (container: Container, reason: string, message: string, retryMs: number) => {
+  const hold = (container: Container, { reason, message, event }: CannotStart, retryMs: number) => {
     const old = record(container.name).state;
-    if (old.kind !== 'waiting' || old.message !== message)
-      events.record(pod, 'Warning', 'Failed', `Error: ${message}`);
+    if (old.kind !== 'waiting' || old.message !== message) events.record(pod, 'Warning', event, message);
     change(container.name, { state: { kind: 'waiting', reason, message }, notBefore: clock.now() + retryMs });
     status.report(true);
-    wake?.cancel();
-    wake = clock.after(retryMs, sync);
+    sync();
   };
 
   const startContainer = async (container: Container): Promise<void> => {
     const before = record(container.name);
     const ran = before.state.kind === 'terminated' ? before.state : before.last;
-    change(container.name, {
-      state: before.state.kind === 'waiting' ? before.state : { kind: 'starting' },
-      last: ran,
-    });
+    const state = before.state.kind === 'waiting' ? before.state : { kind: 'starting' as const };
+    change(container.name, { state, last: ran });
     try {
       const config = await context.config(pod);
       if (gone || terminating) return;
-      const image = resolveImage(container, { ...context, socket });
-      if (image.kind === 'unavailable') return hold(container, image.reason, image.message, CONFIG_RETRY_MS);
-      const base = { PATH: context.path, HOME: '/tmp', HOSTNAME: name, ...image.env };
-      const env = containerEnv(pod, container, base, config, context.facts);
-      driver.preparePodDir(uid);
-      if (pod.spec.volumes?.length)
-        prepareVolumes(pod, { dir: volumesDir, config, hash, handOver: driver.handOver });
-      if (image.socket) rmSync(socket, { force: true });
+      const { spec, socket } = prepareLaunch(context, pod, container, config);
+      if (!isPooled(pod)) events.record(pod, 'Normal', 'Created', `Created container: ${container.name}`);
       const restarts = ran ? before.restarts + 1 : 0;
       const writer = logs.begin({ ...owner, container: container.name }, restarts);
-      const running = await driver.start(
-        {
-          podUid: uid,
-          name: container.name,
-          command: image.command.map((part) => expand(part, (key) => env[key])),
-          env,
-          workingDir: container.workingDir,
-          hostname: name,
-          mounts: [...mountsOf(pod, container, volumesDir), ...cacheMount(pod)],
-          limits: limitsOf(pod, container),
-        },
-        {
-          stdout: (chunk) => writer.write('stdout', chunk),
-          stderr: (chunk) => writer.write('stderr', chunk),
-        },
-      );
-      began(container, running, writer, restarts, image.socket);
+      const running = await driver.start(spec, {
+        stdout: (chunk) => writer.write('stdout', chunk),
+        stderr: (chunk) => writer.write('stderr', chunk),
+      });
+      began(container, running, writer, restarts, socket);
     } catch (error) {
+      if (error instanceof CannotStart) return hold(container, error, CONFIG_RETRY_MS);
       const message = error instanceof Error ? error.message : String(error);
-      if (error instanceof ConfigError)
-        return hold(container, 'CreateContainerConfigError', message, CONFIG_RETRY_MS);
       log.warn('a container was not started', { container: container.name, error: message });
-      hold(container, 'CreateContainerError', message, START_RETRY_MS);
+      hold(container, new CannotStart('CreateContainerError', message), START_RETRY_MS);
     }
   };
 
@@ -254,7 +181,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
     running: RunningContainer,
     writer: LogWriter,
     restarts: number,
-    hasSocket: boolean,
+    socket: string | undefined,
   ) => {
     const since = clock.now();
     const current: Live = { running, writer };
@@ -267,9 +194,9 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
     void running.exited.then((exit) => ended(container, current, since, exit));
     if (gone) return running.kill();
     if (terminating) return stopContainer(current);
-    events.record(pod, 'Normal', 'Started', `Started container ${container.name}`);
+    if (!isPooled(pod)) events.record(pod, 'Normal', 'Started', `Started container ${container.name}`);
     const probed = Boolean(container.startupProbe ?? container.readinessProbe);
-    status.report(!hasSocket && !probed);
+    status.report(!socket && !probed);
     if (isInit(container)) return;
     const setReady = (ready: boolean) => {
       if (record(container.name).ready === ready) return;
@@ -292,7 +219,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
         },
       });
     };
-    if (hasSocket) current.stopWaiting = whenSocketAccepts(socket, probe);
+    if (socket) current.stopWaiting = whenSocketAccepts(socket, probe);
     else probe();
   };
 
@@ -379,7 +306,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
 
   /** Gives back what a Pod that will not run again has on this machine; its logs stay. */
   const release = () => {
-    rmSync(volumesDir, { recursive: true, force: true });
+    removeVolumes(context, pod);
     driver.removePod(uid);
   };
 
@@ -406,8 +333,8 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
         else sync();
         return;
       }
-      const cache = cacheMount(next);
-      if (cache.length > 0 && cacheMount(old).length === 0) {
+      const cache = cacheMount(context, next);
+      if (cache.length > 0 && cacheMount(context, old).length === 0) {
         for (const { running } of live.values()) for (const mount of cache) void running.addMount(mount);
       }
       for (const container of next.spec.containers) {
@@ -428,7 +355,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
       if (live.size > 0 && pod.spec.volumes?.length) {
         void context
           .config(pod)
-          .then((config) => prepareVolumes(pod, { dir: volumesDir, config, hash, handOver: driver.handOver }))
+          .then((config) => renewVolumes(context, pod, config))
           .catch(() => {});
       }
       sync();
@@ -466,4 +393,5 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
   }
 }
 
-const hash = (text: string) => createHash('sha256').update(text).digest('hex');
+/** Members of a pool come and go by the dozen: what is the same for all of them is not worth an Event each. */
+const isPooled = ({ metadata }: Pod) => metadata.labels?.[FUNCTION_LABELS.pool] === 'generic';

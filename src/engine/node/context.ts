@@ -1,0 +1,32 @@
+/** What everything that runs Pods on this machine shares. */
+import type { Clock } from '../../base/clock.ts';
+import type { Logger } from '../../base/log.ts';
+import type { ConfigSource, NodeFacts } from '../../kinds/container-env.ts';
+import type { Runtime } from '../../kinds/function.ts';
+import type { Condition } from '../../kinds/object.ts';
+import type { Pod } from '../../kinds/pod.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import type { EventRecorder } from '../../kube/events.ts';
+import type { ContainerDriver } from './drivers/driver.ts';
+import type { LogStore } from './logs/store.ts';
+
+export interface WorkerContext {
+  client: KubeClient;
+  driver: ContainerDriver;
+  clock: Clock;
+  log: Logger;
+  events: EventRecorder;
+  logs: LogStore;
+  facts: NodeFacts;
+  /** Conditions about the machine that every Pod carries. */
+  machine: Condition[];
+  runDir: string;
+  /** Code caches, one directory per package and language version. */
+  cacheDir: string;
+  node: string;
+  runtimesDir: string;
+  path: string;
+  runtime(name: string): Runtime | undefined;
+  /** Secrets and ConfigMaps a Pod refers to, from memory once they have been asked for. */
+  config(pod: Pod): Promise<ConfigSource>;
+}

@@ -1,0 +1,98 @@
+/** From a container as the API describes it to one that a driver can start. */
+import { createHash } from 'node:crypto';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { ConfigError, type ConfigSource, containerEnv, expand } from '../../kinds/container-env.ts';
+import { type Container, NODE_ANNOTATIONS, type Pod } from '../../kinds/pod.ts';
+import type { WorkerContext } from './context.ts';
+import type { ContainerMount, ContainerSpec } from './drivers/driver.ts';
+import { resolveImage } from './images.ts';
+import { limitsOf } from './limits.ts';
+import { mountsOf, prepareVolumes } from './volumes.ts';
+
+/** A container cannot be started as things are; it may be later. */
+export class CannotStart extends Error {
+  /** Of the waiting state. */
+  readonly reason: string;
+  /** Of the Event. */
+  readonly event: string;
+  constructor(reason: string, message: string, event = 'Failed') {
+    super(message);
+    this.reason = reason;
+    this.event = event;
+  }
+}
+
+export interface Launchable {
+  spec: ContainerSpec;
+  /** Ready only when its socket accepts connections. */
+  socket?: string;
+}
+
+/** One path segment that is not hidden. */
+const CACHE_NAME = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/;
+
+const hash = (text: string) => createHash('sha256').update(text).digest('hex');
+const volumesDir = ({ runDir }: WorkerContext, pod: Pod) => join(runDir, 'volumes', pod.metadata.uid!);
+
+/** The one directory of the code cache that a Pod may write to, made ready for it. */
+export function cacheMount({ cacheDir, driver }: WorkerContext, pod: Pod): ContainerMount[] {
+  const wanted = pod.metadata.annotations?.[NODE_ANNOTATIONS.codeCache];
+  if (wanted === undefined || !CACHE_NAME.test(wanted)) return [];
+  const dir = join(cacheDir, wanted);
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  driver.handOver(dir);
+  return [{ source: dir, target: dir, readOnly: false }];
+}
+
+/** Brings the files of a Pod's volumes up to date. Throws `CannotStart` when something they refer to is missing. */
+export function renewVolumes(context: WorkerContext, pod: Pod, config: ConfigSource): void {
+  if (!pod.spec.volumes?.length) return;
+  const { handOver } = context.driver;
+  try {
+    prepareVolumes(pod, { dir: volumesDir(context, pod), config, hash, handOver });
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    throw new CannotStart('ContainerCreating', `MountVolume.SetUp failed: ${error.message}`, 'FailedMount');
+  }
+}
+
+/** Removes what the Pod's volumes hold. */
+export function removeVolumes(context: WorkerContext, pod: Pod): void {
+  rmSync(volumesDir(context, pod), { recursive: true, force: true });
+}
+
+/** Prepares everything that has to be there before the process. Throws `CannotStart`. */
+export function prepareLaunch(
+  context: WorkerContext,
+  pod: Pod,
+  container: Container,
+  config: ConfigSource,
+): Launchable {
+  const { name, uid = '' } = pod.metadata;
+  const socket = join(context.runDir, 'pods', uid, 'i.sock');
+  const image = resolveImage(container, { ...context, socket });
+  if (image.kind === 'unavailable') throw new CannotStart(image.reason, image.message);
+  context.driver.preparePodDir(uid);
+  renewVolumes(context, pod, config);
+  // A socket of the run before must not be taken for the one that is to come.
+  if (image.socket) rmSync(socket, { force: true });
+  try {
+    const base = { PATH: context.path, HOME: '/tmp', HOSTNAME: name, ...image.env };
+    const env = containerEnv(pod, container, base, config, context.facts);
+    const spec: ContainerSpec = {
+      podUid: uid,
+      name: container.name,
+      command: image.command.map((part) => expand(part, (key) => env[key])),
+      env,
+      workingDir: container.workingDir,
+      hostname: name,
+      mounts: [...mountsOf(pod, container, volumesDir(context, pod)), ...cacheMount(context, pod)],
+      limits: limitsOf(pod, container),
+    };
+    return image.socket ? { spec, socket } : { spec };
+  } catch (error) {
+    if (error instanceof ConfigError) throw new CannotStart('CreateContainerConfigError', error.message);
+    throw error;
+  }
+}

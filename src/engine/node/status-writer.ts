@@ -33,6 +33,8 @@ export function createStatusWriter(options: {
   let stopped = false;
 
   const write = async () => {
+    // What changes in the same turn, as running and ready do, is one write.
+    await Promise.resolve();
     for (let failures = 0; dirty && !stopped; ) {
       dirty = false;
       const status = options.compute();

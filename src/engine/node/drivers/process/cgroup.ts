@@ -2,7 +2,15 @@
  * CPU and memory limits through control groups, version 1 and 2, wherever the machine lets this user create them.
  * Every container has one group per controller (v1) or one (v2), flat, named `<prefix><id>` below a group `petrel`.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Capability, ContainerLimits } from '../driver.ts';
 
@@ -23,11 +31,14 @@ export interface CgroupManager {
   create(id: string): ContainerGroup;
   /** Groups that exist with this manager's prefix. */
   existing(): ContainerGroup[];
+  /** Removes empty groups of platforms that were killed and never came back. `now` in milliseconds since the epoch. */
+  removeAbandoned(now: number): void;
 }
 
 /** Processes and threads one container may have: enough for real programs, too few to exhaust the machine's table. */
 const MAX_TASKS = 8192;
 const PERIOD_US = 100_000;
+const ABANDONED_MS = 600_000;
 
 const read = (path: string) => {
   try {
@@ -163,6 +174,7 @@ function unavailable(message: string): CgroupManager {
       throw new Error(message);
     },
     existing: () => [],
+    removeAbandoned: () => {},
   };
 }
 
@@ -182,6 +194,18 @@ function manager(
     existing() {
       const names = new Set(bases.flatMap((base) => (existsSync(base) ? readdirSync(base) : [])));
       return [...names].filter((name) => name.startsWith(prefix)).map(group);
+    },
+    removeAbandoned(now) {
+      for (const base of bases) {
+        for (const { name } of readdirSync(base, { withFileTypes: true }).filter((entry) =>
+          entry.isDirectory(),
+        )) {
+          const dir = join(base, name);
+          // A young one may be about to be entered. One with processes in it cannot be removed.
+          if (now - (statSync(dir, { throwIfNoEntry: false })?.ctimeMs ?? now) > ABANDONED_MS)
+            removeDirs([dir]);
+        }
+      }
     },
   };
 }

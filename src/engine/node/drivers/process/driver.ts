@@ -35,7 +35,8 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
   // Mounts are only ever in namespaces of their own: here these are empty directories.
   rmSync(join(runDir, 'roots'), { recursive: true, force: true });
   const marker = `petrel-${createHash('sha256').update(runDir).digest('hex').slice(0, 8)}`;
-  const prepareView = createViews(options, options.now ?? Date.now);
+  const now = options.now ?? Date.now;
+  const prepareView = createViews(options, now);
   let examined: Promise<Machine> | undefined;
   let machine: Machine | undefined;
   let pipes: PipePool | undefined;
@@ -147,7 +148,7 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
     removePod: (podUid) => rmSync(join(podsDir, podUid), { recursive: true, force: true }),
     async cleanLeftovers() {
       const { groups } = await examine();
-      return cleanLeftovers({ recordsDir, marker, groups });
+      return cleanLeftovers({ recordsDir, marker, groups, now: now() });
     },
   };
 }

@@ -12,6 +12,7 @@ export async function cleanLeftovers(options: {
   /** Argument by which this platform's processes are recognised. */
   marker: string;
   groups: CgroupManager | undefined;
+  now: number;
 }): Promise<number> {
   let count = 0;
   const end = (pid: number) => {
@@ -41,6 +42,7 @@ export async function cleanLeftovers(options: {
     for (const pid of group.pids()) end(pid);
     await removeGroup(group);
   }
+  options.groups?.removeAbandoned(options.now);
   return count;
 }
 

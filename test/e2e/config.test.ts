@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 import type { PetrelFunction } from '../../src/kinds/function.ts';
 import type { ConfigMap, Secret } from '../../src/kinds/pod.ts';
 import { CONFIGMAPS, FUNCTIONS, NAMESPACES, SECRETS } from '../../src/kube/refs.ts';
-import { call, Petrel, Scratch, type Status } from '../lib/platform.ts';
+import { call, eventually, Petrel, Scratch, type Status } from '../lib/platform.ts';
 
 const scratch = new Scratch();
 const petrel = new Petrel(scratch.path('h'));
@@ -143,17 +143,26 @@ test('the same in Python', async () => {
   });
 });
 
-test('a Secret that is not there is named in the failure', async () => {
-  const refused = await petrel.refused([
-    'deploy',
-    scratch.path('show.mjs'),
-    '--name',
-    'lost',
-    '--env-from',
-    'secret/lost',
-  ]);
-  assert.match(`${refused.message} ${refused.why}`, /lost/);
-  assert.match(`${refused.message} ${refused.why}`, /[Ss]ecret/);
+test('a Secret that is not there is named at once; without waiting the function starts when it comes', async () => {
+  const argv = ['deploy', scratch.path('show.mjs'), '--name', 'late', '--env-from', 'secret/late'];
+  const refused = await petrel.refused(argv);
+  assert.equal(refused.exit, 9, JSON.stringify(refused));
+  assert.match(refused.message, /Secret "late"/);
+  assert.equal((await petrel.run(['describe', 'late'])).code, 9);
+
+  assert.equal((await petrel.json<{ ready: boolean }>([...argv, '--no-wait'])).ready, false);
+  await api.create<Secret>(SECRETS, {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'late', namespace: 'default' },
+    data: { EXTRA: Buffer.from('here').toString('base64') },
+  });
+  await eventually(
+    'the function is ready',
+    async () => /^late .* True /m.test((await petrel.run(['list'])).stdout),
+    60_000,
+  );
+  assert.deepEqual(await env('late', 'EXTRA'), { EXTRA: 'here' });
 });
 
 test('scale, concurrency, limits and timeout are on the Function', async () => {

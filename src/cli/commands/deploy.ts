@@ -10,6 +10,7 @@ import { DEFAULT_API, DEFAULT_GATEWAY, parseAddress } from '../../platform/addre
 import type { PlatformRecord } from '../../platform/home.ts';
 import type { CommandContext } from '../command.ts';
 import { readyCondition } from '../conditions.ts';
+import { checkReferences } from '../deploy/references.ts';
 import { chooseRuntime, findSource, type Source } from '../deploy/source.ts';
 import { type Code, specOf } from '../deploy/spec.ts';
 import { untilReady } from '../deploy/wait.ts';
@@ -84,15 +85,16 @@ async function write(
 ): Promise<PetrelFunction> {
   for (let attempt = 1; ; attempt++) {
     const current = await orUndefined(client.get<PetrelFunction>(FUNCTIONS, namespace, name));
+    const spec = specOf(args, code, current?.spec);
+    if (!args.flag('no-wait')) await checkReferences(client, namespace, spec);
     try {
-      if (current)
-        return await client.update(FUNCTIONS, { ...current, spec: specOf(args, code, current.spec) });
+      if (current) return await client.update(FUNCTIONS, { ...current, spec });
       await refuseTaken(client, namespace, name);
       return await client.create<PetrelFunction>(FUNCTIONS, {
         apiVersion: 'petrel.dev/v1',
         kind: 'Function',
         metadata: { name, namespace },
-        spec: specOf(args, code, undefined),
+        spec,
       });
     } catch (error) {
       if (!(error instanceof KubeError) || error.code !== 409 || attempt === ATTEMPTS) throw error;

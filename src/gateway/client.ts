@@ -16,11 +16,9 @@ import {
   type ClientAddress,
   clientAddress,
   fieldRefusal,
-  LINE_REFUSAL,
-  parseRequestLine,
   type RequestBlock,
-  type RequestLine,
-} from './request-head.ts';
+} from './request-block.ts';
+import { LINE_REFUSAL, parseRequestLine, type RequestLine } from './request-line.ts';
 import { ownBlock } from './response-block.ts';
 import { FRAMING } from './response-writer.ts';
 import type { RevisionState } from './revision.ts';
@@ -56,6 +54,7 @@ export class ClientConnection extends Reply implements Timed {
   #stashStart = 0;
   #stashEnd = 0;
   #remembered: RequestBlock | null = null;
+  #misses = 0;
   #decoder: ChunkedDecoder | null = null;
   #bodyLeft = 0;
   #bodyBytes = 0;
@@ -177,6 +176,7 @@ export class ClientConnection extends Reply implements Timed {
     if (known !== null && known.raw.length <= end - fieldsAt) {
       const after = fieldsAt + known.raw.length;
       if (buf.compare(known.raw, 0, known.raw.length, fieldsAt, after) === 0) {
+        this.#misses = 0;
         this.#begin(buf, known, end, after);
         return after;
       }
@@ -197,11 +197,17 @@ export class ClientConnection extends Reply implements Timed {
       if (authority === '')
         return this.#refuse(refusal('bad_request', 'the request target has no known form'), end);
     }
-    const block = buildRequestBlock(buf, fieldsAt, after, plane.fields, this.#address, authority);
-    if (block.refused === null && authority === null && after - fieldsAt <= REMEMBER_LIMIT)
-      this.#remembered = block;
+    const keep = authority === null && after - fieldsAt <= REMEMBER_LIMIT && this.#worthRemembering();
+    const block = buildRequestBlock(buf, fieldsAt, after, plane.fields, this.#address, authority, keep);
+    if (keep) this.#remembered = block.refused === null ? block : null;
     this.#begin(buf, block, end, after);
     return after;
+  }
+
+  /** A client whose blocks never repeat is tried again only now and then: remembering costs a copy. */
+  #worthRemembering(): boolean {
+    const misses = this.#misses++;
+    return misses < 4 || misses % 16 === 0;
   }
 
   #incomplete(pos: number): number {

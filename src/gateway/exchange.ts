@@ -1,6 +1,6 @@
 /** One request on its way: what was asked, who works on it, and how the two sides reach each other. */
 import type { Failure } from './failures.ts';
-import type { RequestBlock } from './request-head.ts';
+import type { RequestBlock } from './request-block.ts';
 import type { ResponseBlock } from './response-block.ts';
 import type { EndpointState, RevisionState } from './revision.ts';
 

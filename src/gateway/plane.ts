@@ -11,7 +11,7 @@ import { Http1Link } from './http1.ts';
 import type { GatewayLimits } from './limits.ts';
 import { MuxLink } from './mux.ts';
 import type { Flushable } from './plane-types.ts';
-import type { RequestLine } from './request-head.ts';
+import type { RequestLine } from './request-line.ts';
 import { ResponseWriter } from './response-writer.ts';
 import {
   type EndpointPush,

@@ -449,8 +449,10 @@ export class ClientConnection extends Reply implements Timed {
 
   /** The worker closes: idle connections end now, others after their answer. */
   drain(): void {
-    if (this.phase === PHASE.head && this.#stash === null) this.close();
-    else this.closeAfter = true;
+    const idle = this.phase === PHASE.head && this.#stash === null;
+    if (!idle) this.closeAfter = true;
+    else if (this.socket.writableLength > 0) this.close();
+    else this.socket.destroy();
   }
 
   #ended(): void {

@@ -211,3 +211,23 @@ test('a plain server on the same port is noticed too', async () => {
   server.close();
   assert.ok(HOST);
 });
+
+test('the idle time of a connection counts from the end of the answer', async () => {
+  const h = await startHarness({ limits: { keepAliveMs: 150 } });
+  const made = await startMuxInstance((s) => {
+    setTimeout(() => s.respond(200, {}, 'x'), s.target === '/slow' ? 250 : 0);
+  });
+  after(async () => {
+    await h.gateway.close(0);
+    await made.close();
+  });
+  h.endpoints(made.path);
+  const client = new RawClient(h.port);
+  for (let i = 0; i < 3; i++) {
+    assert.equal((await client.send(get('/slow')).response()).status, 200);
+    // a sweep has passed by the time the next turn comes
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    assert.equal(client.closed, false);
+  }
+  client.destroy();
+});

@@ -130,7 +130,8 @@ export abstract class Reply implements Front, Gathering, Timed {
     if (x === null) return;
     this.exchange = null;
     x.upstream = null;
-    x.revision.leave(x, performance.now());
+    this.activeAt = performance.now();
+    x.revision.leave(x, this.activeAt);
   }
 
   #finished(): void {

@@ -103,7 +103,10 @@ export class RawClient {
       this.closed = true;
       this.#wake();
     };
-    this.socket.on('end', end);
+    this.socket.on('end', () => {
+      end();
+      this.socket.end();
+    });
     this.socket.on('close', end);
     this.socket.on('error', () => {});
   }

@@ -186,7 +186,7 @@ test('time-outs: whole request, start of the response, idleness, each with its r
     if (s.target === '/drip') {
       s.begin(200);
       const timer = setInterval(() => s.data('x'), 5);
-      s.onReset = () => clearInterval(timer);
+      s.connection.socket.on('close', () => clearInterval(timer));
     }
     if (s.target === '/once') {
       s.begin(200);

@@ -30,7 +30,7 @@ export class Deadlines {
 
   /** Call when an item's deadline has moved closer. Cheap when an earlier one is armed. */
   arm(deadline: number): void {
-    if (deadline >= this.#armedAt) return;
+    if (deadline >= this.#armedAt || this.#items.size === 0) return;
     this.#disarm();
     this.#armedAt = deadline;
     const delay = Math.max(1, Math.ceil(deadline - performance.now()));

@@ -19,6 +19,8 @@ export interface GatewayLimits {
   maxDiscardBytes: number;
   /** How long to wait for an instance to accept a connection, milliseconds. */
   connectTimeoutMs: number;
+  /** After a request timed out, how long its instance has to answer a PING before it is given up, milliseconds. */
+  pongTimeoutMs: number;
   /** An unused HTTP/1.1 connection to an instance is closed after this, milliseconds (below Node's own 5 s). */
   upstreamIdleMs: number;
 }
@@ -33,5 +35,6 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   maxPipelinedBytes: 64 * 1024,
   maxDiscardBytes: 256 * 1024,
   connectTimeoutMs: 5_000,
+  pongTimeoutMs: 2_000,
   upstreamIdleMs: 4_000,
 };

@@ -430,3 +430,29 @@ test('a response longer or shorter than its Content-Length is cut', async () => 
     assert.ok(client.text.length < 5);
   }
 });
+
+test('an instance that times out and does not answer a PING is given up; one that does is not', async () => {
+  const hung = await startMuxInstance((s) => {
+    s.connection.hung = s.target === '/hang';
+  });
+  const h = await startHarness({ limits: { pongTimeoutMs: 100 } });
+  after(async () => {
+    await h.gateway.close(0);
+    await hung.close();
+  });
+  h.revision({ timeoutMs: 40 });
+  h.endpoints(hung.path);
+  const client = new RawClient(h.port);
+  assert.equal((await client.send(get('/slow')).response()).status, 504);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.equal(h.downs.length, 0);
+  assert.equal((await client.send(get('/hang')).response()).status, 504);
+  await eventually(() => h.downs.length === 1, 'the endpoint to be given up');
+  assert.equal(h.downs[0]!.reason, 'does not answer');
+  const other = await startMuxInstance((s) => s.respond(200, {}, 'alive'));
+  after(() => other.close());
+  h.revision({ timeoutMs: 10_000 });
+  h.onDemand = () => h.endpoints(other.path);
+  assert.equal((await client.send(get()).response()).body, 'alive');
+  client.destroy();
+});

@@ -6,6 +6,7 @@
 import { connect, type Socket } from 'node:net';
 import { CR, LF } from './chars.ts';
 import { acceptedTrailers } from './chunked.ts';
+import type { Timed } from './deadlines.ts';
 import { BODY, type Exchange, STATE, type Upstream } from './exchange.ts';
 import { type Failure, failure } from './failures.ts';
 import { FieldTable, parseFields } from './fields.ts';
@@ -15,9 +16,9 @@ import { Outgoing, ReadBuffer } from './io.ts';
 import type { Surroundings } from './plane-types.ts';
 import { putBytes, putRequestFields, requestSize } from './request-writer.ts';
 import { type ResponseBlock, readResponseBlock, sameBlock } from './response-block.ts';
-import type { EndpointState, Link, RevisionState } from './revision.ts';
 
 const HELLO = frame(FRAME.hello, 0, '{"version":1,"role":"data"}');
+const PING = Buffer.from('petrel\0\0', 'latin1');
 const UPGRADE = Buffer.from('connection: upgrade\r\nupgrade: ', 'latin1');
 const TRAILERS = new FieldTable(128);
 /** Bodies up to this size are copied next to their frame header; larger ones are written by reference. */
@@ -27,42 +28,18 @@ const GRANT = INITIAL_WINDOW / 4;
 /** Bytes that may wait in the socket before bodies stop being read. */
 const HIGH_WATER = 1024 * 1024;
 
-/** Requests to one endpoint through its connection, which is made with the first request. */
-export class MuxLink implements Link {
-  readonly #revision: RevisionState;
-  readonly #endpoint: EndpointState;
-  readonly #path: string;
-  readonly #around: Surroundings;
-  #connection: MuxConnection | null = null;
-
-  constructor(revision: RevisionState, endpoint: EndpointState, path: string, around: Surroundings) {
-    this.#revision = revision;
-    this.#endpoint = endpoint;
-    this.#path = path;
-    this.#around = around;
-  }
-
-  send(x: Exchange): void {
-    this.#connection ??= new MuxConnection(this.#path, this.#around, this);
-    this.#connection.send(x);
-  }
-
-  retire(): void {
-    this.#connection?.close();
-    this.#connection = null;
-  }
-
+/** Who sends requests here. */
+export interface MuxOwner {
   /** The connection takes no requests any more. */
-  lost(connection: MuxConnection, reason: string): void {
-    if (this.#connection !== connection) return;
-    this.#connection = null;
-    this.#revision.endpointFailed(this.#endpoint, reason);
-  }
+  lost(connection: MuxConnection, reason: string): void;
 }
 
-class MuxConnection implements Upstream {
+/** One connection to one instance. */
+export class MuxConnection implements Upstream, Timed {
+  /** When a PONG is due; Infinity while no PING is out. */
+  deadline = Number.POSITIVE_INFINITY;
   readonly #around: Surroundings;
-  readonly #link: MuxLink;
+  readonly #link: MuxOwner;
   readonly #socket: Socket;
   readonly #input = new ReadBuffer();
   readonly #out: Outgoing;
@@ -83,7 +60,7 @@ class MuxConnection implements Upstream {
   #lastBlock: ResponseBlock | null = null;
   #reason = '';
 
-  constructor(path: string, around: Surroundings, link: MuxLink) {
+  constructor(path: string, around: Surroundings, link: MuxOwner) {
     this.#around = around;
     this.#link = link;
     this.#reader = new FrameReader(
@@ -113,7 +90,11 @@ class MuxConnection implements Upstream {
   /** Ends the connection; only called when no stream is open, or with the platform. */
   close(): void {
     this.#closing = true;
-    this.#socket.destroy();
+    if (!this.#connected) this.#socket.destroy();
+    else {
+      this.flush();
+      this.#socket.destroySoon();
+    }
   }
 
   #open(): void {
@@ -226,7 +207,27 @@ class MuxConnection implements Upstream {
     }
     if (!this.#streams.delete(x.streamId)) return;
     this.#control(FRAME.reset, x.streamId, `{"code":"${code}","message":""}`);
+    if (code === 'timeout') this.#probe();
     this.#endIfDrained();
+  }
+
+  /** Asks whether the instance still runs its event loop; one that hangs would be sent requests for ever. */
+  #probe(): void {
+    if (this.deadline !== Number.POSITIVE_INFINITY) return;
+    this.deadline = performance.now() + this.#around.limits.pongTimeoutMs;
+    this.#around.deadlines.add(this);
+    this.#control(FRAME.ping, 0, PING);
+  }
+
+  #alive(): void {
+    this.deadline = Number.POSITIVE_INFINITY;
+    this.#around.deadlines.delete(this);
+  }
+
+  /** No PONG: the endpoint is given up; what is still open on it ends by its own time-out. */
+  expire(): void {
+    this.#alive();
+    this.#leave('does not answer');
   }
 
   resume(x: Exchange): void {
@@ -290,6 +291,7 @@ class MuxConnection implements Upstream {
         this.#control(FRAME.pong, 0, Buffer.from(buf.subarray(start, end)));
         break;
       case FRAME.pong:
+        this.#alive();
         break;
       case FRAME.goaway:
         this.#leave('draining');
@@ -440,6 +442,7 @@ class MuxConnection implements Upstream {
   }
 
   #closed(): void {
+    this.#alive();
     const reason = this.#reason || 'closed';
     this.#link.lost(this, this.#connected ? reason : `connect: ${reason}`);
     const waiting = this.#waiting;

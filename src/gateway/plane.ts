@@ -9,7 +9,7 @@ import { failure } from './failures.ts';
 import { FieldTable } from './fields.ts';
 import { Http1Link } from './http1.ts';
 import type { GatewayLimits } from './limits.ts';
-import { MuxLink } from './mux.ts';
+import { MuxLink } from './mux-link.ts';
 import type { Flushable } from './plane-types.ts';
 import type { RequestLine } from './request-line.ts';
 import { ResponseWriter } from './response-writer.ts';

@@ -89,6 +89,8 @@ export class TestConnection {
   readonly socket: Socket;
   readonly streams = new Map<number, TestStream>();
   readonly pongs: string[] = [];
+  /** Answers no PING. */
+  hung = false;
   readonly #handler: (stream: TestStream) => void;
   #buffer: Buffer = Buffer.alloc(0);
 
@@ -127,6 +129,7 @@ export class TestConnection {
       this.#handler(stream);
       return;
     }
+    if (type === FRAME.ping && !this.hung) this.send(FRAME.pong, 0, payload);
     if (type === FRAME.pong) this.pongs.push(payload.toString('latin1'));
     const stream = this.streams.get(id);
     if (stream === undefined) return;

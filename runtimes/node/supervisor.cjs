@@ -253,6 +253,7 @@ function crash(reason, message, detail) {
   if (leaving) return;
   state = 'failed';
   for (const connection of connections) {
+    connection.goaway(); // first, so that nothing new is sent here
     for (const exchange of [...connection.exchanges.values()]) {
       exchange.reset(
         'crashed',

@@ -30,13 +30,17 @@ for _name in [name for name in os.environ if name.startswith("PETREL_")]:
 # Only what HELLO needs is imported before it; the rest follows while nobody waits, or with `specialise`.
 from _petrel import frames as f  # noqa: E402
 from _petrel.connection import Connection  # noqa: E402
-from _petrel.errors import SETTINGS, SpecialiseError, load_error, stack_of  # noqa: E402
+from _petrel.errors import SETTINGS, SpecialiseError, load_error, main_thread_stack, stack_of  # noqa: E402
 
 sys.path.pop(0)  # ours; user code has only its own
 
 
 def warm_up():
     """Imports what the first function would wait for."""
+    if "site" not in sys.modules:
+        import site
+
+        site.main()  # started with -S: looking for installed packages takes half of Python's own start
     from _petrel import answer, loader, public, request, shapes, workers  # noqa: F401
 
     public.install()
@@ -63,6 +67,7 @@ class Supervisor:
         self._loop = None
         self.concurrency = 0
         self.warmed = False
+        self.child = None
 
     # ---- asked by connections ----
 
@@ -187,15 +192,12 @@ class Supervisor:
 
         def too_late():
             message = f"{params.get('entry') or 'the package'} did not finish loading within {self.load_seconds:.0f} s"
-            frame = sys._current_frames().get(threading.main_thread().ident)
-            import traceback
-
-            detail = message + "\n" + "".join(traceback.format_stack(frame)) if frame else message
-            fail(SpecialiseError("LoadError", message, detail=detail))
+            fail(SpecialiseError("LoadError", message, detail=f"{message}\n{main_thread_stack()}".strip()))
 
         port = params.get("port")
         self.program_listens = lambda: settle("program", {"kind": "http1", "host": "127.0.0.1", "port": port}, None, None)
-        timer = threading.Timer(self.load_seconds, too_late)
+        # A program has this limit of its own, and more to say about it.
+        timer = threading.Timer(self.load_seconds + (5 if params.get("shape") == "program" else 0), too_late)
         timer.daemon = True
         timer.start()
         try:
@@ -255,6 +257,7 @@ class Supervisor:
     def crash(self, reason, message, detail, code):
         self.state = "failed"
         for connection in list(self.connections):
+            connection.goaway()  # first, so that nothing new is sent here
             for exchange in list(connection.exchanges.values()):
                 text = message if SETTINGS["development"] else "the instance crashed while it worked on this request"
                 exchange.reset("crashed", text)
@@ -267,6 +270,9 @@ class Supervisor:
         code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
         self.crash("exit", f"the handler called sys.exit({error.code!r})", stack_of(error), code or 1)
 
+    def on_program_start(self, child):
+        self.child = child
+
     def on_program_exit(self, code, tail):
         if not self.leaving and not self.draining:
             self.crash("exit", f"the program ended with exit code {code}", tail, 1)
@@ -276,6 +282,8 @@ class Supervisor:
             if self.leaving:
                 return
             self.leaving = True
+        if self.child is not None and self.child.poll() is None:
+            self.child.kill()
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()

@@ -131,6 +131,7 @@ async function load(options) {
     );
   }
   process.argv = [process.execPath, entry];
+  const before = activeResources();
   if (cache !== undefined) {
     nodeModule.enableCompileCache(path.join(cache, 'modules'));
     require('./type-cache.cjs').useTypeCache(root, cache);
@@ -173,28 +174,28 @@ async function load(options) {
   }
   // No handler, but perhaps a program: it listens already, or is about to when what it waits for has come.
   if (port !== undefined && (handler === undefined || handler === '')) {
-    const baseline = new Set([
-      'TCPServerWrap',
-      'PipeWrap',
-      'PipeServerWrap',
-      'TTYWrap',
-      'Timeout',
-      'Immediate',
-    ]);
     const limit = exports.size === 0 ? loadTimeoutMs : Math.min(loadTimeoutMs, 1000);
-    let own = process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
-    const pending = () => {
-      const resources = process.getActiveResourcesInfo();
-      return (
-        resources.some((kind) => !baseline.has(kind)) ||
-        resources.filter((kind) => kind === 'Timeout').length > own + 1
-      );
-    };
-    own = Math.max(0, own - 1);
+    const pending = () => somethingGoing(before);
     const transport = await whenListening(port, limit, pending);
     if (transport !== undefined) return { shape: 'program', transport, stop: closeServers };
   }
   throw handlerNotFound(exports, handler, file);
+}
+
+/** What keeps the event loop alive: how many of each kind. @returns {Map<string, number>} */
+function activeResources() {
+  const counts = new Map();
+  for (const kind of process.getActiveResourcesInfo()) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  return counts;
+}
+
+/** Whether user code has something going that may yet lead to a server. @param {Map<string, number>} before as it was before the code was loaded */
+function somethingGoing(before) {
+  for (const [kind, count] of activeResources()) {
+    const own = kind === 'Timeout' ? 1 : 0; // the one that asks
+    if (kind !== 'Immediate' && count > (before.get(kind) ?? 0) + own) return true;
+  }
+  return false;
 }
 
 /** A server in this process ends when its open requests have ended. */

@@ -70,6 +70,8 @@ async function startProgram({ root, cwd, manifest, entry, declared, port, limitM
     env: { ...process.env, PATH: bins.join(':'), PORT: String(port) },
     stdio: ['ignore', 'inherit', 'pipe'],
   });
+  // Whatever ends this process ends the program too.
+  process.once('exit', () => child.kill('SIGKILL'));
   let tail = Buffer.alloc(0);
   child.stderr?.on('data', (chunk) => {
     process.stderr.write(chunk);

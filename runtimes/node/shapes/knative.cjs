@@ -114,7 +114,7 @@ function answer(exchange, value) {
   }
   if (typeof value === 'object' && !(value instanceof Uint8Array)) {
     if (isCloudEvent(value)) return answerEvent(exchange, value);
-    if (value.statusCode !== undefined || (value.headers !== undefined && 'body' in value)) {
+    if (value.statusCode !== undefined || value.body !== undefined) {
       const status = checkStatus(value.statusCode, 200);
       // A CloudEvent as the body of a structured return keeps its own headers beside the given ones.
       if (value.body && typeof value.body === 'object' && isCloudEvent(value.body)) {

@@ -74,3 +74,14 @@ def load_error(error, entry):
                 column = None if column is None else column + 1
     text = f"{type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}"
     return SpecialiseError("LoadError", relative(text), file=file, line=line, column=column, detail=detail[:MAX_DETAIL])
+
+
+def main_thread_stack():
+    """Where the main thread, which loads user code, is now; without the runtime's own frames."""
+    import sys
+    import threading
+    import traceback
+
+    frame = sys._current_frames().get(threading.main_thread().ident)
+    lines = traceback.extract_stack(frame) if frame is not None else []
+    return relative("".join(traceback.format_list([line for line in lines if _is_user(line.filename)])))

@@ -81,8 +81,8 @@ class PortWatch:
             wait = min(wait * 1.5, 0.5)
 
 
-def start_program(root, entry, port, limit_seconds, on_exit):
-    """Runs the entry as a process of its own and returns it once its port accepts."""
+def start_program(root, entry, port, limit_seconds, on_start, on_exit):
+    """Runs the entry as a process of its own and returns it once its port accepts. on_start hears of it at once."""
     import subprocess
 
     if not port:
@@ -93,6 +93,7 @@ def start_program(root, entry, port, limit_seconds, on_exit):
     environment = {**os.environ, "PORT": str(port), "PYTHONUNBUFFERED": "1"}
     environment["PYTHONPATH"] = os.pathsep.join([path for path in sys.path if path.startswith(root)])
     child = subprocess.Popen([sys.executable, entry], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
+    on_start(child)
     tail = bytearray()
     drained = threading.Event()
 
@@ -148,7 +149,7 @@ def load(params, name, host):
         sys.pycache_prefix = os.path.join(params["cache"], "pycache")
 
     def program():
-        child = start_program(root, entry, port, host.load_seconds, host.on_program_exit)
+        child = start_program(root, entry, port, host.load_seconds, host.on_program_start, host.on_program_exit)
 
         def stop():
             child.terminate()

@@ -293,12 +293,24 @@ class Supervisor:
             connection.close()
         os._exit(code)
 
-    def on_sigterm(self, *_):
-        def end():
+    def watch_sigterm(self):
+        """
+        SIGTERM is noticed by a thread, through the file descriptor that Python's own C handler writes to: a Python handler would
+        have to wait for the main thread, which user code may keep busy.
+        """
+        reading, writing = socket.socketpair()
+        writing.setblocking(False)
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+
+        def wait():
+            while signal.SIGTERM not in reading.recv(64):
+                pass
             self.drain(OPTIONS["term_grace"])
             self.stop(0)
+            writing.close()
 
-        threading.Thread(target=end, daemon=True).start()
+        threading.Thread(target=wait, daemon=True, name="petrel-signals").start()
 
 
 def accept(server, supervisor):
@@ -317,7 +329,7 @@ def main():
     os.dup2(null, 0)
     os.close(null)
     supervisor = Supervisor()
-    signal.signal(signal.SIGTERM, supervisor.on_sigterm)
+    supervisor.watch_sigterm()
     try:
         os.unlink(path)
     except FileNotFoundError:

@@ -131,9 +131,13 @@ function lambda(handler, { name, timeoutMs }) {
           succeed: resolve,
         };
         const result = handler(event, context, callback);
-        // Nothing returned by a handler that takes a callback: it answers through that. `context.succeed` called in
-        // time wins over the undefined of a handler that takes none.
-        if (result !== undefined || handler.length < 3) resolve(result);
+        // A promise always counts. A plain value does not where there is a callback: arrow functions return by accident.
+        // `context.succeed` called in time wins over the undefined of a handler that takes no callback.
+        const promised =
+          result !== null &&
+          typeof result === 'object' &&
+          typeof (/** @type {any} */ (result).then) === 'function';
+        if (promised || handler.length < 3) resolve(result);
       });
     };
     const result = exchange.hasBody ? exchange.readAll().then(run) : runNow(run, exchange);

@@ -33,9 +33,10 @@ class Connection:
         self.exchanges.pop(exchange.id, None)
 
     def goaway(self):
-        if self.role == "data" and not self.going_away:
+        # The mark first: what the peer sends after it has seen GOAWAY must find it.
+        announced, self.going_away = self.going_away, True
+        if self.role == "data" and not announced:
             self.send(f.encode(f.GOAWAY, 0))
-        self.going_away = True
 
     def close(self):
         try:

@@ -188,6 +188,8 @@ def load(params, name, host):
     if shape == "wsgi":
         return shape, {"kind": "mux"}, shapes.wsgi_shape(value, host.workers(), host.on_exit), None
     names = parameters_of(value)
+    if shape == "fission" and not is_async(value) and hasattr(sys.modules.get("flask"), "Flask"):
+        return shape, {"kind": "mux"}, shapes.wsgi_shape(shapes.in_flask(value), host.workers(), host.on_exit), None
     settings = {"name": name, "timeout_ms": params.get("timeoutMs", 300000), "arity": 1 if names is None else min(len(names), 2)}
     if is_async(value):
         from . import asgi

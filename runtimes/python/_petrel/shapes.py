@@ -156,6 +156,24 @@ def sync_shape(shape, handler, settings, workers, on_exit):
     return dispatch
 
 
+def in_flask(main):
+    """A WSGI application around main() for a package that brings Flask itself: its `request` needs Flask's own context."""
+    import flask
+
+    app = flask.Flask("function")
+
+    def application(environ, start_response):
+        with app.request_context(environ):
+            try:
+                value = main()
+            except Exception as error:  # abort() raises; anything that is no HTTP answer is raised again
+                value = app.handle_user_exception(error)
+            response = app.make_response(value)
+        return response(environ, start_response)
+
+    return application
+
+
 def wsgi_shape(app, workers, on_exit):
     """A WSGI application (PEP 3333)."""
     import io

@@ -107,9 +107,20 @@ export async function withSession<T>(home: HomePaths, work: (session: Session) =
   }
 }
 
+/** A connection to an API that was there a moment ago. */
+const GONE = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE']);
+
 /** What a command says about an answer of the API that is no success. */
 export function apiError(error: unknown): unknown {
-  if (!(error instanceof Error) || error.name !== 'KubeError') return error;
+  if (!(error instanceof Error)) return error;
+  if (error.name !== 'KubeError') {
+    if (!GONE.has((error as NodeJS.ErrnoException).code ?? '')) return error;
+    return new PetrelError('PlatformNotRunning', 'the platform ended while the command was at work', {
+      why: `its API does not answer any more (${(error as NodeJS.ErrnoException).code})`,
+      fix: 'petrel up --detach, then run the command again',
+      cause: error,
+    });
+  }
   const { code, reason, message } = error as Error & { code: number; reason: string };
   const as = (
     name: 'NotFound' | 'Conflict' | 'Unauthorized' | 'InvalidArgument' | 'ApiError' | 'DiskFull',

@@ -23,20 +23,16 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
   return withSession(home, async (session) => {
     await session.client.get<PetrelFunction>(FUNCTIONS, namespace, name);
     const labelSelector = `${FUNCTION_LABELS.function}=${name}`;
-    const { items, resourceVersion } = await session.client.list<Pod>(PODS, { namespace, labelSelector });
+    const list = () => session.client.list<Pod>(PODS, { namespace, labelSelector });
     const parameters = [
       ...(follow ? ['follow=true'] : []),
       ...(tail === undefined ? [] : [`tailLines=${tail}`]),
     ];
-    const request: LogRequest = {
-      session,
-      out,
-      query: parameters.join('&'),
-      prefixed: follow || items.length > 1,
-    };
+    const query = parameters.join('&');
+    let { items, resourceVersion } = await list();
     if (!follow) {
       if (items.length === 0) out.note(`${name} has no instance now; petrel logs -f ${name} waits for one`);
-      for (const pod of items) await printLog(request, pod);
+      for (const pod of items) await printLog({ session, out, query, prefixed: items.length > 1 }, pod);
       return 0;
     }
     const printing = new Set<string>();
@@ -44,18 +40,23 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
       const uid = pod.metadata.uid ?? pod.metadata.name;
       if (printing.has(uid)) return;
       printing.add(uid);
-      printLog(request, pod).catch((error: Error) => out.note(`${pod.metadata.name}: ${error.message}`));
+      printLog({ session, out, query, prefixed: true }, pod).catch((error: Error) =>
+        out.note(`${pod.metadata.name}: ${error.message}`),
+      );
     };
-    items.forEach(begin);
     if (items.length === 0) out.note(`waiting for an instance of ${name} ...`);
-    for await (const event of session.client.watch<Pod>(PODS, {
-      namespace,
-      labelSelector,
-      resourceVersion,
-    })) {
-      if (event.type === 'ADDED' || event.type === 'MODIFIED') begin(event.object);
+    // A server ends a watch now and then; only when the platform is gone there is nothing more to follow.
+    for (;;) {
+      items.forEach(begin);
+      for await (const event of session.client.watch<Pod>(PODS, {
+        namespace,
+        labelSelector,
+        resourceVersion,
+      })) {
+        if (event.type === 'ADDED' || event.type === 'MODIFIED') begin(event.object);
+      }
+      ({ items, resourceVersion } = await list());
     }
-    return 0;
   });
 }
 

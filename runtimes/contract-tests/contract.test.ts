@@ -1,5 +1,6 @@
 /** runtimes/PROTOCOL.md, held against every runtime: real processes, real sockets, one table of behaviours. */
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import {
   encode,
@@ -471,6 +472,19 @@ for (const runtime of ['node', 'python'] as RuntimeName[]) {
         await assert.rejects(fetch(`http://127.0.0.1:${port}/`));
       });
     }
+
+    test('a program ends with its supervisor, even when that is killed', {
+      skip: !fs.existsSync('/usr/bin/setpriv') && 'setpriv of util-linux is not installed',
+    }, async (t) => {
+      const instance = await Instance.start({ runtime });
+      t.after(() => instance.stop());
+      const port = await freePort();
+      const { files, entry } = programs[0]!.source[runtime];
+      await instance.specialise(files, { entry, port, shape: 'program' });
+      instance.child.kill('SIGKILL');
+      await instance.exited;
+      await assert.rejects(fetch(`http://127.0.0.1:${port}/`));
+    });
 
     test('a program that ends before it listens: its exit code and the end of its stderr', async (t) => {
       const instance = await Instance.start({ runtime });

@@ -2,11 +2,14 @@
 'use strict';
 /** Programs: started as a child, reached over HTTP/1.1 on `$PORT`. */
 
+const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
 const { spawn } = require('node:child_process');
 const { SpecialiseError } = require('./entry.cjs');
 
+/** Starts a command with a signal of its own for the death of its parent. */
+const SETPRIV = '/usr/bin/setpriv';
 /** Bytes of stderr that are kept for the message of a program that did not start. */
 const TAIL = 8192;
 
@@ -65,7 +68,10 @@ async function startProgram({ root, cwd, manifest, entry, declared, port, limitM
     path.dirname(process.execPath),
     process.env.PATH ?? '/usr/local/bin:/usr/bin:/bin',
   ];
-  const child = spawn(command, args, {
+  // Where util-linux is there, the kernel ends the program with its supervisor, however that ends.
+  const keeper = fs.existsSync(SETPRIV) ? [SETPRIV, '--pdeathsig', 'KILL', '--'] : [];
+  const [file, ...argv] = [...keeper, command, ...args];
+  const child = spawn(/** @type {string} */ (file), argv, {
     cwd,
     env: { ...process.env, PATH: bins.join(':'), PORT: String(port) },
     stdio: ['ignore', 'inherit', 'pipe'],

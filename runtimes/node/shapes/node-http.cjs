@@ -354,6 +354,14 @@ function nodeHttp(handler) {
           reason: 'not_found',
           requestId: exchange.requestId,
         });
+      } else if (error.status >= 400 && error.status <= 499) {
+        // What a framework's own checks say of the request (a body that is no JSON, one too large) is the client's fault.
+        respondValue(exchange, error.status, null, {
+          component: 'function',
+          reason: 'bad_request',
+          requestId: exchange.requestId,
+          message: String(error.message),
+        });
       } else fail(exchange, error);
     };
     try {

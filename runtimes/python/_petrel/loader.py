@@ -92,7 +92,10 @@ def start_program(root, entry, port, limit_seconds, on_start, on_exit):
     label = os.path.relpath(entry, root)
     environment = {**os.environ, "PORT": str(port), "PYTHONUNBUFFERED": "1"}
     environment["PYTHONPATH"] = os.pathsep.join([path for path in sys.path if path.startswith(root)])
-    child = subprocess.Popen([sys.executable, entry], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
+    # Where util-linux is there, the kernel ends the program with its supervisor, however that ends.
+    keeper = ["/usr/bin/setpriv", "--pdeathsig", "KILL", "--"]
+    prefix = keeper if os.access(keeper[0], os.X_OK) else []
+    child = subprocess.Popen([*prefix, sys.executable, entry], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
     on_start(child)
     tail = bytearray()
     drained = threading.Event()

@@ -337,10 +337,12 @@ export class GatewayControl implements Gateway {
   }
 
   #endpointDown(key: string, id: string, reason: string): void {
-    const endpoint = this.#revisions.get(key)?.endpoints.get(id);
-    if (endpoint === undefined || endpoint.down) return;
+    const record = this.#revisions.get(key);
+    const endpoint = record?.endpoints.get(id);
+    if (record === undefined || endpoint === undefined || endpoint.down) return;
     endpoint.down = true;
     this.#options.events.endpointDown(key, id, reason);
+    if (record.queue.total > 0) this.#demand(key); // what waits was reported while the endpoint counted
   }
 
   #active(): void {

@@ -35,6 +35,6 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   maxPipelinedBytes: 64 * 1024,
   maxDiscardBytes: 256 * 1024,
   connectTimeoutMs: 5_000,
-  pongTimeoutMs: 2_000,
+  pongTimeoutMs: 250,
   upstreamIdleMs: 4_000,
 };

@@ -29,6 +29,14 @@ export class MuxLink implements Link, MuxOwner {
     this.#connection = null;
   }
 
+  doubted(connection: MuxConnection): void {
+    if (this.#connection === connection) this.#revision.doubt(this.#endpoint);
+  }
+
+  trusted(connection: MuxConnection): void {
+    if (this.#connection === connection) this.#revision.trust(this.#endpoint);
+  }
+
   lost(connection: MuxConnection, reason: string): void {
     if (this.#connection !== connection) return;
     this.#connection = null;

@@ -30,6 +30,10 @@ const HIGH_WATER = 1024 * 1024;
 
 /** Who sends requests here. */
 export interface MuxOwner {
+  /** A request timed out; the instance has been asked whether it still answers. */
+  doubted(connection: MuxConnection): void;
+  /** It has answered. */
+  trusted(connection: MuxConnection): void;
   /** The connection takes no requests any more. */
   lost(connection: MuxConnection, reason: string): void;
 }
@@ -217,16 +221,22 @@ export class MuxConnection implements Upstream, Timed {
     this.deadline = performance.now() + this.#around.limits.pongTimeoutMs;
     this.#around.deadlines.add(this);
     this.#control(FRAME.ping, 0, PING);
+    this.#link.doubted(this);
   }
 
-  #alive(): void {
+  #answered(): void {
+    this.#forgetPing();
+    this.#link.trusted(this);
+  }
+
+  #forgetPing(): void {
     this.deadline = Number.POSITIVE_INFINITY;
     this.#around.deadlines.delete(this);
   }
 
   /** No PONG: the endpoint is given up; what is still open on it ends by its own time-out. */
   expire(): void {
-    this.#alive();
+    this.#forgetPing();
     this.#leave('does not answer');
   }
 
@@ -291,7 +301,7 @@ export class MuxConnection implements Upstream, Timed {
         this.#control(FRAME.pong, 0, Buffer.from(buf.subarray(start, end)));
         break;
       case FRAME.pong:
-        this.#alive();
+        this.#answered();
         break;
       case FRAME.goaway:
         this.#leave('draining');
@@ -442,7 +452,7 @@ export class MuxConnection implements Upstream, Timed {
   }
 
   #closed(): void {
-    this.#alive();
+    this.#forgetPing();
     const reason = this.#reason || 'closed';
     this.#link.lost(this, this.#connected ? reason : `connect: ${reason}`);
     const waiting = this.#waiting;

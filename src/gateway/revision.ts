@@ -25,6 +25,8 @@ export interface EndpointState {
   held: number;
   /** Its connection failed; not used until it is pushed again. */
   down: boolean;
+  /** A request on it timed out and it has not shown since that it still works; not used until it does. */
+  doubted: boolean;
   /** Left out of the set; ends with its last request. */
   retired: boolean;
 }
@@ -235,8 +237,24 @@ export class RevisionState {
   endpointFailed(endpoint: EndpointState, reason: string): void {
     if (endpoint.down || endpoint.retired) return;
     endpoint.down = true;
+    endpoint.doubted = false;
     this.#usable = this.#usable.filter((e) => e !== endpoint);
     this.#hooks.endpointDown(this.entry.key, endpoint.id, reason);
+  }
+
+  /** Whether an endpoint answers is not known: requests wait, or take others, until it is `trusted` or has failed. */
+  doubt(endpoint: EndpointState): void {
+    endpoint.doubted = true;
+    this.#usable = this.#usable.filter((e) => e !== endpoint);
+  }
+
+  /** The endpoint answers after all. */
+  trust(endpoint: EndpointState): void {
+    if (!endpoint.doubted) return;
+    endpoint.doubted = false;
+    if (endpoint.down || endpoint.retired) return;
+    this.#usable.push(endpoint);
+    this.drainQueue();
   }
 
   /** Replaces the set. */
@@ -252,11 +270,20 @@ export class RevisionState {
       } else {
         const slots = new Counter(ref, this.#worker);
         const none: Link = { send: () => {}, retire: () => {} };
-        state = { id: endpoint.id, endpoint, slots, link: none, held: 0, down: false, retired: false };
+        state = {
+          id: endpoint.id,
+          endpoint,
+          slots,
+          link: none,
+          held: 0,
+          down: false,
+          doubted: false,
+          retired: false,
+        };
         state.link = this.#hooks.connect(this, state);
       }
       this.#endpoints.set(endpoint.id, state);
-      this.#usable.push(state);
+      if (!state.doubted) this.#usable.push(state);
     }
     for (const gone of before.values()) {
       gone.retired = true;

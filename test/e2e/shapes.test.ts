@@ -137,11 +137,12 @@ test('a throw, a rejection, an exception out of nowhere and a hang: one clear 5x
       if (pathname === '/throw') throw new Error('thrown on purpose');
       if (pathname === '/later') { setTimeout(() => { throw new Error('out of nowhere'); }, 1); await new Promise(() => {}); }
       if (pathname === '/hang') await new Promise(() => {});
+      if (pathname === '/spin') for (;;);
       return new Response('fine');
     };`,
   });
   await petrel.deploy(scratch.path('faulty.mjs'), '--timeout', '2');
-  for (const path of ['throw', 'later', 'hang']) {
+  for (const path of ['throw', 'later', 'hang', 'spin']) {
     const answer = await call(platform.gateway, `/fn/default/faulty/${path}`);
     assert.ok(answer.status >= 500 && answer.status < 600, `${path}: ${answer.status} ${answer.body}`);
     const { component, reason, requestId } = JSON.parse(answer.body) as Record<string, string>;

@@ -9,7 +9,7 @@ interface Held {
   instance: Instance;
   /** Since when it has been up, milliseconds. */
   since: number;
-  down?: { by: Absence; at: number };
+  down?: { by: Absence; at: number; asked: boolean };
   /** Times in a row that the gateway lost it. */
   strikes: number;
 }
@@ -33,8 +33,13 @@ export interface Fleet {
   readonly oldest: number | undefined;
   has(id: string): boolean;
   add(instance: Instance): void;
-  /** It no longer takes requests. Returns how long it lived, milliseconds; undefined when it was not up. */
-  down(id: string, by: Absence): number | undefined;
+  /**
+   * It no longer takes requests. Returns how long it lived, milliseconds; undefined when it was not up. `asked`: it is being asked
+   * whether it is well, and is not tried again before `answered`.
+   */
+  down(id: string, by: Absence, asked?: boolean): number | undefined;
+  /** The answer to what it was asked is there; that it is gone would have been told by `down`. */
+  answered(id: string): void;
   /** Milliseconds until something is due: an absent one that is to be tried again, or to be given up. */
   dueIn(): number | undefined;
   /** Does what is due. */
@@ -77,7 +82,7 @@ export function createFleet(options: FleetOptions): Fleet {
   };
 
   const dueAt = ({ down, strikes }: Held): number | undefined => {
-    if (!down) return undefined;
+    if (!down || down.asked) return undefined;
     if (down.by === 'gateway' && strikes < MAX_STRIKES) return down.at + RETRY_MS * 2 ** (strikes - 1);
     return down.at + (down.by === 'gateway' ? 0 : RETURN_MS);
   };
@@ -103,18 +108,25 @@ export function createFleet(options: FleetOptions): Fleet {
       held.set(instance.id, { instance, since: now(), strikes: 0 });
       push();
     },
-    down(id, by) {
+    down(id, by, asked = false) {
       const entry = held.get(id);
       if (!entry) return undefined;
       if (entry.down) {
         // The source knows best: what it calls gone is not to be tried.
-        if (by === 'source') entry.down.by = by;
+        if (by === 'source') {
+          entry.down.by = by;
+          entry.down.asked = false;
+        }
         return undefined;
       }
-      entry.down = { by, at: now() };
+      entry.down = { by, at: now(), asked };
       if (by === 'gateway') entry.strikes++;
       push();
       return now() - entry.since;
+    },
+    answered(id) {
+      const entry = held.get(id);
+      if (entry?.down) entry.down.asked = false;
     },
     dueIn() {
       let first: number | undefined;

@@ -351,9 +351,13 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
       wakeIn(TICK_MS);
     },
     endpointDown(id, reason) {
-      if (fleet.down(id, 'gateway') === undefined) return;
+      if (fleet.down(id, 'gateway', source.suspect !== undefined) === undefined) return;
       log.debug('the gateway lost an instance', { instance: id, reason });
-      void source.suspect?.(id);
+      const answered = () => {
+        fleet.answered(id);
+        wakeIn(fleet.dueIn() ?? TICK_MS);
+      };
+      source.suspect?.(id).then(answered, answered);
       onChange(false);
       wakeIn(fleet.dueIn() ?? TICK_MS);
     },

@@ -383,6 +383,30 @@ test('an instance that the gateway lost is tried again, and given up when that d
   assert.deepEqual(source.released, ['i1']);
 });
 
+test('an instance that does not answer is not tried again before it has been asked, and another starts for who waits', async () => {
+  const { clock, source, scaler, gateway, report, begin } = setUp();
+  const asked: PromiseWithResolvers<void>[] = [];
+  source.suspect = () => {
+    const question = Promise.withResolvers<void>();
+    asked.push(question);
+    return question.promise;
+  };
+  await begin();
+  scaler.demand(KEY, 1, 0);
+  await clock.advance(0);
+  report(0.1, { inFlight: 0 });
+  scaler.endpointDown(KEY, 'i1', 'does not answer');
+  await clock.advance(500);
+  assert.deepEqual(gateway.ids(KEY), []);
+  asked[0]?.resolve();
+  await clock.advance(1);
+  assert.deepEqual(gateway.ids(KEY), ['i1'], 'it was asked, and nobody said that it is gone');
+  scaler.endpointDown(KEY, 'i1', 'does not answer');
+  scaler.demand(KEY, 1, 0);
+  await clock.advance(1500);
+  assert.deepEqual(gateway.ids(KEY), ['i2']);
+});
+
 test('after a restart several instances are kept for a window, whatever the first seconds look like', async () => {
   const { clock, source, scaler, revision, up } = setUp();
   source.alive.set(KEY, ['i1', 'i2', 'i3', 'i4']);

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { packDirectory } from '../../src/functions/pack.ts';
 import { type Digest, FUNCTION_LABELS, type PetrelFunction } from '../../src/kinds/function.ts';
-import { FUNCTIONS, PODS } from '../../src/kube/refs.ts';
+import { FUNCTIONS, PODS, RUNTIMES } from '../../src/kube/refs.ts';
 import type { BenchPlatform } from './platform.ts';
 
 /** Puts one source file into the platform's package store. */
@@ -81,6 +81,18 @@ export async function settled(platform: BenchPlatform): Promise<void> {
     await sleep(250);
   }
   await sleep(2500);
+}
+
+/** Takes a runtime's warm instances away and keeps them from coming back. */
+export async function emptyPool(platform: BenchPlatform, runtime: string): Promise<void> {
+  await platform.client.patch(RUNTIMES, undefined, runtime, 'merge', { spec: { pool: { min: 0, max: 0 } } });
+  const labelSelector = `${FUNCTION_LABELS.pool}=generic,${FUNCTION_LABELS.runtime}=${runtime}`;
+  for (let left = 1; left > 0; await sleep(500)) {
+    const { items } = await platform.client.list(PODS, { labelSelector });
+    left = items.length;
+    for (const { metadata } of items)
+      await platform.client.delete(PODS, metadata.namespace, metadata.name).catch(() => undefined);
+  }
 }
 
 /** Creates functions and waits until each is Ready. */

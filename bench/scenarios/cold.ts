@@ -1,12 +1,17 @@
 /** Cold starts through the gateway: pool hit, a large bundle with and without its code cache, an empty pool. */
-import type { Runtime } from '../../src/kinds/function.ts';
-import { RUNTIMES } from '../../src/kube/refs.ts';
 import { largeBundle } from '../lib/bundle.ts';
-import { createFunctions, functionObject, hostOf, settled, uploadSource } from '../lib/functions.ts';
+import {
+  createFunctions,
+  emptyPool,
+  functionObject,
+  hostOf,
+  settled,
+  uploadSource,
+} from '../lib/functions.ts';
 import { type BenchPlatform, request, startPlatform } from '../lib/platform.ts';
 import { quantile, type Row } from '../lib/report.ts';
 
-const FUNCTIONS_PER_SERIES = 60;
+const FUNCTIONS_PER_SERIES = 40;
 const REFILL_MS = 250;
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -84,11 +89,9 @@ export async function measure(): Promise<Row[]> {
       },
     );
 
-    await platform.client.patch<Runtime>(RUNTIMES, undefined, 'node', 'merge', {
-      spec: { pool: { min: 0, max: 0 } },
-    });
     const empty = await series(platform, 'empty', 25, hello, 'hello.ts');
     await settled(platform);
+    await emptyPool(platform, 'node');
     const bare = await coldSeries(platform, empty, 100);
     rows.push({
       what: 'cold start, empty pool, node hello, p50',

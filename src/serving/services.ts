@@ -1,6 +1,6 @@
 /** Service → Configuration and Route of the same name, and their state back into the Service. */
 import { isDeepStrictEqual } from 'node:util';
-import { type ConditionManager, conditionOf, conditionSet } from '../kinds/conditions.ts';
+import { type ConditionManager, conditionOf, conditionSet, readiness } from '../kinds/conditions.ts';
 import type { Condition, KubeObject } from '../kinds/object.ts';
 import type { Configuration, Route, Service, TrafficTarget } from '../kinds/serving.ts';
 import type { ResourceRef } from '../kube/client.ts';
@@ -119,6 +119,8 @@ export function createServiceReconciler(context: ServingContext) {
       status.latestCreatedRevisionName = configuration.status?.latestCreatedRevisionName;
       status.latestReadyRevisionName = configuration.status?.latestReadyRevisionName;
     }
+    // While the Configuration is at a new revision, what its Route says is still about the one before.
+    const underWay = readiness(configuration) === 'Unknown';
     /** Marked last, so that `Ready` tells the cause, the failed revision, and not what follows from it. */
     const markConfiguration = () => {
       if (current) propagate(manager, 'ConfigurationsReady', conditionOf(configuration, 'Ready'));
@@ -147,7 +149,8 @@ export function createServiceReconciler(context: ServingContext) {
       status.address = route.status?.address;
       status.traffic = route.status?.traffic;
       const ready = conditionOf(route, 'Ready');
-      if (ready?.status === 'True' && !trafficMigrated(route, configuration)) {
+      const stale = ready?.status === 'False' && underWay && follows(route, configuration);
+      if (stale || (ready?.status === 'True' && !trafficMigrated(route, configuration))) {
         manager.markUnknown(
           'RoutesReady',
           'TrafficNotMigrated',
@@ -171,6 +174,13 @@ function propagate(manager: ConditionManager, type: string, ready: Condition | u
   if (status === 'True') manager.markTrue(type);
   else if (status === 'False') manager.markFalse(type, reason, message);
   else manager.markUnknown(type, reason, message);
+}
+
+/** Whether the Route takes its revision from the Configuration. */
+function follows(route: Route, configuration: Configuration): boolean {
+  return (route.spec.traffic ?? []).some(
+    ({ configurationName }) => configurationName === configuration.metadata.name,
+  );
 }
 
 /** Whether the Route's status is what its spec asks for, with the newest ready revision in place of the Configuration. */

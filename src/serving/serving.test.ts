@@ -109,6 +109,47 @@ test('a Service becomes a Configuration, a Revision that is proven to start, and
   );
 });
 
+test('the failure of one revision is never told as the failure of the next', async (t) => {
+  const { client, clock, source, start, settle, ready, stop } = setUp();
+  t.after(stop);
+  const failWith = (message: string) => {
+    source.failure = () =>
+      new InstanceError({ status: 500, component: 'function', reason: 'load_error', message });
+  };
+  failWith('first');
+  await start();
+  await client.create(KSERVICES, service('hello'));
+  await settle();
+  assert.match(ready('services', 'hello'), /^False RevisionFailed .*first/);
+  failWith('second');
+  source.startMs = 1000;
+  const watching = new AbortController();
+  t.after(() => watching.abort());
+  const said: string[] = [];
+  const { resourceVersion } = await client.list<Service>(KSERVICES, { namespace: 'default' });
+  void (async () => {
+    for await (const event of client.watch<Service>(KSERVICES, {
+      namespace: 'default',
+      resourceVersion,
+      signal: watching.signal,
+    })) {
+      const { status, metadata } = event.object as Service;
+      if (event.type !== 'MODIFIED' || status?.observedGeneration !== metadata.generation) continue;
+      const condition = conditionOf(event.object as Service, 'Ready');
+      said.push(`${condition?.status} ${condition?.message ?? ''}`);
+    }
+  })().catch(() => {});
+  await clock.advance(0);
+  const template = { spec: { containers: [{ name: 'user-container', image: 'petrel.dev/runtime/python' }] } };
+  await client.patch(KSERVICES, 'default', 'hello', 'merge', { spec: { template } });
+  await settle(3000);
+  assert.match(said.at(-1) ?? '', /^False .*second/);
+  assert.deepEqual(
+    said.filter((text) => text.startsWith('False') && !text.includes('second')),
+    [],
+  );
+});
+
 test('a rollout keeps the old revision until the new one is ready', async (t) => {
   const { client, gateway, source, start, settle, one, ready, stop } = setUp();
   t.after(stop);

@@ -9,7 +9,7 @@ import { median, type Row } from '../lib/report.ts';
 const COUNT = 1000;
 /** The gateway refuses an unknown host within this time, ms. */
 const ANSWER_MS = 4;
-const sleep = (ms: number) => new Promise<undefined>((resolve) => setTimeout(resolve, ms));
+const sleep = (ms: number) => new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), ms));
 
 /** Whether the gateway knows a host: it answers an unknown one at once, and lets a request wait for an instance otherwise. */
 async function routed(gateway: { host: string; port: number }, host: string): Promise<boolean> {

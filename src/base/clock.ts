@@ -6,8 +6,10 @@ export interface Timer {
 }
 
 export interface Clock {
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch, for what people and other machines read. Jumps when the machine's clock is set. */
   now(): number;
+  /** Milliseconds from an arbitrary start, for durations and for what is due: only ever moves forward, by time that has passed. */
+  monotonic(): number;
   /** Calls `callback` once after `ms` milliseconds. A pending timer does not keep the process alive. */
   after(ms: number, callback: () => void): Timer;
 }
@@ -15,6 +17,8 @@ export interface Clock {
 /** The machine's own time. */
 export const systemClock: Clock = {
   now: () => Date.now(),
+  // Counted from the epoch at the process's start, so that 0 is long ago.
+  monotonic: () => performance.timeOrigin + performance.now(),
   after(ms, callback) {
     const timer = setTimeout(callback, ms);
     timer.unref();
@@ -40,6 +44,8 @@ export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
 export interface SimulatedClock extends Clock {
   /** Moves time forward by `ms`, firing due timers in order and letting promises settle after each. */
   advance(ms: number): Promise<void>;
+  /** Sets the time of day, forward or back by `ms`, as somebody who corrects a clock does; no time passes. */
+  jump(ms: number): void;
   /** Timers that have not fired. */
   pending(): number;
 }
@@ -47,6 +53,7 @@ export interface SimulatedClock extends Clock {
 /** A clock for tests and for the simulator. */
 export function simulatedClock(start = 1_700_000_000_000): SimulatedClock {
   let time = start;
+  let jumped = 0;
   let sequence = 0;
   const timers = new Set<{ due: number; order: number; callback: () => void }>();
   // A call to an API in memory takes a few turns of the event loop; what follows from it, a few more.
@@ -63,7 +70,8 @@ export function simulatedClock(start = 1_700_000_000_000): SimulatedClock {
     return first;
   };
   return {
-    now: () => time,
+    now: () => time + jumped,
+    monotonic: () => time,
     after(ms, callback) {
       const timer = { due: time + Math.max(0, ms), order: sequence++, callback };
       timers.add(timer);
@@ -80,6 +88,9 @@ export function simulatedClock(start = 1_700_000_000_000): SimulatedClock {
       }
       time = until;
       await settle();
+    },
+    jump(ms) {
+      jumped += ms;
     },
     pending: () => timers.size,
   };

@@ -140,7 +140,7 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
           allowWatchBookmarks: true,
           signal,
         });
-        const since = clock.now();
+        const since = clock.monotonic();
         let received = false;
         for await (const event of events) {
           if (signal.aborted) return;
@@ -155,7 +155,7 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
           else if (event.type !== 'BOOKMARK') put(event.object);
         }
         // The server ends a watch now and then. One that ends at once, again and again, must not be hammered.
-        if (received || clock.now() - since > HEALTHY_MS) continue;
+        if (received || clock.monotonic() - since > HEALTHY_MS) continue;
         failures++;
       } catch (error) {
         if (signal.aborted) return;

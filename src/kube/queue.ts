@@ -69,7 +69,7 @@ export function createQueue(options: QueueOptions = {}): WorkQueue {
     addAfter(key, ms) {
       if (closed) return;
       if (ms <= 0) return queue.add(key);
-      const due = clock.now() + ms;
+      const due = clock.monotonic() + ms;
       const pending = delayed.get(key);
       if (pending && pending.due <= due) return;
       pending?.timer.cancel();

@@ -90,9 +90,9 @@ export function createStatusWriter(client: KubeClient, clock: Clock): StatusWrit
       return undefined;
     }
     if (conditionOf({ ...object, status: next }, 'Ready')?.status === 'Unknown') {
-      const since = held.get(id) ?? clock.now();
+      const since = held.get(id) ?? clock.monotonic();
       held.set(id, since);
-      const left = since + HOLD_MS - clock.now();
+      const left = since + HOLD_MS - clock.monotonic();
       if (left > 0) return left;
     }
     held.delete(id);

@@ -29,7 +29,7 @@ export interface ContainerRecord {
   containerID?: string;
   /** Wait before the next restart, milliseconds; doubles with every crash. */
   backoffMs: number;
-  /** Not before this time, milliseconds since the epoch. */
+  /** Not before this time, milliseconds of the monotonic clock. */
   notBefore: number;
 }
 
@@ -57,12 +57,17 @@ function restarts(policy: Pod['spec']['restartPolicy'], exitCode: number): boole
   return policy === 'Never' ? false : policy === 'OnFailure' ? exitCode !== 0 : true;
 }
 
-/** A container has ended: the record as it is afterwards. Init containers that succeed are never run again. */
+/**
+ * A container has ended: the record as it is afterwards. Init containers that succeed are never run again. `end` is for people;
+ * `ranMs` and `at` come from the monotonic clock, so that setting the machine's clock moves no restart.
+ */
 export function afterExit(
   pod: Pod,
   init: boolean,
   record: ContainerRecord,
   end: Terminated,
+  ranMs: number,
+  at: number,
 ): ContainerRecord {
   const again = init && end.exitCode === 0 ? false : restarts(pod.spec.restartPolicy, end.exitCode);
   const next: ContainerRecord = {
@@ -72,8 +77,8 @@ export function afterExit(
     started: false,
   };
   if (!again) return next;
-  next.backoffMs = nextBackoff(record.backoffMs, end.finishedAt - end.startedAt, record.restarts);
-  next.notBefore = end.finishedAt + next.backoffMs;
+  next.backoffMs = nextBackoff(record.backoffMs, ranMs, record.restarts);
+  next.notBefore = at + next.backoffMs;
   return next;
 }
 
@@ -82,13 +87,13 @@ export interface Decision {
   start: Container[];
   /** Containers whose restart waits. */
   backOff: { container: Container; record: ContainerRecord }[];
-  /** Look again at this time, milliseconds since the epoch. */
+  /** Look again at this time, milliseconds of the monotonic clock. */
   wakeAt?: number;
 }
 
 const done = (record: ContainerRecord) => record.state.kind === 'terminated' && record.state.exitCode === 0;
 
-/** Decides for a Pod that is not being deleted and has not ended. */
+/** Decides for a Pod that is not being deleted and has not ended. `now` is the monotonic clock's. */
 export function decide(pod: Pod, records: Records, now: number): Decision {
   const decision: Decision = { start: [], backOff: [] };
   const consider = (container: Container, init: boolean) => {

@@ -106,7 +106,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
     if (finished) return;
     wake?.cancel();
     wake = undefined;
-    const decision = decide(pod, records, clock.now());
+    const decision = decide(pod, records, clock.monotonic());
     for (const { container, record: waiting } of decision.backOff) backOff(container, waiting);
     for (const container of decision.start) {
       if (!starting.has(container.name)) {
@@ -117,7 +117,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
         starting.set(container.name, start);
       }
     }
-    if (decision.wakeAt !== undefined) wake = clock.after(decision.wakeAt - clock.now(), sync);
+    if (decision.wakeAt !== undefined) wake = clock.after(decision.wakeAt - clock.monotonic(), sync);
     if (hasEnded(pod, records)) {
       finished = true;
       status.report(true);
@@ -146,7 +146,10 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
   const hold = (container: Container, { reason, message, event }: CannotStart, retryMs: number) => {
     const old = record(container.name).state;
     if (old.kind !== 'waiting' || old.message !== message) events.record(pod, 'Warning', event, message);
-    change(container.name, { state: { kind: 'waiting', reason, message }, notBefore: clock.now() + retryMs });
+    change(container.name, {
+      state: { kind: 'waiting', reason, message },
+      notBefore: clock.monotonic() + retryMs,
+    });
     status.report(true);
     sync();
   };
@@ -183,11 +186,11 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
     restarts: number,
     socket: string | undefined,
   ) => {
-    const since = clock.now();
+    const since = { time: clock.now(), monotonic: clock.monotonic() };
     const current: Live = { running, writer };
     live.set(container.name, current);
     change(container.name, {
-      state: { kind: 'running', startedAt: since },
+      state: { kind: 'running', startedAt: since.time },
       restarts,
       containerID: running.id,
     });
@@ -223,7 +226,12 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
     else probe();
   };
 
-  const ended = async (container: Container, current: Live, since: number, exit: ContainerExit) => {
+  const ended = async (
+    container: Container,
+    current: Live,
+    since: { time: number; monotonic: number },
+    exit: ContainerExit,
+  ) => {
     current.prober?.stop();
     current.stopWaiting?.();
     void current.writer.close();
@@ -231,10 +239,12 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
     const end = {
       exitCode: exit.exitCode,
       reason: exit.oomKilled ? 'OOMKilled' : exit.exitCode === 0 ? 'Completed' : 'Error',
-      startedAt: since,
+      startedAt: since.time,
       finishedAt: clock.now(),
     };
-    records.set(container.name, afterExit(pod, isInit(container), record(container.name), end));
+    const at = clock.monotonic();
+    const ranMs = at - since.monotonic;
+    records.set(container.name, afterExit(pod, isInit(container), record(container.name), end, ranMs, at));
     if (gone) return;
     sync();
     status.report(terminating || !starting.has(container.name));

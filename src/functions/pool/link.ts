@@ -83,7 +83,7 @@ export function createSocketWatcher(runDir: string, clock: Clock): SocketWatcher
             channel = undefined;
             if (closed) return;
             handlers.down(reason);
-            attempt(1, clock.now());
+            attempt(1, clock.monotonic());
           });
           handlers.up(opened);
         },
@@ -92,9 +92,9 @@ export function createSocketWatcher(runDir: string, clock: Clock): SocketWatcher
           if (closed) return;
           if (again) {
             again = false;
-            return attempt(1, clock.now());
+            return attempt(1, clock.monotonic());
           }
-          if (clock.now() - since < REFUSED_FOR_MS)
+          if (clock.monotonic() - since < REFUSED_FOR_MS)
             retry = clock.after(delay, () => attempt(Math.min(delay * 2, 100), since));
         },
       );
@@ -105,12 +105,12 @@ export function createSocketWatcher(runDir: string, clock: Clock): SocketWatcher
       watcher = undefined;
       if (closed) return;
       try {
-        watcher = watch(directory, () => attempt(1, clock.now()));
+        watcher = watch(directory, () => attempt(1, clock.monotonic()));
         watcher.on('error', () => {});
       } catch {
         return;
       }
-      attempt(1, clock.now());
+      attempt(1, clock.monotonic());
     };
 
     watchRoot();

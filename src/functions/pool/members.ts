@@ -183,7 +183,7 @@ export function createMembers(options: MembersOptions): Members {
         const told = entry.lastWords !== '';
         const reason = told ? entry.lastWords : ended;
         entry.lastWords = '';
-        const now = clock.now();
+        const now = clock.monotonic();
         entry.crashes = [...entry.crashes.filter((at) => now - at < CRASHES.windowMs), now];
         if (entry.crashes.length >= CRASHES.count) {
           return giveUp(entry, `it crashed ${CRASHES.count} times within a minute, last with: ${reason}`);

@@ -108,8 +108,8 @@ export function createPools(options: PoolsOptions): Pools {
       waiting: pool.waiters.length,
       idle: pool.idle.length,
       starting: pool.starting.size,
-      target: poolTarget(bounds, pool.functions, pool.demand, clock.now()),
-      paused: known === undefined || known.unavailable !== undefined || pool.pausedUntil > clock.now(),
+      target: poolTarget(bounds, pool.functions, pool.demand, clock.monotonic()),
+      paused: known === undefined || known.unavailable !== undefined || pool.pausedUntil > clock.monotonic(),
     };
   };
 
@@ -127,7 +127,7 @@ export function createPools(options: PoolsOptions): Pools {
       target: 0,
       paused: false,
     });
-    const quiet = coldStarts === 0 && clock.now() >= quietFrom;
+    const quiet = coldStarts === 0 && clock.monotonic() >= quietFrom;
     for (const key of planStarts(counts, {
       forWaiters: cores * 2,
       forRefill: Math.max(1, cores >> 1),
@@ -144,7 +144,7 @@ export function createPools(options: PoolsOptions): Pools {
   const sleepUntilNext = (quiet: boolean): void => {
     wake?.cancel();
     wake = undefined;
-    const now = clock.now();
+    const now = clock.monotonic();
     let next = Number.POSITIVE_INFINITY;
     for (const pool of pools.values()) if (pool.pausedUntil > now) next = Math.min(next, pool.pausedUntil);
     if (!quiet && coldStarts === 0) next = Math.min(next, quietFrom);
@@ -206,7 +206,7 @@ export function createPools(options: PoolsOptions): Pools {
     const { runtime, namespace } = pool;
     pool.failures++;
     pool.lastProblem = reason;
-    pool.pausedUntil = clock.now() + Math.min(PAUSE.maxMs, PAUSE.baseMs * 2 ** (pool.failures - 1));
+    pool.pausedUntil = clock.monotonic() + Math.min(PAUSE.maxMs, PAUSE.baseMs * 2 ** (pool.failures - 1));
     log.warn('an instance did not start', { runtime, namespace, reason, failures: pool.failures });
     if (pool.failures >= FAILURES_BEFORE_GIVING_UP) pool.waiters.rejectAll(doesNotStart(pool));
     schedule();
@@ -320,9 +320,9 @@ export function createPools(options: PoolsOptions): Pools {
     async take(runtime, namespace, signal) {
       mustRun(runtime);
       const pool = poolOf(runtime, namespace);
-      if (pool.failures >= FAILURES_BEFORE_GIVING_UP && pool.pausedUntil > clock.now())
+      if (pool.failures >= FAILURES_BEFORE_GIVING_UP && pool.pausedUntil > clock.monotonic())
         throw doesNotStart(pool);
-      pool.demand = withTake(pool.demand, clock.now());
+      pool.demand = withTake(pool.demand, clock.monotonic());
       const member = pool.idle.shift();
       if (member !== undefined) {
         options.onWarm(runtime);
@@ -351,7 +351,7 @@ export function createPools(options: PoolsOptions): Pools {
     },
     coldStartEnds() {
       coldStarts--;
-      quietFrom = clock.now() + QUIET_MS;
+      quietFrom = clock.monotonic() + QUIET_MS;
       if (coldStarts === 0) schedule();
     },
     warm: (name) => poolsOf(name).reduce((sum, pool) => sum + pool.idle.length, 0),

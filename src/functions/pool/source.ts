@@ -78,7 +78,7 @@ export function createSource(options: SourceOptions): FunctionSource {
   const { client, pools, members, loader, clock, log } = options;
   const running = new Map<string, Running>();
   const orphans = new Map<RevisionKey, { member: Member; address: EndpointAddress }[]>();
-  const failures = createFailureMemory(() => clock.now());
+  const failures = createFailureMemory(() => clock.monotonic());
   /** Revisions (uid) whose code has loaded at least once, and first attempts under way. */
   const proven = new Set<string>();
   const scouts = new Map<string, Promise<void>>();

@@ -75,7 +75,8 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
   let { revision, reachable } = options;
   const log = options.log.with({ revision: key });
   const concurrency = revision.spec.containerConcurrency ?? 0;
-  const created = Date.parse(revision.metadata.creationTimestamp ?? '') || clock.now();
+  const age = clock.now() - (Date.parse(revision.metadata.creationTimestamp ?? '') || clock.now());
+  const created = clock.monotonic() - Math.max(0, age);
   let annotations = revision.metadata.annotations ?? {};
   let spec = scalingSpec(annotations, concurrency, options.config);
   const graceMs = (revision.spec.timeoutSeconds ?? 300) * 1000;
@@ -84,11 +85,11 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     key,
     gateway,
     graceMs,
-    now: () => clock.now(),
+    now: () => clock.monotonic(),
     release: (id) => source.release(revision, id, graceMs).catch((error) => reportRelease(id, error)),
   });
   const starting = new Set<AbortController>();
-  const begun = clock.now();
+  const begun = clock.monotonic();
 
   let history: LoadHistory | undefined;
   let load = { queued: 0, inFlight: 0, at: 0 };
@@ -99,7 +100,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
   let permits = FIRST_WAVE;
   let initialized = options.proven === 'ready' || (options.proven === 'unknown' && spec.initialScale === 0);
   let active: Activity = options.proven === 'unknown' && !initialized ? 'Unknown' : 'False';
-  let activeSince = clock.now();
+  let activeSince = clock.monotonic();
   /** The initial scale was not reached and is no longer tried for. */
   let abandoned = options.proven === 'failed';
   let timedOut = false;
@@ -114,7 +115,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     });
 
   const wakeIn = (ms: number) => {
-    const due = clock.now() + ms;
+    const due = clock.monotonic() + ms;
     if (stopped || (timer && timer.due <= due)) return;
     timer?.handle.cancel();
     timer = { due, handle: clock.after(ms, wake) };
@@ -123,7 +124,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
   const setActive = (next: Activity) => {
     if (active === next) return;
     active = next;
-    activeSince = clock.now();
+    activeSince = clock.monotonic();
     onChange(false);
   };
 
@@ -142,7 +143,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
 
   /** Asks the autoscaler; the answer becomes the target. */
   const evaluate = (): number | undefined => {
-    const now = clock.now();
+    const now = clock.monotonic();
     history?.fillSilence(now);
     const desired = history?.desired(now, fleet.ready, reachable);
     if (desired === undefined) {
@@ -180,7 +181,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     if (stopped || adopting) return;
     const urgent = load.queued > 0;
     const present = fleet.ready + starting.size + (urgent ? 0 : fleet.absent);
-    const now = clock.now();
+    const now = clock.monotonic();
     if (present < target) {
       const wait = attempts.waitMs(now);
       if (wait > 0) {
@@ -229,7 +230,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
   const arrived = (instance: Instance) => {
     fleet.add(instance);
     attempts.succeeded();
-    history ??= createLoadHistory(spec, 0, clock.now());
+    history ??= createLoadHistory(spec, 0, clock.monotonic());
     if (!initialized && fleet.ready >= applyBounds(scaleBounds(spec, { initialized, reachable }), 1)) {
       initialized = true;
       abandoned = false;
@@ -241,11 +242,11 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
   };
 
   const startFailed = (error: unknown) => {
-    attempts.failed(error, clock.now());
+    attempts.failed(error, clock.monotonic());
     const { reason, message } = failureOf(error);
     log.warn('an instance could not be started', { reason, error: message, permanent: attempts.permanent });
     if (load.queued > 0 && fleet.ready === 0 && attempts.hopeless) refuse();
-    const late = clock.now() - begun >= spec.progressDeadlineMs;
+    const late = clock.monotonic() - begun >= spec.progressDeadlineMs;
     if (!initialized && (attempts.permanent || late)) {
       abandoned = true;
       timedOut = late;
@@ -256,14 +257,14 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
       if (target === 0) setActive('False');
     }
     onChange(!initialized || attempts.permanent);
-    if (floor() > target) wakeIn(Math.max(attempts.waitMs(clock.now()), TICK_MS));
+    if (floor() > target) wakeIn(Math.max(attempts.waitMs(clock.monotonic()), TICK_MS));
     act();
   };
 
   const wake = () => {
     timer = undefined;
     if (stopped) return;
-    const now = clock.now();
+    const now = clock.monotonic();
     fleet.settle();
     if (starting.size === 0 && now - load.at > REPORTS_LOST_MS)
       load = { queued: 0, inFlight: 0, at: load.at };
@@ -288,7 +289,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
 
   /** A report allows further starts: twice as many as the one before, as long as there is still a lack. */
   const reported = (queued: number, inFlight: number) => {
-    load = { queued, inFlight, at: clock.now() };
+    load = { queued, inFlight, at: clock.monotonic() };
     const lacking = target > fleet.ready + starting.size;
     wave = lacking && permits === 0 ? wave * 2 : FIRST_WAVE;
     permits = wave;
@@ -306,7 +307,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
       }
       if (!rescaled && reachable === nextReachable) return;
       reachable = nextReachable;
-      if (!history && fleet.ready > 0) history = createLoadHistory(spec, fleet.ready, clock.now());
+      if (!history && fleet.ready > 0) history = createLoadHistory(spec, fleet.ready, clock.monotonic());
       wakeIn(0);
     },
     async adopt() {
@@ -317,7 +318,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
         if (fleet.ready > 0) {
           target = Math.max(target, fleet.ready);
           initialized = true;
-          history = createLoadHistory(spec, fleet.ready, clock.now());
+          history = createLoadHistory(spec, fleet.ready, clock.monotonic());
           setActive('True');
         }
       } catch (error) {
@@ -343,8 +344,8 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     },
     stats(stats, intervalMs) {
       reported(stats.queued, stats.inFlight);
-      history ??= createLoadHistory(spec, fleet.ready, clock.now());
-      history.record(clock.now(), stats, intervalMs);
+      history ??= createLoadHistory(spec, fleet.ready, clock.monotonic());
+      history.record(clock.monotonic(), stats, intervalMs);
       const again = evaluate();
       if (again !== undefined) wakeIn(again);
       act();
@@ -364,7 +365,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     instanceDown(id, reason) {
       const lived = fleet.down(id, 'source');
       if (lived === undefined) return;
-      attempts.crashed(reason, lived, clock.now());
+      attempts.crashed(reason, lived, clock.monotonic());
       onChange(false);
       act();
       wakeIn(fleet.dueIn() ?? TICK_MS);

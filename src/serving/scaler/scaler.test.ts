@@ -366,6 +366,35 @@ test('a revision that crashes on every request backs off', async () => {
   assert.ok(gateway.failures.some(({ failure }) => failure.reason === 'CrashLoop'));
 });
 
+test('setting the machine’s clock moves no back-off and no scale-down', async () => {
+  for (const jump of [-3_600_000, 3_600_000]) {
+    const { clock, source, scaler, gateway, report, begin, up } = setUp();
+    await begin();
+    scaler.demand(KEY, 1, 0);
+    await clock.advance(0);
+    assert.equal(up(), 1);
+    report(1, { inFlight: 1 });
+    clock.jump(jump);
+    for (let second = 0; second < 5; second++) {
+      await clock.advance(1000);
+      report(1, { inFlight: 1 });
+    }
+    assert.equal(up(), 1, 'in use');
+    for (let crash = 0; crash < 3; crash++) {
+      for (const id of gateway.ids(KEY)) source.crash(KEY, id);
+      scaler.demand(KEY, 1, 0);
+      clock.jump(jump);
+      await clock.advance(2000);
+    }
+    assert.equal(up(), 1, 'started again after the crashes');
+    report(0, { inFlight: 0 });
+    await clock.advance(30_000);
+    assert.equal(up(), 1, 'within the window');
+    await clock.advance(90_000);
+    assert.equal(up(), 0, 'idle for longer than the window');
+  }
+});
+
 test('an instance that the gateway lost is tried again, and given up when that does not help', async () => {
   const { clock, source, scaler, gateway, report, begin, up } = setUp();
   await begin();

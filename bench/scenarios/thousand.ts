@@ -64,8 +64,7 @@ export async function measure(): Promise<Row[]> {
           },
         },
       );
-      while ((await request(platform.gateway, `t${round}-${hostOf(name)}`, '/')).status === 404)
-        await sleep(1);
+      while (!(await routed(platform.gateway, `t${round}-${hostOf(name)}`))) await sleep(1);
       visible.push(performance.now() - start);
     }
     await sleep(15_000);

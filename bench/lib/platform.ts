@@ -64,6 +64,15 @@ export function request(
   return new Promise((resolve, reject) => {
     let answer = '';
     let from = 0;
+    const finish = () => {
+      const ms = performance.now() - from;
+      const end = answer.indexOf('\r\n\r\n');
+      if (end < 0) return reject(new Error(`no answer from ${host}`));
+      const length = Number(/^content-length: (\d+)/im.exec(answer.slice(0, end))?.[1] ?? Number.NaN);
+      if (answer.length - end - 4 < length) return;
+      socket.destroy();
+      resolve({ status: Number(answer.slice(9, 12)), body: answer.slice(end + 4), ms });
+    };
     const socket = net.connect({ host: target.host, port: target.port, noDelay: true }, () => {
       from = performance.now();
       socket.write(`GET ${urlPath} HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`);
@@ -71,13 +80,9 @@ export function request(
     socket.setEncoding('latin1');
     socket.on('data', (chunk: string) => {
       answer += chunk;
+      if (/content-length/i.test(answer) && answer.includes('\r\n\r\n')) finish();
     });
-    socket.on('end', () => {
-      const ms = performance.now() - from;
-      const end = answer.indexOf('\r\n\r\n');
-      if (end < 0) reject(new Error(`no answer from ${host}`));
-      else resolve({ status: Number(answer.slice(9, 12)), body: answer.slice(end + 4), ms });
-    });
+    socket.on('end', finish);
     socket.on('error', reject);
   });
 }

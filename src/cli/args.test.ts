@@ -62,7 +62,7 @@ const refused: [string, string[], RegExp, RegExp][] = [
     /no option --frobnicate/,
     /--help lists/,
   ],
-  ['an unknown short option', ['a.ts', '-z'], /no option -z/, /./],
+  ['an unknown short option', ['a.ts', '-z'], /no option -z/, /--help lists/],
   ['a missing value', ['a.ts', '--name'], /--name needs a value/, /--name <name>/],
   ['an option in the place of a value', ['a.ts', '--name', '--no-wait'], /--name needs a value/, /./],
   ['a value for a flag', ['a.ts', '--no-wait=1'], /takes no value/, /./],

@@ -126,7 +126,7 @@ function unknownOption(command: CommandSpec, raw: string, specs: Record<string, 
     `--${name}`,
     ...(spec.short ? [`-${spec.short}`] : []),
   ]);
-  const near = closest(raw, names);
+  const near = raw.length > 2 ? closest(raw, names) : undefined; // one letter is near to every other
   return usage(
     command,
     `${command.name} has no option ${raw}`,

@@ -55,7 +55,8 @@ function ask(home: HomePaths, method: string, path: string, limitMs: number): Pr
     if (error.code === 'EACCES') {
       const fix = 'run the command as the owner of that home, or choose another one with --home';
       return reject(
-        new PetrelError('Unauthorized', `the home ${home.dir} belongs to another user`, {
+        new PetrelError('Unauthorized', `this user may not use the home ${home.dir}`, {
+          why: `no permission for ${home.socket}`,
           fix,
           cause: error,
         }),
@@ -126,6 +127,12 @@ export function apiError(error: unknown): unknown {
     name: 'NotFound' | 'Conflict' | 'Unauthorized' | 'InvalidArgument' | 'ApiError' | 'DiskFull',
     fix: string,
   ) => new PetrelError(name, message, { why: `the API answered ${code} ${reason}`, fix, cause: error });
+  const namespace = code === 404 ? /^namespaces "([^"]+)" not found/.exec(message)?.[1] : undefined;
+  if (namespace !== undefined)
+    return as(
+      'NotFound',
+      `make it: KUBECONFIG=$(petrel kubeconfig) kubectl create namespace ${namespace}, or choose another with -n`,
+    );
   if (code === 404) return as('NotFound', 'petrel list -A shows what there is');
   if (code === 409) return as('Conflict', 'run the command again');
   if (code === 401 || code === 403)

@@ -130,6 +130,13 @@ test('a load error is shown verbatim; the old revision keeps serving; the next g
   assert.match(broken.message, /ver\.ts:3/);
   assert.match(broken.message, /SyntaxError/);
   assert.equal((await fn('ver')).body, 'one');
+  // The text stands below its line, and the table of revisions is still one.
+  const { stdout } = await petrel.run(['describe', 'ver']);
+  assert.match(stdout, /\n {2}ready {5}False \(load_error: [^\n]*ver\.ts:3\n {12}/);
+  assert.match(stdout, /\n {2}ver-00002 {2}False \(load_error\) {2}0 {10}\d/);
+  // The next failure is told as its own, however soon it comes.
+  scratch.write({ 'ver.ts': 'import "./nowhere.ts";\n' });
+  assert.match((await petrel.refused(['deploy', scratch.path('ver.ts')])).message, /nowhere/);
   version('three');
   await petrel.deploy(scratch.path('ver.ts'));
   assert.equal((await fn('ver')).body, 'three');

@@ -59,7 +59,7 @@ function print(out: Output, { function: fn, revisions, instances, events }: Desc
     ['  NAME', 'READY', 'INSTANCES', 'AGE'],
     revisions.map((revision) => [
       `  ${revision.metadata.name}`,
-      sentence(readyCondition(revision)),
+      verdict(readyCondition(revision)),
       String(revision.status?.actualReplicas ?? 0),
       age(revision.metadata.creationTimestamp, now),
     ]),
@@ -90,5 +90,15 @@ function print(out: Output, { function: fn, revisions, instances, events }: Desc
 function sentence(condition: Condition | undefined): string {
   if (!condition) return 'Unknown';
   const why = [condition.reason, condition.message].filter(Boolean).join(': ');
-  return condition.status === 'True' || why === '' ? condition.status : `${condition.status} (${why})`;
+  if (condition.status === 'True' || why === '') return condition.status;
+  // A load error is several lines of source: below each other they are readable, in the middle of a line they are not.
+  return `${condition.status} (${why.trimEnd().replaceAll('\n', '\n            ')})`;
+}
+
+/** The same as one cell of a table: without the text. */
+function verdict(condition: Condition | undefined): string {
+  if (!condition) return 'Unknown';
+  return condition.status === 'True' || !condition.reason
+    ? condition.status
+    : `${condition.status} (${condition.reason})`;
 }

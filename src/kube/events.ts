@@ -39,7 +39,7 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
   const allowed = (uid: string): boolean => {
     const time = now();
     const budget = budgets.get(uid) ?? { tokens: BURST, at: time };
-    budget.tokens = Math.min(BURST, budget.tokens + (time - budget.at) / REFILL_MS);
+    budget.tokens = Math.min(BURST, budget.tokens + Math.max(0, time - budget.at) / REFILL_MS);
     budget.at = time;
     const ok = budget.tokens >= 1;
     if (ok) budget.tokens--;

@@ -109,6 +109,21 @@ test('a Service becomes a Configuration, a Revision that is proven to start, and
   );
 });
 
+test('an Event of the Revision tells why an instance was lost', async (t) => {
+  const { api, client, source, start, settle, stop } = setUp();
+  t.after(stop);
+  await start();
+  await client.create(KSERVICES, service('hello'));
+  await settle();
+  source.crash('default/hello-00001', 'i1');
+  await settle();
+  const [event, second] = api.objects('events') as UntypedObject[];
+  assert.deepEqual(
+    [event?.type, event?.reason, event?.involvedObject.name, event?.message, second],
+    ['Warning', 'InstanceLost', 'hello-00001', 'exit code 1', undefined],
+  );
+});
+
 test('the failure of one revision is never told as the failure of the next', async (t) => {
   const { client, clock, source, start, settle, ready, stop } = setUp();
   t.after(stop);

@@ -89,6 +89,7 @@ export function createServing(options: ServingOptions): Serving {
       queueDepth: options.queueDepth ?? 10_000,
       onChange: (key, urgent) =>
         urgent ? revisions.enqueue(key) : revisions.enqueueAfter(key, STATUS_DELAY_MS),
+      onLoss: (revision, reason) => context.events.record(revision, 'Warning', 'InstanceLost', reason),
     });
     const services = controller('services', createServiceReconciler(context));
     const configurations = controller('configurations', createConfigurationReconciler(context));

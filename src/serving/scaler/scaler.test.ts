@@ -32,6 +32,7 @@ function setUp({ concurrency = 0, annotations = {}, ready = 'True' }: RevisionOp
     maxRequestBytes: 0,
     queueDepth: 100,
     onChange: (_key, urgent) => changes.push(urgent),
+    onLoss: () => {},
   });
   const revision: Revision = {
     apiVersion: 'serving.knative.dev/v1',

@@ -23,6 +23,8 @@ export interface ScalerOptions {
   queueDepth: number;
   /** A Revision's status may have changed; `urgent` when others wait for it. */
   onChange(key: string, urgent: boolean): void;
+  /** An instance that served has crashed or is gone, though nobody let it go. */
+  onLoss(revision: Revision, reason: string): void;
 }
 
 export interface Scaler extends GatewayEvents {
@@ -44,7 +46,12 @@ export function createScaler(options: ScalerOptions): Scaler {
 
   for (const source of sources) {
     source.onEvent({
-      down: (revision, id, reason) => find(revision)?.instanceDown(id, reason),
+      down(revision, id, reason) {
+        const scaler = find(revision);
+        if (scaler === undefined) return;
+        scaler.instanceDown(id, reason);
+        options.onLoss(revision, reason);
+      },
       up: (revision, instance) => find(revision)?.instanceUp(instance),
     });
   }

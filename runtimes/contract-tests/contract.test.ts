@@ -611,6 +611,39 @@ for (const runtime of ['node', 'python'] as RuntimeName[]) {
       assert.equal((await instance.exited).code, 0);
     });
 
+    test('a handler that hangs is not hidden by an answer to PING', async (t) => {
+      const instance = await Instance.start({ runtime });
+      t.after(() => instance.stop());
+      const flag = `${instance.dir}/go`;
+      const [entry, text] =
+        runtime === 'node'
+          ? [
+              'f.cjs',
+              "const fs = require('fs'); module.exports = (q, s) => { while (!fs.existsSync(process.env.GO)); s.end(); };",
+            ]
+          : [
+              'f.py',
+              'import os, time\ndef main():\n  while not os.path.exists(os.environ["GO"]): time.sleep(0.01)\n  return ""\n',
+            ];
+      await instance.specialise({ [entry!]: text! }, { entry, concurrency: 1, env: { GO: flag } });
+      const raw = await RawConnection.open(instance.socket);
+      t.after(() => raw.socket.destroy());
+      let pongs = 0;
+      raw.onFrame = (frame) => {
+        if (frame.type === T.PONG) pongs++;
+      };
+      raw.send(T.HELLO, 0, { version: 1, role: 'data' });
+      raw.send(T.PING, 0, Buffer.from('before  '));
+      await until(() => pongs === 1, 'a PONG');
+      raw.send(T.REQUEST, 1, 'GET /\r\nhost: x\r\n');
+      raw.send(T.RESET, 1, { code: 'timeout', message: '' });
+      raw.send(T.PING, 0, Buffer.from('hanging '));
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      assert.equal(pongs, 1);
+      fs.writeFileSync(flag, '');
+      await until(() => pongs === 2, 'a PONG once it has returned');
+    });
+
     test('a control connection that breaks in the middle of a call harms nobody', async (t) => {
       const { instance, data } = await start(t);
       const second = await instance.connect('control');

@@ -229,6 +229,15 @@ class Supervisor:
             self._loop = Loop()
         return self._loop
 
+    def when_able(self, act):
+        """Calls act() when a request that comes now would be worked on: a PONG says so."""
+        if self._loop is not None:
+            self._loop.loop.call_soon_threadsafe(act)
+        elif self._workers is not None:
+            self._workers.when_able(act)
+        else:
+            act()
+
     # ---- the end ----
 
     def drain(self, seconds):

@@ -151,3 +151,13 @@ test('a throw, a rejection, an exception out of nowhere and a hang: one clear 5x
     assert.equal((await call(platform.gateway, '/fn/default/faulty/')).body, 'fine', path);
   }
 });
+
+test('a Python handler that hangs on its only thread ends in one 504, and the next request works', async () => {
+  scratch.write({
+    'stuck.py':
+      'import time\ndef main(request):\n    if request.path == "/hang": time.sleep(3600)\n    return "fine"\n',
+  });
+  await petrel.deploy(scratch.path('stuck.py'), '--timeout', '2', '--concurrency', '1');
+  assert.equal((await call(platform.gateway, '/fn/default/stuck/hang')).status, 504);
+  assert.equal((await call(platform.gateway, '/fn/default/stuck/')).body, 'fine');
+});

@@ -9,7 +9,7 @@ from .exchange import Aborted, Exchange
 
 
 class Connection:
-    """`host` has hello(), request(exchange), answered(exchange), call(connection, call), opened(connection), closed(connection)."""
+    """`host` has hello(), request(exchange), answered(exchange), when_able(act), call(connection, call), opened(connection), closed(connection)."""
 
     def __init__(self, sock, host):
         self.sock = sock
@@ -127,7 +127,7 @@ class Connection:
         elif kind == f.PING:
             if len(payload) != 8:
                 raise f.ProtocolError("a PING that is not 8 bytes")
-            self.send(f.encode(f.PONG, 0, payload))
+            self.host.when_able(lambda: self.send(f.encode(f.PONG, 0, payload)))
         elif kind == f.CALL:
             if data:
                 raise f.ProtocolError("CALL on a data connection")

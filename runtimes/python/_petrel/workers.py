@@ -15,22 +15,45 @@ class Workers:
         self.lock = threading.Lock()
         self.threads = 0
         self.idle = 0
+        self.running = set()  # exchanges that have a thread
+        self.waiting = []
+
+    def when_able(self, act):
+        """
+        Calls act() now, or, while every thread is stuck in a handler whose request is over already, when the first of them returns.
+        A thread cannot be stopped; one whose handler hangs takes no request any more.
+        """
+        with self.lock:
+            over = [exchange.aborted for exchange in list(self.running)]
+            stuck = sum(1 for aborted in over if aborted is not None and aborted.code != "complete")
+            if stuck >= self.limit:
+                self.waiting.append(act)
+                return
+        act()
 
     def run(self, job, *args):
-        """Calls job(*args) on a thread, in a context of its own."""
+        """Calls job(*args), the first of which is the exchange, on a thread, in a context of its own."""
         with self.lock:
             if self.idle > 0:
                 self.idle -= 1
             elif self.threads < self.limit:
                 self.threads += 1
                 threading.Thread(target=self._work, daemon=True, name=f"petrel-{self.threads}").start()
-            # Otherwise the job waits its turn.
+            else:
+                self.jobs.put((job, args))  # waits its turn
+                return
+            self.running.add(args[0])
         self.jobs.put((job, args))
 
     def _work(self):
         while True:
             job, args = self.jobs.get()
+            self.running.add(args[0])
             contextvars.Context().run(job, *args)
-            job = args = None
             with self.lock:
+                self.running.discard(args[0])
                 self.idle += 1
+                waiting, self.waiting = self.waiting, []
+            job = args = None
+            for act in waiting:
+                act()

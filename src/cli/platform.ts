@@ -1,6 +1,7 @@
 /** Starting a platform from a command. */
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { PetrelError } from '../base/errors.ts';
+import { type ErrorCode, PetrelError } from '../base/errors.ts';
 import type { HomePaths, PlatformRecord } from '../platform/home.ts';
 import type { Args } from './args.ts';
 import type { CommandContext } from './command.ts';
@@ -20,6 +21,29 @@ export async function startInBackground(
   return out.progress('starting the platform', startDetached({ home, main: MAIN, argv, env }));
 }
 
+/** How long somebody else's start on the same home may take, by the error that our own met, milliseconds. */
+const OTHER_START_MS: Partial<Record<ErrorCode, number>> = {
+  PlatformAlreadyRunning: 10_000,
+  PortInUse: 1000,
+};
+const LOOK_AGAIN_MS = 50;
+
+/** The platform of this home, started when none runs. Of several commands that find none one starts it, the others wait for it. */
+export async function findOrStart(context: CommandContext): Promise<PlatformRecord> {
+  const begun = performance.now();
+  for (;;) {
+    const found = await findPlatform(context.home);
+    if (found) return found;
+    try {
+      return await startInBackground(context, 'up');
+    } catch (error) {
+      const patience = error instanceof PetrelError ? OTHER_START_MS[error.code] : undefined;
+      if (patience === undefined || performance.now() - begun > patience) throw error;
+      await setTimeout(LOOK_AGAIN_MS);
+    }
+  }
+}
+
 function passedOn(args: Args): string[] {
   return PASSED_ON.flatMap((option) => {
     const value = args.text(option);
@@ -27,11 +51,22 @@ function passedOn(args: Args): string[] {
   });
 }
 
-/** The error of a start on a home where a platform runs already, or nothing. */
-export async function refuseSecond(home: HomePaths): Promise<void> {
-  const running = await findPlatform(home);
-  if (!running) return;
-  throw new PetrelError('PlatformAlreadyRunning', `a platform runs on ${home.dir} already`, {
+/** Throws `PlatformAlreadyRunning` where a platform runs already, and tells the starter that waits on `readyFd`, if one does. */
+export async function refuseSecond(home: HomePaths, readyFd: number | undefined): Promise<void> {
+  try {
+    const running = await findPlatform(home);
+    if (running) throw alreadyRunning(home, running);
+  } catch (error) {
+    if (readyFd !== undefined && error instanceof PetrelError) {
+      const { reportReady } = await import('../platform/ready.ts');
+      reportReady(readyFd, error);
+    }
+    throw error;
+  }
+}
+
+function alreadyRunning(home: HomePaths, running: PlatformRecord): PetrelError {
+  return new PetrelError('PlatformAlreadyRunning', `a platform runs on ${home.dir} already`, {
     why: `process ${running.pid}, ${running.gateway ? `gateway ${running.gateway}` : `API ${running.api}`}`,
     fix: 'use it, stop it with petrel down, or start this one with another --home',
   });

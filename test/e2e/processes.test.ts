@@ -151,6 +151,23 @@ test('two starts at the same moment: one wins, the other says so', async () => {
   await petrel.stop();
 });
 
+test('several deploys at once on a home where nothing runs: one starts the platform, all succeed', async () => {
+  const petrel = on('n');
+  scratch.write({ 'm.mjs': answer('together') });
+  const deploy = (name: string) =>
+    petrel.deploy(scratch.path('m.mjs'), '--name', name, '--gateway', ':0', '--api', ':0');
+  const all = await Promise.all(['one', 'two', 'three'].map(deploy));
+  assert.deepEqual(
+    all.map(({ name, ready }) => [name, ready]),
+    [
+      ['one', true],
+      ['two', true],
+      ['three', true],
+    ],
+  );
+  await petrel.stop();
+});
+
 test('a home that cannot be used', async () => {
   scratch.write({ occupied: 'a file' });
   const file = await new Petrel(scratch.path('occupied')).refused(['up', '--detach']);

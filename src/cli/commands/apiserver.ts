@@ -6,7 +6,7 @@ import { describePlatform, refuseSecond, startInBackground } from '../platform.t
 export async function run(context: CommandContext): Promise<number> {
   const { args, home, out } = context;
   const api = parseAddress(args.text('api'), DEFAULT_API, '--api');
-  await refuseSecond(home);
+  await refuseSecond(home, args.integer('ready-fd'));
   const print = (record: Parameters<typeof describePlatform>[0]) =>
     out.data({ ready: true, ...record }, () => out.line(`The API is ready\n${describePlatform(record)}`));
   if (args.flag('detach')) {

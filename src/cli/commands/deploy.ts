@@ -14,8 +14,8 @@ import { checkReferences } from '../deploy/references.ts';
 import { chooseRuntime, findSource, type Source } from '../deploy/source.ts';
 import { type Code, specOf } from '../deploy/spec.ts';
 import { untilReady } from '../deploy/wait.ts';
-import { startInBackground } from '../platform.ts';
-import { apiError, findPlatform, openSession, type Session } from '../session.ts';
+import { findOrStart } from '../platform.ts';
+import { apiError, openSession, type Session } from '../session.ts';
 
 /** Attempts at an update that somebody else gets in the way of. */
 const ATTEMPTS = 5;
@@ -67,7 +67,7 @@ export async function run(context: CommandContext): Promise<number> {
 }
 
 async function runningPlatform(context: CommandContext): Promise<PlatformRecord> {
-  const record = (await findPlatform(context.home)) ?? (await startInBackground(context, 'up'));
+  const record = await findOrStart(context);
   if (record.gateway !== null) return record;
   throw new PetrelError('PlatformNotRunning', `on ${record.home} runs the API alone`, {
     why: 'functions are deployed through the process that runs everything else',

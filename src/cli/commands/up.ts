@@ -9,7 +9,7 @@ export async function run(context: CommandContext): Promise<number> {
   const gateway = parseAddress(args.text('gateway'), DEFAULT_GATEWAY, '--gateway');
   const api = parseAddress(args.text('api'), DEFAULT_API, '--api');
   const kubeconfig = args.text('kubeconfig');
-  await refuseSecond(home);
+  await refuseSecond(home, args.integer('ready-fd'));
   const print = (record: Parameters<typeof describePlatform>[0]) =>
     out.data({ ready: true, ...record }, () => out.line(`Petrel is ready\n${describePlatform(record)}`));
   if (args.flag('detach')) {

@@ -12,7 +12,7 @@ import { type BenchPlatform, request, startPlatform } from '../lib/platform.ts';
 import { quantile, type Row } from '../lib/report.ts';
 
 const FUNCTIONS_PER_SERIES = 40;
-const REFILL_MS = 250;
+const REFILL_MS = 750;
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function coldSeries(platform: BenchPlatform, names: string[], pauseMs: number): Promise<number[]> {
@@ -74,7 +74,7 @@ export async function measure(): Promise<Row[]> {
     const names = Array.from({ length: 25 }, (_, index) => `bundle-${index}`);
     for (const name of names) await createFunctions(platform, [functionObject(name, digest, 'bundle.cjs')]);
     await settled(platform);
-    const [first, ...cached] = await coldSeries(platform, names, 600);
+    const [first, ...cached] = await coldSeries(platform, names, REFILL_MS);
     rows.push(
       {
         what: `cold start, pool hit, ${Math.round(bundle.length / 1024)} KB bundle, first time`,

@@ -68,6 +68,20 @@ async function runAll(file) {
   }
 }
 
+/** The way of a package: manifest, entry, recognition. @param {string} entry in this folder */
+function loadOne(entry) {
+  const { load } = require('../lib/loader.cjs');
+  const nothing = () => {};
+  return load({
+    code: __dirname,
+    entry,
+    name: 'warm',
+    timeoutMs: 1000,
+    loadTimeoutMs: 1000,
+    onProgramExit: nothing,
+  });
+}
+
 /** In order of how likely the next function needs it; each a few milliseconds. @type {((call: any) => unknown)[]} */
 const STEPS = [
   (call) => {
@@ -75,12 +89,16 @@ const STEPS = [
     const socket = pretend({ call });
     socket.emit('data', frame(TYPE.HELLO, 0, '{"version":1,"role":"control"}'));
     socket.emit('data', frame(TYPE.CALL, 0, '{"id":1,"method":"health"}'));
+    // Refused for its directory before anything changes; by then most of what comes before loading has run once.
+    const refused = { id: 2, method: 'specialise', params: { code: path.join(__dirname, 'none'), env: {} } };
+    socket.emit('data', frame(TYPE.CALL, 0, JSON.stringify(refused)));
   },
   () => require('../lib/loader.cjs'),
   () => require('../lib/type-cache.cjs'),
   () => require('../shapes/web.cjs').install(),
   () => require('../lib/listening.cjs').watchListening(),
   () => runAll('warm.mjs'),
+  () => loadOne('warm.mjs'),
   () => require('../shapes/node-http.cjs'),
   () => runAll('warm.cjs'),
 ];

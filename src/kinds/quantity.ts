@@ -21,7 +21,7 @@ const SUFFIXES: Record<string, number> = {
 
 /** The amount in its base unit: cores, bytes. NaN for what is no quantity. */
 export function parseQuantity(text: string | number): number {
-  const match = /^([+-]?(?:\d+\.?\d*|\.\d+))(?:[eE]([+-]?\d+)|([a-zA-Z]*))$/.exec(String(text).trim());
+  const match = /^([+-]?(?:\d+\.?\d*|\.\d+))(?:[eE]([+-]?\d+)|([a-zA-Z]*))$/.exec(String(text));
   if (!match) return Number.NaN;
   const factor = match[2] === undefined ? SUFFIXES[match[3] ?? ''] : 10 ** Number(match[2]);
   return factor === undefined ? Number.NaN : Number(match[1]) * factor;

@@ -5,7 +5,7 @@
 import { duplicate, forbidden, invalid, notFound, required } from '../field.ts';
 import { configMapKey, dns1123Label, dns1123Subdomain, envVarName, qualifiedName } from '../name.ts';
 import type { FieldError } from '../object.ts';
-import { quantityValue } from './quantity.ts';
+import { parseQuantity } from '../quantity.ts';
 import { indexed, type Untyped } from './untyped.ts';
 
 /** Problems of a value by a name rule, as field errors. */
@@ -114,7 +114,7 @@ const SOURCE_RULES: Record<string, (source: Untyped, path: string) => FieldError
     ...validateItems(source.items, `${path}.items`),
   ],
   emptyDir: (source, path) =>
-    source.sizeLimit !== undefined && quantityValue(source.sizeLimit) < 0
+    source.sizeLimit !== undefined && parseQuantity(source.sizeLimit) < 0
       ? [forbidden(`${path}.sizeLimit`, 'SizeLimit field must be a valid resource quantity')]
       : [],
   hostPath: (source, path) => {
@@ -189,14 +189,14 @@ export function validateResources(resources: Untyped, path: string): FieldError[
       if (!STANDARD_RESOURCES.test(name) && !name.includes('/')) {
         errors.push(invalid(at, name, 'must be a standard resource for containers'));
       }
-      if (quantityValue(quantity) < 0) {
+      if (parseQuantity(quantity) < 0) {
         errors.push(invalid(`${at}[${name}]`, quantity, 'must be greater than or equal to 0'));
       }
     }
   }
   for (const [name, request] of Object.entries(requests)) {
     const limit = limits[name];
-    if (limit !== undefined && quantityValue(request) > quantityValue(limit)) {
+    if (limit !== undefined && parseQuantity(request) > parseQuantity(limit)) {
       errors.push(
         invalid(`${path}.requests`, request, `must be less than or equal to ${name} limit of ${limit}`),
       );

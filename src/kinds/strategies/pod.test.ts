@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { UntypedObject } from '../object.ts';
+import { parseQuantity } from '../quantity.ts';
 import { builtinRegistry } from '../registry.ts';
 import { qosClass } from './pod.ts';
-import { quantityValue } from './quantity.ts';
 
 const { strategy } = builtinRegistry().find('', 'v1', 'pods')!;
 
@@ -321,7 +321,7 @@ test('quantities', () => {
     ['-1', -1],
     ['1E', 1e18],
   ] as const) {
-    assert.equal(quantityValue(text), value, text);
+    assert.equal(parseQuantity(text), value, text);
   }
-  assert.ok(Number.isNaN(quantityValue('much')));
+  assert.ok(Number.isNaN(parseQuantity('much')));
 });

@@ -2,10 +2,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import { forbidden, invalid, required } from '../field.ts';
 import type { FieldError, UntypedObject } from '../object.ts';
+import { parseQuantity } from '../quantity.ts';
 import type { ResourceStrategy } from '../resource.ts';
 import { defaultPodSpec, defaultRequests } from './pod-defaults.ts';
 import { validatePodSpec } from './pod-spec.ts';
-import { quantityValue } from './quantity.ts';
 import { defaults, items, type Untyped } from './untyped.ts';
 
 const UPDATABLE =
@@ -18,8 +18,8 @@ export function qosClass(spec: Untyped): 'Guaranteed' | 'Burstable' | 'BestEffor
   let bestEffort = true;
   for (const { resources } of containers) {
     for (const name of ['cpu', 'memory']) {
-      const limit = quantityValue(resources?.limits?.[name] ?? '0');
-      const request = quantityValue(resources?.requests?.[name] ?? resources?.limits?.[name] ?? '0');
+      const limit = parseQuantity(resources?.limits?.[name] ?? '0');
+      const request = parseQuantity(resources?.requests?.[name] ?? resources?.limits?.[name] ?? '0');
       if (limit > 0 || request > 0) bestEffort = false;
       if (!(limit > 0 && limit === request)) guaranteed = false;
     }

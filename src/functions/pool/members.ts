@@ -211,15 +211,18 @@ export function createMembers(options: MembersOptions): Members {
     follow(entry);
   };
 
+  /** The first that is heard of a Pod may already be its trouble: the informer tells the latest state, not each. */
+  const seen = (pod: Pod): void => {
+    const entry = entries.get(keyOf(pod));
+    if (entry === undefined) return reaper.enqueue(keyOf(pod));
+    if (pod.metadata.deletionTimestamp !== undefined) return giveUp(entry, 'its Pod is being deleted');
+    const problem = entry.channel === undefined ? startProblem(pod) : undefined;
+    if (problem !== undefined) giveUp(entry, problem);
+  };
+
   pods.addHandler({
-    add: (pod) => entries.has(keyOf(pod)) || reaper.enqueue(keyOf(pod)),
-    update(pod) {
-      const entry = entries.get(keyOf(pod));
-      if (entry === undefined) return reaper.enqueue(keyOf(pod));
-      if (pod.metadata.deletionTimestamp !== undefined) return giveUp(entry, 'its Pod is being deleted');
-      const problem = entry.channel === undefined ? startProblem(pod) : undefined;
-      if (problem !== undefined) giveUp(entry, problem);
-    },
+    add: seen,
+    update: seen,
     delete(pod) {
       const key = keyOf(pod);
       const entry = entries.get(key);

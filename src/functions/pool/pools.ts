@@ -98,7 +98,7 @@ export function createPools(options: PoolsOptions): Pools {
       .toString(36)
       .padStart(6, '0')}`;
 
-  const countsOf = (pool: Pool): PoolCounts => {
+  const countsOf = (pool: Pool, now: number): PoolCounts => {
     const known = runtimes.get(pool.runtime);
     const bounds = poolBounds(known?.runtime.spec.pool, pool.namespace === options.namespace, pool.functions);
     return {
@@ -108,14 +108,16 @@ export function createPools(options: PoolsOptions): Pools {
       waiting: pool.waiters.length,
       idle: pool.idle.length,
       starting: pool.starting.size,
-      target: poolTarget(bounds, pool.functions, pool.demand, clock.monotonic()),
-      paused: known === undefined || known.unavailable !== undefined || pool.pausedUntil > clock.monotonic(),
+      target: poolTarget(bounds, pool.functions, pool.demand, now),
+      paused: known === undefined || known.unavailable !== undefined || pool.pausedUntil > now,
     };
   };
 
   const schedule = (): void => {
     if (!running) return;
-    const counts = [...pools.values()].map(countsOf);
+    // One reading for all: a pause that ends between two would hold back its start and set no timer for it.
+    const now = clock.monotonic();
+    const counts = [...pools.values()].map((pool) => countsOf(pool, now));
     const waitingForOwn = own.filter(({ waiters }) => waiters.length > 0).length;
     counts.push({
       pool: OWN,
@@ -127,7 +129,7 @@ export function createPools(options: PoolsOptions): Pools {
       target: 0,
       paused: false,
     });
-    const quiet = coldStarts === 0 && clock.monotonic() >= quietFrom;
+    const quiet = coldStarts === 0 && now >= quietFrom;
     for (const key of planStarts(counts, {
       forWaiters: cores * 2,
       forRefill: Math.max(1, cores >> 1),
@@ -137,14 +139,13 @@ export function createPools(options: PoolsOptions): Pools {
       else startGeneric(pools.get(key) as Pool);
     }
     for (const { pool, idle, target } of counts) if (idle > target) shrinkLater(pools.get(pool) as Pool);
-    sleepUntilNext(quiet);
+    sleepUntilNext(quiet, now);
   };
 
   /** One timer for the next moment at which a start that is held back now may happen. */
-  const sleepUntilNext = (quiet: boolean): void => {
+  const sleepUntilNext = (quiet: boolean, now: number): void => {
     wake?.cancel();
     wake = undefined;
-    const now = clock.monotonic();
     let next = Number.POSITIVE_INFINITY;
     for (const pool of pools.values()) if (pool.pausedUntil > now) next = Math.min(next, pool.pausedUntil);
     if (!quiet && coldStarts === 0) next = Math.min(next, quietFrom);
@@ -154,7 +155,7 @@ export function createPools(options: PoolsOptions): Pools {
   const shrinkLater = (pool: Pool): void => {
     pool.shrink ??= clock.after(SHRINK_MS, () => {
       pool.shrink = undefined;
-      const { idle, target } = countsOf(pool);
+      const { idle, target } = countsOf(pool, clock.monotonic());
       const extra = idle > target ? pool.idle.shift() : undefined;
       if (extra) members.discard(extra, 0);
       if (extra) options.onWarm(pool.runtime);

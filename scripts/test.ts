@@ -27,7 +27,7 @@ interface Part {
 const STAGES: Part[][] = [
   [
     { name: 'types', command: [bin('tsc'), '--noEmit', '-p', ROOT] },
-    { name: 'style', command: [bin('biome'), 'ci', '--colors=off', ROOT] },
+    { name: 'style', command: [bin('biome'), 'ci', '--colors=off', '--error-on-warnings', ROOT] },
     { name: 'layers', command: [process.execPath, join(ROOT, 'scripts', 'check-layers.ts')] },
   ],
   [{ name: 'unit', files: ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/**/*.test.ts'] }],

@@ -114,7 +114,7 @@ class FrameWriter {
   reserve(size) {
     if (this.at + size > this.block.length) {
       if (this.at > this.start) this.ready.push(this.block.subarray(this.start, this.at));
-      this.block = Buffer.allocUnsafeSlow(size > BLOCK ? size : BLOCK);
+      this.block = Buffer.allocUnsafeSlow(Math.max(size, BLOCK));
       this.start = 0;
       this.at = 0;
     }

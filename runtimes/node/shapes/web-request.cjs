@@ -58,6 +58,7 @@ class Request {
       this.#method = init.method;
       return;
     }
+    // biome-ignore lint/complexity/noArguments: the standard tells no argument from undefined, and length is 1
     if (arguments.length === 0)
       throw new TypeError('Request constructor: 1 argument required, but only 0 present.');
     if (init !== undefined && init !== null && typeof init !== 'object' && typeof init !== 'function') {
@@ -110,6 +111,7 @@ class Request {
 
   /** @param {unknown} value */
   static [Symbol.hasInstance](value) {
+    // biome-ignore lint/complexity/noThisInStatic: a subclass inherits this, and asks about itself
     if (this !== Request) return Function.prototype[Symbol.hasInstance].call(this, value);
     return typeof value === 'object' && value !== null && #method in value;
   }

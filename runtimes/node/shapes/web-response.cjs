@@ -54,6 +54,7 @@ class Response {
 
   /** @param {unknown} value */
   static [Symbol.hasInstance](value) {
+    // biome-ignore lint/complexity/noThisInStatic: a subclass inherits this, and asks about itself
     if (this !== Response) return Function.prototype[Symbol.hasInstance].call(this, value);
     return (
       typeof value === 'object' &&

@@ -214,10 +214,14 @@ export function createMembers(options: MembersOptions): Members {
   /** The first that is heard of a Pod may already be its trouble: the informer tells the latest state, not each. */
   const seen = (pod: Pod): void => {
     const entry = entries.get(keyOf(pod));
-    if (entry === undefined) return reaper.enqueue(keyOf(pod));
-    if (pod.metadata.deletionTimestamp !== undefined) return giveUp(entry, 'its Pod is being deleted');
-    const problem = entry.channel === undefined ? startProblem(pod) : undefined;
-    if (problem !== undefined) giveUp(entry, problem);
+    if (entry === undefined) {
+      reaper.enqueue(keyOf(pod));
+    } else if (pod.metadata.deletionTimestamp !== undefined) {
+      giveUp(entry, 'its Pod is being deleted');
+    } else {
+      const problem = entry.channel === undefined ? startProblem(pod) : undefined;
+      if (problem !== undefined) giveUp(entry, problem);
+    }
   };
 
   pods.addHandler({

@@ -73,8 +73,6 @@ function testCommand(part: Part, report: string): string[] | undefined {
     '--test',
     `--test-concurrency=${part.concurrency ?? availableParallelism()}`,
     '--test-timeout=300000',
-    // A handle that a test left open must not hold up everything behind it.
-    '--test-force-exit',
     '--test-reporter=spec',
     '--test-reporter-destination=stdout',
     `--test-reporter=${join(ROOT, 'scripts', 'tally.ts')}`,

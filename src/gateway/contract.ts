@@ -15,6 +15,46 @@ export interface RouteEntry {
   hosts: string[];
   /** Percentages, sum 100. */
   targets: { revision: RevisionKey; percent: number }[];
+  /** Tags that the header `Knative-Serving-Tag` chooses on the route's own hosts; an unknown tag goes the default way. */
+  tags?: Record<string, RevisionKey>;
+  policy?: RoutePolicy;
+}
+
+/** How requests of one route are treated; see `src/kinds/traffic-policy.ts`. All times in milliseconds, resolved and with defaults applied. */
+export interface RoutePolicy {
+  rules?: RouteRule[];
+  /** The cookie's value names revision and instance. Without `ttlMs` it is a session cookie. */
+  affinity?: { cookie: string; ttlMs?: number };
+  mirror?: { revision: RevisionKey; percent: number };
+  retries?: {
+    attempts: number;
+    on: ('connect-failure' | 'reset' | '502' | '503' | '504' | '5xx')[];
+    budgetPercent: number;
+    perTryTimeoutMs?: number;
+  };
+  timeouts?: { timeoutMs?: number; responseStartTimeoutMs?: number; idleTimeoutMs?: number };
+  rateLimit?: { requests: number; periodMs: number; burst: number; key: RequestKey };
+  breaker?: { errorPercent?: number; minRequests: number; openMs: number; maxInFlight?: number };
+}
+
+export interface RouteRule {
+  headers: ValueMatch[];
+  cookies: ValueMatch[];
+  pathPrefix?: string;
+  revision: RevisionKey;
+}
+
+/** `value` is absent for `Present`; names of headers are lower case. */
+export interface ValueMatch {
+  name: string;
+  type: 'Exact' | 'Prefix' | 'RegularExpression' | 'Present';
+  value?: string;
+}
+
+/** A header (lower case), a cookie, or with neither the client's address. */
+export interface RequestKey {
+  header?: string;
+  cookie?: string;
 }
 
 /** What the gateway has to know of a revision to admit and time its requests. */
@@ -32,6 +72,11 @@ export interface RevisionEntry {
   maxRequestBytes: number;
   /** Requests that may wait for an instance before 503. */
   queueDepth: number;
+  /** Absent: the less loaded of two chosen at random. */
+  balancing?: { policy: 'LeastLoaded' | 'RingHash'; hashOn?: RequestKey; zoneAware?: boolean };
+  /** Whether answers are counted by class and time (`RevisionStats.outcomes`). */
+  outcomes?: boolean;
+  outliers?: { consecutiveErrors: number; baseEjectionMs: number; maxEjectionPercent: number };
 }
 
 /** How the gateway reaches an instance. */
@@ -39,12 +84,15 @@ export type EndpointAddress =
   /** One of our runtimes: the multiplexed protocol of runtimes/PROTOCOL.md on a unix socket. */
   | { kind: 'mux'; path: string }
   /** Anything that speaks HTTP/1.1. */
-  | { kind: 'http1'; host: string; port: number };
+  | { kind: 'http1'; host: string; port: number }
+  /** HTTP/2 without TLS, by prior knowledge: gRPC, or a port named `h2c`. */
+  | { kind: 'h2c'; host: string; port: number };
 
 export interface Endpoint {
   /** The Pod's uid. */
   id: string;
   address: EndpointAddress;
+  zone?: string;
 }
 
 /** Why a revision cannot answer now; waiting requests end with it. */
@@ -68,6 +116,16 @@ export interface RevisionStats {
   inFlight: number;
   /** Now. */
   queued: number;
+  /** Answers since the last report; counted only for revisions whose route asks (see `RevisionEntry.outcomes`). */
+  outcomes?: RevisionOutcomes;
+}
+
+/** What became of a revision's requests since the last report. */
+export interface RevisionOutcomes {
+  /** Answers by class: index 1–5 is 1xx–5xx, 0 those cut off without one. The gateway's own 5xx for the revision count. */
+  classes: number[];
+  /** Time to the last byte: bucket i counts answers below 2^(i/2) milliseconds, the last one everything else. 32 buckets. */
+  latency: number[];
 }
 
 export interface GatewayEvents {

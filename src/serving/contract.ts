@@ -42,6 +42,16 @@ export interface InstanceSource {
   /** Instances that exist already (after a restart of the platform), found through the API. */
   adopt(revision: Revision): Promise<Instance[]>;
   onEvent(events: InstanceEvents): void;
+  /**
+   * Whether an instance of `from` can become one of `to` where it stands: the same source, Pod-level settings equal, only
+   * image, code, command or environment of containers changed.
+   */
+  convertible?(from: Revision, to: Revision): boolean;
+  /**
+   * In-place update: the Pod stays, what runs in it is replaced. The instance must have been drained. Resolves when it can
+   * take requests of `to`, under its old id. After a rejection the instance is gone.
+   */
+  convert?(from: Revision, instanceId: string, to: Revision, signal: AbortSignal): Promise<Instance>;
   /** Somebody got no answer from this instance: asks it, and removes it (`down`) when it stays silent. */
   suspect?(instanceId: string): Promise<void>;
 }

@@ -1,9 +1,11 @@
 /** Every resource the API knows, as rows. Adding a kind is adding a row under `resources/`. */
 import type { ResourceDefinition } from './resource.ts';
 import { APPS_RESOURCES } from './resources/apps.ts';
+import { AUTOSCALING_RESOURCES } from './resources/autoscaling.ts';
 import { CORE_RESOURCES } from './resources/core.ts';
 import { PETREL_RESOURCES } from './resources/petrel.ts';
 import { SERVING_RESOURCES } from './resources/serving.ts';
+import { SERVING_INTERNAL_RESOURCES } from './resources/serving-internal.ts';
 
 /** Resource definitions with look-up by path (plural) and by kind. */
 export interface Registry {
@@ -27,5 +29,12 @@ export function createRegistry(all: readonly ResourceDefinition[]): Registry {
 
 /** The kinds Petrel serves itself. */
 export function builtinRegistry(): Registry {
-  return createRegistry([...CORE_RESOURCES, ...APPS_RESOURCES, ...SERVING_RESOURCES, ...PETREL_RESOURCES]);
+  return createRegistry([
+    ...CORE_RESOURCES,
+    ...APPS_RESOURCES,
+    ...AUTOSCALING_RESOURCES,
+    ...SERVING_RESOURCES,
+    ...SERVING_INTERNAL_RESOURCES,
+    ...PETREL_RESOURCES,
+  ]);
 }

@@ -23,7 +23,8 @@ export interface RevisionTemplate {
   metadata?: { name?: string; labels?: Record<string, string>; annotations?: Record<string, string> };
   spec: RevisionSpec;
 }
-interface DuckStatus {
+/** What the status of every Knative object has. */
+export interface DuckStatus {
   observedGeneration?: number;
   conditions?: Condition[];
   annotations?: Record<string, string>;

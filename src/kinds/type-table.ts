@@ -15,6 +15,8 @@
 import { readFileSync } from 'node:fs';
 import { PETREL_DOCS, PETREL_TYPES } from './types-petrel.ts';
 import { SERVING_DOCS, SERVING_TYPES } from './types-serving.ts';
+import * as internal from './types-serving-internal.ts';
+import { TRAFFIC_POLICY_DOCS, TRAFFIC_POLICY_TYPES } from './types-traffic-policy.ts';
 
 /** Messages of one package, in the form above. */
 export type TypeTexts = Record<string, Record<string, string>>;
@@ -75,12 +77,20 @@ export const isMessage = (type: string): boolean => !SCALARS.has(type) && !SPECI
 export const OBJECT_META = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta';
 
 const packages = new Map<string, TypeTexts | undefined>([
-  ['dev.petrel.v1', PETREL_TYPES],
+  ['dev.petrel.v1', { ...PETREL_TYPES, ...TRAFFIC_POLICY_TYPES }],
   ['dev.knative.serving.v1', SERVING_TYPES],
+  ['dev.knative.serving.v1beta1', internal.SERVING_BETA_TYPES],
+  ['dev.knative.autoscaling.v1alpha1', internal.AUTOSCALING_TYPES],
+  ['dev.knative.networking.v1alpha1', internal.NETWORKING_TYPES],
+  ['dev.knative.caching.v1alpha1', internal.CACHING_TYPES],
 ]);
 const docPackages = new Map<string, TypeTexts | undefined>([
-  ['dev.petrel.v1', PETREL_DOCS],
+  ['dev.petrel.v1', { ...PETREL_DOCS, ...TRAFFIC_POLICY_DOCS }],
   ['dev.knative.serving.v1', SERVING_DOCS],
+  ['dev.knative.serving.v1beta1', internal.SERVING_BETA_DOCS],
+  ['dev.knative.autoscaling.v1alpha1', internal.AUTOSCALING_DOCS],
+  ['dev.knative.networking.v1alpha1', internal.NETWORKING_DOCS],
+  ['dev.knative.caching.v1alpha1', internal.CACHING_DOCS],
 ]);
 const messages = new Map<string, MessageType | undefined>();
 

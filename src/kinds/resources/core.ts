@@ -9,6 +9,7 @@ import {
   SERVICE_COLUMNS,
   SERVICEACCOUNT_COLUMNS,
 } from '../columns/core.ts';
+import { ENDPOINTS_COLUMNS } from '../columns/network.ts';
 import { POD_COLUMNS } from '../columns/pod.ts';
 import { dns1035Label, dns1123Label } from '../name.ts';
 import type { UntypedObject } from '../object.ts';
@@ -115,6 +116,7 @@ export const CORE_RESOURCES: ResourceDefinition[] = [
       selectable: byPath('spec.clusterIP', 'spec.type'),
       nameRule: dns1035Label,
     },
+    { kind: 'Endpoints', plural: 'endpoints', shortNames: ['ep'], columns: ENDPOINTS_COLUMNS },
   ]),
   ...rows('coordination.k8s.io', 'v1', 'io.k8s.api.coordination.v1', [
     { kind: 'Lease', plural: 'leases', columns: LEASE_COLUMNS },

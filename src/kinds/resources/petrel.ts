@@ -41,4 +41,20 @@ export const PETREL_RESOURCES: ResourceDefinition[] = rows('petrel.dev', 'v1', '
     hasGeneration: true,
     nameRule: dns1035Label,
   },
+  {
+    kind: 'TrafficPolicy',
+    plural: 'trafficpolicies',
+    shortNames: ['tpol'],
+    categories: ['all'],
+    subresources: ['status'],
+    columns: [
+      NAME,
+      pathColumn('Target', '.spec.targetRef.name'),
+      pathColumn('Ready', ".status.conditions[?(@.type=='Ready')].status"),
+      pathColumn('Canary', '.status.canary.phase'),
+      pathColumn('Percent', '.status.canary.percent', 'integer'),
+      AGE_PATH,
+    ],
+    hasGeneration: true,
+  },
 ]);

@@ -4,10 +4,11 @@ import { type AddressInfo, createServer } from 'node:net';
 import test from 'node:test';
 import { simulatedClock } from '../base/clock.ts';
 import { silentLogger } from '../base/log.ts';
+import { POD_NETWORK_LABEL } from '../kinds/node.ts';
 import type { UntypedObject } from '../kinds/object.ts';
 import type { Container, PodStatus } from '../kinds/pod.ts';
 import type { Revision } from '../kinds/serving.ts';
-import { PODS } from '../kube/refs.ts';
+import { NODES, PODS } from '../kube/refs.ts';
 import { createClient } from '../kube/rest.ts';
 import { createFakeApi } from '../kube/testing.ts';
 import { InstanceError } from './contract.ts';
@@ -113,6 +114,40 @@ test('a process on the host gets a port of its own, and probes follow it', () =>
   assert.equal(container.livenessProbe?.httpGet?.port, 45_678);
   assert.equal(container.readinessProbe?.httpGet?.port, 9999);
   assert.equal(container.readinessProbe?.periodSeconds, 7);
+});
+
+test('where a node says that its Pods share its network, every instance has a port of its own', async (t) => {
+  const { plain, client, clock, pods } = await setUp();
+  t.after(() => plain.stop());
+  const signal = new AbortController().signal;
+  void plain.source.acquire(revision(), signal).catch(() => {});
+  await clock.advance(0);
+  await client.create(NODES, {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: 'n', labels: { [POD_NETWORK_LABEL]: 'host' } },
+  });
+  await clock.advance(0);
+  void plain.source
+    .acquire(
+      revision({
+        ports: [
+          { name: 'h2c', containerPort: 80 },
+          { name: 'more', containerPort: 81 },
+        ],
+      }),
+      signal,
+    )
+    .catch(() => {});
+  await clock.advance(0);
+  assert.deepEqual(
+    pods().map(({ metadata }) => metadata.annotations?.['petrel.dev/port']),
+    ['8080', '45678'],
+  );
+  assert.deepEqual(pods()[1]?.spec.containers[0].ports, [
+    { name: 'h2c', containerPort: 45_678 },
+    { name: 'more', containerPort: 81 },
+  ]);
 });
 
 test('only the serving container of several gets the port', () => {

@@ -5,11 +5,12 @@ import { PetrelError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { conditionOf } from '../kinds/conditions.ts';
 import { RUNTIME_IMAGE_PREFIX } from '../kinds/function.ts';
+import { POD_NETWORK_LABEL } from '../kinds/node.ts';
 import type { Pod } from '../kinds/pod.ts';
 import type { Revision } from '../kinds/serving.ts';
 import { type KubeClient, KubeError } from '../kube/client.ts';
 import { createInformer } from '../kube/informer.ts';
-import { PODS } from '../kube/refs.ts';
+import { NODES, PODS } from '../kube/refs.ts';
 import { type Instance, InstanceError, type InstanceEvents, type InstanceSource } from './contract.ts';
 import { probeEarly } from './early-probe.ts';
 import {
@@ -20,7 +21,6 @@ import {
   podFor,
   podName,
   servingContainer,
-  sharesHostNetwork,
 } from './pod-template.ts';
 
 export interface PlainPods {
@@ -62,6 +62,7 @@ const ALPHABET = 'bcdfghjklmnpqrstvwxz2456789';
 const HOPELESS = new Set([
   'ErrImagePull',
   'ImagePullBackOff',
+  'ImageNotSupported',
   'InvalidImageName',
   'ErrImageNeverPull',
   'CreateContainerConfigError',
@@ -83,6 +84,15 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
     random,
     labelSelector: `${INSTANCE_LABEL}=pod`,
     indexes: { uid: ({ metadata }) => (metadata.uid ? [metadata.uid] : []) },
+  });
+  /** Nodes on which Pods share the network: there every instance needs a port of its own. */
+  const hostNetworks = createInformer({
+    client,
+    resource: NODES,
+    log,
+    clock,
+    random,
+    labelSelector: `${POD_NETWORK_LABEL}=host`,
   });
   const listeners: InstanceEvents[] = [];
   /** Pod uid → who waits for it to become ready. */
@@ -206,7 +216,7 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
       const name = left?.metadata.name ?? podName(revision, suffix);
       claimed.add(name);
       try {
-        const port = sharesHostNetwork(revision) && !left ? await freePort() : declaredPort(revision);
+        const port = hostNetworks.list().length > 0 && !left ? await freePort() : declaredPort(revision);
         const pod = left ?? (await client.create(PODS, podFor(revision, name, port)));
         return await readyPod(pod, revision, signal).catch(async (error) => {
           if (error instanceof InstanceError || signal.aborted)
@@ -230,10 +240,12 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
     source,
     async start() {
       pods.start();
-      await pods.synced;
+      hostNetworks.start();
+      await Promise.all([pods.synced, hostNetworks.synced]);
     },
     stop() {
       pods.stop();
+      hostNetworks.stop();
       const error = new PetrelError('NotReady', 'the platform is stopping');
       for (const waiter of waiting.values()) waiter.reject(error);
     },

@@ -1,5 +1,4 @@
 /** The Pod of a revision that brings its own server. Source: knative serving `revision/resources/deploy.go`. */
-import { HOST_IMAGE } from '../kinds/function.ts';
 import type { Container, Pod, Probe } from '../kinds/pod.ts';
 import type { Revision } from '../kinds/serving.ts';
 import { childName, controllerReference, LABELS } from './names.ts';
@@ -14,11 +13,6 @@ const DEFAULT_PORT = 8080;
 export function servingContainer(revision: Revision): Container | undefined {
   const { containers } = revision.spec;
   return containers.find(({ ports }) => ports?.length) ?? containers[0];
-}
-
-/** Whether the revision's processes share the host's network, so that each needs a port of its own. */
-export function sharesHostNetwork(revision: Revision): boolean {
-  return servingContainer(revision)?.image === HOST_IMAGE;
 }
 
 /** The port that the revision's template asks for. */
@@ -36,7 +30,7 @@ export function podFor(revision: Revision, name: string, port: number): Pod {
   const service = metadata.labels?.[LABELS.service] ?? '';
   const configuration = metadata.labels?.[LABELS.configuration] ?? '';
   const main = servingContainer(revision);
-  const declared = declaredPort(revision);
+  const declared = [declaredPort(revision), main?.ports?.[0]?.name];
   const identity = {
     PORT: String(port),
     K_REVISION: metadata.name,
@@ -77,7 +71,7 @@ export function podFor(revision: Revision, name: string, port: number): Pod {
         return {
           ...named,
           env: [...others, ...own],
-          ports: [{ ...container.ports?.[0], containerPort: port }],
+          ports: [{ ...container.ports?.[0], containerPort: port }, ...(container.ports?.slice(1) ?? [])],
           readinessProbe: probeAt(container.readinessProbe ?? {}, declared, port),
           ...(container.livenessProbe && { livenessProbe: probeAt(container.livenessProbe, declared, port) }),
           ...(container.startupProbe && { startupProbe: probeAt(container.startupProbe, declared, port) }),
@@ -98,9 +92,9 @@ export function earlyProbe(pod: Pod): Probe | undefined {
   return probe;
 }
 
-/** The probe, aimed at the port in use where it is aimed at none or at the one declared; without a handler it asks for the port to be open. */
-function probeAt(probe: Probe, declared: number, port: number): Probe {
-  const aim = (asked: number | string) => (!asked || asked === declared ? port : asked);
+/** The probe, aimed at the port in use where it is aimed at none or at the one declared, by number or name; without a handler it asks for the port to be open. */
+function probeAt(probe: Probe, declared: (number | string | undefined)[], port: number): Probe {
+  const aim = (asked: number | string) => (!asked || declared.includes(asked) ? port : asked);
   const aimed: Probe = { successThreshold: 1, ...probe };
   // "Aggressive probing" is upstream's own; as a Pod's probe it is the shortest period there is.
   if (!aimed.periodSeconds) aimed.periodSeconds = 1;

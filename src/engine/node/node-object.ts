@@ -1,5 +1,6 @@
 /** The Node object by which this machine takes part in the cluster. */
 import { arch, availableParallelism, hostname, type as osType, platform, release, totalmem } from 'node:os';
+import { POD_NETWORK_LABEL } from '../../kinds/node.ts';
 import type { Condition, Json, KubeObject } from '../../kinds/object.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
 import { NODES } from '../../kube/refs.ts';
@@ -64,12 +65,15 @@ export async function registerNode(client: KubeClient, node: NodeDescription, no
     'kubernetes.io/os': platform() === 'win32' ? 'windows' : platform(),
     'kubernetes.io/arch': ARCHITECTURES[arch()] ?? arch(),
     'node-role.kubernetes.io/control-plane': '',
+    [POD_NETWORK_LABEL]: 'host',
   };
   const object: KubeObject = { apiVersion: 'v1', kind: 'Node', metadata: { name: node.name, labels } };
   try {
     await client.create(NODES, object);
   } catch (error) {
     if (!(error instanceof KubeError && error.code === 409)) throw error;
+    // Of an earlier start, perhaps of a version that said less about itself.
+    await client.patch(NODES, undefined, node.name, 'merge', { metadata: { labels } });
   }
   const resources = capacity();
   const status = {

@@ -159,6 +159,12 @@ test('an image this node cannot run says what to do', async () => {
   assert.match(state(pod)?.waiting?.message ?? '', /cannot run image "nginx:1.27".*petrel.dev\/host/);
 });
 
+test('an image that is not here says what to do, and waits longer and longer', async () => {
+  await cluster.run('missing', { containers: [{ image: 'dev.local/none' }] });
+  const pod = await cluster.until('missing', (each) => state(each)?.waiting?.reason === 'ErrImagePull');
+  assert.match(state(pod)?.waiting?.message ?? '', /looked for .*images\/dev.local\/none/);
+});
+
 test('probes decide readiness and restart what is not alive', async () => {
   const file = join(cluster.home, 'ready');
   const command = ['sh', '-c', 'echo up; while :; do sleep 0.05; done'];

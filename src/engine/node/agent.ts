@@ -4,7 +4,7 @@
  */
 import { chmodSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { availableParallelism, homedir, totalmem } from 'node:os';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { type Clock, systemClock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import { references } from '../../kinds/container-env.ts';
@@ -20,6 +20,7 @@ import type { WorkerContext } from './context.ts';
 import { logToken } from './credentials.ts';
 import type { Capability, ContainerDriver } from './drivers/driver.ts';
 import { createProcessDriver } from './drivers/process/driver.ts';
+import { findLocalImage } from './local-images.ts';
 import { LogRefusal, type LogServer, type OpenLog, startLogServer } from './logs/server.ts';
 import { createLogStore } from './logs/store.ts';
 import { registerNode, unregisterNode } from './node-object.ts';
@@ -28,7 +29,7 @@ import { createPodWorker, type PodWorker } from './pod-worker.ts';
 export interface NodeAgentOptions {
   client: KubeClient;
   nodeName: string;
-  /** The platform's home: `logs`, `packages` and `cache` below it. */
+  /** The platform's home: `logs`, `packages`, `cache` and `images` below it. */
   home: string;
   /** Sockets and process records; short enough that `<runDir>/pods/<uid>/i.sock` fits a unix socket address. */
   runDir: string;
@@ -44,6 +45,11 @@ export interface NodeAgentOptions {
   sandbox?: 'auto' | 'plain';
   /** Further directories containers may read although they lie in a hidden one. */
   visible?: string[];
+  /**
+   * Directories with images as `local-images.ts` describes them, looked through before `<home>/images`. Default: `PETREL_IMAGES`,
+   * separated by colons.
+   */
+  images?: string[];
   /** The user's home directory, hidden from containers. */
   userHome?: string;
 }
@@ -78,6 +84,11 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
     // The home itself is private; in it, the containers' user must be able to pass.
     chmodSync(dir, 0o755);
   }
+
+  const imageDirs = [
+    ...(options.images ?? (process.env.PETREL_IMAGES ?? '').split(delimiter).filter(Boolean)),
+    join(home, 'images'),
+  ];
 
   const driver: ContainerDriver = createProcessDriver({
     runDir,
@@ -235,6 +246,7 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
         runtimesDir,
         path: `${dirname(node)}:${PATH}`,
         runtime: (name) => runtimes.get(undefined, name),
+        localImage: (image) => findLocalImage(image, imageDirs),
         config: config.read,
       };
       pods.start();

@@ -8,6 +8,7 @@ import type { Pod } from '../../kinds/pod.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import type { EventRecorder } from '../../kube/events.ts';
 import type { ContainerDriver } from './drivers/driver.ts';
+import type { LocalImage } from './local-images.ts';
 import type { LogStore } from './logs/store.ts';
 
 export interface WorkerContext {
@@ -27,6 +28,7 @@ export interface WorkerContext {
   runtimesDir: string;
   path: string;
   runtime(name: string): Runtime | undefined;
+  localImage(image: string): LocalImage | undefined;
   /** Secrets and ConfigMaps a Pod refers to, from memory once they have been asked for. */
   config(pod: Pod): Promise<ConfigSource>;
 }

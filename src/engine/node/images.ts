@@ -1,8 +1,10 @@
-/** What a container image means on a machine without images: one of our runtimes, or a command of the host. */
+/** What a container image means on a machine without a container runtime: a directory, one of our runtimes, or a command of the host. */
 
 import { expand } from '../../kinds/container-env.ts';
 import { HOST_IMAGE, RUNTIME_IMAGE_PREFIX, type Runtime } from '../../kinds/function.ts';
 import type { Container } from '../../kinds/pod.ts';
+import type { ContainerMount } from './drivers/driver.ts';
+import { ImageError, type LocalImage } from './local-images.ts';
 
 export type ResolvedImage =
   | {
@@ -12,6 +14,12 @@ export type ResolvedImage =
       env: Record<string, string>;
       /** Ready only when its socket accepts connections. */
       socket: boolean;
+      /** Where it starts, unless the container says otherwise. */
+      workingDir?: string;
+      /** The image's own user, unless the container says otherwise. */
+      user?: string;
+      /** Files of the image. */
+      mounts?: ContainerMount[];
     }
   | { kind: 'unavailable'; reason: string; message: string };
 
@@ -23,6 +31,40 @@ export interface ImageFacts {
   runtimesDir: string;
   /** Path of the socket a runtime has to open. */
   socket: string;
+  /** Looks for an image that is a directory of this machine, see `findLocalImage`. */
+  localImage(image: string): LocalImage | undefined;
+}
+
+/** The image's own words are final: only the container's may refer to its variables. */
+const literal = (text: string) => text.replaceAll('$', '$$$$');
+
+/** `command` replaces `Entrypoint` and `Cmd`, `args` alone replaces `Cmd`, as in Kubernetes. */
+function runLocal(
+  { command = [], args = [] }: Container,
+  { config, mounts }: LocalImage,
+  node: string,
+): ResolvedImage {
+  const own = (list: string[] | undefined) =>
+    (list ?? []).map((part) => literal(expand(part, (name) => (name === 'NODE' ? node : undefined))));
+  const line =
+    command.length > 0
+      ? [...command, ...args]
+      : [...own(config.Entrypoint), ...(args.length > 0 ? args : own(config.Cmd))];
+  if (line.length === 0)
+    return { kind: 'unavailable', reason: 'CreateContainerError', message: 'no command specified' };
+  const env = (config.Env ?? []).map((entry) => {
+    const at = entry.indexOf('=');
+    return [entry.slice(0, at), entry.slice(at + 1)] as const;
+  });
+  return {
+    kind: 'run',
+    command: line,
+    env: Object.fromEntries(env),
+    socket: false,
+    mounts,
+    ...(config.WorkingDir ? { workingDir: config.WorkingDir } : {}),
+    ...(config.User ? { user: config.User } : {}),
+  };
 }
 
 /** Decides what to run. `env` (for `$(NAME)` in command and args) is applied by the caller, once it is known. */
@@ -49,11 +91,19 @@ export function resolveImage(container: Container, facts: ImageFacts): ResolvedI
       socket: command.length === 0,
     };
   }
+  try {
+    const local = facts.localImage(image);
+    if (local) return runLocal(container, local, facts.node);
+  } catch (error) {
+    if (!(error instanceof ImageError)) throw error;
+    return { kind: 'unavailable', reason: error.reason, message: error.message };
+  }
   return {
     kind: 'unavailable',
     reason: 'ImageNotSupported',
     message:
       `cannot run image "${image}": this node runs processes, it has no container runtime. ` +
-      `Use image ${HOST_IMAGE} with a command, ${RUNTIME_IMAGE_PREFIX}<name>, or a cluster with a container runtime`,
+      `Use image ${HOST_IMAGE} with a command, ${RUNTIME_IMAGE_PREFIX}<name>, dev.local/<name> with the image as a directory, ` +
+      'or a cluster with a container runtime',
   };
 }

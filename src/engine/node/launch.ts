@@ -85,9 +85,13 @@ export function prepareLaunch(
       name: container.name,
       command: image.command.map((part) => expand(part, (key) => env[key])),
       env,
-      workingDir: container.workingDir,
+      workingDir: container.workingDir || image.workingDir,
       hostname: name,
-      mounts: [...mountsOf(pod, container, volumesDir(context, pod)), ...cacheMount(context, pod)],
+      mounts: [
+        ...(image.mounts ?? []),
+        ...mountsOf(pod, container, volumesDir(context, pod)),
+        ...cacheMount(context, pod),
+      ],
       limits: limitsOf(pod, container),
     };
     return image.socket ? { spec, socket } : { spec };

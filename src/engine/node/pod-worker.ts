@@ -12,6 +12,7 @@ import {
   decide,
   hasEnded,
   newRecord,
+  nextBackoff,
   podStatus,
   type Records,
   recordsFromStatus,
@@ -46,6 +47,8 @@ interface Live {
 const DEFAULT_GRACE_S = 30;
 const CONFIG_RETRY_MS = 60_000;
 const START_RETRY_MS = 10_000;
+/** First the one, then the other, as kubelet shows an image that does not come. */
+const PULL_FAILED = new Set(['ErrImagePull', 'ImagePullBackOff']);
 
 export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker {
   const { driver, clock, events, logs } = context;
@@ -143,12 +146,20 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
   };
 
   /** Cannot start now: say why, and try again later or when something changes. */
-  const hold = (container: Container, { reason, message, event }: CannotStart, retryMs: number) => {
-    const old = record(container.name).state;
+  const hold = (container: Container, why: CannotStart, retryMs: number) => {
+    const { state: old, backoffMs } = record(container.name);
+    const { event } = why;
+    const again = why.reason === 'ErrImagePull' && old.kind === 'waiting' && PULL_FAILED.has(old.reason);
+    const reason = again ? 'ImagePullBackOff' : why.reason;
+    const message = again
+      ? `Back-off pulling image "${container.image}": ErrImagePull: ${why.message}`
+      : why.message;
     if (old.kind !== 'waiting' || old.message !== message) events.record(pod, 'Warning', event, message);
+    const pause = why.reason === 'ErrImagePull' ? nextBackoff(again ? backoffMs : 0, 0, 1) : retryMs;
     change(container.name, {
       state: { kind: 'waiting', reason, message },
-      notBefore: clock.monotonic() + retryMs,
+      notBefore: clock.monotonic() + pause,
+      ...(why.reason === 'ErrImagePull' ? { backoffMs: pause } : {}),
     });
     status.report(true);
     sync();

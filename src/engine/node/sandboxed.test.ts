@@ -1,6 +1,6 @@
 /** What Pods get only where namespaces and control groups are permitted; skipped, with the reason, elsewhere. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { KubeObject } from '../../kinds/object.ts';
@@ -118,3 +118,47 @@ test('a running Pod is given its directory of the code cache, and no other', nee
   }
   assert.ok(existsSync(join(mine, 'x')));
 });
+
+test(
+  'an image that is a directory brings its files, its command and the directory it starts in',
+  needsSandbox,
+  async () => {
+    const dir = join(cluster.home, 'images', 'dev.local', 'words');
+    mkdirSync(join(dir, 'rootfs', 'words'), { recursive: true });
+    writeFileSync(
+      join(dir, 'rootfs', 'words', 'say.mjs'),
+      'console.log(process.cwd(), process.env.WORD, ...process.argv.slice(2))',
+    );
+    const config = {
+      Entrypoint: ['$(NODE)', '/words/say.mjs'],
+      Cmd: ['by default'],
+      Env: ['WORD=hello'],
+      WorkingDir: '/words',
+    };
+    writeFileSync(join(dir, 'image.json'), JSON.stringify(config));
+    await cluster.run('words', {
+      restartPolicy: 'Never',
+      containers: [
+        { name: 'a', image: 'dev.local/words:v1' },
+        {
+          name: 'b',
+          image: 'dev.local/words',
+          args: ['$(WORD)'],
+          env: [{ name: 'WORD', value: 'bye' }],
+          workingDir: '/no/such/place',
+        },
+        {
+          name: 'c',
+          image: 'dev.local/words',
+          command: ['sh', '-c', 'touch here && pwd'],
+          workingDir: '/tmp/deep',
+        },
+      ],
+    });
+    await cluster.until('words', ({ status }) => status?.phase === 'Succeeded');
+    const said = await Promise.all(
+      ['a', 'b', 'c'].map(async (name) => (await cluster.log('words', name)).text),
+    );
+    assert.deepEqual(said, ['/words hello by default\n', '/no/such/place bye bye\n', '/tmp/deep\n']);
+  },
+);

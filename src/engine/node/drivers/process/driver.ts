@@ -106,6 +106,7 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
       const view = prepareView({
         podDir,
         mounts: spec.mounts,
+        workingDir: spec.workingDir,
         recursive: sandbox.recursive,
         fstab: `${record}.fstab`,
       });

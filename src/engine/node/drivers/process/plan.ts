@@ -27,6 +27,8 @@ export interface SandboxRequest {
   scratch: { path: string; options: string }[];
   /** Bind mounts of this container; they win over everything else at the same path. */
   mounts: { source: string; target: string; readOnly: boolean }[];
+  /** Where the command starts; made, empty and writable, when nothing is there. */
+  workingDir?: string;
   /** In a user namespace a tree with mounts below it can only be bound as a whole. */
   recursive: boolean;
 }
@@ -189,6 +191,26 @@ export function planSandbox(host: HostView, request: SandboxRequest): SandboxPla
     const kind = host.kind(mount.source) ?? 'dir';
     makeRoomFor(target, kind);
     show(mount.source, target, mount.readOnly);
+  }
+
+  const home = request.workingDir === undefined ? '/' : host.resolve(request.workingDir);
+  if (home !== '/' && !isThere(home)) {
+    makeRoomFor(home, 'dir');
+    inMemory(home, 'mode=1777,size=64m,nosuid,nodev');
+  }
+
+  /** Whether the container will find a directory there, as far as that can be arranged. */
+  function isThere(path: string): boolean {
+    const cover = [...mounts.values()]
+      .filter(({ target }) => within(path, target))
+      .sort((a, b) => byDepth(a.target, b.target))
+      .at(-1);
+    if (!cover) return dirs.has(path);
+    if (cover.target === path) return true;
+    if (cover.type === 'tmpfs') return false;
+    // Into what the user has mounted nothing is put.
+    if (request.mounts.some(({ source }) => source === cover.source)) return true;
+    return host.kind(cover.source + path.slice(cover.target.length)) === 'dir';
   }
 
   /** Sees to it that something exists at `target` to mount on. */

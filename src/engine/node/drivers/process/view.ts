@@ -34,6 +34,7 @@ export interface ViewRequest {
   /** `<runDir>/pods/<uid>`. */
   podDir: string;
   mounts: ContainerMount[];
+  workingDir?: string;
   /** Its mounts are made in a user namespace. */
   recursive: boolean;
   /** Where to write the table for mount(8). */
@@ -49,13 +50,13 @@ const BELIEVED_MS = 5000;
 export function createViews(options: ViewOptions, now: () => number): (request: ViewRequest) => View {
   let latest: { key: string; at: number; root: string; table: string } | undefined;
   const anyPod = join(options.runDir, 'pods', ANY_POD);
-  return ({ podDir, mounts, recursive, fstab }) => {
+  return ({ podDir, mounts, workingDir, recursive, fstab }) => {
     const mountinfo = readFileSync('/proc/self/mountinfo', 'utf8');
     // Planning is most of the time that a start holds up the event loop, and most containers have equal needs.
-    const key = JSON.stringify([mountinfo, mounts, recursive]);
+    const key = JSON.stringify([mountinfo, mounts, workingDir, recursive]);
     if (latest?.key !== key || now() - latest.at > BELIEVED_MS) {
       const all = [{ source: anyPod, target: anyPod, readOnly: false }, ...mounts];
-      const plan = planView(realHost(mountinfo), options, all, recursive);
+      const plan = planView(realHost(mountinfo), options, { mounts: all, workingDir, recursive });
       const root = rootFor(join(options.runDir, 'roots'), plan);
       latest = { key, at: now(), root, table: toFstab(plan, root) };
     }
@@ -67,16 +68,14 @@ export function createViews(options: ViewOptions, now: () => number): (request: 
 function planView(
   host: HostView,
   options: ViewOptions,
-  mounts: ContainerMount[],
-  recursive: boolean,
+  container: Pick<ViewRequest, 'mounts' | 'workingDir' | 'recursive'>,
 ): SandboxPlan {
   const isDir = (path: string) => host.kind(path) === 'dir' && path !== '/';
   return planSandbox(host, {
     hidden: [...new Set([...options.hidden, options.runDir, ...HOMES])].filter(isDir),
     visible: options.visible,
     scratch: SCRATCH.filter(({ path }) => path !== '/var/tmp' || isDir(path)),
-    mounts,
-    recursive,
+    ...container,
   });
 }
 

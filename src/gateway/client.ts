@@ -10,6 +10,7 @@ import { BODY, Exchange, STATE } from './exchange.ts';
 import { type Failure, failure, refusal } from './failures.ts';
 import { type FieldTable, parseFields } from './fields.ts';
 import { newRequestId } from './ids.ts';
+import type { Destination } from './plane-types.ts';
 import { PHASE, Reply, type ReplyPlane } from './reply.ts';
 import {
   buildRequestBlock,
@@ -21,15 +22,6 @@ import {
 import { LINE_REFUSAL, parseRequestLine, type RequestLine } from './request-line.ts';
 import { ownBlock } from './response-block.ts';
 import { FRAMING } from './response-writer.ts';
-import type { RevisionState } from './revision.ts';
-
-/** Where a request goes, or why it does not. */
-export interface Destination {
-  revision: RevisionState | null;
-  /** `/fn/<namespace>/<name>` to take off the target. */
-  prefix: string;
-  failure: Failure | null;
-}
 
 /** What a client connection needs of its worker. */
 export interface ClientPlane extends ReplyPlane {
@@ -38,8 +30,14 @@ export interface ClientPlane extends ReplyPlane {
   readonly closing: boolean;
   /** Applies changes of state that were made before now. */
   sync(): void;
-  /** Chooses the revision for a host and, only when the host is not bound, a path. */
-  route(host: string, buf: Buffer, targetStart: number, targetEnd: number): Destination;
+  /** Chooses the revision by host or, only when the host is not bound, path, and by what the route's policy says. */
+  route(
+    block: RequestBlock,
+    address: string,
+    buf: Buffer,
+    targetStart: number,
+    targetEnd: number,
+  ): Destination;
   gone(client: ClientConnection): void;
 }
 
@@ -75,6 +73,10 @@ export class ClientConnection extends Reply implements Timed {
     socket.on('error', () => socket.destroy());
     socket.on('close', () => this.#closed());
     plane.deadlines.add(this);
+  }
+
+  get address(): string {
+    return this.#address.address;
   }
 
   #received(chunk: Buffer): void {
@@ -260,7 +262,7 @@ export class ClientConnection extends Reply implements Timed {
       );
       return;
     }
-    const destination = plane.route(block.hostKey, buf, line.targetStart, line.targetEnd);
+    const destination = plane.route(block, this.address, buf, line.targetStart, line.targetEnd);
     if (destination.failure !== null || destination.revision === null) {
       if (destination.failure?.reason === 'ok') this.answer(200, ownBlock(''), requestId, 0);
       else this.refuse(destination.failure ?? failure('not_ready', 'no revision'), requestId);
@@ -300,6 +302,7 @@ export class ClientConnection extends Reply implements Timed {
       this.headMethod,
       this.activeAt,
     );
+    if (destination.terms !== null) destination.terms.apply(x);
     this.#start(x, kind, after < end);
   }
 
@@ -309,13 +312,13 @@ export class ClientConnection extends Reply implements Timed {
     this.phase = kind === BODY.none ? PHASE.wait : kind === BODY.upgrade ? PHASE.upgrade : PHASE.body;
     // a client that has begun to send its body does not wait
     if (more || kind === BODY.upgrade) this.expectContinue = false;
-    const entry = x.revision.entry;
+    const entry = x.times;
     let deadline = x.startedAt + entry.timeoutMs;
     if (entry.responseStartTimeoutMs)
       deadline = Math.min(deadline, x.startedAt + entry.responseStartTimeoutMs);
     if (entry.idleTimeoutMs) deadline = Math.min(deadline, x.startedAt + entry.idleTimeoutMs);
     this.setDeadline(deadline);
-    const refused = x.revision.admit(x);
+    const refused = x.treatment === null ? x.revision.admit(x) : x.treatment.admit(x);
     if (refused !== null) {
       x.state = STATE.done;
       this.exchange = null;
@@ -389,6 +392,7 @@ export class ClientConnection extends Reply implements Timed {
       this.#badBody(this.#tooLarge(max), end);
       return false;
     }
+    if (x.treatment !== null) x.treatment.body(buf.subarray(start, end));
     if (!x.upstream.sendBody(x, buf.subarray(start, end))) this.#blocked = true;
     return true;
   }
@@ -401,7 +405,9 @@ export class ClientConnection extends Reply implements Timed {
       return;
     }
     this.phase = PHASE.wait;
-    if (x !== null && x.upstream !== null) x.upstream.endBody(x, trailers);
+    if (x === null || x.upstream === null) return;
+    if (x.treatment !== null) x.treatment.bodyEnd();
+    x.upstream.endBody(x, trailers);
   }
 
   #badBody(why: Failure, end: number): number {

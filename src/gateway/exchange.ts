@@ -10,8 +10,36 @@ export const BODY = { none: 0, length: 1, chunked: 2, upgrade: 3 } as const;
 /** Where an exchange stands. */
 export const STATE = { queued: 0, connecting: 1, sent: 2, done: 3 } as const;
 
+/** Time limits of a request, milliseconds: those of its revision unless its route has others. */
+export interface RequestTimes {
+  timeoutMs: number;
+  responseStartTimeoutMs?: number;
+  idleTimeoutMs?: number;
+}
+
+/** Answer of an exchange whose instance broke off; counts with those that had none. */
+export const CUT_OFF = 1;
+
+/** What the route's policy does with one request while it is under way. */
+export interface Treatment {
+  /** Gives the request to its revision, or says why not. */
+  admit(x: Exchange): Failure | null;
+  /** The endpoints that may take it now, in the order of preference by class; the first class with room is used. */
+  preferred(usable: readonly EndpointState[]): readonly (readonly EndpointState[])[];
+  /** It has an endpoint's slot and is about to be sent. */
+  sent(x: Exchange, endpoint: EndpointState): void;
+  /** Body bytes on their way to the instance; valid during the call. */
+  body(chunk: Buffer): void;
+  /** The body was complete. */
+  bodyEnd(): void;
+  /** It has ended, in whatever way; called once for every request that was admitted. */
+  ended(x: Exchange, now: number): void;
+}
+
 /** The side towards the client, as an upstream sees it. */
 export interface Front {
+  /** The client's IP address, without port. */
+  readonly address: string;
   /** The request is on its way: send its body. */
   dispatched(x: Exchange): void;
   /** The upstream can take more of the body. */
@@ -46,9 +74,11 @@ export interface Upstream {
 
 /** Made once per request; fields are set in the constructor so that all have one shape. */
 export class Exchange {
-  readonly front: Front;
+  /** Replaced when a policy stands between. */
+  front: Front;
   readonly revision: RevisionState;
-  readonly block: RequestBlock;
+  /** Replaced when a policy adds fields. */
+  block: RequestBlock;
   /** `METHOD SP target` to send, in `line` from `lineStart` to `lineEnd`. */
   readonly line: Buffer;
   readonly lineStart: number;
@@ -60,6 +90,11 @@ export class Exchange {
   readonly head: boolean;
   /** `performance.now()` when the head was complete. */
   readonly startedAt: number;
+  times: RequestTimes;
+  /** Null for routes without a policy. */
+  treatment: Treatment | null = null;
+  /** Status of the final answer; 0 while there is none, `CUT_OFF` when it broke off. */
+  status = 0;
   state: number = STATE.queued;
   endpoint: EndpointState | null = null;
   upstream: Upstream | null = null;
@@ -104,6 +139,17 @@ export class Exchange {
     this.body = body;
     this.head = head;
     this.startedAt = startedAt;
+    this.times = revision.entry;
     this.bodySent = body === BODY.none;
+  }
+
+  /** Forgets the attempt that has failed, so that the request can be sent again. */
+  restart(): void {
+    this.begun = false;
+    this.status = 0;
+    this.bodySent = this.body === BODY.none;
+    this.streamId = this.sendWindow = this.receiveWindow = this.unacknowledged = 0;
+    this.pending = this.pendingTrailers = null;
+    this.pendingEnd = false;
   }
 }

@@ -12,12 +12,15 @@ export const FAILURES = {
   body_too_large: 413,
   uri_too_long: 414,
   expectation_failed: 417,
+  rate_limited: 429,
   head_too_large: 431,
   version_not_supported: 505,
   not_ready: 503,
   queue_full: 503,
   draining: 503,
   overloaded: 503,
+  circuit_open: 503,
+  too_many_in_flight: 503,
   timeout: 504,
   response_start_timeout: 504,
   idle_timeout: 504,
@@ -42,6 +45,8 @@ export interface Failure {
   close: boolean;
   /** Seconds for Retry-After; 0 sends none. */
   retryAfter: number;
+  /** Further header lines of the answer. */
+  lines?: string;
 }
 
 /** A failure of the closed list. */

@@ -323,7 +323,7 @@ class Http1Connection implements Upstream, Timed {
     if (x.body === BODY.upgrade) x.bodySent = true;
     if (bodyless) {
       x.front.begin(x, status, block, block.contentLength);
-      this.#complete(x, null, bodyAt === end);
+      if (this.#exchange === x) this.#complete(x, null, bodyAt === end);
     } else if (block.chunked) {
       this.#phase = PHASE.chunked;
       this.#decoder = new ChunkedDecoder(TRAILERS);

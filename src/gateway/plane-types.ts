@@ -1,7 +1,10 @@
 /** What one worker's parts need of each other. */
 import type { Logger } from '../base/log.ts';
 import type { Deadlines } from './deadlines.ts';
+import type { Exchange } from './exchange.ts';
+import type { Failure } from './failures.ts';
 import type { GatewayLimits } from './limits.ts';
+import type { RevisionState } from './revision.ts';
 
 /** Something that gathers bytes during an event-loop turn. */
 export interface Flushable {
@@ -16,4 +19,20 @@ export interface Surroundings {
   flushLater(item: Flushable): void;
   /** Sends what clients were given during a read. True when bytes of the read buffer still wait in a client's socket. */
   flushClients(): boolean;
+}
+
+/** What a route asks for beyond the choice of a revision. */
+export interface Terms {
+  /** Called before the request is admitted. */
+  apply(x: Exchange): void;
+}
+
+/** Where a request goes, or why it does not. */
+export interface Destination {
+  revision: RevisionState | null;
+  /** `/fn/<namespace>/<name>` to take off the target. */
+  prefix: string;
+  failure: Failure | null;
+  /** Null for routes without a policy or tags. */
+  terms: Terms | null;
 }

@@ -1,7 +1,7 @@
 /** The data plane of one thread: its listener, routes, revisions and connections. */
 import { createServer, type Server } from 'node:net';
 import type { Logger } from '../base/log.ts';
-import { ClientConnection, type ClientPlane, type Destination } from './client.ts';
+import { ClientConnection, type ClientPlane } from './client.ts';
 import type { RevisionEntry, RevisionFailure, RouteEntry } from './contract.ts';
 import type { RowRef } from './counters.ts';
 import { Deadlines } from './deadlines.ts';
@@ -10,7 +10,8 @@ import { FieldTable } from './fields.ts';
 import { Http1Link } from './http1.ts';
 import type { GatewayLimits } from './limits.ts';
 import { MuxLink } from './mux-link.ts';
-import type { Flushable } from './plane-types.ts';
+import type { Destination, Flushable } from './plane-types.ts';
+import type { RequestBlock } from './request-block.ts';
 import type { RequestLine } from './request-line.ts';
 import { ResponseWriter } from './response-writer.ts';
 import {
@@ -143,13 +144,20 @@ export class Plane implements ClientPlane, RevisionHooks {
     } else this.#revisions.set(key, new RevisionState(entry, queue, this.#worker, this));
   }
 
-  route(host: string, buf: Buffer, targetStart: number, targetEnd: number): Destination {
+  route(
+    block: RequestBlock,
+    _address: string,
+    buf: Buffer,
+    targetStart: number,
+    targetEnd: number,
+  ): Destination {
+    const host = block.hostKey;
     let state = this.#routes.byHost(host);
     let prefix = '';
     if (state === undefined) {
       const target = buf.toString('latin1', targetStart, targetEnd);
       if (target === '/_petrel/healthz') {
-        return { revision: null, prefix, failure: { ...failure('not_ready', ''), reason: 'ok' } };
+        return refused({ ...failure('not_ready', ''), reason: 'ok' });
       }
       const path = parseFunctionPath(target);
       if (path === null) return refused(unknownHost(host));
@@ -163,7 +171,7 @@ export class Plane implements ClientPlane, RevisionHooks {
       const { namespace, name } = state.entry;
       return refused(failure('not_ready', `${namespace}/${name} has no revision that can answer yet`));
     }
-    return { revision, prefix, failure: null };
+    return { revision, prefix, failure: null, terms: null };
   }
 
   gone(client: ClientConnection): void {
@@ -247,7 +255,7 @@ export class Plane implements ClientPlane, RevisionHooks {
 }
 
 function refused(why: Destination['failure']): Destination {
-  return { revision: null, prefix: '', failure: why };
+  return { revision: null, prefix: '', failure: why, terms: null };
 }
 
 function unknownHost(host: string) {

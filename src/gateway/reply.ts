@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net';
 import { chunkHead } from './chunked.ts';
 import type { Timed } from './deadlines.ts';
-import { type Exchange, type Front, STATE } from './exchange.ts';
+import { CUT_OFF, type Exchange, type Front, STATE } from './exchange.ts';
 import { type Failure, failure, failureBody, refusal } from './failures.ts';
 import { newRequestId } from './ids.ts';
 import type { Surroundings } from './plane-types.ts';
@@ -77,6 +77,7 @@ export abstract class Reply implements Front, Gathering, Timed {
   protected abstract becomeTunnel(): void;
   /** Goes on with what was received before. */
   protected abstract pump(): void;
+  abstract get address(): string;
   abstract dispatched(x: Exchange): void;
   abstract resumeBody(x: Exchange): void;
 
@@ -114,10 +115,12 @@ export abstract class Reply implements Front, Gathering, Timed {
 
   /** Answers with a failure. */
   protected refuse(f: Failure, id: string): void {
+    if (this.exchange !== null) this.exchange.status = f.status;
     if (f.close) this.closeAfter = true;
     const body = failureBody(f, id);
     let lines = 'content-type: application/json\r\n';
     if (f.retryAfter > 0) lines += `retry-after: ${f.retryAfter}\r\n`;
+    if (f.lines !== undefined) lines += f.lines;
     if (f.status === 405) lines += 'allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n';
     const end = this.headMethod ? 0 : body.length;
     const block = ownBlock(lines);
@@ -158,6 +161,7 @@ export abstract class Reply implements Front, Gathering, Timed {
   /** Breaks the connection off, so that nobody takes what was sent for a whole response. */
   #cut(): void {
     const ambiguous = this.#left === FRAMING.close;
+    if (this.exchange !== null) this.exchange.status = CUT_OFF;
     this.phase = PHASE.closing;
     this.#release();
     // what is whole so far is sent, so that the outcome does not depend on how the instance's writes were batched
@@ -173,6 +177,7 @@ export abstract class Reply implements Front, Gathering, Timed {
 
   respond(x: Exchange, status: number, block: ResponseBlock, buf: Buffer, start: number, end: number): void {
     if (this.exchange !== x) return;
+    x.status = status;
     const size = end - start;
     let framing = size;
     let bodyEnd = end;
@@ -196,6 +201,7 @@ export abstract class Reply implements Front, Gathering, Timed {
   begin(x: Exchange, status: number, block: ResponseBlock, length: number): void {
     if (this.exchange !== x) return;
     x.begun = true;
+    x.status = status;
     const writer = this.#plane.writer;
     writer.gather(this);
     if (status === 101) {
@@ -222,7 +228,7 @@ export abstract class Reply implements Front, Gathering, Timed {
     const left = this.#left;
     if (this.exchange !== x || left === SKIP || start === end) return;
     const writer = this.#plane.writer;
-    if (x.revision.entry.idleTimeoutMs) this.activeAt = performance.now();
+    if (x.times.idleTimeoutMs) this.activeAt = performance.now();
     const size = end - start;
     if (left >= 0 && size > left) {
       // a response splitting attempt, or a broken instance: nothing past the length given may follow
@@ -276,7 +282,7 @@ export abstract class Reply implements Front, Gathering, Timed {
     const x = this.exchange;
     if (x === null) return;
     x.upstream?.cancel(x, code);
-    this.fail(x, f);
+    x.front.fail(x, f);
   }
 
   /** The client is gone. */
@@ -302,7 +308,7 @@ export abstract class Reply implements Front, Gathering, Timed {
   }
 
   #expireExchange(x: Exchange, now: number): void {
-    const entry = x.revision.entry;
+    const entry = x.times;
     const whole = x.startedAt + entry.timeoutMs;
     const start =
       x.begun || !entry.responseStartTimeoutMs ? Infinity : x.startedAt + entry.responseStartTimeoutMs;

@@ -91,7 +91,7 @@ export class RevisionState {
 
   /** A request has arrived. It is sent, or queued, or refused with the failure returned. */
   admit(x: Exchange): Failure | null {
-    const free = this.#first === null ? this.#acquire() : null;
+    const free = this.#first === null ? this.#acquire(x) : null;
     if (free === null && !this.#enter(x, this.entry.queueDepth, false)) {
       return failure('queue_full', `${this.entry.queueDepth} requests are waiting for an instance already`);
     }
@@ -134,8 +134,16 @@ export class RevisionState {
   }
 
   /** Takes a slot of the best endpoint; null when none is free. */
-  #acquire(): EndpointState | null {
-    const usable = this.#usable;
+  #acquire(x: Exchange): EndpointState | null {
+    if (x.treatment === null) return this.#take(this.#usable);
+    for (const list of x.treatment.preferred(this.#usable)) {
+      const endpoint = this.#take(list);
+      if (endpoint !== null) return endpoint;
+    }
+    return null;
+  }
+
+  #take(usable: readonly EndpointState[]): EndpointState | null {
     const n = usable.length;
     if (n === 0) return null;
     const limit = this.entry.containerConcurrency;
@@ -156,6 +164,7 @@ export class RevisionState {
     endpoint.held++;
     x.endpoint = endpoint;
     x.state = STATE.connecting;
+    if (x.treatment !== null) x.treatment.sent(x, endpoint);
     endpoint.link.send(x);
   }
 
@@ -166,6 +175,7 @@ export class RevisionState {
     const endpoint = x.endpoint;
     x.state = STATE.done;
     this.#account(now, -1);
+    if (x.treatment !== null) x.treatment.ended(x, now);
     if (endpoint !== null) this.#giveBack(x, endpoint);
   }
 
@@ -201,9 +211,9 @@ export class RevisionState {
   /** Sends what waits as far as there are free slots. */
   drainQueue(): void {
     while (this.#first !== null) {
-      const endpoint = this.#acquire();
+      const x: Exchange = this.#first;
+      const endpoint = this.#acquire(x);
       if (endpoint === null) return;
-      const x = this.#first;
       this.#leave(x);
       this.#send(x, endpoint);
     }
@@ -231,6 +241,12 @@ export class RevisionState {
     if (endpoint !== null) this.#giveBack(x, endpoint);
     this.drainQueue();
     if (x.state === STATE.queued) this.#raiseDemand();
+  }
+
+  /** An attempt has failed and nothing of it has reached the client: sends the request again, before those that came later. */
+  retry(x: Exchange): void {
+    x.restart();
+    this.requeue(x);
   }
 
   /** The connection to an endpoint failed or ended. Requests on it are the link's affair. */

@@ -1,6 +1,6 @@
 /**
  * Container images that are directories of this machine: what `docker build` or `ko` would push stands, unpacked, at
- * `<images>/<registry>/<repository>/`. `image.json` there holds keys of the OCI image configuration (`Entrypoint`, `Cmd`, `Env`,
+ * `<images>/<registry>/<repository>/`, or `<images>/<repository>/` for all of these registries. `image.json` there holds keys of the OCI image configuration (`Entrypoint`, `Cmd`, `Env`,
  * `WorkingDir`, `User`, `ExposedPorts`), and what lies in `rootfs/` appears at its place in the container, read-only. Tags and
  * digests are ignored: a directory is one version. `$(NODE)` in `Entrypoint` and `Cmd` is the platform's own Node.
  */
@@ -64,13 +64,14 @@ export function localReference(image: string): { registry: string; repository: s
 export function findLocalImage(image: string, dirs: readonly string[]): LocalImage | undefined {
   const reference = localReference(image);
   if (!reference) return undefined;
-  const wanted = dirs.map((dir) => join(dir, reference.registry, reference.repository));
+  const { registry, repository } = reference;
+  const wanted = dirs.flatMap((dir) => [join(dir, registry, repository), join(dir, repository)]);
   const found = wanted.find((dir) => statSync(join(dir, 'image.json'), { throwIfNoEntry: false })?.isFile());
   if (!found) {
     throw new ImageError(
       'ErrImagePull',
-      `image "${image}" is not on this node: images of ${reference.registry} are directories with an image.json ` +
-        `({"Entrypoint": ["/app/server"]}) and, beside it, a rootfs/; looked for ${wanted.join(' and ')}`,
+      `image "${image}" is not on this node: images of ${registry} are directories with an image.json ` +
+        `({"Entrypoint": ["/app/server"]}) and, beside it, a rootfs/; looked for ${wanted.join(', ')}`,
     );
   }
   return { config: readConfig(join(found, 'image.json')), mounts: rootMounts(join(found, 'rootfs')) };

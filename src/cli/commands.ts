@@ -16,6 +16,7 @@ const NAMESPACE: OptionSpec = {
 };
 const ALL_NAMESPACES: OptionSpec = { kind: 'flag', short: 'A', help: 'of all namespaces' };
 const FUNCTION: Positional = { name: 'name', required: true, help: 'name of the function' };
+const SERVICE: Positional = { name: 'name', required: true, help: 'name of the function or service' };
 const API: OptionSpec = {
   kind: 'text',
   value: 'host:port',
@@ -159,6 +160,58 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: { namespace: NAMESPACE, output: OUTPUT },
     examples: [['petrel describe hello', 'why it is or is not ready']],
     load: () => import('./commands/describe.ts'),
+  },
+  {
+    name: 'revisions',
+    summary: 'List the revisions of a function or service, with the traffic of each',
+    positionals: [SERVICE],
+    options: { namespace: NAMESPACE, output: OUTPUT },
+    examples: [['petrel revisions hello', 'newest first']],
+    load: () => import('./commands/revisions.ts'),
+  },
+  {
+    name: 'traffic',
+    summary: 'Show or change which revisions get the requests',
+    positionals: [SERVICE],
+    options: {
+      namespace: NAMESPACE,
+      to: {
+        kind: 'list',
+        value: 'revision=percent,...',
+        help: 'who gets how much; latest is a revision, too. The rest stays where it is',
+      },
+      promote: {
+        kind: 'text',
+        value: 'tag|revision',
+        help: 'give everything to that revision (blue/green)',
+      },
+      tag: { kind: 'list', value: 'tag=revision', help: 'name a revision; it gets a URL of its own' },
+      'remove-tag': { kind: 'list', value: 'tag', help: 'take a tag away' },
+      output: OUTPUT,
+    },
+    examples: [
+      ['petrel traffic hello', 'who gets what'],
+      ['petrel traffic hello --to hello-00002=10', 'a tenth to one revision, the rest as before'],
+      ['petrel traffic hello --to latest', 'everything to the newest, now and in future'],
+      ['petrel traffic hello --promote green', 'everything to the revision with that tag'],
+      ['petrel traffic hello --tag old=hello-00001', 'reach a revision under a URL of its own'],
+    ],
+    load: () => import('./commands/traffic.ts'),
+  },
+  {
+    name: 'rollback',
+    summary: 'Give all traffic back to the revision before',
+    positionals: [SERVICE],
+    options: {
+      namespace: NAMESPACE,
+      to: { kind: 'text', value: 'revision', help: 'to that one instead' },
+      output: OUTPUT,
+    },
+    examples: [
+      ['petrel rollback hello', 'to the ready revision before the one that serves'],
+      ['petrel rollback hello --to hello-00003', 'to a certain one'],
+    ],
+    load: () => import('./commands/rollback.ts'),
   },
   {
     name: 'delete',

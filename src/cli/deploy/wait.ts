@@ -1,30 +1,37 @@
-/** Waiting until a Function answers, or until it is known why it never will. */
+/** Waiting until an object is as it should be, or until it is known why it never will. */
 import { PetrelError } from '../../base/errors.ts';
 import type { PetrelFunction } from '../../kinds/function.ts';
-import type { KubeClient } from '../../kube/client.ts';
+import type { Condition, KubeObject } from '../../kinds/object.ts';
+import type { KubeClient, ResourceRef } from '../../kube/client.ts';
 import { FUNCTIONS } from '../../kube/refs.ts';
 import { readyCondition } from '../conditions.ts';
 
 /** How long a new revision may take to answer, milliseconds. */
-const LIMIT_MS = 120_000;
+export const LIMIT_MS = 120_000;
+
+export interface Wait<T extends KubeObject> {
+  resource: ResourceRef;
+  /** The version to start from. */
+  object: T;
+  limitMs: number;
+  /** Whether the wait is over; throws when it is over for good without that. */
+  done(object: T): boolean;
+}
 
 /**
- * Resolves to the Function once it is Ready for the generation in `fn`, starting from the version in `fn`. Throws `LoadError` with the
- * runtime's own text, `NotReady` for any other failure, `Conflict` when it is deleted or deployed again meanwhile, and `Timeout`.
+ * Resolves to the object once `done`, without asking again and again. Throws what `done` throws, `Conflict` when the object is deleted
+ * meanwhile, and `Timeout` with what the object says about itself.
  */
-export async function untilReady(
-  client: KubeClient,
-  fn: PetrelFunction,
-  limitMs: number = LIMIT_MS,
-): Promise<PetrelFunction> {
-  const { namespace, name, generation, uid } = fn.metadata;
-  let newest = fn;
+export async function until<T extends KubeObject>(client: KubeClient, wait: Wait<T>): Promise<T> {
+  const { resource, limitMs, done } = wait;
+  const { namespace, name, uid } = wait.object.metadata;
+  let newest = wait.object;
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), limitMs);
   try {
     while (!stop.signal.aborted) {
-      if (outcome(newest, generation)) return newest;
-      const watch = client.watch<PetrelFunction>(FUNCTIONS, {
+      if (done(newest)) return newest;
+      const watch = client.watch<T>(resource, {
         namespace,
         fieldSelector: `metadata.name=${name}`,
         resourceVersion: newest.metadata.resourceVersion,
@@ -35,10 +42,10 @@ export async function untilReady(
         if (event.type === 'BOOKMARK') continue;
         if (event.type === 'DELETED') throw replaced(name, 'deleted');
         newest = event.object;
-        if (outcome(newest, generation)) return newest;
+        if (done(newest)) return newest;
       }
       if (stop.signal.aborted) break;
-      newest = await client.get<PetrelFunction>(FUNCTIONS, namespace, name);
+      newest = await client.get<T>(resource, namespace, name);
       if (newest.metadata.uid !== uid) throw replaced(name, 'deleted and made anew');
     }
   } catch (error) {
@@ -47,12 +54,31 @@ export async function untilReady(
     clearTimeout(timer);
     stop.abort();
   }
-  const condition = newest.status?.conditions?.find(({ type }) => type === 'Ready');
+  const { conditions = [] } = (newest as { status?: { conditions?: Condition[] } }).status ?? {};
+  const condition = conditions.find(({ type }) => type === 'Ready');
   throw new PetrelError('Timeout', `${name} was not ready within ${limitMs / 1000} s`, {
     why:
       [condition?.reason, condition?.message].filter(Boolean).join(': ') ||
       'no controller has said anything about it',
     fix: `petrel describe ${name} -n ${namespace}`,
+  });
+}
+
+/**
+ * Resolves to the Function once it is Ready for the generation in `fn`, starting from the version in `fn`. Throws `LoadError` with the
+ * runtime's own text, `NotReady` for any other failure, `Conflict` when it is deleted or deployed again meanwhile, and `Timeout`.
+ */
+export function untilReady(
+  client: KubeClient,
+  fn: PetrelFunction,
+  limitMs: number = LIMIT_MS,
+): Promise<PetrelFunction> {
+  const { generation } = fn.metadata;
+  return until(client, {
+    resource: FUNCTIONS,
+    object: fn,
+    limitMs,
+    done: (newest) => outcome(newest, generation),
   });
 }
 
@@ -84,7 +110,7 @@ function outcome(fn: PetrelFunction, generation: number | undefined): boolean {
 const LOAD_ERRORS = new Set(['load_error', 'LoadError', 'EntryNotFound', 'HandlerNotFound']);
 
 function replaced(name: string, how: string): PetrelError {
-  return new PetrelError('Conflict', `${name} was ${how} while this deploy waited`, {
-    fix: 'deploy again if yours should win',
+  return new PetrelError('Conflict', `${name} was ${how} while this command waited`, {
+    fix: 'run it again if yours should win',
   });
 }

@@ -1,0 +1,113 @@
+/** The Knative Service behind a name, as the commands about traffic read and change it. */
+import { PetrelError } from '../../base/errors.ts';
+import type { Revision, Service, TrafficTarget } from '../../kinds/serving.ts';
+import { type KubeClient, KubeError } from '../../kube/client.ts';
+import { KSERVICES, REVISIONS } from '../../kube/refs.ts';
+import { until } from '../deploy/wait.ts';
+import { closest } from '../suggest.ts';
+import type { TrafficFacts } from './edit.ts';
+
+/** Attempts at a change that somebody else gets in the way of. */
+const ATTEMPTS = 5;
+/** How long a change of traffic may take to be in force, milliseconds. */
+const LIMIT_MS = 30_000;
+
+/** The Service with this name: made by `petrel deploy`, `kn`, or from YAML. Throws `NotFound` with what was meant. */
+export async function serviceNamed(client: KubeClient, namespace: string, name: string): Promise<Service> {
+  const found = await orUndefined(client.get<Service>(KSERVICES, namespace, name));
+  if (found) return found;
+  const { items } = await client.list<Service>(KSERVICES, { namespace });
+  const near = closest(
+    name,
+    items.map(({ metadata }) => metadata.name),
+  );
+  throw new PetrelError('NotFound', `there is no service or function "${name}" in namespace ${namespace}`, {
+    why: items.length > 0 ? '' : 'nothing is deployed there',
+    fix: near ? `did you mean ${near}?` : 'petrel list -A shows what there is',
+  });
+}
+
+/** Undefined in place of an object that is not there. */
+export async function orUndefined<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof KubeError && error.code === 404) return undefined;
+    throw error;
+  }
+}
+
+/** The revisions of a Service, newest first. */
+export async function revisionsOf(
+  client: KubeClient,
+  { metadata: { namespace, name } }: Service,
+): Promise<Revision[]> {
+  const labelSelector = `serving.knative.dev/service=${name}`;
+  const { items } = await client.list<Revision>(REVISIONS, { namespace, labelSelector });
+  const generation = ({ metadata }: Revision) =>
+    Number(metadata.labels?.['serving.knative.dev/configurationGeneration'] ?? 0);
+  return items.sort((a, b) => generation(b) - generation(a));
+}
+
+export function factsOf(service: Service, revisions: readonly Revision[]): TrafficFacts {
+  return {
+    service: service.metadata.name,
+    revisions,
+    latestReady: service.status?.latestReadyRevisionName,
+    traffic: service.spec.traffic ?? [],
+  };
+}
+
+/** Reads, changes and writes a Service until nobody was faster. `change` returns undefined when nothing is to be done. */
+export async function changeService(
+  client: KubeClient,
+  namespace: string,
+  name: string,
+  change: (service: Service) => Promise<Service | undefined> | Service | undefined,
+): Promise<Service> {
+  for (let attempt = 1; ; attempt++) {
+    const service = await serviceNamed(client, namespace, name);
+    const changed = await change(service);
+    if (!changed) return service;
+    try {
+      return await client.update(KSERVICES, changed);
+    } catch (error) {
+      if (!(error instanceof KubeError) || error.code !== 409 || attempt === ATTEMPTS) throw error;
+    }
+  }
+}
+
+/** Gives the Service this traffic and resolves when it is in force. */
+export async function changeTraffic(
+  client: KubeClient,
+  namespace: string,
+  name: string,
+  edit: (facts: TrafficFacts) => TrafficTarget[],
+): Promise<Service> {
+  const written = await changeService(client, namespace, name, async (service) => {
+    const facts = factsOf(service, await revisionsOf(client, service));
+    const traffic = edit(facts);
+    if (JSON.stringify(traffic) === JSON.stringify(facts.traffic)) return undefined;
+    return { ...service, spec: { ...service.spec, traffic } };
+  });
+  return trafficInForce(client, written);
+}
+
+/** Resolves when requests go where `spec.traffic` says. Throws `NotReady` with the Route's own words when they will not. */
+export function trafficInForce(client: KubeClient, service: Service): Promise<Service> {
+  const { name } = service.metadata;
+  return until(client, {
+    resource: KSERVICES,
+    object: service,
+    limitMs: LIMIT_MS,
+    done({ metadata, status }) {
+      if ((status?.observedGeneration ?? 0) < (metadata.generation ?? 0)) return false;
+      const routes = status?.conditions?.find(({ type }) => type === 'RoutesReady');
+      if (routes?.status !== 'False') return routes?.status === 'True';
+      throw new PetrelError('NotReady', `the traffic of ${name} was not changed: ${routes.message}`, {
+        why: routes.reason ?? '',
+        fix: `petrel revisions ${name}; the traffic before goes on`,
+      });
+    },
+  });
+}

@@ -3,56 +3,36 @@
  * a request's answer is written, and how the connection ends, is in `Reply`, which this class extends.
  */
 import type { Socket } from 'node:net';
-import { CR, LF } from './chars.ts';
+import { LF } from './chars.ts';
 import { CHUNK, ChunkedDecoder } from './chunked.ts';
 import type { Timed } from './deadlines.ts';
 import { BODY, Exchange, STATE } from './exchange.ts';
-import { type Failure, failure, refusal } from './failures.ts';
-import { type FieldTable, parseFields } from './fields.ts';
+import { type Failure, refusal } from './failures.ts';
+import { HeadReader } from './head-reader.ts';
 import { newRequestId } from './ids.ts';
-import type { Destination } from './plane-types.ts';
+import { type IntakePlane, objection, takeIn, tooLarge } from './intake.ts';
 import { PHASE, Reply, type ReplyPlane } from './reply.ts';
-import {
-  buildRequestBlock,
-  type ClientAddress,
-  clientAddress,
-  fieldRefusal,
-  type RequestBlock,
-} from './request-block.ts';
-import { LINE_REFUSAL, parseRequestLine, type RequestLine } from './request-line.ts';
+import { clientAddress, type RequestBlock } from './request-block.ts';
 import { ownBlock } from './response-block.ts';
 import { FRAMING } from './response-writer.ts';
+import { due } from './time-limits.ts';
 
 /** What a client connection needs of its worker. */
-export interface ClientPlane extends ReplyPlane {
-  readonly fields: FieldTable;
-  readonly line: RequestLine;
+export interface ClientPlane extends ReplyPlane, IntakePlane {
+  readonly limits: ReplyPlane['limits'];
   readonly closing: boolean;
   /** Applies changes of state that were made before now. */
   sync(): void;
-  /** Chooses the revision by host or, only when the host is not bound, path, and by what the route's policy says. */
-  route(
-    block: RequestBlock,
-    address: string,
-    buf: Buffer,
-    targetStart: number,
-    targetEnd: number,
-  ): Destination;
   gone(client: ClientConnection): void;
 }
 
-/** Header blocks up to this size are remembered per connection. */
-const REMEMBER_LIMIT = 4096;
-
 export class ClientConnection extends Reply implements Timed {
   readonly #plane: ClientPlane;
-  readonly #address: ClientAddress;
+  readonly #reader: HeadReader;
   /** Bytes received and not consumed: append-only, because requests refer to it. */
   #stash: Buffer | null = null;
   #stashStart = 0;
   #stashEnd = 0;
-  #remembered: RequestBlock | null = null;
-  #misses = 0;
   #decoder: ChunkedDecoder | null = null;
   #bodyLeft = 0;
   #bodyBytes = 0;
@@ -65,7 +45,7 @@ export class ClientConnection extends Reply implements Timed {
   constructor(socket: Socket, plane: ClientPlane) {
     super(socket, plane);
     this.#plane = plane;
-    this.#address = clientAddress(socket.remoteAddress);
+    this.#reader = new HeadReader(plane, clientAddress(socket.remoteAddress));
     this.deadline = performance.now() + plane.limits.headTimeoutMs;
     socket.on('data', (chunk: Buffer) => this.#received(chunk));
     socket.on('end', () => this.#ended());
@@ -76,7 +56,7 @@ export class ClientConnection extends Reply implements Timed {
   }
 
   get address(): string {
-    return this.#address.address;
+    return this.#reader.address;
   }
 
   #received(chunk: Buffer): void {
@@ -163,53 +143,12 @@ export class ClientConnection extends Reply implements Timed {
 
   /** Returns the position after the head, or `pos` when it is not complete. */
   #readHead(buf: Buffer, pos: number, end: number): number {
-    const plane = this.#plane;
-    const limits = plane.limits;
-    let start = pos;
-    if (buf[start] === CR && start + 1 < end && buf[start + 1] === LF) start += 2;
-    else if (buf[start] === CR && start + 1 === end) return this.#incomplete(pos);
-    const line = plane.line;
-    const fieldsAt = parseRequestLine(buf, start, end, limits.maxUriBytes, line);
-    if (fieldsAt <= 0) {
-      if (fieldsAt === 0) return this.#incomplete(pos);
-      return this.#refuse(LINE_REFUSAL[fieldsAt]!, end);
-    }
-    const known = this.#remembered;
-    if (known !== null && known.raw.length <= end - fieldsAt) {
-      const after = fieldsAt + known.raw.length;
-      if (buf.compare(known.raw, 0, known.raw.length, fieldsAt, after) === 0) {
-        this.#misses = 0;
-        this.#begin(buf, known, end, after);
-        return after;
-      }
-    }
-    const limit = start + limits.maxHeadBytes;
-    const after = parseFields(buf, fieldsAt, Math.min(end, limit), plane.fields, false);
-    if (after < 0) return this.#refuse(fieldRefusal(after), end);
-    if (after === 0) {
-      if (end < limit) return this.#incomplete(pos);
-      return this.#refuse(
-        refusal('head_too_large', `the head is larger than ${limits.maxHeadBytes} bytes`),
-        end,
-      );
-    }
-    let authority: string | null = null;
-    if (buf[line.targetStart] !== 47) {
-      authority = this.#absolute(buf);
-      if (authority === '')
-        return this.#refuse(refusal('bad_request', 'the request target has no known form'), end);
-    }
-    const keep = authority === null && after - fieldsAt <= REMEMBER_LIMIT && this.#worthRemembering();
-    const block = buildRequestBlock(buf, fieldsAt, after, plane.fields, this.#address, authority, keep);
-    if (keep) this.#remembered = block.refused === null ? block : null;
-    this.#begin(buf, block, end, after);
+    const reader = this.#reader;
+    const after = reader.read(buf, pos, end);
+    if (after === 0) return this.#incomplete(pos);
+    if (after < 0) return this.#refuse(reader.failure!, end);
+    this.#begin(buf, reader.block!, end, after);
     return after;
-  }
-
-  /** A client whose blocks never repeat is tried again only now and then: remembering costs a copy. */
-  #worthRemembering(): boolean {
-    const misses = this.#misses++;
-    return misses < 4 || misses % 16 === 0;
   }
 
   #incomplete(pos: number): number {
@@ -218,17 +157,6 @@ export class ClientConnection extends Reply implements Timed {
       this.setDeadline(this.activeAt + this.#plane.limits.headTimeoutMs);
     }
     return pos;
-  }
-
-  /** Takes an absolute-form target apart: leaves the path in the line's offsets, returns the authority or `''`. */
-  #absolute(buf: Buffer): string | null {
-    const line = this.#plane.line;
-    if (line.targetEnd - line.targetStart === 1 && buf[line.targetStart] === 42) return null;
-    const target = buf.toString('latin1', line.targetStart, line.targetEnd);
-    const match = /^https?:\/\/([^/?]+)/i.exec(target);
-    if (match === null || match[1]!.includes('@')) return '';
-    line.targetStart += match[0].length;
-    return match[1]!;
   }
 
   #refuse(why: Failure, end: number): number {
@@ -247,7 +175,7 @@ export class ClientConnection extends Reply implements Timed {
     this.startRequest(http10, block.close || (http10 && !block.keepAlive) || plane.closing);
     this.headMethod =
       line.methodEnd - line.start === 4 && buf.toString('latin1', line.start, line.methodEnd) === 'HEAD';
-    const why = block.refused ?? this.#objection(buf, block, http10);
+    const why = block.refused ?? objection(line, buf, block, http10);
     if (why !== null) {
       this.refuse(why, requestId);
       return;
@@ -262,48 +190,14 @@ export class ClientConnection extends Reply implements Timed {
       );
       return;
     }
-    const destination = plane.route(block, this.address, buf, line.targetStart, line.targetEnd);
-    if (destination.failure !== null || destination.revision === null) {
-      if (destination.failure?.reason === 'ok') this.answer(200, ownBlock(''), requestId, 0);
-      else this.refuse(destination.failure ?? failure('not_ready', 'no revision'), requestId);
-      return;
-    }
-    const revision = destination.revision;
-    const max = revision.entry.maxRequestBytes;
-    if (max > 0 && block.contentLength > max) {
-      this.refuse(this.#tooLarge(max), requestId);
-      return;
-    }
     let kind: number = BODY.none;
     if (block.hasTransferEncoding) kind = BODY.chunked;
     else if (block.contentLength > 0) kind = BODY.length;
     else if (block.upgrade !== '' && !http10) kind = BODY.upgrade;
-    let source = buf;
-    let lineStart = line.start;
-    let lineEnd = line.targetEnd;
-    const contiguous = line.targetStart === line.methodEnd + 1;
-    if (destination.prefix !== '' || !contiguous || buf[line.targetStart] !== 47) {
-      const method = buf.toString('latin1', line.start, line.methodEnd);
-      const rest = buf.toString('latin1', line.targetStart + destination.prefix.length, line.targetEnd);
-      source = Buffer.from(`${method} ${rest.startsWith('/') ? '' : '/'}${rest}`, 'latin1');
-      lineStart = 0;
-      lineEnd = source.length;
-    }
-    const x = new Exchange(
-      this,
-      revision,
-      block,
-      source,
-      lineStart,
-      lineEnd,
-      destination.prefix,
-      requestId,
-      kind,
-      this.headMethod,
-      this.activeAt,
-    );
-    if (destination.terms !== null) destination.terms.apply(x);
-    this.#start(x, kind, after < end);
+    const x = takeIn(plane, this, buf, block, requestId, kind, this.headMethod, this.activeAt);
+    if (x instanceof Exchange) this.#start(x, kind, after < end);
+    else if (x.reason === 'ok') this.answer(200, ownBlock(''), requestId, 0);
+    else this.refuse(x, requestId);
   }
 
   #start(x: Exchange, kind: number, more: boolean): void {
@@ -312,43 +206,13 @@ export class ClientConnection extends Reply implements Timed {
     this.phase = kind === BODY.none ? PHASE.wait : kind === BODY.upgrade ? PHASE.upgrade : PHASE.body;
     // a client that has begun to send its body does not wait
     if (more || kind === BODY.upgrade) this.expectContinue = false;
-    const entry = x.times;
-    let deadline = x.startedAt + entry.timeoutMs;
-    if (entry.responseStartTimeoutMs)
-      deadline = Math.min(deadline, x.startedAt + entry.responseStartTimeoutMs);
-    if (entry.idleTimeoutMs) deadline = Math.min(deadline, x.startedAt + entry.idleTimeoutMs);
-    this.setDeadline(deadline);
+    this.setDeadline(due(x, x.startedAt));
     const refused = x.treatment === null ? x.revision.admit(x) : x.treatment.admit(x);
     if (refused !== null) {
       x.state = STATE.done;
       this.exchange = null;
       this.refuse(refused, x.requestId);
     }
-  }
-
-  #tooLarge(max: number): Failure {
-    return refusal('body_too_large', `the request body is larger than ${max} bytes`);
-  }
-
-  /** What HTTP demands of a request line and its block together. */
-  #objection(buf: Buffer, block: RequestBlock, http10: boolean): Failure | null {
-    if (block.hostCount === 0 && !http10) return refusal('bad_request', 'Host is missing');
-    if (http10 && block.hasTransferEncoding) return refusal('bad_request', 'Transfer-Encoding in HTTP/1.0');
-    const line = this.#plane.line;
-    const c = buf[line.start];
-    if (c === 67 || c === 84 || buf[line.targetStart] === 42) {
-      const method = buf.toString('latin1', line.start, line.methodEnd);
-      if (method === 'CONNECT' || method === 'TRACE') {
-        return refusal('method_not_allowed', `${method} is not served here`);
-      }
-      if (buf[line.targetStart] === 42 && method !== 'OPTIONS') {
-        return refusal('bad_request', 'the target * is for OPTIONS only');
-      }
-    }
-    if (block.upgrade !== '' && (block.hasTransferEncoding || block.contentLength > 0)) {
-      return refusal('bad_request', 'an upgrade with a body');
-    }
-    return null;
   }
 
   #frameBody(block: RequestBlock, http10: boolean): void {
@@ -389,7 +253,7 @@ export class ClientConnection extends Reply implements Timed {
     this.#bodyBytes += end - start;
     const max = x.revision.entry.maxRequestBytes;
     if (max > 0 && this.#bodyBytes > max) {
-      this.#badBody(this.#tooLarge(max), end);
+      this.#badBody(tooLarge(max), end);
       return false;
     }
     if (x.treatment !== null) x.treatment.body(buf.subarray(start, end));

@@ -95,6 +95,8 @@ export class Exchange {
   treatment: Treatment | null = null;
   /** Status of the final answer; 0 while there is none, `CUT_OFF` when it broke off. */
   status = 0;
+  /** Time limits count from the last byte either way. */
+  byActivity: boolean;
   state: number = STATE.queued;
   endpoint: EndpointState | null = null;
   upstream: Upstream | null = null;
@@ -140,12 +142,14 @@ export class Exchange {
     this.head = head;
     this.startedAt = startedAt;
     this.times = revision.entry;
+    this.byActivity = block.grpc;
     this.bodySent = body === BODY.none;
   }
 
   /** Forgets the attempt that has failed, so that the request can be sent again. */
   restart(): void {
     this.begun = false;
+    this.byActivity = this.block.grpc;
     this.status = 0;
     this.bodySent = this.body === BODY.none;
     this.streamId = this.sendWindow = this.receiveWindow = this.unacknowledged = 0;

@@ -30,6 +30,7 @@ export const FIELD = {
   date: 20,
   http2Settings: 21,
   xForwardedPrefix: 22,
+  contentType: 23,
 } as const;
 
 const NAMES: Record<string, number> = {
@@ -55,6 +56,7 @@ const NAMES: Record<string, number> = {
   date: FIELD.date,
   'http2-settings': FIELD.http2Settings,
   'x-forwarded-prefix': FIELD.xForwardedPrefix,
+  'content-type': FIELD.contentType,
 };
 
 /** Fields that belong to one connection and never cross the gateway (RFC 9110 §7.6.1, and what old clients send). */
@@ -216,6 +218,11 @@ export function listTokens(value: string): string[] {
     if (token !== '') out.push(token);
   }
   return out;
+}
+
+/** Whether a Content-Type is gRPC's own; gRPC-Web is ordinary HTTP. */
+export function isGrpc(contentType: string): boolean {
+  return /^application\/grpc(?:$|[+; ])/i.test(contentType);
 }
 
 /** A Content-Length: digits only, below 2^53; -1 for anything else (a list of equal numbers included). */

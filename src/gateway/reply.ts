@@ -6,11 +6,12 @@ import type { Socket } from 'node:net';
 import { chunkHead } from './chunked.ts';
 import type { Timed } from './deadlines.ts';
 import { CUT_OFF, type Exchange, type Front, STATE } from './exchange.ts';
-import { type Failure, failure, failureBody, refusal } from './failures.ts';
+import { type Failure, failureBody, refusal } from './failures.ts';
 import { newRequestId } from './ids.ts';
 import type { Surroundings } from './plane-types.ts';
 import { ownBlock, type ResponseBlock } from './response-block.ts';
 import { CONNECTION, FRAMING, type Gathering, type ResponseWriter } from './response-writer.ts';
+import { due, overdue } from './time-limits.ts';
 
 /** What a client connection is doing. */
 export const PHASE = {
@@ -202,6 +203,7 @@ export abstract class Reply implements Front, Gathering, Timed {
     if (this.exchange !== x) return;
     x.begun = true;
     x.status = status;
+    if (status === 101 || block.endless) this.#endless(x);
     const writer = this.#plane.writer;
     writer.gather(this);
     if (status === 101) {
@@ -224,11 +226,16 @@ export abstract class Reply implements Front, Gathering, Timed {
     writer.head(this, status, block, x.requestId, framing, this.#connection());
   }
 
+  #endless(x: Exchange): void {
+    x.byActivity = true;
+    this.activeAt = performance.now();
+  }
+
   data(x: Exchange, buf: Buffer, start: number, end: number): void {
     const left = this.#left;
     if (this.exchange !== x || left === SKIP || start === end) return;
     const writer = this.#plane.writer;
-    if (x.times.idleTimeoutMs) this.activeAt = performance.now();
+    if (x.times.idleTimeoutMs || x.byActivity) this.activeAt = performance.now();
     const size = end - start;
     if (left >= 0 && size > left) {
       // a response splitting attempt, or a broken instance: nothing past the length given may follow
@@ -308,24 +315,12 @@ export abstract class Reply implements Front, Gathering, Timed {
   }
 
   #expireExchange(x: Exchange, now: number): void {
-    const entry = x.times;
-    const whole = x.startedAt + entry.timeoutMs;
-    const start =
-      x.begun || !entry.responseStartTimeoutMs ? Infinity : x.startedAt + entry.responseStartTimeoutMs;
-    const idle = entry.idleTimeoutMs ? this.activeAt + entry.idleTimeoutMs : Infinity;
-    const due = Math.min(whole, start, idle);
-    if (now < due) {
-      this.deadline = due;
+    const at = due(x, this.activeAt);
+    if (now < at) {
+      this.deadline = at;
       return;
     }
     this.deadline = Number.POSITIVE_INFINITY;
-    const queued = x.state === STATE.queued ? ' (it was still waiting for an instance)' : '';
-    if (due === whole) {
-      this.abandon(failure('timeout', `no complete answer within ${entry.timeoutMs} ms${queued}`), 'timeout');
-    } else if (due === start) {
-      const message = `no answer began within ${entry.responseStartTimeoutMs} ms${queued}`;
-      this.abandon(failure('response_start_timeout', message), 'timeout');
-    } else
-      this.abandon(failure('idle_timeout', `no bytes for ${entry.idleTimeoutMs} ms${queued}`), 'timeout');
+    this.abandon(overdue(x, this.activeAt), 'timeout');
   }
 }

@@ -12,6 +12,7 @@ import {
   FIELD_ERROR_TEXT,
   type FieldTable,
   HOP_BY_HOP,
+  isGrpc,
   listTokens,
   parseContentLength,
 } from './fields.ts';
@@ -41,6 +42,8 @@ export interface RequestBlock {
   expectContinue: boolean;
   /** The client's own request id when it is acceptable, else `''` and one is generated. */
   requestId: string;
+  /** `Content-Type: application/grpc`: long-lived by its nature, and its failures are told in gRPC's own way. */
+  grpc: boolean;
   /** A valid trace context is part of `out`. */
   hasTrace: boolean;
   /** What is wrong with the block whatever the request line says. */
@@ -209,6 +212,9 @@ function interpret(buf: Buffer, t: FieldTable, k: number, block: RequestBlock, n
       notes.ids++;
       block.requestId = t.value(buf, k);
       break;
+    case FIELD.contentType:
+      block.grpc = isGrpc(t.value(buf, k));
+      break;
     case FIELD.traceparent:
       notes.traces++;
       notes.traceparent = t.value(buf, k);
@@ -339,6 +345,7 @@ export function buildRequestBlock(
     upgrade: '',
     expectContinue: false,
     requestId: '',
+    grpc: false,
     hasTrace: false,
     refused: null,
   };

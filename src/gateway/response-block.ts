@@ -1,6 +1,14 @@
 /** From an instance's header fields to what the client gets: filtered, checked, and remembered while they repeat. */
 import { CR, LF, LOWER, SP } from './chars.ts';
-import { FIELD, FieldTable, HOP_BY_HOP, listTokens, parseContentLength, parseFields } from './fields.ts';
+import {
+  FIELD,
+  FieldTable,
+  HOP_BY_HOP,
+  isGrpc,
+  listTokens,
+  parseContentLength,
+  parseFields,
+} from './fields.ts';
 
 /** A response's header block, ready for the client. Depends on the received bytes only. */
 export interface ResponseBlock {
@@ -11,6 +19,8 @@ export interface ResponseBlock {
   contentLength: number;
   chunked: boolean;
   hasDate: boolean;
+  /** An event stream or gRPC: it lasts as long as there is something to tell. */
+  endless: boolean;
   /** `Connection: close` (only HTTP/1.1 instances say so). */
   close: boolean;
   keepAlive: boolean;
@@ -56,6 +66,7 @@ export function readResponseBlock(
     contentLength: -1,
     chunked: false,
     hasDate: false,
+    endless: false,
     close: false,
     keepAlive: false,
     keepAliveSeconds: 0,
@@ -97,6 +108,11 @@ export function readResponseBlock(
       case FIELD.upgrade:
         block.upgrade = FIELDS.value(buf, k);
         break;
+      case FIELD.contentType: {
+        const type = FIELDS.value(buf, k);
+        block.endless = /^text\/event-stream(?:$|[; ])/i.test(type) || isGrpc(type);
+        break;
+      }
       case FIELD.date:
         block.hasDate = true;
         break;
@@ -127,6 +143,7 @@ export function ownBlock(lines: string): ResponseBlock {
     contentLength: -1,
     chunked: false,
     hasDate: false,
+    endless: false,
     close: false,
     keepAlive: false,
     keepAliveSeconds: 0,

@@ -142,9 +142,13 @@ export function references(pod: Pick<Pod, 'spec'>): { secrets: Set<string>; conf
       if (valueFrom?.configMapKeyRef) configMaps.add(valueFrom.configMapKeyRef.name);
     }
   }
-  for (const { secret, configMap } of pod.spec.volumes ?? []) {
+  for (const { secret, configMap, projected } of pod.spec.volumes ?? []) {
     if (secret) secrets.add(secret.secretName);
     if (configMap) configMaps.add(configMap.name);
+    for (const source of projected?.sources ?? []) {
+      if (source.secret) secrets.add(source.secret.name);
+      if (source.configMap) configMaps.add(source.configMap.name);
+    }
   }
   return { secrets, configMaps };
 }

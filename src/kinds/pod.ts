@@ -26,8 +26,24 @@ export interface KeyToPath {
   path: string;
   mode?: number;
 }
+/** A file made of what the API knows of the Pod; `path` is relative to the volume. */
+export interface DownwardFile {
+  path: string;
+  mode?: number;
+  fieldRef?: { fieldPath: string };
+  resourceFieldRef?: { containerName?: string; resource: string; divisor?: string };
+}
+/** One of several sources of a projected volume. */
+export interface VolumeProjection {
+  configMap?: { name: string; items?: KeyToPath[]; optional?: boolean };
+  secret?: { name: string; items?: KeyToPath[]; optional?: boolean };
+  downwardAPI?: { items?: DownwardFile[] };
+  serviceAccountToken?: { path: string; audience?: string; expirationSeconds?: number };
+}
 export interface Volume {
   name: string;
+  projected?: { sources?: VolumeProjection[]; defaultMode?: number };
+  downwardAPI?: { items?: DownwardFile[]; defaultMode?: number };
   configMap?: { name: string; items?: KeyToPath[]; defaultMode?: number; optional?: boolean };
   secret?: { secretName: string; items?: KeyToPath[]; defaultMode?: number; optional?: boolean };
   emptyDir?: { medium?: string; sizeLimit?: string };
@@ -36,18 +52,22 @@ export interface VolumeMount {
   name: string;
   mountPath: string;
   subPath?: string;
+  subPathExpr?: string;
   readOnly?: boolean;
 }
+export interface HttpGetAction {
+  path?: string;
+  port: number | string;
+  host?: string;
+  scheme?: string;
+  httpHeaders?: { name: string; value: string }[];
+}
 export interface Probe {
-  httpGet?: {
-    path?: string;
-    port: number | string;
-    host?: string;
-    scheme?: string;
-    httpHeaders?: { name: string; value: string }[];
-  };
+  httpGet?: HttpGetAction;
   tcpSocket?: { port: number | string; host?: string };
   exec?: { command?: string[] };
+  grpc?: { port: number; service?: string };
+  terminationGracePeriodSeconds?: number;
   initialDelaySeconds?: number;
   timeoutSeconds?: number;
   periodSeconds?: number;
@@ -59,8 +79,37 @@ export interface ContainerPort {
   containerPort: number;
   protocol?: string;
 }
+/** What runs right after the start of a container, or before its end. */
+export interface LifecycleHandler {
+  exec?: { command?: string[] };
+  httpGet?: HttpGetAction;
+  sleep?: { seconds: number };
+}
+/** Fields of Kubernetes' `SecurityContext` and `PodSecurityContext` that this platform acts on; a container's win. */
+export interface SecurityContext {
+  runAsUser?: number;
+  runAsGroup?: number;
+  runAsNonRoot?: boolean;
+  readOnlyRootFilesystem?: boolean;
+  allowPrivilegeEscalation?: boolean;
+  privileged?: boolean;
+  capabilities?: { add?: string[]; drop?: string[] };
+  procMount?: string;
+}
+export interface PodSecurityContext
+  extends Pick<SecurityContext, 'runAsUser' | 'runAsGroup' | 'runAsNonRoot'> {
+  fsGroup?: number;
+  supplementalGroups?: number[];
+  sysctls?: { name: string; value: string }[];
+}
 export interface Container {
   name: string;
+  /** `Always` makes a sidecar of an init container. */
+  restartPolicy?: string;
+  lifecycle?: { postStart?: LifecycleHandler; preStop?: LifecycleHandler };
+  securityContext?: SecurityContext;
+  terminationMessagePath?: string;
+  terminationMessagePolicy?: string;
   image?: string;
   command?: string[];
   args?: string[];
@@ -80,6 +129,7 @@ export interface PodSpec {
   volumes?: Volume[];
   restartPolicy?: 'Always' | 'OnFailure' | 'Never';
   terminationGracePeriodSeconds?: number;
+  securityContext?: PodSecurityContext;
   nodeName?: string;
   runtimeClassName?: string;
   serviceAccountName?: string;
@@ -143,4 +193,19 @@ export const NODE_ANNOTATIONS = {
   resources: 'petrel.dev/resources',
   /** Name of a directory in `<home>/cache`: created if absent, and from now on writable for the Pod's containers, at the same path. */
   codeCache: 'petrel.dev/code-cache',
+  /** JSON of `InPlaceUpdate`: what the containers are to be from now on, while the Pod stays. */
+  inPlace: 'petrel.dev/in-place',
 } as const;
+
+/**
+ * An update of running containers: what is named here replaces what the spec says, and a container that becomes another one by it
+ * is stopped gracefully and started anew. Images are changed in the spec itself, as Kubernetes allows.
+ */
+export interface InPlaceUpdate {
+  /** Comes back as the message of the Pod's condition `IN_PLACE_CONDITION` once all containers run as asked. */
+  id: string;
+  containers: Record<string, Partial<Pick<Container, 'command' | 'args' | 'env' | 'envFrom' | 'workingDir'>>>;
+}
+
+/** Condition of a Pod: `True` when its containers run as the in-place update in its message asked, `False` while they are replaced. */
+export const IN_PLACE_CONDITION = 'petrel.dev/InPlaceUpdate';

@@ -26,6 +26,7 @@ export interface ScaleOutcome {
   againMs?: number;
 }
 
+const MIN_ACTIVATORS = 2;
 /** Spare time for reporting why an activation failed before it is given up. */
 const ACTIVATION_BUFFER_MS = 30_000;
 
@@ -53,7 +54,9 @@ export function outcome(spec: ScalingSpec, state: ScaleState, desired: number, n
   const lasted = now - state.since;
   if (state.active === 'Unknown') {
     const timeout = spec.progressDeadlineMs + ACTIVATION_BUFFER_MS;
-    return lasted >= timeout ? { scale: 0, timedOut: true } : { scale: undefined, againMs: timeout - lasted };
+    return lasted > timeout
+      ? { scale: 0, timedOut: true }
+      : { scale: undefined, againMs: timeout - lasted + 1 };
   }
   if (state.active === 'True') {
     if (lasted < spec.stableWindowMs) return { scale: 1, againMs: spec.stableWindowMs - lasted };
@@ -65,4 +68,42 @@ export function outcome(spec: ScalingSpec, state: ScaleState, desired: number, n
   const buffered = now - state.bufferedSince;
   if (buffered >= spec.scaleToZeroGracePeriodMs) return { scale: 0 };
   return { scale: undefined, againMs: spec.scaleToZeroGracePeriodMs - buffered };
+}
+
+/** Whether the revision counts as active, as upstream's `computeActiveCondition` has it. */
+export interface ActivityChange {
+  active: Activity;
+  initialized: boolean;
+  /** It became inactive because it did not come up in time. */
+  timedOut: boolean;
+}
+
+/** What follows for the activity from `want` instances (−1: not known yet) and `ready` ones. */
+export function activity(
+  spec: ScalingSpec,
+  state: Pick<ScaleState, 'active' | 'initialized' | 'reachable'>,
+  want: number,
+  ready: number,
+): ActivityChange {
+  const min = state.reachable ? spec.minScale : 0;
+  const needed = Math.max(min, state.initialized ? 1 : spec.initialScale);
+  const initialized = state.initialized || ready >= needed;
+  // Once it is initialised the initial scale no longer counts, even for the decision that made it so.
+  const least = initialized ? needed : Math.max(min, spec.initialScale);
+  if (want === 0 || least === 0) {
+    return { active: 'False', initialized, timedOut: state.active === 'Unknown' && least > 0 };
+  }
+  if (want <= 0 && state.active === 'False') return { active: 'False', initialized, timedOut: false };
+  return { active: ready < least ? 'Unknown' : 'True', initialized, timedOut: false };
+}
+
+/** Activators that a ServerlessService shows for these instances. Source: upstream's `computeNumActivators`. */
+export function activators(
+  spec: Pick<ScalingSpec, 'total' | 'targetBurstCapacity'>,
+  ready: number,
+  capacity: number,
+): number {
+  if (spec.targetBurstCapacity === 0) return MIN_ACTIVATORS;
+  const covered = ready * spec.total + Math.max(0, spec.targetBurstCapacity);
+  return Math.max(MIN_ACTIVATORS, Math.ceil(covered / capacity));
 }

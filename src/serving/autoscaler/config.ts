@@ -4,10 +4,14 @@ import type { Aggregation } from './window.ts';
 
 /** Defaults for all revisions. Source and ranges: knative.dev/serving `config-autoscaler`. Durations in milliseconds. */
 export interface AutoscalerConfig {
+  /** Of revisions whose annotations name none. */
+  class: string;
   containerConcurrencyTargetDefault: number;
   requestsPerSecondTargetDefault: number;
-  /** Share of the hard limit to aim at, 0–1. */
-  targetUtilization: number;
+  /** Share of the concurrent requests an instance can take to aim at, 0–1; `container-concurrency-target-percentage`. */
+  concurrencyUtilization: number;
+  /** The same for requests per second; upstream has no key for it. */
+  requestsPerSecondUtilization: number;
   targetBurstCapacity: number;
   stableWindowMs: number;
   panicWindowPercentage: number;
@@ -22,15 +26,19 @@ export interface AutoscalerConfig {
   allowZeroInitialScale: boolean;
   minScale: number;
   maxScale: number;
-  /** Cap on `max-scale`; 0 is none. */
+  /** Largest `max-scale` that may be written; 0 is none. Refused on writing, not applied afterwards, as upstream. */
   maxScaleLimit: number;
+  /** What an activator is taken to hold, for the number that ServerlessServices show. */
+  activatorCapacity: number;
   progressDeadlineMs: number;
 }
 
 export const DEFAULT_AUTOSCALER_CONFIG: AutoscalerConfig = {
+  class: 'kpa.autoscaling.knative.dev',
   containerConcurrencyTargetDefault: 100,
   requestsPerSecondTargetDefault: 200,
-  targetUtilization: 0.7,
+  concurrencyUtilization: 0.7,
+  requestsPerSecondUtilization: 0.7,
   targetBurstCapacity: 211,
   stableWindowMs: 60_000,
   panicWindowPercentage: 10,
@@ -47,8 +55,57 @@ export const DEFAULT_AUTOSCALER_CONFIG: AutoscalerConfig = {
   minScale: 0,
   maxScale: 0,
   maxScaleLimit: 0,
+  activatorCapacity: 100,
   progressDeadlineMs: 600_000,
 };
+
+type Reading = (text: string) => AutoscalerConfig[keyof AutoscalerConfig] | undefined;
+const fraction: Reading = (text) => {
+  const value = parseDecimal(text);
+  // Both 70 and 0.7 have always meant 70 %.
+  return value !== undefined && value > 1 ? value / 100 : value;
+};
+const flag: Reading = (text) =>
+  /^(1|t|true)$/i.test(text) ? true : /^(0|f|false)$/i.test(text) ? false : undefined;
+
+const CONFIG_KEYS: Record<string, [keyof AutoscalerConfig, Reading]> = {
+  'pod-autoscaler-class': ['class', (text) => text],
+  'container-concurrency-target-default': ['containerConcurrencyTargetDefault', parseDecimal],
+  'container-concurrency-target-percentage': ['concurrencyUtilization', fraction],
+  'requests-per-second-target-default': ['requestsPerSecondTargetDefault', parseDecimal],
+  'target-burst-capacity': ['targetBurstCapacity', parseDecimal],
+  'stable-window': ['stableWindowMs', parseGoDuration],
+  'panic-window-percentage': ['panicWindowPercentage', parseDecimal],
+  'panic-threshold-percentage': ['panicThresholdPercentage', parseDecimal],
+  'max-scale-up-rate': ['maxScaleUpRate', parseDecimal],
+  'max-scale-down-rate': ['maxScaleDownRate', parseDecimal],
+  'scale-down-delay': ['scaleDownDelayMs', parseGoDuration],
+  'enable-scale-to-zero': ['enableScaleToZero', flag],
+  'scale-to-zero-grace-period': ['scaleToZeroGracePeriodMs', parseGoDuration],
+  'scale-to-zero-pod-retention-period': ['scaleToZeroPodRetentionMs', parseGoDuration],
+  'initial-scale': ['initialScale', parseDecimal],
+  'allow-zero-initial-scale': ['allowZeroInitialScale', flag],
+  'min-scale': ['minScale', parseDecimal],
+  'max-scale': ['maxScale', parseDecimal],
+  'max-scale-limit': ['maxScaleLimit', parseDecimal],
+  'activator-capacity': ['activatorCapacity', parseDecimal],
+};
+
+/**
+ * The data of the ConfigMap `config-autoscaler` over `defaults`. Unknown keys (`_example`) and values that are none are left
+ * out: what is wrong is refused when the ConfigMap is written.
+ */
+export function autoscalerConfig(
+  data: Record<string, string>,
+  defaults: AutoscalerConfig = DEFAULT_AUTOSCALER_CONFIG,
+): AutoscalerConfig {
+  const read = Object.entries(data).flatMap(([key, text]) => {
+    const [field, reading] = CONFIG_KEYS[key] ?? [];
+    const value = reading?.(text);
+    return value === undefined ? [] : [[field, value]];
+  });
+  return { ...defaults, ...Object.fromEntries(read) };
+}
 
 /** How one revision scales: the defaults with its annotations applied, and what follows from them. */
 export interface ScalingSpec {
@@ -94,6 +151,7 @@ const ALIASES: Record<string, string> = {
   'metric-aggregation-algorithm': 'metricAggregationAlgorithm',
 };
 const PROGRESS_DEADLINE = 'serving.knative.dev/progress-deadline';
+const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
@@ -108,9 +166,8 @@ export function scalingSpec(
 ): ScalingSpec {
   const text = (name: string) => annotations[GROUP + name] ?? annotations[GROUP + (ALIASES[name] ?? name)];
   const number = (name: string, min: number, max = Number.POSITIVE_INFINITY) => {
-    const value = text(name);
-    const parsed = value === undefined || value.trim() === '' ? Number.NaN : Number(value);
-    return parsed >= min && parsed <= max ? parsed : undefined;
+    const value = parseDecimal(text(name));
+    return value !== undefined && value >= min && value <= max ? value : undefined;
   };
   const integer = (name: string, min: number) => {
     const value = number(name, min, 2 ** 31 - 1);
@@ -122,16 +179,20 @@ export function scalingSpec(
   };
 
   const metric = text('metric') === 'rps' ? 'rps' : 'concurrency';
+  const percentage = number('target-utilization-percentage', 1, 100);
   const utilization =
-    (number('target-utilization-percentage', 1, 100) ?? config.targetUtilization * 100) / 100;
+    percentage !== undefined
+      ? percentage / 100
+      : metric === 'rps'
+        ? config.requestsPerSecondUtilization
+        : config.concurrencyUtilization;
   const total = totalPerInstance(metric, number('target', 0.01), containerConcurrency, config);
   const stableWindowMs = duration('window', 6000, HOUR) ?? config.stableWindowMs;
   const panicPercent = number('panic-window-percentage', 1, 100) ?? config.panicWindowPercentage;
   const burst = number('target-burst-capacity', -1);
   const initialScale = integer('initial-scale', config.allowZeroInitialScale ? 0 : 1);
-  const maxScale = integer('max-scale', 0) ?? config.maxScale;
   return {
-    class: text('class') ?? 'kpa.autoscaling.knative.dev',
+    class: text('class') ?? config.class,
     metric,
     aggregation:
       text('metric-aggregation-algorithm') === 'weighted-exponential' ? 'weighted-exponential' : 'linear',
@@ -140,15 +201,14 @@ export function scalingSpec(
     targetBurstCapacity:
       burst !== undefined && (burst >= 0 || burst === -1) ? burst : config.targetBurstCapacity,
     stableWindowMs,
-    panicWindowMs: Math.max(1000, Math.round((stableWindowMs * panicPercent) / 100 / 1000) * 1000),
+    panicWindowMs: panicWindow(stableWindowMs, panicPercent),
     panicThreshold:
       (number('panic-threshold-percentage', 110, 1000) ?? config.panicThresholdPercentage) / 100,
     maxScaleUpRate: config.maxScaleUpRate,
     maxScaleDownRate: config.maxScaleDownRate,
     scaleDownDelayMs: duration('scale-down-delay', 0, HOUR) ?? config.scaleDownDelayMs,
     minScale: integer('min-scale', 0) ?? config.minScale,
-    maxScale:
-      config.maxScaleLimit > 0 ? Math.min(maxScale || config.maxScaleLimit, config.maxScaleLimit) : maxScale,
+    maxScale: integer('max-scale', 0) ?? config.maxScale,
     initialScale: initialScale ?? config.initialScale,
     activationScale: integer('activation-scale', 2) ?? 0,
     enableScaleToZero: config.enableScaleToZero,
@@ -157,6 +217,17 @@ export function scalingSpec(
       duration('scale-to-zero-pod-retention-period', 0, HOUR) ?? config.scaleToZeroPodRetentionMs,
     progressDeadlineMs: parseGoDuration(annotations[PROGRESS_DEADLINE]) || config.progressDeadlineMs,
   };
+}
+
+/** Share of the stable window, in whole seconds. Computed in nanoseconds, as upstream, where halves round up. */
+function panicWindow(stableWindowMs: number, percent: number): number {
+  const nanoseconds = Math.trunc((stableWindowMs * 1e6 * percent) / 100);
+  return Math.max(1000, Math.floor((nanoseconds + 5e8) / 1e9) * 1000);
+}
+
+/** A number as Go's `strconv.ParseFloat` reads one, without its hexadecimal, infinite and undefined ones. */
+function parseDecimal(text: string | undefined): number | undefined {
+  return text !== undefined && DECIMAL.test(text) ? Number(text) : undefined;
 }
 
 function totalPerInstance(

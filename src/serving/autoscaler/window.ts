@@ -17,8 +17,21 @@ export type Aggregation = 'linear' | 'weighted-exponential';
 
 /** Smallest weight of the newest bucket: with long windows the average would otherwise be nearly a plain one. */
 const MIN_EXPONENT = 0.2;
-/** Share of all weight that lies within the window. */
-const WEIGHT_PRECISION = 0.9999;
+/**
+ * Weight of the newest bucket in windows of 1, 2, … seconds: 1 − 0.0001^(1/n), so that 0.9999 of all weight lies within the
+ * window; longer ones have the smallest. Written out because the last bit of a power differs from one machine to the next,
+ * upstream's included: these are of amd64 with FMA.
+ */
+const COEFFICIENTS = [
+  0.9999, 0.99, 0.9535841116638721, 0.9, 0.8415106807538886, 0.7845565309968116, 0.7317304204720274,
+  0.683772233983162, 0.6406186336195372, 0.6018928294465027, 0.5671238718916941, 0.535841116638722,
+  0.507611736829326, 0.4820525320768788, 0.45883047345353634, 0.4376586748096509, 0.41829086706256413,
+  0.40051574968105896, 0.3841517889339736, 0.36904265551980675, 0.3550533228962376, 0.342066775342432,
+  0.3299812496490411, 0.31870793094203875, 0.3081690290810636, 0.29829617132961717, 0.28902905676875645,
+  0.28031432699884795, 0.27210461560168486, 0.2643577455403586, 0.25703604924050527, 0.2501057906675441,
+  0.24353667244537114, 0.23730141409765548, 0.231375389960226, 0.2257363173188729, 0.22036398695947668,
+  0.21524002964853872, 0.21034771315002732, 0.2056717652757185, 0.20119821919842973,
+];
 /** Digits after the decimal point of a plain average. */
 const PRECISION = 1e6;
 
@@ -40,11 +53,11 @@ export function createAverageWindow(windowMs: number, aggregation: Aggregation =
     return round(sum / validSince(behind));
   };
 
-  const smoothing = Math.max(1 - (1 - WEIGHT_PRECISION) ** (1 / size), MIN_EXPONENT);
+  const smoothing = COEFFICIENTS[size - 1] ?? MIN_EXPONENT;
   const weighted = (second: number): number => {
     if (second - last > size) return 0;
     const zeros = Math.max(0, second - last);
-    let weight = zeros > 0 ? smoothing * (1 - smoothing) ** zeros : smoothing;
+    let weight = zeros > 0 ? smoothing * power(1 - smoothing, zeros) : smoothing;
     let sum = 0;
     for (let back = 0; back < size - zeros; back++) {
       sum += buckets[(last + size - back) % size]! * weight;
@@ -78,6 +91,17 @@ export function createAverageWindow(windowMs: number, aggregation: Aggregation =
     average: (now) => (aggregation === 'linear' ? linear : weighted)(Math.floor(now / 1000)),
     isEmpty: (now) => Math.floor(now / 1000) - last > size,
   };
+}
+
+/** By squaring, least bit first: rounded in the same places as Go's `math.Pow`. */
+function power(base: number, exponent: number): number {
+  let result = 1;
+  let square = base;
+  for (let rest = exponent; rest > 0; rest = Math.floor(rest / 2)) {
+    if (rest % 2 === 1) result *= square;
+    square *= square;
+  }
+  return result;
 }
 
 /** Half away from zero, as upstream rounds. */

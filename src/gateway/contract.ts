@@ -83,8 +83,11 @@ export interface RevisionEntry {
 export type EndpointAddress =
   /** One of our runtimes: the multiplexed protocol of runtimes/PROTOCOL.md on a unix socket. */
   | { kind: 'mux'; path: string }
-  /** Anything that speaks HTTP/1.1. */
-  | { kind: 'http1'; host: string; port: number }
+  /**
+   * Anything that speaks HTTP/1.1. With `detect` (the port has no name) requests that come over HTTP/2 go out as HTTP/2 when
+   * the first of them finds that the port speaks it; HTTP/1.1 clients are served over HTTP/1.1 without asking.
+   */
+  | { kind: 'http1'; host: string; port: number; detect?: boolean }
   /** HTTP/2 without TLS, by prior knowledge: gRPC, or a port named `h2c`. */
   | { kind: 'h2c'; host: string; port: number };
 

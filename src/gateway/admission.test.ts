@@ -88,6 +88,26 @@ for (const workers of [0, 2]) {
   });
 }
 
+test('requests that run are told as demand from the surge on, and again when they have doubled', async () => {
+  const h = await setUp();
+  h.revision({ surge: 4 });
+  const open: TestStream[] = [];
+  const made = await instance((s) => void open.push(s));
+  h.endpoints(made.path);
+  const clients: RawClient[] = [];
+  for (let i = 1; i <= 16; i++) {
+    clients.push(new RawClient(h.port).send(get()));
+    await eventually(() => open.length === i);
+  }
+  assert.deepEqual(h.demands[0], { key: KEY, queued: 0, inFlight: 4 });
+  assert.ok(h.demands.some((d) => d.inFlight >= 8));
+  // Each second the surge counts anew, which a slow machine may see.
+  assert.ok(h.demands.length < 8, `${h.demands.length} times`);
+  for (const s of open) s.respond(200, {}, 'x');
+  for (const client of clients) assert.equal((await client.response()).status, 200);
+  for (const client of clients) client.destroy();
+});
+
 test('demand is told again when the queue has doubled', async () => {
   const h = await setUp();
   const clients: RawClient[] = [];

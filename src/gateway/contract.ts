@@ -76,6 +76,8 @@ export interface RevisionEntry {
   balancing?: { policy: 'LeastLoaded' | 'RingHash'; hashOn?: RequestKey; zoneAware?: boolean };
   /** Whether answers are counted by class and time (`RevisionStats.outcomes`). */
   outcomes?: boolean;
+  /** Requests in flight or queued from which `demand` is raised though none has to wait: at once, again whenever they double. */
+  surge?: number;
   outliers?: { consecutiveErrors: number; baseEjectionMs: number; maxEjectionPercent: number };
 }
 
@@ -135,6 +137,7 @@ export interface GatewayEvents {
   /**
    * The revision has waiting requests and not enough endpoints. Sent at once when the first request starts to
    * wait, and again whenever `queued` grows past what was reported by a factor of two; never more than once a millisecond.
+   * Also sent, without any that wait, when more run than `RevisionEntry.surge`.
    */
   demand(key: RevisionKey, queued: number, inFlight: number): void;
   /** Once a second for the revisions that had a request in flight or begun since the last report. */

@@ -207,7 +207,7 @@ export class GatewayControl implements Gateway {
   /** Everything a new worker has to know. */
   *#state(): Generator<PlaneCommand> {
     for (const [key, record] of this.#revisions) {
-      yield { type: 'revision', key, entry: record.entry, queue: record.queue.ref };
+      yield this.#revisionCommand(key, record);
       yield this.#endpointsCommand(key, record);
     }
     for (const route of this.#routes.values()) yield { type: 'route', ...route };
@@ -242,7 +242,13 @@ export class GatewayControl implements Gateway {
       this.#revisions.set(key, record);
     }
     record.entry = entry;
-    this.#broadcast({ type: 'revision', key, entry, queue: record.queue.ref });
+    this.#broadcast(this.#revisionCommand(key, record));
+  }
+
+  /** Every worker sees its share of the requests, so a surge shows in its share of them. */
+  #revisionCommand(key: string, { entry, queue }: RevisionRecord): PlaneCommand {
+    const surge = entry.surge && Math.ceil(entry.surge / Math.max(1, this.#links.length));
+    return { type: 'revision', key, entry: surge ? { ...entry, surge } : entry, queue: queue.ref };
   }
 
   #endpointsCommand(key: string, record: RevisionRecord): PlaneCommand {
@@ -327,7 +333,8 @@ export class GatewayControl implements Gateway {
     }
     record.demandTimer = setTimeout(() => {
       record.demandTimer = null;
-      if (!this.#closed && record.queue.total > 0) this.#raise(key, record);
+      const wanted = record.queue.total > 0 || record.entry.surge !== undefined;
+      if (!this.#closed && wanted) this.#raise(key, record);
     }, Math.ceil(wait));
   }
 

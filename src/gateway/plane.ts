@@ -139,8 +139,7 @@ export class Plane implements ClientPlane, RevisionHooks {
       known.remove();
       this.#events.released(known.queue.id);
     } else if (known !== undefined) {
-      known.entry = entry;
-      known.drainQueue();
+      known.reconfigure(entry);
     } else this.#revisions.set(key, new RevisionState(entry, queue, this.#worker, this));
   }
 

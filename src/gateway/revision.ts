@@ -69,13 +69,23 @@ export class RevisionState {
   #begun = 0;
   #credit = 0;
   #removed = false;
+  /** Level at which a surge is reported next. */
+  #surgeAt: number;
 
   constructor(entry: RevisionEntry, queue: RowRef, worker: number, hooks: RevisionHooks) {
     this.entry = entry;
+    this.#surgeAt = entry.surge ?? Number.POSITIVE_INFINITY;
     this.#worker = worker;
     this.#queued = new Counter(queue, worker);
     this.#hooks = hooks;
     this.#changedAt = performance.now();
+  }
+
+  /** Takes what has changed about the revision. */
+  reconfigure(entry: RevisionEntry): void {
+    this.entry = entry;
+    this.#surgeAt = entry.surge ?? Number.POSITIVE_INFINITY;
+    this.drainQueue();
   }
 
   /** Row of the queue length. */
@@ -100,6 +110,7 @@ export class RevisionState {
     this.#account(x.startedAt, 1);
     if (free !== null) this.#send(x, free);
     else this.#raiseDemand();
+    if (this.#level >= this.#surgeAt) this.#surge();
     return null;
   }
 
@@ -127,6 +138,11 @@ export class RevisionState {
     else x.next.previous = x.previous;
     x.previous = x.next = null;
     if (this.#queued.remove() === 0) this.#queued.resetReport();
+  }
+
+  #surge(): void {
+    this.#surgeAt = this.#level * 2;
+    this.#hooks.demand(this.entry.key);
   }
 
   #raiseDemand(): void {
@@ -332,6 +348,7 @@ export class RevisionState {
   /** Concurrency integral (request milliseconds) and requests begun since the last call; null when nothing happened. */
   collect(now: number): { integral: number; begun: number } | null {
     this.#account(now, 0);
+    this.#surgeAt = this.entry.surge ?? Number.POSITIVE_INFINITY;
     if (this.#integral === 0 && this.#begun === 0) return null;
     const out = { integral: this.#integral, begun: this.#begun };
     this.#integral = 0;

@@ -14,6 +14,9 @@ const SCENARIOS: Record<string, () => Promise<{ measure(): Promise<Row[]> }>> = 
   burst: () => import('./scenarios/burst.ts'),
   deploy: () => import('./scenarios/deploy.ts'),
   thousand: () => import('./scenarios/thousand.ts'),
+  wake: () => import('./scenarios/wake.ts'),
+  surge: () => import('./scenarios/surge.ts'),
+  services: () => import('./scenarios/services.ts'),
   peers: () => import('./scenarios/peers.ts'),
 };
 

@@ -108,6 +108,7 @@ export function createConfigurationReconciler(context: ServingContext) {
     if (!latest) {
       try {
         latest = await client.create(REVISIONS, desiredRevision(configuration, clock.now()));
+        events.record(configuration, 'Normal', 'Created', `Created Revision "${latest.metadata.name}"`);
       } catch (error) {
         // Ours, and only not in the cache yet: its arrival there brings us back.
         if (error instanceof KubeError && error.reason === 'AlreadyExists') throw error;
@@ -122,7 +123,15 @@ export function createConfigurationReconciler(context: ServingContext) {
     status.latestCreatedRevisionName = latestName;
     const best = newestReady(configuration);
     const verdict = conditionOf(latest, 'Ready');
-    if (best) status.latestReadyRevisionName = best.metadata.name;
+    const former = status.latestReadyRevisionName;
+    if (best && best.metadata.name !== former) {
+      status.latestReadyRevisionName = best.metadata.name;
+      if (!former)
+        events.record(configuration, 'Normal', 'ConfigurationReady', 'Configuration becomes ready');
+      const message = `LatestReadyRevisionName updated to "${best.metadata.name}"`;
+      events.record(configuration, 'Normal', 'LatestReadyUpdate', message);
+    }
+    const lost = former && former !== latestName && !caches.revisions.get(namespace, former);
     if (best?.metadata.name === latestName) manager.markTrue('Ready');
     else if (verdict?.status === 'False') {
       const before = conditionOf(configuration, 'Ready');
@@ -138,7 +147,9 @@ export function createConfigurationReconciler(context: ServingContext) {
             : ['LatestCreatedFailed', 'Latest created'];
         events.record(configuration, 'Warning', reason, `${words} revision "${latestName}" has failed`);
       }
-    } else if (status.latestReadyRevisionName !== latestName) manager.markUnknown('Ready', '', '');
+    } else if (lost && !best)
+      manager.markFalse('Ready', 'RevisionDeleted', `Revision "${former}" was deleted.`);
+    else if (status.latestReadyRevisionName !== latestName) manager.markUnknown('Ready', '', '');
     return finish();
   };
 }

@@ -5,20 +5,24 @@ import type { Logger } from '../base/log.ts';
 import { conditionOf } from '../kinds/conditions.ts';
 import type { Condition, KubeObject } from '../kinds/object.ts';
 import type { Configuration, Revision, Route, Service } from '../kinds/serving.ts';
+import type { CoreService } from '../kinds/serving-internal.ts';
 import type { KubeClient, ResourceRef } from '../kube/client.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import { createInformer, type Informer } from '../kube/informer.ts';
-import { CONFIGURATIONS, KSERVICES, REVISIONS, ROUTES } from '../kube/refs.ts';
-import { LABELS } from './names.ts';
+import { CONFIGURATIONS, KSERVICES, REVISIONS, ROUTES, SERVICES } from '../kube/refs.ts';
+import { LABELS, listOf } from './names.ts';
 
 /** Read-only views of the four kinds. Everything in them is shared and must not be changed. */
 export interface ServingCaches {
   services: Informer<Service>;
+  /** Index `routes`: `<namespace>/<name>` of the Routes that its annotation tells of. */
   configurations: Informer<Configuration>;
-  /** Index `configuration`: `<namespace>/<configuration name>`. */
+  /** Indexes `configuration`: `<namespace>/<configuration name>`, and `routes` as above. */
   revisions: Informer<Revision>;
   /** Indexes `toConfiguration` and `toRevision`: `<namespace>/<name>` of what the traffic refers to. */
   routes: Informer<Route>;
+  /** Kubernetes' own Services. */
+  coreServices: Informer<CoreService>;
 }
 
 export interface ServingContext {
@@ -31,10 +35,18 @@ export interface ServingContext {
   writeStatus: StatusWriter;
 }
 
+const routesOf = ({ metadata }: KubeObject): string[] =>
+  listOf(metadata.annotations, LABELS.routes).map((name) => `${metadata.namespace}/${name}`);
+
 export function createCaches(options: { client: KubeClient; log: Logger; clock: Clock }): ServingCaches {
   return {
     services: createInformer<Service>({ ...options, resource: KSERVICES }),
-    configurations: createInformer<Configuration>({ ...options, resource: CONFIGURATIONS }),
+    configurations: createInformer<Configuration>({
+      ...options,
+      resource: CONFIGURATIONS,
+      indexes: { routes: routesOf },
+    }),
+    coreServices: createInformer<CoreService>({ ...options, resource: SERVICES }),
     revisions: createInformer<Revision>({
       ...options,
       resource: REVISIONS,
@@ -43,6 +55,7 @@ export function createCaches(options: { client: KubeClient; log: Logger; clock: 
           const name = metadata.labels?.[LABELS.configuration];
           return name ? [`${metadata.namespace}/${name}`] : [];
         },
+        routes: routesOf,
       },
     }),
     routes: createInformer<Route>({

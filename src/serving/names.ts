@@ -3,6 +3,8 @@ import { createHash } from 'node:crypto';
 import type { KubeObject, OwnerReference } from '../kinds/object.ts';
 
 const PREFIX = 'serving.knative.dev/';
+/** What `kubectl apply` keeps on an object for itself: never passed on to children. */
+export const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
 /** Labels and annotations with upstream's names. */
 export const LABELS = {
   configuration: `${PREFIX}configuration`,
@@ -18,6 +20,12 @@ export const LABELS = {
   routingState: `${PREFIX}routingState`,
   routingStateModified: `${PREFIX}routingStateModified`,
   rolloutDuration: `${PREFIX}rollout-duration`,
+  rolloutDurationAlias: `${PREFIX}rolloutDuration`,
+  route: `${PREFIX}route`,
+  routeNamespace: `${PREFIX}routeNamespace`,
+  noGc: `${PREFIX}no-gc`,
+  lastPinned: `${PREFIX}lastPinned`,
+  rollout: 'networking.internal.knative.dev/rollout',
   visibility: 'networking.knative.dev/visibility',
 } as const;
 
@@ -62,30 +70,12 @@ export function isControlledBy(object: KubeObject, owner: KubeObject): boolean {
   );
 }
 
-/** Where routes are reachable from outside. */
-export interface Domain {
-  /** Suffix of every host name, for example `localhost`. */
-  name: string;
-  /** Port that clients use. */
-  port: number;
+/** The entries of a map that are none of `keys`. */
+export function without(map: Record<string, string> | undefined, ...keys: string[]): Record<string, string> {
+  return Object.fromEntries(Object.entries(map ?? {}).filter(([key]) => !keys.includes(key)));
 }
 
-/** Host names by which a route, or with `tag` one of its targets, is known; the first is the one in its URL. */
-export function hostsOf(namespace: string, name: string, domain: Domain, clusterLocal: boolean): string[] {
-  const local = [
-    `${name}.${namespace}.svc.cluster.local`,
-    `${name}.${namespace}.svc`,
-    `${name}.${namespace}`,
-  ];
-  return clusterLocal ? local : [`${name}.${namespace}.${domain.name}`, ...local];
-}
-
-export function urlOf(namespace: string, name: string, domain: Domain, clusterLocal: boolean): string {
-  const host = hostsOf(namespace, name, domain, clusterLocal)[0]!;
-  return clusterLocal || domain.port === 80 ? `http://${host}` : `http://${host}:${domain.port}`;
-}
-
-/** Name of the host, and of the path, of a tagged target. */
-export function tagName(route: string, tag: string): string {
-  return `${tag}-${route}`;
+/** The values of an annotation that is a list with commas. */
+export function listOf(annotations: Record<string, string> | undefined, key: string): string[] {
+  return annotations?.[key]?.split(',').filter(Boolean) ?? [];
 }

@@ -29,7 +29,15 @@ export function createRevisionReconciler({ context, scaler, reachable, isFresh }
     await scaler.upsert(revision, reachable(key), isFresh(key));
     const scale = scaler.scale(key);
     if (!scale) return undefined;
-    return context.writeStatus(REVISIONS, revision, revisionStatus(revision, scale, context.clock.now()));
+    const status = revisionStatus(revision, scale, context.clock.now());
+    const isReady = status.conditions?.some(
+      ({ type, status: value }) => type === 'Ready' && value === 'True',
+    );
+    if (isReady && conditionOf(revision, 'Ready')?.status !== 'True') {
+      const message = 'Revision becomes ready upon all resources being ready';
+      context.events.record(revision, 'Normal', 'RevisionReady', message);
+    }
+    return context.writeStatus(REVISIONS, revision, status);
   };
 }
 

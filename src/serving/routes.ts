@@ -1,100 +1,115 @@
-/** Route → the gateway's route table, and what was assigned back into the Route. */
-import type { Gateway, RouteEntry } from '../gateway/contract.ts';
+/** Route → the gateway's route table and placeholder Services, and what was assigned back into the Route. */
+import type { RevisionKey, RouteEntry, RoutePolicy } from '../gateway/contract.ts';
 import { conditionSet } from '../kinds/conditions.ts';
-import type { Route, TrafficTarget } from '../kinds/serving.ts';
-import { objectKey, splitKey } from '../kube/indexed-store.ts';
+import type { Route } from '../kinds/serving.ts';
+import { splitKey } from '../kube/indexed-store.ts';
 import { ROUTES } from '../kube/refs.ts';
+import type { LiveConfig } from './config.ts';
 import type { ServingContext } from './context.ts';
-import { type Domain, hostsOf, LABELS, tagName, urlOf } from './names.ts';
-import { resolveTraffic, splitOf, type TrafficResult, type TrafficSources } from './traffic.ts';
+import { DomainError, type Domains, type RouteNames } from './domains.ts';
+import { LABELS } from './names.ts';
+import type { Placeholders } from './placeholders.ts';
+import { isDone, type Rollout } from './rollout.ts';
+import type { Rollouts } from './rollouts.ts';
+import type { RouteTable } from './route-table.ts';
+import { FEATURES } from './settings.ts';
+import {
+  type ResolvedTarget,
+  resolveTraffic,
+  splitOf,
+  type TrafficProblem,
+  type TrafficSources,
+  tagsOf,
+  trafficStatus,
+} from './traffic.ts';
 
 const conditions = conditionSet('AllTrafficAssigned', 'IngressReady', 'CertificateProvisioned');
 
+/** A Route's policy as the gateway takes it, and the revisions to which it leads requests beside the split. */
+export interface AppliedPolicy {
+  policy: RoutePolicy;
+  revisions: RevisionKey[];
+}
+
 export interface RouteReconcilerOptions {
   context: ServingContext;
-  gateway: Gateway;
-  domain: Domain;
-  /** Called when the set of revisions that a route leads to has changed. `key` is that of a Revision. */
-  onReachability(key: string): void;
+  config: LiveConfig;
+  table: RouteTable;
+  domains: Domains;
+  placeholders: Placeholders;
+  rollouts: Rollouts;
+  policyOf(route: Route, targets: readonly ResolvedTarget[]): AppliedPolicy | undefined;
+  /** Further hosts that lead to the Route: those of DomainMappings. */
+  mappedHosts(route: Route): string[];
+  /** Called when the gateway has been told of the Route, with what it was told. */
+  onAssigned(assigned: AssignedRoute): void;
+}
+
+/** What the gateway does for a Route now. */
+export interface AssignedRoute {
+  route: Route;
+  names: RouteNames;
+  targets: readonly ResolvedTarget[];
+  rollout: Rollout;
 }
 
 export interface RouteReconciler {
   reconcile(key: string): Promise<number | undefined>;
   /** The part of `reconcile` that concerns the gateway: in memory, at once. */
   publish(key: string): void;
-  /** Whether any route leads to the Revision behind `key`. */
-  reachable(key: string): boolean;
 }
 
-export function createRouteReconciler({
-  context,
-  gateway,
-  domain,
-  onReachability,
-}: RouteReconcilerOptions): RouteReconciler {
+/** The outcome of one look at a Route. */
+interface Look {
+  route: Route;
+  names: RouteNames | undefined;
+  problem?: TrafficProblem;
+  /** Name of the placeholder that something else has. */
+  taken?: string;
+  assigned?: AssignedRoute;
+  againMs?: number;
+}
+
+export function createRouteReconciler(options: RouteReconcilerOptions): RouteReconciler {
+  const { context, config, table, domains, placeholders, rollouts } = options;
   const { caches, clock } = context;
-  /** Route key → the entries of it and its tags that the gateway has, by name, as text. */
-  const published = new Map<string, Map<string, string>>();
-  /** Route key → Revision keys. */
-  const targetsOf = new Map<string, Set<string>>();
-  /** Revision key → number of routes that lead there. */
-  const references = new Map<string, number>();
   /** Route key → uid of the route whose traffic has been assigned as asked since this process began. */
   const assigned = new Map<string, string | undefined>();
 
-  const refer = (key: string, revisions: Set<string>) => {
-    const before = targetsOf.get(key) ?? new Set<string>();
-    if (revisions.size === 0) targetsOf.delete(key);
-    else targetsOf.set(key, revisions);
-    for (const revision of revisions.difference(before)) {
-      const count = references.get(revision) ?? 0;
-      references.set(revision, count + 1);
-      if (count === 0) onReachability(revision);
-    }
-    for (const revision of before.difference(revisions)) {
-      const count = (references.get(revision) ?? 1) - 1;
-      if (count > 0) references.set(revision, count);
-      else {
-        references.delete(revision);
-        onReachability(revision);
-      }
-    }
-  };
-
-  /** Makes the gateway's entries of this route exactly these. */
-  const setEntries = (key: string, namespace: string, entries: RouteEntry[]) => {
-    const before = published.get(key) ?? new Map<string, string>();
-    const now = new Map<string, string>();
-    for (const entry of entries) {
-      // A route of that very name is more than another route's tag.
-      if (entry !== entries[0] && caches.routes.get(namespace, entry.name)) continue;
-      const text = JSON.stringify(entry);
-      if (before.get(entry.name) !== text) gateway.setRoute(namespace, entry.name, entry);
-      now.set(entry.name, text);
-    }
-    for (const name of before.keys()) {
-      const another = key !== objectKey(namespace, name) && caches.routes.get(namespace, name);
-      if (!now.has(name) && !another) gateway.setRoute(namespace, name, null);
-    }
-    if (now.size > 0) published.set(key, now);
-    else published.delete(key);
-    refer(key, new Set(entries.flatMap(({ targets }) => targets.map(({ revision }) => revision))));
-  };
-
-  const entriesFor = (route: Route, targets: TrafficTarget[], clusterLocal: boolean): RouteEntry[] => {
-    const { name } = route.metadata;
+  const entriesFor = (
+    { route, names, targets, rollout }: AssignedRoute,
+    applied: AppliedPolicy | undefined,
+  ): RouteEntry[] => {
     const namespace = route.metadata.namespace ?? '';
-    const entry = (entryName: string, split: Iterable<[string, number]>): RouteEntry => ({
+    const tags = tagsOf(targets);
+    const entry = (tag: string): RouteEntry => ({
       namespace,
-      name: entryName,
-      hosts: hostsOf(namespace, entryName, domain, clusterLocal),
-      targets: [...split].map(([revision, percent]) => ({ revision: `${namespace}/${revision}`, percent })),
+      name: names.hostname(tag),
+      hosts: names.hosts(tag),
+      targets: [...splitOf(targets, rollout, tag)].map(([revision, percent]) => ({
+        revision: `${namespace}/${revision}`,
+        percent,
+      })),
     });
-    const tagged = targets.filter(({ tag }) => tag);
-    return [
-      entry(name, splitOf(targets)),
-      ...tagged.map(({ tag = '', revisionName = '' }) => entry(tagName(name, tag), [[revisionName, 100]])),
-    ];
+    const main = entry('');
+    main.hosts.push(...options.mappedHosts(route));
+    if (tags.length > 0 && config.read(FEATURES).tagHeaderBasedRouting === 'Enabled') {
+      main.tags = Object.fromEntries(
+        targets.flatMap(({ tag, revisionName }) => (tag ? [[tag, `${namespace}/${revisionName}`]] : [])),
+      );
+    }
+    const entries = [main, ...tags.map(entry)];
+    if (!applied) return entries;
+    // Who asks for a tag by its name has chosen: nothing may lead the request elsewhere.
+    const { rules, affinity, mirror, ...always } = applied.policy;
+    return entries.map((one) => ({ ...one, policy: one === main ? applied.policy : always }));
+  };
+
+  const tell = (key: string, what: AssignedRoute) => {
+    const namespace = what.route.metadata.namespace ?? '';
+    const applied = options.policyOf(what.route, what.targets);
+    const targets = what.targets.map(({ revisionName }) => `${namespace}/${revisionName}`);
+    table.set(key, namespace, entriesFor(what, applied), [...targets, ...(applied?.revisions ?? [])]);
   };
 
   /**
@@ -102,16 +117,19 @@ export function createRouteReconciler({
    * assigned before the platform's restart, else to the newest revision of all. Its requests wait until it is ready, or
    * end with the reason why it cannot start, instead of with 404.
    */
-  const provisional = (route: Route, sources: TrafficSources): TrafficTarget[] => {
-    const assigned = (route.status?.traffic ?? []).filter(({ revisionName = '' }) =>
-      sources.revision(revisionName),
+  const provisional = (route: Route, sources: TrafficSources): ResolvedTarget[] => {
+    const before = (route.status?.traffic ?? []).flatMap(({ tag, revisionName = '', percent = 0 }) =>
+      sources.revision(revisionName)
+        ? [{ ...(tag && { tag }), revisionName, percent, latestRevision: false }]
+        : [],
     );
-    if (assigned.some(({ percent = 0 }) => percent > 0)) return assigned;
+    if (before.some(({ percent }) => percent > 0)) return before;
     for (const { configurationName, revisionName } of route.spec.traffic ?? []) {
       const configuration = configurationName ? sources.configuration(configurationName) : undefined;
       const name =
         revisionName ?? configuration?.status?.latestCreatedRevisionName ?? newest(route, configurationName);
-      if (name && sources.revision(name)) return [{ revisionName: name, percent: 100 }];
+      if (name && sources.revision(name))
+        return [{ revisionName: name, percent: 100, latestRevision: false }];
     }
     return [];
   };
@@ -122,62 +140,94 @@ export function createRouteReconciler({
     return all.sort((a, b) => age(b.metadata.labels) - age(a.metadata.labels))[0]?.metadata.name;
   };
 
+  const namesOf = (route: Route): RouteNames | TrafficProblem => {
+    try {
+      const names = domains.of(route);
+      for (const tag of ['', ...tagsOf(route.spec.traffic ?? [])]) names.host(tag);
+      return names;
+    } catch (error) {
+      if (!(error instanceof DomainError)) throw error;
+      return { status: 'False', reason: 'ErrorConfig', message: error.message };
+    }
+  };
+
   /** Resolves the traffic of a route and pushes it to the gateway; undefined when the route is gone. */
-  const push = (key: string): { route: Route; clusterLocal: boolean; result: TrafficResult } | undefined => {
+  const push = (key: string): Look | undefined => {
     const { namespace = '', name } = splitKey(key);
     const route = caches.routes.get(namespace, name);
     if (!route || route.metadata.deletionTimestamp) {
-      setEntries(key, namespace, []);
+      table.set(key, namespace, []);
       assigned.delete(key);
+      rollouts.forget(key);
       return undefined;
     }
+    const names = namesOf(route);
+    if ('message' in names) return { route, names: undefined, problem: names };
     const sources: TrafficSources = {
       configuration: (wanted) => caches.configurations.get(namespace, wanted),
       revision: (wanted) => caches.revisions.get(namespace, wanted),
     };
-    const clusterLocal = route.metadata.labels?.[LABELS.visibility] === 'cluster-local';
     const result = resolveTraffic(route, sources);
-    if ('targets' in result) {
-      setEntries(key, namespace, entriesFor(route, result.targets, clusterLocal));
-      assigned.set(key, route.metadata.uid);
-    } else if (assigned.get(key) !== route.metadata.uid) {
-      const targets = provisional(route, sources);
-      if (targets.length > 0) setEntries(key, namespace, entriesFor(route, targets, clusterLocal));
+    if ('problem' in result) {
+      const known = assigned.get(key) === route.metadata.uid;
+      const targets = known ? [] : provisional(route, sources);
+      if (targets.length > 0) tell(key, { route, names, targets, rollout: { configurations: [] } });
+      return { route, names, problem: result.problem };
     }
-    return { route, clusterLocal, result };
+    const { targets } = result;
+    const taken = placeholders.taken(route, names, tagsOf(targets));
+    if (taken !== undefined) return { route, names, taken };
+    const { rollout, againMs } = rollouts.advance(route, targets);
+    const now: AssignedRoute = { route, names, targets, rollout };
+    tell(key, now);
+    assigned.set(key, route.metadata.uid);
+    return { route, names, assigned: now, againMs };
   };
 
-  const reconcile = async (key: string): Promise<number | undefined> => {
-    const pushed = push(key);
-    if (!pushed) return undefined;
-    const { route, clusterLocal, result } = pushed;
-    const { namespace = '', name } = splitKey(key);
+  const statusOf = ({ route, names, problem, taken, assigned: now }: Look): NonNullable<Route['status']> => {
     const manager = conditions.manage(route.status?.conditions, clock.now());
     manager.initialize();
     const status: NonNullable<Route['status']> = { ...route.status };
-    status.url = urlOf(namespace, name, domain, clusterLocal);
+    const { name, namespace } = route.metadata;
+    if (names) status.url = names.url();
     manager.markTrue('CertificateProvisioned', 'TLSNotEnabled', 'external-domain-tls is not enabled');
-    if ('problem' in result) {
-      const { status: verdict, reason, message } = result.problem;
-      if (route.metadata.generation !== route.status?.observedGeneration) {
-        manager.markUnknown('IngressReady', 'IngressNotConfigured', 'Ingress has not yet been reconciled.');
-      }
-      if (verdict === 'False') manager.markFalse('AllTrafficAssigned', reason, message);
-      else manager.markUnknown('AllTrafficAssigned', reason, message);
-    } else {
-      status.traffic = result.targets.map((target) =>
-        target.tag
-          ? { ...target, url: urlOf(namespace, tagName(name, target.tag), domain, clusterLocal) }
-          : target,
-      );
+    if (!now && route.metadata.generation !== route.status?.observedGeneration) {
+      manager.markUnknown('IngressReady', 'IngressNotConfigured', 'Ingress has not yet been reconciled.');
+    }
+    if (problem?.status === 'False') manager.markFalse('AllTrafficAssigned', problem.reason, problem.message);
+    else if (problem) manager.markUnknown('AllTrafficAssigned', problem.reason, problem.message);
+    else manager.markTrue('AllTrafficAssigned');
+    if (taken !== undefined) {
+      const message = `There is an existing placeholder Service "${taken}" that we do not own.`;
+      manager.markFalse('IngressReady', 'NotOwned', message);
+    }
+    if (now) {
+      status.traffic = trafficStatus(now.targets, now.rollout, now.names.url);
       status.address = { url: `http://${name}.${namespace}.svc.cluster.local` };
-      manager.markTrue('AllTrafficAssigned');
-      manager.markTrue('IngressReady');
+      if (isDone(now.rollout)) manager.markTrue('IngressReady');
+      else {
+        const message = 'A gradual rollout of the latest revision(s) is in progress.';
+        manager.markUnknown('IngressReady', 'RolloutInProgress', message);
+      }
     }
     status.conditions = manager.conditions;
     status.observedGeneration = route.metadata.generation;
-    return context.writeStatus(ROUTES, route, status);
+    return status;
   };
 
-  return { reconcile, publish: push, reachable: (key) => references.has(key) };
+  return {
+    publish: push,
+    async reconcile(key) {
+      const look = push(key);
+      if (!look) return undefined;
+      const { route, names, assigned: now, taken } = look;
+      if (names && taken === undefined) {
+        await placeholders.ensure(route, names, tagsOf(now?.targets ?? []), now !== undefined);
+      }
+      if (now) options.onAssigned(now);
+      const held = await context.writeStatus(ROUTES, route, statusOf(look));
+      const again = [held, look.againMs].filter((ms) => ms !== undefined);
+      return again.length > 0 ? Math.min(...again) : undefined;
+    },
+  };
 }

@@ -8,15 +8,15 @@ import { splitKey } from '../kube/indexed-store.ts';
 import { CONFIGURATIONS, KSERVICES, ROUTES } from '../kube/refs.ts';
 import { revisionConflict } from './configurations.ts';
 import type { ServingContext } from './context.ts';
-import { controllerReference, isControlledBy, LABELS } from './names.ts';
+import { controllerReference, isControlledBy, LABELS, LAST_APPLIED, listOf, without } from './names.ts';
 
 const conditions = conditionSet('ConfigurationsReady', 'RoutesReady');
-const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
 const SERVING_GROUP_VERSION = 'serving.knative.dev/v1';
 
-/** The Configuration that a Service asks for. */
-export function desiredConfiguration(service: Service): Configuration {
+/** The Configuration that a Service asks for; that other Routes lead to the existing one is kept. */
+export function desiredConfiguration(service: Service, existing?: Configuration): Configuration {
   const { name, namespace, uid = '' } = service.metadata;
+  const routes = new Set([...listOf(existing?.metadata.annotations, LABELS.routes), name]);
   return {
     apiVersion: SERVING_GROUP_VERSION,
     kind: 'Configuration',
@@ -25,8 +25,13 @@ export function desiredConfiguration(service: Service): Configuration {
       namespace,
       labels: { ...service.metadata.labels, [LABELS.service]: name, [LABELS.serviceUID]: uid },
       annotations: {
-        ...without(service.metadata.annotations, LAST_APPLIED, LABELS.rolloutDuration),
-        [LABELS.routes]: name,
+        ...without(
+          service.metadata.annotations,
+          LAST_APPLIED,
+          LABELS.rolloutDuration,
+          LABELS.rolloutDurationAlias,
+        ),
+        [LABELS.routes]: [...routes].sort().join(','),
       },
       ownerReferences: [controllerReference(service)],
     },
@@ -69,19 +74,20 @@ export function createServiceReconciler(context: ServingContext) {
     desired: T,
   ): Promise<T | undefined> => {
     if (!existing) {
+      const what = `${resource.kind} "${desired.metadata.name}"`;
       try {
-        return await client.create(resource, desired);
+        const created = await client.create(resource, desired);
+        events.record(service, 'Normal', 'Created', `Created ${what}`);
+        return created;
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error);
-        const what = `${resource.kind} "${desired.metadata.name}"`;
         events.record(service, 'Warning', 'CreationFailed', `Failed to create ${what}: ${message}`);
         throw error;
       }
     }
     if (!isControlledBy(existing, service)) return undefined;
     const { metadata } = existing;
-    const labels = keepOwn(metadata.labels, desired.metadata.labels);
-    const annotations = keepOwn(metadata.annotations, desired.metadata.annotations);
+    const { labels = {}, annotations = {} } = desired.metadata;
     const asWanted =
       isDeepStrictEqual(existing.spec, desired.spec) &&
       isDeepStrictEqual(metadata.labels ?? {}, labels) &&
@@ -109,7 +115,12 @@ export function createServiceReconciler(context: ServingContext) {
 
     const byoName = service.spec.template.metadata?.name;
     const existing = caches.configurations.get(namespace, name);
-    const configuration = await ensure(service, CONFIGURATIONS, existing, desiredConfiguration(service));
+    const configuration = await ensure(
+      service,
+      CONFIGURATIONS,
+      existing,
+      desiredConfiguration(service, existing),
+    );
     if (!configuration) {
       manager.markFalse('ConfigurationsReady', 'NotOwned', NOT_OWNED('Configuration', name));
       return finish();
@@ -199,17 +210,4 @@ function trafficMigrated(route: Route, configuration: Configuration): boolean {
     revision: target.revisionName,
   }));
   return isDeepStrictEqual(wanted, got);
-}
-
-function without(map: Record<string, string> | undefined, ...keys: string[]): Record<string, string> {
-  return Object.fromEntries(Object.entries(map ?? {}).filter(([key]) => !keys.includes(key)));
-}
-
-/** The desired entries, and those of the existing ones that admission or other controllers of serving have set. */
-function keepOwn(
-  existing: Record<string, string> = {},
-  desired: Record<string, string> = {},
-): Record<string, string> {
-  const kept = Object.entries(existing).filter(([key]) => key.startsWith('serving.knative.dev/'));
-  return { ...Object.fromEntries(kept), ...desired };
 }

@@ -3,20 +3,29 @@ import { type Clock, systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { Gateway, GatewayEvents } from '../gateway/contract.ts';
 import type { Revision } from '../kinds/serving.ts';
+import type { CoreService } from '../kinds/serving-internal.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { createController } from '../kube/controller.ts';
-import { createEventRecorder } from '../kube/events.ts';
+import { createEventRecorder, type EventRecorder } from '../kube/events.ts';
 import { keyOf, objectKey } from '../kube/indexed-store.ts';
 import { type AutoscalerConfig, DEFAULT_AUTOSCALER_CONFIG } from './autoscaler/config.ts';
+import { type Background, createBackground } from './background.ts';
+import { createLiveConfig } from './config.ts';
 import { createConfigurationReconciler } from './configurations.ts';
 import { createCaches, createStatusWriter, type ServingContext } from './context.ts';
 import type { InstanceSource } from './contract.ts';
+import { createDomains } from './domains.ts';
+import { createLabeler } from './labeler.ts';
 import { LABELS } from './names.ts';
+import { createPlaceholders } from './placeholders.ts';
 import { createPlainPods } from './plain-pods.ts';
 import { createRevisionReconciler } from './revisions.ts';
+import { createRollouts } from './rollouts.ts';
+import { createRouteTable } from './route-table.ts';
 import { createRouteReconciler } from './routes.ts';
 import { createScaler, type Scaler } from './scaler/scaler.ts';
 import { createServiceReconciler } from './services.ts';
+import { DOMAIN_MAP, FEATURES, NETWORK } from './settings.ts';
 
 export interface ServingOptions {
   client: KubeClient;
@@ -59,12 +68,15 @@ export function createServing(options: ServingOptions): Serving {
 
   const start = async (gateway: Gateway) => {
     const caches = createCaches({ client, log, clock });
+    const config = createLiveConfig({ client, log, clock });
+    const background = createBackground({ clock, log });
+    const recorder = createEventRecorder({ client, component: 'serving', log, now: () => clock.now() });
     const context: ServingContext = {
       client,
       caches,
       clock,
       log,
-      events: createEventRecorder({ client, component: 'serving', log, now: () => clock.now() }),
+      events: patientEvents(recorder, background),
       writeStatus: createStatusWriter(client, clock),
     };
     const plainPods = createPlainPods({ client, log, clock, random });
@@ -72,11 +84,36 @@ export function createServing(options: ServingOptions): Serving {
 
     const controller = (name: string, reconcile: (key: string) => Promise<number | undefined>) =>
       createController({ name, reconcile, log, clock, random, concurrency: 8 });
+    const placeholders = createPlaceholders({
+      client,
+      services: caches.coreServices,
+      events: context.events,
+    });
+    const table = createRouteTable({
+      gateway,
+      routeExists: (namespace, name) => caches.routes.get(namespace, name) !== undefined,
+      onReachability: (key) => revisions.enqueue(key),
+    });
     const routing = createRouteReconciler({
       context,
-      gateway,
-      domain: { name: options.domain ?? 'localhost', port: gateway.address.port },
-      onReachability: (key) => revisions.enqueue(key),
+      config,
+      table,
+      placeholders,
+      domains: createDomains({
+        config,
+        fallback: options.domain ?? 'localhost',
+        port: gateway.address.port,
+        isLocal: placeholders.isLocal,
+      }),
+      rollouts: createRollouts({
+        config,
+        clock,
+        configurationOf: (namespace, revision) =>
+          caches.revisions.get(namespace, revision)?.metadata.labels?.[LABELS.configuration],
+      }),
+      policyOf: () => undefined,
+      mappedHosts: () => [],
+      onAssigned() {},
     });
     const running = createScaler({
       gateway,
@@ -99,24 +136,29 @@ export function createServing(options: ServingOptions): Serving {
       createRevisionReconciler({
         context,
         scaler: running,
-        reachable: routing.reachable,
+        reachable: table.reachable,
         isFresh: (key) => fresh.delete(key),
       }),
     );
-    const controllers = [services, configurations, routes, revisions];
-    const informers = [caches.services, caches.configurations, caches.routes, caches.revisions];
+    const labels = controller('labeler', createLabeler(context));
+    const controllers = [services, configurations, routes, revisions, labels];
+    const informers = Object.values(caches);
 
     const routesTo = (index: 'toConfiguration' | 'toRevision', key: string) => {
       for (const route of caches.routes.byIndex(index, key)) routes.enqueue(keyOf(route));
     };
-    const onService = (object: { metadata: { namespace?: string; name: string } }) =>
+    const onService = (object: { metadata: { namespace?: string; name: string } }) => {
+      background.busy();
       services.enqueue(objectKey(object.metadata.namespace, object.metadata.name));
+    };
     caches.services.addHandler({ add: onService, update: onService, delete: onService });
     // A Configuration or Route is of interest to the Service of its name, whether that owns it or finds it in its way.
     const onConfiguration = (object: Parameters<typeof keyOf>[0]) => {
       configurations.enqueue(keyOf(object));
       onService(object);
       routesTo('toConfiguration', keyOf(object));
+      for (const route of caches.routes.byIndex('toConfiguration', keyOf(object)))
+        labels.enqueue(keyOf(route));
     };
     caches.configurations.addHandler({
       add: onConfiguration,
@@ -125,6 +167,7 @@ export function createServing(options: ServingOptions): Serving {
     });
     const onRoute = (object: Parameters<typeof keyOf>[0]) => {
       routes.enqueue(keyOf(object));
+      labels.enqueue(keyOf(object));
       onService(object);
     };
     caches.routes.addHandler({ add: onRoute, update: onRoute, delete: onRoute });
@@ -143,6 +186,8 @@ export function createServing(options: ServingOptions): Serving {
       add(revision) {
         if (caches.revisions.hasSynced) fresh.add(keyOf(revision));
         onRevision(revision);
+        for (const route of caches.routes.byIndex('toRevision', keyOf(revision)))
+          labels.enqueue(keyOf(route));
       },
       update: onRevision,
       delete(revision) {
@@ -151,15 +196,40 @@ export function createServing(options: ServingOptions): Serving {
       },
     });
 
+    // A placeholder is of interest to the Route that owns it; what is in the way of one, to the Route of its name or tag.
+    const onPlaceholder = ({ metadata }: CoreService) => {
+      const route = metadata.labels?.[LABELS.route] ?? metadata.name;
+      for (const name of new Set([route, metadata.name])) {
+        if (caches.routes.get(metadata.namespace, name)) routes.enqueue(objectKey(metadata.namespace, name));
+      }
+      for (const route of caches.routes.list(metadata.namespace)) {
+        const tags = (route.spec.traffic ?? []).some(({ tag }) => tag && metadata.name.includes(tag));
+        if (tags) routes.enqueue(keyOf(route));
+      }
+    };
+    caches.coreServices.addHandler({
+      add(service) {
+        if (!service.metadata.ownerReferences?.some(({ kind }) => kind === 'Route')) onPlaceholder(service);
+      },
+      update: onPlaceholder,
+      delete: onPlaceholder,
+    });
+    const everyRoute = () => {
+      for (const route of caches.routes.list()) routes.enqueue(keyOf(route));
+    };
+    for (const name of [NETWORK.name, DOMAIN_MAP, FEATURES.name]) config.onChange(name, everyRoute);
+
     stop = async () => {
+      config.stop();
       for (const informer of informers) informer.stop();
       plainPods.stop();
       running.stop();
       await Promise.all(controllers.map((one) => one.stop()));
-      await context.events.flush();
+      await background.stop();
+      await recorder.flush();
     };
     for (const informer of informers) informer.start();
-    await Promise.all([...informers.map((informer) => informer.synced), plainPods.start()]);
+    await Promise.all([config.start(), ...informers.map((informer) => informer.synced), plainPods.start()]);
     scaler = running;
     // Everything that exists is made known to the gateway before any controller begins to write.
     for (const revision of caches.revisions.list()) {
@@ -179,5 +249,22 @@ export function createServing(options: ServingOptions): Serving {
     },
     start,
     stop: () => stop(),
+  };
+}
+
+/** What goes as expected can be told later. */
+function patientEvents(recorder: EventRecorder, background: Background): EventRecorder {
+  let sequence = 0;
+  return {
+    record(object, type, reason, message) {
+      if (type === 'Warning') recorder.record(object, type, reason, message);
+      else {
+        background.add(`event ${sequence++}`, () => {
+          recorder.record(object, type, reason, message);
+          return recorder.flush();
+        });
+      }
+    },
+    flush: recorder.flush,
   };
 }

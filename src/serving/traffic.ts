@@ -2,6 +2,7 @@
 import { conditionOf, readiness } from '../kinds/conditions.ts';
 import type { Configuration, Revision, Route, TrafficTarget } from '../kinds/serving.ts';
 import { LABELS } from './names.ts';
+import { type ConfigurationRollout, type Rollout, rolloutOf } from './rollout.ts';
 
 /** What the targets refer to, in the Route's namespace. */
 export interface TrafficSources {
@@ -16,13 +17,22 @@ export interface TrafficProblem {
   message: string;
 }
 
-export type TrafficResult = { targets: TrafficTarget[] } | { problem: TrafficProblem };
+/** A target with its revision; `configurationName` stays where the revision is that Configuration's latest. */
+export interface ResolvedTarget {
+  tag?: string;
+  revisionName: string;
+  configurationName?: string;
+  latestRevision: boolean;
+  percent: number;
+}
 
-const isProblem = (value: TrafficTarget | TrafficProblem): value is TrafficProblem => 'message' in value;
+export type TrafficResult = { targets: ResolvedTarget[] } | { problem: TrafficProblem };
 
-/** Every target with its revision (without `url`), or what is wrong; a failure outweighs what is only not ready yet. */
+const isProblem = (value: ResolvedTarget | TrafficProblem): value is TrafficProblem => 'message' in value;
+
+/** Every target with its revision, or what is wrong; a failure outweighs what is only not ready yet. */
 export function resolveTraffic(route: Route, sources: TrafficSources): TrafficResult {
-  const targets: TrafficTarget[] = [];
+  const targets: ResolvedTarget[] = [];
   let problem: TrafficProblem | undefined;
   for (const asked of route.spec.traffic ?? []) {
     const found = asked.revisionName ? byRevision(route, asked, sources) : byConfiguration(asked, sources);
@@ -33,7 +43,7 @@ export function resolveTraffic(route: Route, sources: TrafficSources): TrafficRe
   return problem ? { problem } : { targets };
 }
 
-function byConfiguration(asked: TrafficTarget, sources: TrafficSources): TrafficTarget | TrafficProblem {
+function byConfiguration(asked: TrafficTarget, sources: TrafficSources): ResolvedTarget | TrafficProblem {
   const name = asked.configurationName ?? '';
   const configuration = sources.configuration(name);
   if (!configuration) return missing('Configuration', name);
@@ -58,7 +68,7 @@ function byRevision(
   route: Route,
   asked: TrafficTarget,
   sources: TrafficSources,
-): TrafficTarget | TrafficProblem {
+): ResolvedTarget | TrafficProblem {
   const name = asked.revisionName ?? '';
   const revision = sources.revision(name);
   if (!revision) return missing('Revision', name);
@@ -82,7 +92,7 @@ function routable(
   asked: TrafficTarget,
   name: string,
   sources: TrafficSources,
-): TrafficTarget | TrafficProblem {
+): ResolvedTarget | TrafficProblem {
   const revision = sources.revision(name);
   if (!revision) return missing('Revision', name);
   if (readiness(revision) !== 'True') {
@@ -90,12 +100,13 @@ function routable(
       ? { status: 'False', reason: 'RevisionMissing', message: `Revision "${name}" failed to become ready.` }
       : { status: 'Unknown', reason: 'RevisionMissing', message: `Revision "${name}" is not yet ready.` };
   }
-  const target: TrafficTarget = {
+  return {
+    ...(asked.tag && { tag: asked.tag }),
     revisionName: name,
+    ...(asked.configurationName && { configurationName: asked.configurationName }),
     latestRevision: asked.latestRevision ?? !asked.revisionName,
     percent: asked.percent ?? 0,
   };
-  return asked.tag ? { tag: asked.tag, ...target } : target;
 }
 
 function missing(kind: 'Configuration' | 'Revision', name: string): TrafficProblem {
@@ -107,22 +118,83 @@ function missing(kind: 'Configuration' | 'Revision', name: string): TrafficProbl
 }
 
 /** Two targets for the same revision under the same tag are one. */
-function merge(targets: TrafficTarget[], found: TrafficTarget): void {
+function merge(targets: ResolvedTarget[], found: ResolvedTarget): void {
   const same = targets.find(
     (target) =>
       target.tag === found.tag &&
       target.revisionName === found.revisionName &&
       target.latestRevision === found.latestRevision,
   );
-  if (same) same.percent = (same.percent ?? 0) + (found.percent ?? 0);
+  if (same) same.percent += found.percent;
   else targets.push(found);
 }
 
-/** How the traffic of the main host is split: one entry per revision that gets any. */
-export function splitOf(targets: TrafficTarget[]): Map<string, number> {
+/** The targets of the Route's own name (`tag` empty: all of them) or of one tag, which gets all that goes there. */
+function group(targets: readonly ResolvedTarget[], tag: string): ResolvedTarget[] {
+  if (tag === '') return [...targets];
+  return targets.filter((target) => target.tag === tag).map((target) => ({ ...target, percent: 100 }));
+}
+
+/** The tags of the targets, each once. */
+export function tagsOf(targets: readonly { tag?: string }[]): string[] {
+  return [...new Set(targets.flatMap(({ tag }) => (tag ? [tag] : [])))];
+}
+
+/** What a rollout leads to: every Configuration whose latest revision gets traffic, at its newest ready revision. */
+export function rolloutGoal(targets: readonly ResolvedTarget[]): Rollout {
+  const configurations: ConfigurationRollout[] = [];
+  for (const tag of ['', ...tagsOf(targets).sort()]) {
+    const found = new Map<string, ConfigurationRollout>();
+    for (const { configurationName, latestRevision, revisionName, percent } of group(targets, tag)) {
+      if (!latestRevision || !configurationName || percent === 0) continue;
+      const sum = (found.get(configurationName)?.percent ?? 0) + percent;
+      found.set(configurationName, {
+        configurationName,
+        ...(tag && { tag }),
+        percent: sum,
+        revisions: [{ revisionName, percent: sum }],
+        stepParams: {},
+      });
+    }
+    configurations.push(
+      ...[...found.values()].sort((a, b) => (a.configurationName < b.configurationName ? -1 : 1)),
+    );
+  }
+  return { configurations };
+}
+
+/** How the traffic of the Route's own host (`tag` empty) or of a tag is split: one entry per revision that gets any. */
+export function splitOf(targets: readonly ResolvedTarget[], rollout: Rollout, tag = ''): Map<string, number> {
   const split = new Map<string, number>();
-  for (const { revisionName = '', percent = 0 } of targets) {
-    if (percent > 0) split.set(revisionName, (split.get(revisionName) ?? 0) + percent);
+  const add = (revision: string, percent: number) => {
+    if (percent > 0) split.set(revision, (split.get(revision) ?? 0) + percent);
+  };
+  const told = new Set<string>();
+  for (const { configurationName = '', latestRevision, revisionName, percent } of group(targets, tag)) {
+    const under = latestRevision ? rolloutOf(rollout, tag, configurationName) : undefined;
+    if (!under || under.revisions.length < 2) add(revisionName, percent);
+    else if (!told.has(configurationName)) {
+      told.add(configurationName);
+      for (const share of under.revisions) add(share.revisionName, share.percent);
+    }
   }
   return split;
+}
+
+/** `status.traffic`: the targets, or while a rollout is under way the revisions that share their traffic. */
+export function trafficStatus(
+  targets: readonly ResolvedTarget[],
+  rollout: Rollout,
+  url: (tag: string) => string,
+): TrafficTarget[] {
+  return targets.flatMap(({ tag = '', configurationName = '', latestRevision, revisionName, percent }) => {
+    const under = latestRevision ? rolloutOf(rollout, tag, configurationName) : undefined;
+    const shares = under && under.revisions.length > 1 ? under.revisions : [{ revisionName, percent }];
+    return shares.map((share) => ({
+      latestRevision,
+      percent: share.percent,
+      revisionName: share.revisionName,
+      ...(tag && { tag, url: url(tag) }),
+    }));
+  });
 }

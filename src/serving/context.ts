@@ -6,10 +6,11 @@ import { conditionOf } from '../kinds/conditions.ts';
 import type { Condition, KubeObject } from '../kinds/object.ts';
 import type { Configuration, Revision, Route, Service } from '../kinds/serving.ts';
 import type { CoreService } from '../kinds/serving-internal.ts';
+import type { TrafficPolicy } from '../kinds/traffic-policy.ts';
 import type { KubeClient, ResourceRef } from '../kube/client.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import { createInformer, type Informer } from '../kube/informer.ts';
-import { CONFIGURATIONS, KSERVICES, REVISIONS, ROUTES, SERVICES } from '../kube/refs.ts';
+import { CONFIGURATIONS, KSERVICES, REVISIONS, ROUTES, SERVICES, TRAFFIC_POLICIES } from '../kube/refs.ts';
 import { LABELS, listOf } from './names.ts';
 
 /** Read-only views of the four kinds. Everything in them is shared and must not be changed. */
@@ -23,6 +24,8 @@ export interface ServingCaches {
   routes: Informer<Route>;
   /** Kubernetes' own Services. */
   coreServices: Informer<CoreService>;
+  /** Index `route`: `<namespace>/<name>` of the Route that it is about. */
+  policies: Informer<TrafficPolicy>;
 }
 
 export interface ServingContext {
@@ -47,6 +50,11 @@ export function createCaches(options: { client: KubeClient; log: Logger; clock: 
       indexes: { routes: routesOf },
     }),
     coreServices: createInformer<CoreService>({ ...options, resource: SERVICES }),
+    policies: createInformer<TrafficPolicy>({
+      ...options,
+      resource: TRAFFIC_POLICIES,
+      indexes: { route: ({ metadata, spec }) => [`${metadata.namespace}/${spec.targetRef.name}`] },
+    }),
     revisions: createInformer<Revision>({
       ...options,
       resource: REVISIONS,

@@ -9,6 +9,7 @@ import type { ServingContext } from './context.ts';
 import { DomainError, type Domains, type RouteNames } from './domains.ts';
 import { LABELS } from './names.ts';
 import type { Placeholders } from './placeholders.ts';
+import type { RoutePolicies } from './policies.ts';
 import { isDone, type Rollout } from './rollout.ts';
 import type { Rollouts } from './rollouts.ts';
 import type { RouteTable } from './route-table.ts';
@@ -38,7 +39,7 @@ export interface RouteReconcilerOptions {
   domains: Domains;
   placeholders: Placeholders;
   rollouts: Rollouts;
-  policyOf(route: Route, targets: readonly ResolvedTarget[]): AppliedPolicy | undefined;
+  policies: Pick<RoutePolicies, 'apply' | 'forget'>;
   /** Further hosts that lead to the Route: those of DomainMappings. */
   mappedHosts(route: Route): string[];
   /** Called when the gateway has been told of the Route, with what it was told. */
@@ -107,7 +108,7 @@ export function createRouteReconciler(options: RouteReconcilerOptions): RouteRec
 
   const tell = (key: string, what: AssignedRoute) => {
     const namespace = what.route.metadata.namespace ?? '';
-    const applied = options.policyOf(what.route, what.targets);
+    const applied = options.policies.apply(what.route, what.targets);
     const targets = what.targets.map(({ revisionName }) => `${namespace}/${revisionName}`);
     table.set(key, namespace, entriesFor(what, applied), [...targets, ...(applied?.revisions ?? [])]);
   };
@@ -159,6 +160,7 @@ export function createRouteReconciler(options: RouteReconcilerOptions): RouteRec
       table.set(key, namespace, []);
       assigned.delete(key);
       rollouts.forget(key);
+      options.policies.forget(key);
       return undefined;
     }
     const names = namesOf(route);

@@ -2,8 +2,10 @@
 import { type Clock, systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { Gateway, GatewayEvents } from '../gateway/contract.ts';
+import type { KubeObject } from '../kinds/object.ts';
 import type { Revision } from '../kinds/serving.ts';
 import type { CoreService } from '../kinds/serving-internal.ts';
+import type { TrafficPolicy } from '../kinds/traffic-policy.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { createController } from '../kube/controller.ts';
 import { createEventRecorder, type EventRecorder } from '../kube/events.ts';
@@ -19,6 +21,8 @@ import { createLabeler } from './labeler.ts';
 import { LABELS } from './names.ts';
 import { createPlaceholders } from './placeholders.ts';
 import { createPlainPods } from './plain-pods.ts';
+import { createPolicies, routeKeyOf } from './policies.ts';
+import { withTerms } from './revision-terms.ts';
 import { createRevisionReconciler } from './revisions.ts';
 import { createRollouts } from './rollouts.ts';
 import { createRouteTable } from './route-table.ts';
@@ -94,6 +98,8 @@ export function createServing(options: ServingOptions): Serving {
       routeExists: (namespace, name) => caches.routes.get(namespace, name) !== undefined,
       onReachability: (key) => revisions.enqueue(key),
     });
+    const terms = withTerms(gateway);
+    const policies = createPolicies({ context, terms, onOutcome: (key) => policing.enqueue(key) });
     const routing = createRouteReconciler({
       context,
       config,
@@ -111,12 +117,12 @@ export function createServing(options: ServingOptions): Serving {
         configurationOf: (namespace, revision) =>
           caches.revisions.get(namespace, revision)?.metadata.labels?.[LABELS.configuration],
       }),
-      policyOf: () => undefined,
+      policies,
       mappedHosts: () => [],
       onAssigned() {},
     });
     const running = createScaler({
-      gateway,
+      gateway: terms.gateway,
       sources: [...options.sources, plainPods.source],
       clock,
       random,
@@ -141,7 +147,8 @@ export function createServing(options: ServingOptions): Serving {
       }),
     );
     const labels = controller('labeler', createLabeler(context));
-    const controllers = [services, configurations, routes, revisions, labels];
+    const policing = controller('policies', policies.reconcile);
+    const controllers = [services, configurations, routes, revisions, labels, policing];
     const informers = Object.values(caches);
 
     const routesTo = (index: 'toConfiguration' | 'toRevision', key: string) => {
@@ -151,6 +158,29 @@ export function createServing(options: ServingOptions): Serving {
       background.busy();
       services.enqueue(objectKey(object.metadata.namespace, object.metadata.name));
     };
+    /** Policies of the Route (or Service) of that key, and their rivals. */
+    const policiesOf = (key: string) => {
+      for (const policy of caches.policies.byIndex('route', key)) policing.enqueue(keyOf(policy));
+    };
+    const comesAndGoes = {
+      add: (object: KubeObject) => policiesOf(keyOf(object)),
+      delete: (object: KubeObject) => policiesOf(keyOf(object)),
+    };
+    caches.services.addHandler(comesAndGoes);
+    caches.routes.addHandler(comesAndGoes);
+    const onPolicy = (policy: TrafficPolicy) => {
+      routes.enqueue(routeKeyOf(policy));
+      policing.enqueue(keyOf(policy));
+      policiesOf(routeKeyOf(policy));
+    };
+    caches.policies.addHandler({
+      add: onPolicy,
+      update(policy, before) {
+        if (routeKeyOf(policy) !== routeKeyOf(before)) onPolicy(before);
+        onPolicy(policy);
+      },
+      delete: onPolicy,
+    });
     caches.services.addHandler({ add: onService, update: onService, delete: onService });
     // A Configuration or Route is of interest to the Service of its name, whether that owns it or finds it in its way.
     const onConfiguration = (object: Parameters<typeof keyOf>[0]) => {

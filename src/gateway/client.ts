@@ -13,9 +13,13 @@ import { newRequestId } from './ids.ts';
 import { type IntakePlane, objection, takeIn, tooLarge } from './intake.ts';
 import { PHASE, Reply, type ReplyPlane } from './reply.ts';
 import { clientAddress, type RequestBlock } from './request-block.ts';
+import { LINE_ERROR, LINE_REFUSAL } from './request-line.ts';
 import { ownBlock } from './response-block.ts';
 import { FRAMING } from './response-writer.ts';
 import { due } from './time-limits.ts';
+
+const PREFACE = 'PRI * HTTP/2.0\r\n';
+const NOT_HTTP1 = LINE_REFUSAL[LINE_ERROR.version];
 
 /** What a client connection needs of its worker. */
 export interface ClientPlane extends ReplyPlane, IntakePlane {
@@ -24,6 +28,8 @@ export interface ClientPlane extends ReplyPlane, IntakePlane {
   /** Applies changes of state that were made before now. */
   sync(): void;
   gone(client: ClientConnection): void;
+  /** The client's connection turned out to be HTTP/2; `first` is what was read of it. */
+  speakHttp2(client: ClientConnection, first: Buffer): void;
 }
 
 export class ClientConnection extends Reply implements Timed {
@@ -146,7 +152,11 @@ export class ClientConnection extends Reply implements Timed {
     const reader = this.#reader;
     const after = reader.read(buf, pos, end);
     if (after === 0) return this.#incomplete(pos);
-    if (after < 0) return this.#refuse(reader.failure!, end);
+    if (after < 0) {
+      if (reader.failure === NOT_HTTP1 && this.#isPreface(buf, pos, end))
+        return this.#leaveToHttp2(buf, pos, end);
+      return this.#refuse(reader.failure!, end);
+    }
     this.#begin(buf, reader.block!, end, after);
     return after;
   }
@@ -157,6 +167,23 @@ export class ClientConnection extends Reply implements Timed {
       this.setDeadline(this.activeAt + this.#plane.limits.headTimeoutMs);
     }
     return pos;
+  }
+
+  /** Whether the connection begins as HTTP/2 does (RFC 9113 §3.3); of the preface, the line is enough. */
+  #isPreface(buf: Buffer, pos: number, end: number): boolean {
+    return (
+      this.socket.bytesRead === end - pos && buf.toString('latin1', pos, pos + PREFACE.length) === PREFACE
+    );
+  }
+
+  #leaveToHttp2(buf: Buffer, pos: number, end: number): number {
+    const first = Buffer.from(buf.subarray(pos, end));
+    this.phase = PHASE.closing;
+    this.deadline = Number.POSITIVE_INFINITY;
+    this.#plane.deadlines.delete(this);
+    for (const event of ['data', 'end', 'drain', 'error', 'close']) this.socket.removeAllListeners(event);
+    this.#plane.speakHttp2(this, first);
+    return end;
   }
 
   #refuse(why: Failure, end: number): number {
@@ -323,6 +350,11 @@ export class ClientConnection extends Reply implements Timed {
     if (!idle) this.closeAfter = true;
     else if (this.socket.writableLength > 0) this.close();
     else this.socket.destroy();
+  }
+
+  /** Cuts everything off. */
+  destroy(): void {
+    this.socket.destroy();
   }
 
   #ended(): void {

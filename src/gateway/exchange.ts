@@ -97,6 +97,8 @@ export class Exchange {
   status = 0;
   /** Time limits count from the last byte either way. */
   byActivity: boolean;
+  /** The client speaks HTTP/2. */
+  http2 = false;
   state: number = STATE.queued;
   endpoint: EndpointState | null = null;
   upstream: Upstream | null = null;

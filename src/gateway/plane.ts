@@ -7,6 +7,9 @@ import type { RowRef } from './counters.ts';
 import { Deadlines } from './deadlines.ts';
 import { failure } from './failures.ts';
 import { FieldTable } from './fields.ts';
+import { DetectingLink } from './h2/detect.ts';
+import { LazyHttp2Link } from './h2/lazy-link.ts';
+import { loadClientSession } from './h2/load.ts';
 import { Http1Link } from './http1.ts';
 import type { GatewayLimits } from './limits.ts';
 import { MuxLink } from './mux-link.ts';
@@ -59,6 +62,14 @@ export interface PlaneOptions {
   sync(): void;
 }
 
+/** A client's connection, whatever it speaks. */
+interface PlaneClient {
+  /** Ends it after what is under way. */
+  drain(): void;
+  /** Cuts it off. */
+  destroy(): void;
+}
+
 export class Plane implements ClientPlane, RevisionHooks {
   readonly limits: GatewayLimits;
   readonly log: Logger;
@@ -73,7 +84,7 @@ export class Plane implements ClientPlane, RevisionHooks {
   readonly #routes = new RouteTable();
   readonly #revisions = new Map<string, RevisionState>();
   readonly #busy = new Set<RevisionState>();
-  readonly #clients = new Set<ClientConnection>();
+  readonly #clients = new Set<PlaneClient>();
   #announced = false;
   #dirty: Flushable[] = [];
   #server: Server | null = null;
@@ -173,7 +184,13 @@ export class Plane implements ClientPlane, RevisionHooks {
     return { revision, prefix, failure: null, terms: null };
   }
 
-  gone(client: ClientConnection): void {
+  speakHttp2(client: ClientConnection, first: Buffer): void {
+    const { ClientSession } = loadClientSession();
+    this.#clients.add(new ClientSession(client.socket, first, this));
+    this.#clients.delete(client);
+  }
+
+  gone(client: PlaneClient): void {
     this.#clients.delete(client);
     if (this.#clients.size === 0) this.#emptied?.();
   }
@@ -212,7 +229,10 @@ export class Plane implements ClientPlane, RevisionHooks {
   connect(revision: RevisionState, endpoint: EndpointState): Link {
     const address = endpoint.endpoint.address;
     if (address.kind === 'mux') return new MuxLink(revision, endpoint, address.path, this);
-    return new Http1Link(revision, endpoint, address.host, address.port, this);
+    const { host, port } = address;
+    if (address.kind === 'h2c') return new LazyHttp2Link(revision, endpoint, host, port, this);
+    if (address.detect === true) return new DetectingLink(revision, endpoint, host, port, this);
+    return new Http1Link(revision, endpoint, host, port, this);
   }
 
   active(revision: RevisionState): void {
@@ -248,7 +268,7 @@ export class Plane implements ClientPlane, RevisionHooks {
       await emptied;
       clearTimeout(timer);
     }
-    for (const client of this.#clients) client.socket.destroy();
+    for (const client of this.#clients) client.destroy();
     for (const revision of this.#revisions.values()) revision.remove();
   }
 }

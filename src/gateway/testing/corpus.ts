@@ -76,7 +76,7 @@ export const REFUSED: [string, string, number][] = [
   ['lower-case version', `GET / http/1.1\r\n${host}\r\n`, 400],
   ['version of two digits', `GET / HTTP/1.10\r\n${host}\r\n`, 400],
   ['HTTP/1.2', `GET / HTTP/1.2\r\n${host}\r\n`, 505],
-  ['HTTP/2.0', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 505],
+  ['HTTP/2.0', 'GET / HTTP/2.0\r\n\r\n', 505],
   ['method with a slash', `G/T / HTTP/1.1\r\n${host}\r\n`, 400],
   ['method of 100 letters', `${'A'.repeat(100)} / HTTP/1.1\r\n${host}\r\n`, 400],
   ['TLS hello', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n', 400],

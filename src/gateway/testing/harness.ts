@@ -1,7 +1,7 @@
 /** A gateway with recorded events, and a client that sends exactly the bytes it is given. */
 import { connect, type Socket } from 'node:net';
 import { silentLogger } from '../../base/log.ts';
-import type { Endpoint, RevisionEntry, RevisionStats } from '../contract.ts';
+import type { Endpoint, EndpointAddress, RevisionEntry, RevisionStats } from '../contract.ts';
 import { GatewayControl } from '../gateway.ts';
 import type { GatewayLimits } from '../limits.ts';
 
@@ -18,7 +18,7 @@ export interface Harness {
   onDemand: (key: string, queued: number) => void;
   /** Sets the revision of the route `default/hello`. */
   revision(change?: Partial<RevisionEntry>): void;
-  endpoints(...endpoints: (string | { host: string; port: number })[]): void;
+  endpoints(...endpoints: (string | { host: string; port: number } | EndpointAddress)[]): void;
 }
 
 export async function startHarness(
@@ -63,7 +63,7 @@ export async function startHarness(
           (address, i): Endpoint =>
             typeof address === 'string'
               ? { id: `pod-${i}`, address: { kind: 'mux', path: address } }
-              : { id: `pod-${i}`, address: { kind: 'http1', ...address } },
+              : { id: `pod-${i}`, address: 'kind' in address ? address : { kind: 'http1', ...address } },
         ),
       );
     },

@@ -1,0 +1,159 @@
+/**
+ * One client connection that speaks HTTP/2. Framing, header compression and flow control are Node's; here stand the
+ * bounds on what a stranger may do with them, and how the connection ends: announced, so that no request is lost.
+ */
+import type { ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
+import type { Timed } from '../deadlines.ts';
+import { HeadReader } from '../head-reader.ts';
+import type { IntakePlane } from '../intake.ts';
+import type { GatewayLimits } from '../limits.ts';
+import type { Surroundings } from '../plane-types.ts';
+import { clientAddress } from '../request-block.ts';
+import { ClientStream } from './client-stream.ts';
+import { CODE, closeStream, LAST_POSSIBLE_ID, performServerHandshake } from './http2.ts';
+
+/** What a session needs of its worker. */
+export interface SessionPlane extends Surroundings, IntakePlane {
+  readonly limits: GatewayLimits;
+  readonly closing: boolean;
+  sync(): void;
+  gone(client: ClientSession): void;
+}
+
+/** How long a connection whose end was announced may still carry requests that were on their way, milliseconds. */
+const NOTICE_MS = 1000;
+
+export class ClientSession implements Timed {
+  deadline: number;
+  readonly plane: SessionPlane;
+  readonly reader: HeadReader;
+  readonly #session: ServerHttp2Session;
+  readonly #streams = new Set<ClientStream>();
+  /** Answered streams whose bytes a slow client has not taken. */
+  readonly #slow = new Set<ClientStream>();
+  /** PING and SETTINGS frames since something was last answered. */
+  #idleFrames = 0;
+  #draining = false;
+
+  /** `first` are the bytes read already, from the preface on. */
+  constructor(socket: Socket, first: Buffer, plane: SessionPlane) {
+    const { limits } = plane;
+    this.plane = plane;
+    this.reader = new HeadReader(plane, clientAddress(socket.remoteAddress));
+    this.deadline = performance.now() + limits.headTimeoutMs;
+    socket.pause();
+    socket.unshift(first);
+    socket.on('end', () => socket.destroy());
+    const session = performServerHandshake(socket, {
+      settings: {
+        maxConcurrentStreams: limits.maxStreams,
+        maxHeaderListSize: limits.maxHeadBytes,
+        initialWindowSize: limits.streamWindowBytes,
+      },
+      maxHeaderListPairs: limits.maxHeaders,
+      maxSettings: 32,
+      maxSessionMemory: limits.maxSessionMiB,
+      maxSessionInvalidFrames: 100,
+      maxSessionRejectedStreams: limits.maxStreams,
+      streamResetBurst: limits.resetBurst,
+      streamResetRate: limits.resetsPerSecond,
+      maxSendHeaderBlockLength: 128 * 1024,
+      strictSingleValueFields: false,
+    });
+    this.#session = session;
+    session.on('stream', (stream, _headers, flags, raw: unknown) =>
+      this.#request(stream as ServerHttp2Stream, flags, raw as string[]),
+    );
+    session.on('ping', () => this.#idleFrame());
+    session.on('remoteSettings', () => this.#idleFrame());
+    session.on('error', () => {});
+    session.on('close', () => this.#closed(socket));
+    plane.deadlines.add(this);
+  }
+
+  #request(stream: ServerHttp2Stream, flags: number, raw: string[]): void {
+    stream.on('error', () => {});
+    if (stream.closed || stream.destroyed) return; // reset before it could be looked at
+    if (this.#slow.size > 0 && this.#unsent() > this.plane.limits.maxUnsentBytes) {
+      closeStream(stream, CODE.refused);
+      return;
+    }
+    this.deadline = Number.POSITIVE_INFINITY;
+    const request = new ClientStream(stream, this);
+    this.#streams.add(request);
+    try {
+      this.plane.sync();
+      request.open(flags, raw);
+    } catch (error) {
+      this.plane.log.error('http2 stream', { error: String((error as Error).stack ?? error) });
+      closeStream(stream, CODE.internal);
+    }
+  }
+
+  /** Bytes of answers that the client has not taken. */
+  #unsent(): number {
+    let sum = 0;
+    for (const stream of this.#slow) sum += stream.unsent;
+    return sum;
+  }
+
+  /** A frame that asks for work and brings no request: bounded by what is answered in between. */
+  #idleFrame(): void {
+    if (++this.#idleFrames <= this.plane.limits.maxIdleFrames || this.#session.destroyed) return;
+    this.#session.goaway(CODE.calm);
+    this.#session.destroy();
+  }
+
+  /** An answer leaves. */
+  answered(): void {
+    this.#idleFrames = 0;
+  }
+
+  /** The whole answer was given; `left` bytes of it still wait for the client. */
+  lingers(stream: ClientStream): void {
+    if (stream.unsent > 0) this.#slow.add(stream);
+  }
+
+  gone(stream: ClientStream): void {
+    this.#slow.delete(stream);
+    if (!this.#streams.delete(stream) || this.#streams.size > 0) return;
+    this.deadline = performance.now() + this.plane.limits.keepAliveMs;
+    this.plane.deadlines.arm(this.deadline);
+  }
+
+  /** Nothing was asked for too long. */
+  expire(): void {
+    this.deadline = Number.POSITIVE_INFINITY;
+    this.drain();
+  }
+
+  /**
+   * Ends the connection without losing a request: first the announcement, which refuses nothing; when the client has
+   * answered (or had time to), the last stream that is served. The connection closes with its last stream.
+   */
+  drain(): void {
+    const session = this.#session;
+    if (this.#draining || session.destroyed) return;
+    this.#draining = true;
+    const finish = () => {
+      clearTimeout(timer);
+      if (!session.destroyed) session.close();
+    };
+    const timer = setTimeout(finish, NOTICE_MS);
+    session.goaway(CODE.noError, LAST_POSSIBLE_ID);
+    if (!session.ping(finish)) finish();
+  }
+
+  /** Cuts everything off. */
+  destroy(): void {
+    this.#session.destroy();
+  }
+
+  #closed(socket: Socket): void {
+    this.deadline = Number.POSITIVE_INFINITY;
+    this.plane.deadlines.delete(this);
+    socket.destroySoon();
+    this.plane.gone(this);
+  }
+}

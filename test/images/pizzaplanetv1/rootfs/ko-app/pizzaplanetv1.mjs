@@ -1,0 +1,6 @@
+// Answers every request with one line.
+import { createServer } from 'node:http';
+
+const server = createServer((_request, response) => response.end('What a spaceport!'));
+server.listen(Number(process.env.PORT ?? 8080));
+process.once('SIGTERM', () => server.close());

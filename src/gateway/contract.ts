@@ -123,6 +123,15 @@ export interface RevisionStats {
   queued: number;
   /** Answers since the last report; counted only for revisions whose route asks (see `RevisionEntry.outcomes`). */
   outcomes?: RevisionOutcomes;
+  /** Copies of other revisions' requests since the last report; absent when there were none. */
+  mirror?: MirrorCounts;
+}
+
+/** What became of requests that were to be mirrored to a revision. */
+export interface MirrorCounts {
+  copied: number;
+  /** By reason: `body_too_large`, `overloaded`, `queue_full`, `same_revision`, `upgrade`. */
+  skipped: Record<string, number>;
 }
 
 /** What became of a revision's requests since the last report. */

@@ -23,6 +23,7 @@ export const FAILURES = {
   too_many_in_flight: 503,
   timeout: 504,
   response_start_timeout: 504,
+  try_timeout: 504,
   idle_timeout: 504,
   upstream_connect: 502,
   upstream_reset: 502,

@@ -3,6 +3,7 @@
  * them, and merges what they report. The request path itself is in `Plane`.
  */
 
+import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { PetrelError } from '../base/errors.ts';
@@ -20,6 +21,9 @@ import { Counter, MAX_WORKERS, RowAllocator, type RowRef } from './counters.ts';
 import { DEFAULT_LIMITS, type GatewayLimits } from './limits.ts';
 import { LocalLink, type PlaneLink, WorkerLink } from './links.ts';
 import type { PlaneCommand, PlaneEvents, PlaneStats } from './plane.ts';
+import type { GatewayIdentity } from './policy/around.ts';
+import { inFlightRow, memoryFor, type RouteMemory } from './policy/memory.ts';
+import { addMirror, addOutcomes } from './policy/outcomes.ts';
 
 export interface GatewayOptions {
   host: string;
@@ -30,6 +34,10 @@ export interface GatewayOptions {
   events: GatewayEvents;
   log: Logger;
   limits?: Partial<GatewayLimits>;
+  /** Zone of this machine, for balancing that prefers its own; absent is none. */
+  zone?: string;
+  /** Keys what cookies say; without one, sessions end with this gateway. */
+  secret?: string;
 }
 
 /** Demand of one revision is reported at most this often. */
@@ -109,8 +117,12 @@ export class GatewayControl implements Gateway {
   address: { host: string; port: number };
   readonly #options: GatewayOptions;
   readonly #limits: GatewayLimits;
+  readonly #identity: GatewayIdentity;
   readonly #rows = new RowAllocator();
-  readonly #routes = new Map<string, { namespace: string; name: string; entry: RouteEntry }>();
+  readonly #routes = new Map<
+    string,
+    { namespace: string; name: string; entry: RouteEntry; memory: RouteMemory | null }
+  >();
   readonly #revisions = new Map<string, RevisionRecord>();
   readonly #retiring = new Map<number, Retiring>();
   readonly #channel = `petrel-gateway-${process.pid}-${Math.random().toString(36).slice(2)}`;
@@ -123,6 +135,7 @@ export class GatewayControl implements Gateway {
   constructor(options: GatewayOptions) {
     this.#options = options;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.#identity = { zone: options.zone ?? '', secret: options.secret ?? randomBytes(32).toString('hex') };
     this.address = { host: options.host, port: options.port };
   }
 
@@ -134,7 +147,7 @@ export class GatewayControl implements Gateway {
   async start(count: number): Promise<void> {
     const { host, port } = this.#options;
     if (count === 0) {
-      const link = new LocalLink(0, this.#limits, this.#options.log, this.#events(0));
+      const link = new LocalLink(0, this.#limits, this.#identity, this.#options.log, this.#events(0));
       this.#links = [link];
       this.address = await link.listen(host, port, false);
       return;
@@ -158,7 +171,14 @@ export class GatewayControl implements Gateway {
   }
 
   async #startWorker(index: number, port: number, reusePort: boolean): Promise<void> {
-    const link = new WorkerLink(index, this.#limits, this.#options.log, this.#events(index), this.#channel);
+    const link = new WorkerLink(
+      index,
+      this.#limits,
+      this.#identity,
+      this.#options.log,
+      this.#events(index),
+      this.#channel,
+    );
     link.onExit = () => this.#workerDied(index, link);
     // the state goes first, so that the first request it accepts finds it
     for (const command of this.#state()) link.send(command);
@@ -175,6 +195,8 @@ export class GatewayControl implements Gateway {
       for (const endpoint of record.endpoints.values()) new Counter(endpoint.ref, index).forget();
     }
     for (const retiring of this.#retiring.values()) new Counter(retiring.ref, index).forget();
+    for (const { memory } of this.#routes.values())
+      if (memory !== null) new Counter(inFlightRow(memory), index).forget();
     for (const id of [...this.#retiring.keys()]) this.#released(id, link);
     for (const key of this.#revisions.keys()) for (const other of this.#links) other?.wake(key);
     const attempt = this.#restarts[index]!++;
@@ -219,9 +241,10 @@ export class GatewayControl implements Gateway {
 
   setRoute(namespace: string, name: string, entry: RouteEntry | null): void {
     const key = `${namespace}/${name}`;
+    const memory = entry === null ? null : memoryFor(entry, this.#routes.get(key));
     if (entry === null) this.#routes.delete(key);
-    else this.#routes.set(key, { namespace, name, entry });
-    this.#broadcast({ type: 'route', namespace, name, entry });
+    else this.#routes.set(key, { namespace, name, entry, memory });
+    this.#broadcast({ type: 'route', namespace, name, entry, memory });
   }
 
   setRevision(key: string, entry: RevisionEntry | null): void {
@@ -373,7 +396,7 @@ export class GatewayControl implements Gateway {
 
   #merge(parts: PlaneStats[][], interval: number): RevisionStats[] {
     const merged = new Map<string, RevisionStats>();
-    for (const { key, integral, begun } of parts.flat()) {
+    for (const { key, integral, begun, outcomes, mirror } of parts.flat()) {
       const record = this.#revisions.get(key);
       if (record === undefined) continue;
       let entry = merged.get(key);
@@ -384,6 +407,8 @@ export class GatewayControl implements Gateway {
       }
       entry.averageConcurrency += integral / interval;
       entry.requestCount += begun;
+      if (outcomes !== undefined) entry.outcomes = addOutcomes(entry.outcomes, outcomes);
+      if (mirror !== undefined) entry.mirror = addMirror(entry.mirror, mirror);
     }
     return [...merged.values()];
   }

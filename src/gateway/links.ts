@@ -3,6 +3,7 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { LogFields, Logger, LogLevel } from '../base/log.ts';
 import type { GatewayLimits } from './limits.ts';
 import { Plane, type PlaneCommand, type PlaneEvents, type PlaneStats } from './plane.ts';
+import type { GatewayIdentity } from './policy/around.ts';
 
 export interface PlaneLink {
   listen(host: string, port: number, reusePort: boolean): Promise<{ host: string; port: number }>;
@@ -16,8 +17,14 @@ export interface PlaneLink {
 export class LocalLink implements PlaneLink {
   readonly plane: Plane;
 
-  constructor(worker: number, limits: GatewayLimits, log: Logger, events: PlaneEvents) {
-    this.plane = new Plane({ worker, limits, log, events, sync: () => {} });
+  constructor(
+    worker: number,
+    limits: GatewayLimits,
+    identity: GatewayIdentity,
+    log: Logger,
+    events: PlaneEvents,
+  ) {
+    this.plane = new Plane({ worker, limits, identity, log, events, sync: () => {} });
   }
 
   listen(host: string, port: number, reusePort: boolean): Promise<{ host: string; port: number }> {
@@ -45,6 +52,7 @@ export class LocalLink implements PlaneLink {
 export interface WorkerStart {
   worker: number;
   limits: GatewayLimits;
+  identity: GatewayIdentity;
   port: MessagePort;
   /** Commands sent so far; lets the worker see at a request that one is waiting to be read. */
   sent: SharedArrayBuffer;
@@ -83,13 +91,20 @@ export class WorkerLink implements PlaneLink {
   #closed: PromiseWithResolvers<void> = Promise.withResolvers();
   #ended = false;
 
-  constructor(worker: number, limits: GatewayLimits, log: Logger, events: PlaneEvents, channel: string) {
+  constructor(
+    worker: number,
+    limits: GatewayLimits,
+    identity: GatewayIdentity,
+    log: Logger,
+    events: PlaneEvents,
+    channel: string,
+  ) {
     this.#events = events;
     this.#log = log;
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     const sent = this.#sent.buffer as SharedArrayBuffer;
-    const start: WorkerStart = { worker, limits, port: port2, sent, channel };
+    const start: WorkerStart = { worker, limits, identity, port: port2, sent, channel };
     this.thread = new Worker(new URL('./worker.ts', import.meta.url), {
       workerData: start,
       transferList: [port2],

@@ -2,7 +2,13 @@
 import { createServer, type Server } from 'node:net';
 import type { Logger } from '../base/log.ts';
 import { ClientConnection, type ClientPlane } from './client.ts';
-import type { RevisionEntry, RevisionFailure, RouteEntry } from './contract.ts';
+import type {
+  MirrorCounts,
+  RevisionEntry,
+  RevisionFailure,
+  RevisionOutcomes,
+  RouteEntry,
+} from './contract.ts';
 import type { RowRef } from './counters.ts';
 import { Deadlines } from './deadlines.ts';
 import { failure } from './failures.ts';
@@ -13,7 +19,9 @@ import { loadClientSession } from './h2/load.ts';
 import { Http1Link } from './http1.ts';
 import type { GatewayLimits } from './limits.ts';
 import { MuxLink } from './mux-link.ts';
-import type { Destination, Flushable } from './plane-types.ts';
+import type { Destination, Flushable, Terms } from './plane-types.ts';
+import type { GatewayIdentity } from './policy/around.ts';
+import type { RouteMemory } from './policy/memory.ts';
 import type { RequestBlock } from './request-block.ts';
 import type { RequestLine } from './request-line.ts';
 import { ResponseWriter } from './response-writer.ts';
@@ -28,7 +36,13 @@ import { parseFunctionPath, RouteTable } from './routes.ts';
 
 /** A change of state, as the main side sends it. Plain data: it crosses between threads. */
 export type PlaneCommand =
-  | { type: 'route'; namespace: string; name: string; entry: RouteEntry | null }
+  | {
+      type: 'route';
+      namespace: string;
+      name: string;
+      entry: RouteEntry | null;
+      memory: RouteMemory | null;
+    }
   | { type: 'revision'; key: string; entry: RevisionEntry | null; queue: RowRef | null }
   | { type: 'endpoints'; key: string; endpoints: EndpointPush[] }
   | { type: 'fail'; key: string; failure: RevisionFailure };
@@ -39,6 +53,8 @@ export interface PlaneStats {
   /** Requests in flight or queued, integrated over time: request milliseconds. */
   integral: number;
   begun: number;
+  outcomes?: RevisionOutcomes | undefined;
+  mirror?: MirrorCounts | undefined;
 }
 
 /** What a plane tells the main side. */
@@ -56,6 +72,7 @@ export interface PlaneEvents {
 export interface PlaneOptions {
   worker: number;
   limits: GatewayLimits;
+  identity: GatewayIdentity;
   log: Logger;
   events: PlaneEvents;
   /** Applies state that the main side has sent and that was not read yet; called before a request is read. */
@@ -78,10 +95,12 @@ export class Plane implements ClientPlane, RevisionHooks {
   readonly fields: FieldTable;
   readonly line: RequestLine = { start: 0, methodEnd: 0, targetStart: 0, targetEnd: 0, minor: 1 };
   readonly sync: () => void;
+  /** Zone of the gateway; `''` when it has none. */
+  readonly zone: string;
   closing = false;
   readonly #worker: number;
   readonly #events: PlaneEvents;
-  readonly #routes = new RouteTable();
+  readonly #routes: RouteTable;
   readonly #revisions = new Map<string, RevisionState>();
   readonly #busy = new Set<RevisionState>();
   readonly #clients = new Set<PlaneClient>();
@@ -102,6 +121,15 @@ export class Plane implements ClientPlane, RevisionHooks {
     this.#events = options.events;
     this.sync = options.sync;
     this.fields = new FieldTable(options.limits.maxHeaders);
+    this.zone = options.identity.zone;
+    this.#routes = new RouteTable({
+      worker: options.worker,
+      identity: options.identity,
+      deadlines: this.deadlines,
+      log: options.log,
+      mirrors: { open: 0, bytes: 0 },
+      revision: (key) => this.#revisions.get(key),
+    });
   }
 
   /** Listens; rejects when the address is taken. Port 0 is any. */
@@ -127,7 +155,7 @@ export class Plane implements ClientPlane, RevisionHooks {
   apply(command: PlaneCommand): void {
     switch (command.type) {
       case 'route':
-        this.#routes.set(command.namespace, command.name, command.entry);
+        this.#routes.set(command.namespace, command.name, command.entry, command.memory);
         break;
       case 'revision':
         this.#setRevision(command.key, command.entry, command.queue);
@@ -156,7 +184,7 @@ export class Plane implements ClientPlane, RevisionHooks {
 
   route(
     block: RequestBlock,
-    _address: string,
+    address: string,
     buf: Buffer,
     targetStart: number,
     targetEnd: number,
@@ -175,13 +203,21 @@ export class Plane implements ClientPlane, RevisionHooks {
       if (state === undefined) return refused(unknownFunction(path.namespace, path.name));
       prefix = path.prefix;
     }
-    const key = state.targets.next();
+    let terms: Terms | null = null;
+    let key: string | null;
+    if (state.terms === undefined) key = state.targets.next();
+    else {
+      const path = () => pathOf(buf.toString('latin1', targetStart + prefix.length, targetEnd));
+      const direction = state.terms.direct(block, address, path);
+      if (direction.failure !== null) return refused(direction.failure);
+      ({ key, terms } = direction);
+    }
     const revision = key === null ? undefined : this.#revisions.get(key);
     if (revision === undefined) {
       const { namespace, name } = state.entry;
       return refused(failure('not_ready', `${namespace}/${name} has no revision that can answer yet`));
     }
-    return { revision, prefix, failure: null, terms: null };
+    return { revision, prefix, failure: null, terms };
   }
 
   speakHttp2(client: ClientConnection, first: Buffer): void {
@@ -271,6 +307,11 @@ export class Plane implements ClientPlane, RevisionHooks {
     for (const client of this.#clients) client.destroy();
     for (const revision of this.#revisions.values()) revision.remove();
   }
+}
+
+function pathOf(target: string): string {
+  const query = target.indexOf('?');
+  return (query < 0 ? target : target.slice(0, query)) || '/';
 }
 
 function refused(why: Destination['failure']): Destination {

@@ -2,10 +2,13 @@
  * Admission: one queue per revision, exact counts of what runs where, and the choice of an instance. A request holds
  * a place in the queue or a slot of an endpoint, never both, and gives back what it holds exactly once.
  */
-import type { Endpoint, RevisionEntry, RevisionFailure } from './contract.ts';
+import type { Endpoint, MirrorCounts, RevisionEntry, RevisionFailure, RevisionOutcomes } from './contract.ts';
 import { Counter, type RowRef } from './counters.ts';
+import type { Deadlines } from './deadlines.ts';
 import { type Exchange, STATE } from './exchange.ts';
 import { type Failure, failure } from './failures.ts';
+import { type Chooser, createChooser } from './policy/balance.ts';
+import { Watch } from './policy/watch.ts';
 
 /** How requests reach one endpoint. */
 export interface Link {
@@ -18,7 +21,7 @@ export interface Link {
 /** An endpoint as one worker knows it. */
 export interface EndpointState {
   readonly id: string;
-  readonly endpoint: Endpoint;
+  endpoint: Endpoint;
   readonly slots: Counter;
   link: Link;
   /** Requests of this worker on it. */
@@ -33,6 +36,9 @@ export interface EndpointState {
 
 /** What a revision needs of its surroundings. */
 export interface RevisionHooks {
+  readonly deadlines: Deadlines;
+  /** Zone of the gateway; `''` when it has none. */
+  readonly zone: string;
   demand(key: string): void;
   endpointDown(key: string, endpointId: string, reason: string): void;
   /** A retired endpoint has no request of this worker left. */
@@ -53,6 +59,15 @@ export interface EndpointPush {
 /** Up to this concurrency the first free instance is filled before the next (Knative's first-available policy). */
 const FILL_UP_TO = 3;
 
+/** Counts of one revision in one worker since they were last asked for. */
+export interface Collected {
+  /** Concurrency over time, request milliseconds. */
+  integral: number;
+  begun: number;
+  outcomes: RevisionOutcomes | undefined;
+  mirror: MirrorCounts | undefined;
+}
+
 export class RevisionState {
   entry: RevisionEntry;
   readonly #hooks: RevisionHooks;
@@ -71,6 +86,11 @@ export class RevisionState {
   #removed = false;
   /** Level at which a surge is reported next. */
   #surgeAt: number;
+  /** Null where the less loaded of two is asked. */
+  #chooser: Chooser | null = null;
+  /** Null where nobody asks what becomes of requests. */
+  #watch: Watch | null = null;
+  #mirrored: MirrorCounts | null = null;
 
   constructor(entry: RevisionEntry, queue: RowRef, worker: number, hooks: RevisionHooks) {
     this.entry = entry;
@@ -79,12 +99,38 @@ export class RevisionState {
     this.#queued = new Counter(queue, worker);
     this.#hooks = hooks;
     this.#changedAt = performance.now();
+    this.#setUp();
+  }
+
+  #setUp(): void {
+    const { entry } = this;
+    this.#chooser = createChooser(entry.balancing, this.#hooks.zone, leastLoaded);
+    this.#watch?.close();
+    const watches = entry.outcomes || entry.outliers !== undefined;
+    this.#watch = watches ? new Watch(entry, this.#hooks.deadlines, () => this.#changed()) : null;
+    this.#refresh();
+  }
+
+  /** An endpoint was ejected or is back. */
+  #changed(): void {
+    this.#refresh();
+    this.drainQueue();
+  }
+
+  /** Which endpoints may be used now. Ejected ones only when there is no other. */
+  #refresh(): void {
+    const up = [...this.#endpoints.values()].filter((e) => !e.down && !e.doubted);
+    const trusted = this.#watch === null ? up : up.filter((e) => !this.#watch?.isOut(e));
+    this.#usable = trusted.length > 0 ? trusted : up;
   }
 
   /** Takes what has changed about the revision. */
   reconfigure(entry: RevisionEntry): void {
+    const asked = (e: RevisionEntry) => JSON.stringify([e.balancing, e.outliers, e.outcomes]);
+    const same = asked(this.entry) === asked(entry);
     this.entry = entry;
     this.#surgeAt = entry.surge ?? Number.POSITIVE_INFINITY;
+    if (!same) this.#setUp();
     this.drainQueue();
   }
 
@@ -103,6 +149,7 @@ export class RevisionState {
   admit(x: Exchange): Failure | null {
     const free = this.#first === null ? this.#acquire(x) : null;
     if (free === null && !this.#enter(x, this.entry.queueDepth, false)) {
+      this.#watch?.ended(503, 0, null, 0);
       return failure('queue_full', `${this.entry.queueDepth} requests are waiting for an instance already`);
     }
     if (this.#level === 0) this.#hooks.active(this);
@@ -149,31 +196,21 @@ export class RevisionState {
     if (this.#queued.shouldReport(this.#queued.total)) this.#hooks.demand(this.entry.key);
   }
 
-  /** Takes a slot of the best endpoint; null when none is free. */
+  /** Takes a slot of the endpoint that suits the request best; null when none is free. */
   #acquire(x: Exchange): EndpointState | null {
-    if (x.treatment === null) return this.#take(this.#usable);
+    if (x.treatment === null) return this.#take(this.#usable, x);
     for (const list of x.treatment.preferred(this.#usable)) {
-      const endpoint = this.#take(list);
+      const endpoint = this.#take(list, x);
       if (endpoint !== null) return endpoint;
     }
     return null;
   }
 
-  #take(usable: readonly EndpointState[]): EndpointState | null {
-    const n = usable.length;
-    if (n === 0) return null;
+  #take(list: readonly EndpointState[], x: Exchange): EndpointState | null {
     const limit = this.entry.containerConcurrency;
-    if (n > 1 && (limit === 0 || limit > FILL_UP_TO)) {
-      const i = (Math.random() * n) | 0;
-      let j = (Math.random() * (n - 1)) | 0;
-      if (j >= i) j++;
-      const a = usable[i]!;
-      const b = usable[j]!;
-      const better = a.slots.total <= b.slots.total ? a : b;
-      if (better.slots.tryAdd(limit)) return better;
-    }
-    for (let k = 0; k < n; k++) if (usable[k]!.slots.tryAdd(limit)) return usable[k]!;
-    return null;
+    // lists made for one request are short-lived: what a chooser works out for a list would be lost at once
+    if (this.#chooser !== null && list === this.#usable) return this.#chooser.choose(list, limit, x);
+    return leastLoaded(list, limit);
   }
 
   #send(x: Exchange, endpoint: EndpointState): void {
@@ -191,6 +228,8 @@ export class RevisionState {
     const endpoint = x.endpoint;
     x.state = STATE.done;
     this.#account(now, -1);
+    const watch = this.#watch;
+    if (watch !== null) watch.ended(x.status, now - x.startedAt, endpoint, this.#endpoints.size);
     if (x.treatment !== null) x.treatment.ended(x, now);
     if (endpoint !== null) this.#giveBack(x, endpoint);
   }
@@ -261,6 +300,7 @@ export class RevisionState {
 
   /** An attempt has failed and nothing of it has reached the client: sends the request again, before those that came later. */
   retry(x: Exchange): void {
+    if (x.endpoint !== null) this.#watch?.attempt(x.status, x.endpoint, this.#endpoints.size);
     x.restart();
     this.requeue(x);
   }
@@ -270,14 +310,14 @@ export class RevisionState {
     if (endpoint.down || endpoint.retired) return;
     endpoint.down = true;
     endpoint.doubted = false;
-    this.#usable = this.#usable.filter((e) => e !== endpoint);
+    this.#refresh();
     this.#hooks.endpointDown(this.entry.key, endpoint.id, reason);
   }
 
   /** Whether an endpoint answers is not known: requests wait, or take others, until it is `trusted` or has failed. */
   doubt(endpoint: EndpointState): void {
     endpoint.doubted = true;
-    this.#usable = this.#usable.filter((e) => e !== endpoint);
+    this.#refresh();
   }
 
   /** The endpoint answers after all. */
@@ -285,7 +325,7 @@ export class RevisionState {
     if (!endpoint.doubted) return;
     endpoint.doubted = false;
     if (endpoint.down || endpoint.retired) return;
-    this.#usable.push(endpoint);
+    this.#refresh();
     this.drainQueue();
   }
 
@@ -293,12 +333,12 @@ export class RevisionState {
   setEndpoints(pushes: EndpointPush[]): void {
     const before = this.#endpoints;
     this.#endpoints = new Map();
-    this.#usable = [];
     for (const { endpoint, ref } of pushes) {
       let state = before.get(endpoint.id);
       if (state !== undefined && state.slots.ref.id === ref.id) {
         before.delete(endpoint.id);
         state.down = false;
+        state.endpoint = endpoint;
       } else {
         const slots = new Counter(ref, this.#worker);
         const none: Link = { send: () => {}, retire: () => {} };
@@ -315,18 +355,20 @@ export class RevisionState {
         state.link = this.#hooks.connect(this, state);
       }
       this.#endpoints.set(endpoint.id, state);
-      if (!state.doubted) this.#usable.push(state);
     }
     for (const gone of before.values()) {
       gone.retired = true;
+      this.#watch?.forget(gone);
       if (gone.held === 0) this.#release(gone);
     }
+    this.#refresh();
     this.drainQueue();
   }
 
   /** The revision is gone: what is in flight ends, what waits fails, nothing new comes. */
   remove(): void {
     this.#removed = true;
+    this.#watch?.close();
     this.setEndpoints([]);
     this.failQueued({
       status: 503,
@@ -345,12 +387,23 @@ export class RevisionState {
     }
   }
 
-  /** Concurrency integral (request milliseconds) and requests begun since the last call; null when nothing happened. */
-  collect(now: number): { integral: number; begun: number } | null {
+  /** A request was copied to this revision, or not and why. */
+  mirrored(skipped: string | null): void {
+    this.#mirrored ??= { copied: 0, skipped: {} };
+    if (skipped === null) this.#mirrored.copied++;
+    else this.#mirrored.skipped[skipped] = (this.#mirrored.skipped[skipped] ?? 0) + 1;
+    if (this.#level === 0) this.#hooks.active(this);
+  }
+
+  /** What happened since the last call; null when nothing did. */
+  collect(now: number): Collected | null {
     this.#account(now, 0);
     this.#surgeAt = this.entry.surge ?? Number.POSITIVE_INFINITY;
-    if (this.#integral === 0 && this.#begun === 0) return null;
-    const out = { integral: this.#integral, begun: this.#begun };
+    const mirror = this.#mirrored ?? undefined;
+    if (this.#integral === 0 && this.#begun === 0 && mirror === undefined) return null;
+    const outcomes = this.#watch?.takeOutcomes();
+    const out: Collected = { integral: this.#integral, begun: this.#begun, outcomes, mirror };
+    this.#mirrored = null;
     this.#integral = 0;
     this.#begun = 0;
     return out;
@@ -360,4 +413,21 @@ export class RevisionState {
   get level(): number {
     return this.#level;
   }
+}
+
+/** Takes a slot of the less loaded of two chosen at random, or of any that is free; null when none is. */
+function leastLoaded(usable: readonly EndpointState[], limit: number): EndpointState | null {
+  const n = usable.length;
+  if (n === 0) return null;
+  if (n > 1 && (limit === 0 || limit > FILL_UP_TO)) {
+    const i = (Math.random() * n) | 0;
+    let j = (Math.random() * (n - 1)) | 0;
+    if (j >= i) j++;
+    const a = usable[i]!;
+    const b = usable[j]!;
+    const better = a.slots.total <= b.slots.total ? a : b;
+    if (better.slots.tryAdd(limit)) return better;
+  }
+  for (let k = 0; k < n; k++) if (usable[k]!.slots.tryAdd(limit)) return usable[k]!;
+  return null;
 }

@@ -1,48 +1,28 @@
 /** Which revision a request goes to: by host, or by path under `/fn/<namespace>/<name>`. */
-import type { RevisionKey, RouteEntry } from './contract.ts';
-
-/**
- * Picks targets by smooth weighted round robin: after any 100 requests each target has had exactly its percentage,
- * and the targets are interleaved rather than in runs.
- */
-export class WeightedTargets {
-  readonly #keys: RevisionKey[];
-  readonly #weights: number[];
-  readonly #credit: number[];
-  readonly #sum: number;
-
-  constructor(targets: readonly { revision: RevisionKey; percent: number }[]) {
-    const live = targets.filter((t) => t.percent > 0);
-    this.#keys = live.map((t) => t.revision);
-    this.#weights = live.map((t) => t.percent);
-    this.#credit = live.map(() => 0);
-    this.#sum = this.#weights.reduce((a, b) => a + b, 0);
-  }
-
-  /** The target of the next request, or null when there is none. */
-  next(): RevisionKey | null {
-    const keys = this.#keys;
-    if (keys.length <= 1) return keys[0] ?? null;
-    let best = 0;
-    for (let i = 0; i < keys.length; i++) {
-      this.#credit[i]! += this.#weights[i]!;
-      if (this.#credit[i]! > this.#credit[best]!) best = i;
-    }
-    this.#credit[best]! -= this.#sum;
-    return keys[best]!;
-  }
-}
+import type { RouteEntry } from './contract.ts';
+import type { PolicySurroundings } from './policy/around.ts';
+import { CELL, type RouteMemory } from './policy/memory.ts';
+import { RouteTerms } from './policy/route-terms.ts';
+import { WeightedTargets } from './policy/sequence.ts';
 
 export interface RouteState {
   entry: RouteEntry;
   targets: WeightedTargets;
+  /** Undefined for a route without policy and tags. */
+  terms: RouteTerms | undefined;
 }
 
 export class RouteTable {
+  readonly #around: PolicySurroundings;
   readonly #byName = new Map<string, RouteState>();
   readonly #byHost = new Map<string, RouteState>();
 
-  set(namespace: string, name: string, entry: RouteEntry | null): void {
+  constructor(around: PolicySurroundings) {
+    this.#around = around;
+  }
+
+  /** `memory` is what the workers share about the route, see `memoryFor`. */
+  set(namespace: string, name: string, entry: RouteEntry | null, memory: RouteMemory | null): void {
     const key = `${namespace}/${name}`;
     const old = this.#byName.get(key);
     if (old !== undefined) {
@@ -50,9 +30,11 @@ export class RouteTable {
       for (const host of old.entry.hosts) if (this.#byHost.get(host) === old) this.#byHost.delete(host);
     }
     if (entry === null) return;
-    // An update that keeps the split keeps its position in the sequence.
-    const same = old !== undefined && JSON.stringify(old.entry.targets) === JSON.stringify(entry.targets);
-    const state: RouteState = { entry, targets: same ? old.targets : new WeightedTargets(entry.targets) };
+    const turns = memory === null ? undefined : new Int32Array(memory.cells);
+    const targets = new WeightedTargets(entry.targets, turns, CELL.turn);
+    const asks = entry.policy !== undefined || entry.tags !== undefined;
+    const terms = asks ? new RouteTerms(entry, targets, memory, this.#around) : undefined;
+    const state: RouteState = { entry, targets, terms };
     this.#byName.set(key, state);
     for (const host of entry.hosts) this.#byHost.set(host, state);
   }

@@ -96,6 +96,7 @@ function transcript(bytes: string, cuts: number[]): string {
   const plane = new EchoPlane({
     worker: 0,
     limits: DEFAULT_LIMITS,
+    identity: { zone: '', secret: '' },
     log: silentLogger,
     events,
     sync: nothing,
@@ -111,7 +112,7 @@ function transcript(bytes: string, cuts: number[]): string {
   plane.apply({ type: 'revision', key: KEY, entry, queue: rows.allocate() });
   const target = { revision: KEY, percent: 100 };
   const route = { namespace: 'default', name: 'hello', hosts: [HOST], targets: [target] };
-  plane.apply({ type: 'route', namespace: 'default', name: 'hello', entry: route });
+  plane.apply({ type: 'route', namespace: 'default', name: 'hello', entry: route, memory: null });
   const endpoint = { id: 'a', address: { kind: 'mux' as const, path: '/none' } };
   plane.apply({ type: 'endpoints', key: KEY, endpoints: [{ endpoint, ref: rows.allocate() }] });
   const socket = new FakeSocket();

@@ -4,7 +4,7 @@ import type { LogFields, Logger, LogLevel } from '../base/log.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './links.ts';
 import { Plane } from './plane.ts';
 
-const { worker, limits, port, sent, channel } = workerData as WorkerStart;
+const { worker, limits, identity, port, sent, channel } = workerData as WorkerStart;
 const sentCount = new Int32Array(sent);
 let received = 0;
 
@@ -29,6 +29,7 @@ const peers = new BroadcastChannel(channel);
 const plane = new Plane({
   worker,
   limits,
+  identity,
   log: forwardLog({ worker }),
   events: {
     demand: (key) => tell({ type: 'demand', key }),

@@ -1,0 +1,178 @@
+/** A route with a policy or tags, in one worker: made when the route is set, asked once for each of its requests. */
+import type { RevisionEntry, RouteEntry, RoutePolicy } from '../contract.ts';
+import { Counter } from '../counters.ts';
+import type { Exchange, RequestTimes } from '../exchange.ts';
+import { type Failure, failure } from '../failures.ts';
+import type { Terms } from '../plane-types.ts';
+import type { RequestBlock } from '../request-block.ts';
+import { Affinity, type Session } from './affinity.ts';
+import type { PolicySurroundings } from './around.ts';
+import { Breaker } from './breaker.ts';
+import { RetryBudget } from './budget.ts';
+import { type Choice, Handling } from './handling.ts';
+import { type KeyReader, keyReader } from './key.ts';
+import { fieldValue, needle, withRequestLines } from './lines.ts';
+import { type CompiledRule, compileRules } from './match.ts';
+import { CELL, inFlightRow, type RouteMemory } from './memory.ts';
+import { MIRROR_HEADER, MirrorShare } from './mirror.ts';
+import { RateTable, type RateVerdict, rateShape } from './rate-table.ts';
+import type { WeightedTargets } from './sequence.ts';
+import { RollingWindow } from './window.ts';
+
+const TAG = needle('knative-serving-tag');
+const DEFAULT_ROUTE = needle('knative-serving-default-route');
+const DEFAULT_LINE = 'knative-serving-default-route: true\r\n';
+const ATTEMPT = needle('x-retry-attempt');
+
+/** Where a request goes, and under which terms; or why it goes nowhere. */
+export type Direction =
+  | { key: string | null; terms: Terms | null; failure: null }
+  | { key: null; terms: null; failure: Failure };
+
+/** A route without a policy that has tags: only the instance is told something. */
+class TagTerms implements Terms {
+  readonly #lines: string;
+  constructor(lines: string) {
+    this.#lines = lines;
+  }
+  apply(x: Exchange): void {
+    x.block = withRequestLines(x.block, [DEFAULT_ROUTE], this.#lines);
+  }
+}
+
+const BY_DEFAULT = new TagTerms(DEFAULT_LINE);
+const BY_TAG = new TagTerms('');
+
+export class RouteTerms {
+  readonly around: PolicySurroundings;
+  readonly affinity: Affinity | null;
+  readonly mirror: MirrorShare | null;
+  readonly retries: RoutePolicy['retries'];
+  readonly budget: RetryBudget | null;
+  /** 0 is no limit. */
+  readonly perTryMs: number;
+  readonly breaker: Breaker | null;
+  readonly inFlight: Counter | null;
+  readonly maxInFlight: number;
+  /** Fields that only the gateway may set here. */
+  readonly own: readonly Buffer[];
+  readonly #entry: RouteEntry;
+  readonly #policy: RoutePolicy | undefined;
+  readonly #targets: WeightedTargets;
+  readonly #rules: CompiledRule[];
+  readonly #rate: { table: RateTable; key: KeyReader; policyLine: string } | null;
+
+  /** `memory` is null only for a route that needs none, see `memoryFor`. */
+  constructor(
+    entry: RouteEntry,
+    targets: WeightedTargets,
+    memory: RouteMemory | null,
+    around: PolicySurroundings,
+  ) {
+    const { policy } = entry;
+    const name = `${entry.namespace}/${entry.name}`;
+    const { secret } = around.identity;
+    this.around = around;
+    this.#entry = entry;
+    this.#policy = policy;
+    this.#targets = targets;
+    this.#rules = compileRules(policy?.rules ?? [], (rule, error) =>
+      around.log.warn('a rule of a traffic policy cannot be used', {
+        route: name,
+        revision: rule.revision,
+        error,
+      }),
+    );
+    this.affinity = policy?.affinity ? new Affinity(name, targets.keys, policy.affinity, secret) : null;
+    this.retries = policy?.retries;
+    this.budget = policy?.retries ? new RetryBudget(policy.retries.budgetPercent) : null;
+    this.perTryMs = policy?.retries?.perTryTimeoutMs ?? 0;
+    const cells = memory === null ? null : new Int32Array(memory.cells);
+    this.mirror = policy?.mirror && cells ? new MirrorShare(policy.mirror, cells, CELL.mirrorTurn) : null;
+    const breaker = policy?.breaker;
+    this.maxInFlight = breaker?.maxInFlight ?? 0;
+    this.inFlight =
+      memory !== null && this.maxInFlight > 0 ? new Counter(inFlightRow(memory), around.worker) : null;
+    this.breaker =
+      breaker?.errorPercent !== undefined && cells !== null && memory !== null
+        ? new Breaker(
+            breaker,
+            new BigInt64Array(memory.cells),
+            CELL.openUntil / 2,
+            new RollingWindow(cells, CELL.window),
+          )
+        : null;
+    this.#rate =
+      policy?.rateLimit && memory?.rates ? rateLimiter(policy.rateLimit, memory.rates, secret) : null;
+    const own: Buffer[] = [];
+    if (entry.tags !== undefined) own.push(DEFAULT_ROUTE);
+    if (this.retries !== undefined) own.push(ATTEMPT);
+    if (this.mirror !== null) own.push(MIRROR_HEADER);
+    this.own = own;
+  }
+
+  /** The time limits of a request of this route. */
+  times(entry: RevisionEntry): RequestTimes {
+    const own = this.#policy?.timeouts;
+    if (own === undefined) return entry;
+    const { timeoutMs, responseStartTimeoutMs, idleTimeoutMs } = entry;
+    return { timeoutMs, responseStartTimeoutMs, idleTimeoutMs, ...own };
+  }
+
+  /** Decides about a request: limit, tag, rules, session, percentages, in this order. `path` has no query and no prefix. */
+  direct(block: RequestBlock, address: string, path: () => string): Direction {
+    const verdict = this.#rate?.table.take(this.#rate.key(block.out, address), performance.now()) ?? null;
+    const responseLines = verdict === null ? '' : this.#rateLines(verdict);
+    if (verdict !== null && !verdict.allowed) {
+      return { key: null, terms: null, failure: limited(verdict, responseLines) };
+    }
+    const { tags } = this.#entry;
+    const tag = tags === undefined ? null : fieldValue(block.out, TAG);
+    const tagged = tags !== undefined && tag !== null && Object.hasOwn(tags, tag) ? tags[tag]! : null;
+    const byTag = tags === undefined ? null : tagged === null ? BY_DEFAULT : BY_TAG;
+    if (this.#policy === undefined) {
+      return { key: tagged ?? this.#targets.next(), terms: byTag, failure: null };
+    }
+    const requestLines = byTag === BY_DEFAULT ? DEFAULT_LINE : '';
+    const ruled = tagged ?? this.#ruled(block, path);
+    let session: Session | null = null;
+    let key = ruled;
+    if (ruled === null) {
+      session = this.affinity?.read(block.out) ?? null;
+      key = session?.revision ?? this.#targets.next();
+    }
+    const choice: Choice = { bySplit: ruled === null, session, requestLines, responseLines };
+    return { key, terms: new Handling(this, choice), failure: null };
+  }
+
+  #ruled(block: RequestBlock, path: () => string): string | null {
+    if (this.#rules.length === 0) return null;
+    const input = { out: block.out, path: path() };
+    return this.#rules.find((rule) => rule.matches(input))?.revision ?? null;
+  }
+
+  #rateLines(verdict: RateVerdict): string {
+    const reset = Math.ceil(verdict.resetAfter / 1000);
+    return `${this.#rate?.policyLine}ratelimit: "default";r=${verdict.remaining};t=${reset}\r\n`;
+  }
+}
+
+function rateLimiter(
+  limit: NonNullable<RoutePolicy['rateLimit']>,
+  memory: SharedArrayBuffer,
+  secret: string,
+) {
+  const { requests, periodMs, burst, key } = limit;
+  const window = Math.max(1, Math.round(periodMs / 1000));
+  return {
+    table: new RateTable(memory, rateShape(requests, periodMs, burst), secret),
+    key: keyReader(key),
+    policyLine: `ratelimit-policy: "default";q=${requests};w=${window}\r\n`,
+  };
+}
+
+function limited(verdict: RateVerdict, lines: string): Failure {
+  const retryAfter = Math.max(1, Math.ceil(verdict.retryAfter / 1000));
+  const message = `more requests than this route allows one client; the next one is let through in ${retryAfter} s`;
+  return { ...failure('rate_limited', message), retryAfter, lines };
+}

@@ -20,6 +20,14 @@ export interface ContainerMount {
   readOnly: boolean;
 }
 
+/** Numbers of the user and groups that a process runs as; what is absent is the driver's choice. */
+export interface ContainerUser {
+  uid?: number;
+  gid?: number;
+  /** Supplementary groups. */
+  groups: number[];
+}
+
 export interface ContainerSpec {
   podUid: string;
   /** Container name; with `podUid` it names the container on this machine. */
@@ -32,6 +40,10 @@ export interface ContainerSpec {
   hostname: string;
   mounts: ContainerMount[];
   limits: ContainerLimits;
+  /** Absent: somebody without privileges, of the driver's choice. */
+  user?: ContainerUser;
+  /** A file of the host into which the container may write why it ends, and where it finds it. */
+  terminationLog?: { source: string; target: string };
 }
 
 /** How a container ended. */
@@ -91,10 +103,12 @@ export interface ContainerDriver {
   capabilities(): Promise<DriverCapabilities>;
   /** Starts the command; resolves when it runs. Rejects when it could not be set up: nothing is left of it then. */
   start(spec: ContainerSpec, output: ContainerOutput): Promise<RunningContainer>;
+  /** Why containers cannot run as this user here, as a sentence; undefined when they can. */
+  userProblem(user: ContainerUser): string | undefined;
   /** Creates the directory of a Pod that its containers may write to, empty, and returns its path. */
   preparePodDir(podUid: string): string;
-  /** Makes files that the agent has written (volumes) readable, or writable, for the containers' user. */
-  handOver(path: string): void;
+  /** Makes files that the agent has written (volumes) readable, or writable, for the containers' user, and for a group if one is named. */
+  handOver(path: string, group?: number): void;
   /** Removes what belongs to a Pod whose containers have ended. */
   removePod(podUid: string): void;
   /** Ends and removes what an earlier run of the platform left behind; returns the number of processes it had to end. */

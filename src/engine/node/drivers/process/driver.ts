@@ -1,6 +1,6 @@
 /** Runs containers as processes of this machine: in their own namespaces and control group where that is allowed. */
 import { createHash } from 'node:crypto';
-import { chownSync, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../../../../base/log.ts';
 import type { ContainerDriver, ContainerOutput, ContainerSpec, RunningContainer } from '../driver.ts';
@@ -10,6 +10,7 @@ import { createPipePool, type PipePool, releaseWriters } from './pipes.ts';
 import { plainLaunch, sandboxLaunch } from './script.ts';
 import { examineMachine, type Machine } from './self-test.ts';
 import { spawnLaunch } from './spawn.ts';
+import { readAccounts, userProblem } from './users.ts';
 import { createViews } from './view.ts';
 
 export interface ProcessDriverOptions {
@@ -62,9 +63,14 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
     return examined;
   };
 
-  const handOver = (path: string) => {
+  const handOver = (path: string, group?: number) => {
     const privileges = machine?.sandbox?.privileges;
-    if (privileges?.kind === 'user') chownSync(path, privileges.uid, privileges.gid);
+    if (privileges?.kind !== 'user') return;
+    chownSync(path, privileges.uid, group ?? privileges.gid);
+    if (group === undefined) return;
+    // As kubelet's `SetVolumeOwnership`: the group may do what the owner may, and what is made in a directory is the group's.
+    const stats = statSync(path);
+    chmodSync(path, (stats.mode & 0o7777) | (stats.isDirectory() ? 0o2070 : (stats.mode & 0o600) >> 3));
   };
 
   const preparePodDir = (podUid: string) => {
@@ -107,6 +113,7 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
         podDir,
         mounts: spec.mounts,
         workingDir: spec.workingDir,
+        terminationLog: spec.terminationLog,
         recursive: sandbox.recursive,
         fstab: `${record}.fstab`,
       });
@@ -144,6 +151,7 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
     name: 'process',
     capabilities: async () => (await examine()).capabilities,
     start,
+    userProblem: (user) => userProblem(user, machine?.sandbox?.privileges, readAccounts()),
     preparePodDir,
     handOver,
     removePod: (podUid) => rmSync(join(podsDir, podUid), { recursive: true, force: true }),

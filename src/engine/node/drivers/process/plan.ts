@@ -29,6 +29,8 @@ export interface SandboxRequest {
   mounts: { source: string; target: string; readOnly: boolean }[];
   /** Where the command starts; made, empty and writable, when nothing is there. */
   workingDir?: string;
+  /** A file of the container's own, wherever there is no file system of its own in the way. */
+  terminationLog?: { source: string; target: string };
   /** In a user namespace a tree with mounts below it can only be bound as a whole. */
   recursive: boolean;
 }
@@ -37,7 +39,7 @@ export interface SandboxRequest {
 export interface PlannedMount {
   source: string;
   target: string;
-  type: 'none' | 'tmpfs' | 'proc';
+  type: 'none' | 'tmpfs' | 'proc' | 'devpts';
   options: string[];
 }
 
@@ -53,6 +55,7 @@ export interface SandboxPlan {
 /** Devices a process may expect; everything else of the host's /dev stays out of reach. */
 const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty'];
 const DEVICE_LINKS = {
+  ptmx: 'pts/ptmx',
   fd: '/proc/self/fd',
   stdin: '/proc/self/fd/0',
   stdout: '/proc/self/fd/1',
@@ -154,7 +157,13 @@ export function planSandbox(host: HostView, request: SandboxRequest): SandboxPla
     });
   }
   for (const [name, to] of Object.entries(DEVICE_LINKS)) links.set(`/dev/${name}`, to);
-  dirs.add('/dev/shm');
+  for (const name of ['/dev/shm', '/dev/pts']) dirs.add(name);
+  mounts.set('/dev/pts', {
+    source: 'devpts',
+    target: '/dev/pts',
+    type: 'devpts',
+    options: ['newinstance', 'ptmxmode=0666', 'mode=0620', 'nosuid', 'noexec'],
+  });
   open.add('/dev');
 
   for (const { target, fstype } of host.mounts) {
@@ -193,18 +202,32 @@ export function planSandbox(host: HostView, request: SandboxRequest): SandboxPla
     show(mount.source, target, mount.readOnly);
   }
 
+  const last = request.terminationLog;
+  if (last) {
+    const target = host.resolve(last.target);
+    const cover = coverOf(target);
+    if (!cover || (cover.type === 'none' && !request.mounts.some(({ source }) => source === cover.source))) {
+      makeRoomFor(target, 'file');
+      show(last.source, target, false);
+    }
+  }
   const home = request.workingDir === undefined ? '/' : host.resolve(request.workingDir);
   if (home !== '/' && !isThere(home)) {
     makeRoomFor(home, 'dir');
     inMemory(home, 'mode=1777,size=64m,nosuid,nodev');
   }
 
-  /** Whether the container will find a directory there, as far as that can be arranged. */
-  function isThere(path: string): boolean {
-    const cover = [...mounts.values()]
+  /** The mount in which that path lies. */
+  function coverOf(path: string): PlannedMount | undefined {
+    return [...mounts.values()]
       .filter(({ target }) => within(path, target))
       .sort((a, b) => byDepth(a.target, b.target))
       .at(-1);
+  }
+
+  /** Whether the container will find a directory there, as far as that can be arranged. */
+  function isThere(path: string): boolean {
+    const cover = coverOf(path);
     if (!cover) return dirs.has(path);
     if (cover.target === path) return true;
     if (cover.type === 'tmpfs') return false;

@@ -2,6 +2,7 @@
  * The two small shell scripts and the argument vectors by which a container starts. Everything that runs before the
  * privileges are gone runs with a clean environment and absolute paths: the environment of the Pod is not trusted there.
  */
+import type { ContainerUser } from '../driver.ts';
 import type { Tools } from './host.ts';
 
 /** How a sandboxed process gets rid of its privileges. */
@@ -13,6 +14,8 @@ export type Privileges =
 
 /** For setpriv: nothing left, and nothing to come back. */
 const NO_CAPABILITIES = ['--inh-caps=-all', '--bounding-set=-all', '--'];
+/** The same for a process that is not user 0 of its namespace: it has kept its capabilities to build the view with. */
+const NO_KEPT_CAPABILITIES = ['--ambient-caps=-all', ...NO_CAPABILITIES];
 
 /** What the scripts say when all is ready for the command. */
 export const SET_UP = 'set up';
@@ -85,18 +88,30 @@ export interface SandboxLaunch {
   command: string[];
   env: Record<string, string>;
   workingDir?: string;
+  user?: ContainerUser;
 }
+
+/** How a user namespace shows the platform's own user: as root, or as whom the container asks for. */
+const mapping = (user: ContainerUser | undefined) =>
+  user
+    ? [`--map-user=${user.uid ?? 0}`, `--map-group=${user.gid ?? user.groups[0] ?? 0}`, '--keep-caps']
+    : ['--map-root-user'];
 
 /** argv of a container in its own mount, pid, ipc and uts namespaces, that dies with the process that spawns it. */
 export function sandboxLaunch(options: SandboxLaunch): Launch {
-  const { tools, privileges, root, entrances } = options;
+  const { tools, privileges, root, entrances, user } = options;
   const inner = enter(tools, options);
   const drop =
     privileges.kind === 'user'
-      ? [tools.chroot, `--userspec=+${privileges.uid}:+${privileges.gid}`, '--groups=', root]
-      : [tools.chroot, root, tools.setpriv, ...NO_CAPABILITIES];
+      ? [
+          tools.chroot,
+          `--userspec=+${user?.uid ?? privileges.uid}:+${user?.gid ?? privileges.gid}`,
+          `--groups=${(user?.groups ?? []).map((gid) => `+${gid}`).join(',')}`,
+          root,
+        ]
+      : [tools.chroot, root, tools.setpriv, ...(user ? NO_KEPT_CAPABILITIES : NO_CAPABILITIES)];
   const namespaces = ['--mount', '--pid', '--ipc', '--uts', '--fork', '--kill-child=KILL'];
-  if (privileges.kind === 'same' && privileges.userNamespace) namespaces.unshift('--user', '--map-root-user');
+  if (privileges.kind === 'same' && privileges.userNamespace) namespaces.unshift('--user', ...mapping(user));
   return {
     ...inner,
     reports: true,
@@ -130,13 +145,14 @@ export function execLaunch(
   tools: Tools,
   privileges: Privileges,
   pid: number,
-  options: { command: string[]; env: Record<string, string>; workingDir?: string },
+  options: { command: string[]; env: Record<string, string>; workingDir?: string; user?: ContainerUser },
 ): Launch {
+  const { user } = options;
   const inner = enter(tools, options);
   const into = [tools.nsenter, `--target=${pid}`, '--mount', '--pid', '--ipc', '--uts', '--root', '--wd'];
   const drop =
     privileges.kind === 'user'
-      ? [`--setuid=${privileges.uid}`, `--setgid=${privileges.gid}`, '--']
+      ? [`--setuid=${user?.uid ?? privileges.uid}`, `--setgid=${user?.gid ?? privileges.gid}`, '--']
       : [...joinUser(privileges), '--', tools.setpriv, ...NO_CAPABILITIES];
   return {
     ...inner,

@@ -35,6 +35,7 @@ export interface ViewRequest {
   podDir: string;
   mounts: ContainerMount[];
   workingDir?: string;
+  terminationLog?: { source: string; target: string };
   /** Its mounts are made in a user namespace. */
   recursive: boolean;
   /** Where to write the table for mount(8). */
@@ -50,13 +51,22 @@ const BELIEVED_MS = 5000;
 export function createViews(options: ViewOptions, now: () => number): (request: ViewRequest) => View {
   let latest: { key: string; at: number; root: string; table: string } | undefined;
   const anyPod = join(options.runDir, 'pods', ANY_POD);
-  return ({ podDir, mounts, workingDir, recursive, fstab }) => {
+  return ({ podDir, mounts, workingDir, terminationLog, recursive, fstab }) => {
     const mountinfo = readFileSync('/proc/self/mountinfo', 'utf8');
     // Planning is most of the time that a start holds up the event loop, and most containers have equal needs.
-    const key = JSON.stringify([mountinfo, mounts, workingDir, recursive]);
+    const last = terminationLog && {
+      source: terminationLog.source.replace(podDir, anyPod),
+      target: terminationLog.target,
+    };
+    const key = JSON.stringify([mountinfo, mounts, workingDir, last, recursive]);
     if (latest?.key !== key || now() - latest.at > BELIEVED_MS) {
       const all = [{ source: anyPod, target: anyPod, readOnly: false }, ...mounts];
-      const plan = planView(realHost(mountinfo), options, { mounts: all, workingDir, recursive });
+      const plan = planView(realHost(mountinfo), options, {
+        mounts: all,
+        workingDir,
+        terminationLog: last,
+        recursive,
+      });
       const root = rootFor(join(options.runDir, 'roots'), plan);
       latest = { key, at: now(), root, table: toFstab(plan, root) };
     }
@@ -68,7 +78,7 @@ export function createViews(options: ViewOptions, now: () => number): (request: 
 function planView(
   host: HostView,
   options: ViewOptions,
-  container: Pick<ViewRequest, 'mounts' | 'workingDir' | 'recursive'>,
+  container: Pick<ViewRequest, 'mounts' | 'workingDir' | 'terminationLog' | 'recursive'>,
 ): SandboxPlan {
   const isDir = (path: string) => host.kind(path) === 'dir' && path !== '/';
   return planSandbox(host, {

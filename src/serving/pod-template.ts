@@ -64,7 +64,11 @@ export function podFor(revision: Revision, name: string, port: number): Pod {
       ...podSpec,
       terminationGracePeriodSeconds: timeoutSeconds,
       containers: spec.containers.map((container) => {
-        const named = { ...container, name: container.name || 'user-container' };
+        const named = {
+          terminationMessagePolicy: 'FallbackToLogsOnError',
+          ...container,
+          name: container.name || 'user-container',
+        };
         if (container !== main) return named;
         const own = Object.entries(identity).map(([name, value]) => ({ name, value }));
         const others = (container.env ?? []).filter(({ name }) => !(name in identity));

@@ -1,12 +1,12 @@
 /** The way of a Pod through API server, scheduler and node agent, with real processes. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { KubeObject } from '../../kinds/object.ts';
-import type { Pod } from '../../kinds/pod.ts';
+import { IN_PLACE_CONDITION, type InPlaceUpdate, NODE_ANNOTATIONS, type Pod } from '../../kinds/pod.ts';
 import { EVENTS, NODES, PODS, RUNTIMES, SECRETS } from '../../kube/refs.ts';
 import { createTestCluster, type TestCluster } from './testing.ts';
 
@@ -16,6 +16,13 @@ before(async () => {
 });
 after(() => cluster.close());
 
+const freePort = async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+};
 const state = (pod: Pod) => pod.status?.containerStatuses?.[0]?.state;
 const conditionOf = (pod: Pod, type: string) =>
   pod.status?.conditions?.find((condition) => condition.type === type);
@@ -163,6 +170,103 @@ test('an image that is not here says what to do, and waits longer and longer', a
   await cluster.run('missing', { containers: [{ image: 'dev.local/none' }] });
   const pod = await cluster.until('missing', (each) => state(each)?.waiting?.reason === 'ErrImagePull');
   assert.match(state(pod)?.waiting?.message ?? '', /looked for .*images\/dev.local\/none/);
+});
+
+test('a sidecar starts first, is probed, is reached at 127.0.0.1, and ends last', async () => {
+  const port = await freePort();
+  const server = `require('node:http').createServer((q, r) => r.end('beside')).listen(${port}, '127.0.0.1');
+    process.on('SIGTERM', () => { console.log('sidecar ends'); process.exit(0) })`;
+  const client = `fetch('http://127.0.0.1:${port}').then((r) => r.text()).then(console.log)`;
+  await cluster.run('beside', {
+    restartPolicy: 'Never',
+    initContainers: [
+      {
+        name: 'side',
+        image: 'petrel.dev/host',
+        restartPolicy: 'Always',
+        command: [process.execPath, '-e', server],
+        startupProbe: { tcpSocket: { port }, periodSeconds: 10 },
+        readinessProbe: { httpGet: { port, path: '/' } },
+      },
+    ],
+    containers: [{ command: [process.execPath, '-e', client] }],
+  });
+  const pod = await cluster.until('beside', ({ status }) => status?.phase === 'Succeeded');
+  assert.equal((await cluster.log('beside', 'c')).text, 'beside\n');
+  assert.equal((await cluster.log('beside', 'side')).text, 'sidecar ends\n');
+  assert.equal(pod.status?.initContainerStatuses?.[0]?.restartCount, 0);
+});
+
+test('last words: the end of the log where asked for', async () => {
+  await cluster.run('words', {
+    restartPolicy: 'Never',
+    containers: [
+      {
+        command: ['sh', '-c', 'echo no database >&2; exit 4'],
+        terminationMessagePolicy: 'FallbackToLogsOnError',
+      },
+      { name: 'silent', command: ['sh', '-c', 'echo no database >&2; exit 4'] },
+    ],
+  });
+  const { status } = await cluster.until('words', (each) => each.status?.phase === 'Failed');
+  assert.deepEqual(
+    status?.containerStatuses?.map(({ state: { terminated } }) => terminated?.message),
+    ['no database\n', undefined],
+  );
+});
+
+test('hooks: after the start, and before the end within the grace period', async () => {
+  const file = join(cluster.home, 'hooks');
+  const note = (text: string) => ({ exec: { command: ['sh', '-c', `echo ${text} >>${file}`] } });
+  await cluster.run('hooks', {
+    containers: [
+      {
+        command: ['sh', '-c', `trap "echo term >>${file}; exit 0" TERM; while :; do sleep 0.02; done`],
+        lifecycle: { postStart: note('post'), preStop: note('pre') },
+        readinessProbe: { exec: { command: ['grep', '-q', 'post', file] } },
+      },
+    ],
+  });
+  await cluster.until('hooks', (each) => conditionOf(each, 'Ready')?.status === 'True');
+  await cluster.client.delete(PODS, 'default', 'hooks');
+  await cluster.untilGone('hooks');
+  assert.equal(readFileSync(file, 'utf8'), 'post\npre\nterm\n');
+});
+
+test('in place: the Pod stays, its container is replaced, and the condition says when', async () => {
+  const command = ['sh', '-c', 'echo $WORD; exec sleep 100'];
+  const pod = await cluster.run('stays', {
+    terminationGracePeriodSeconds: 5,
+    containers: [{ command, env: [{ name: 'WORD', value: 'old' }] }],
+  });
+  await cluster.until('stays', (each) => conditionOf(each, 'Ready')?.status === 'True');
+  const update: InPlaceUpdate = { id: 'v2', containers: { c: { env: [{ name: 'WORD', value: 'new' }] } } };
+  await cluster.client.patch(PODS, 'default', 'stays', 'merge', {
+    metadata: { annotations: { [NODE_ANNOTATIONS.inPlace]: JSON.stringify(update) } },
+  });
+  const made = (id: string) => (each: Pod) => {
+    const condition = conditionOf(each, IN_PLACE_CONDITION);
+    return (
+      condition?.status === 'True' &&
+      condition.message === id &&
+      conditionOf(each, 'Ready')?.status === 'True'
+    );
+  };
+  const after = await cluster.until('stays', made('v2'));
+  assert.equal(after.metadata.uid, pod.metadata.uid);
+  assert.equal(after.status?.containerStatuses?.[0]?.restartCount, 1);
+  assert.equal((await cluster.log('stays', 'c')).text, 'new\n');
+  assert.equal((await cluster.log('stays', 'c', 'previous=true')).text, 'old\n');
+
+  // What Kubernetes itself allows: another image. One that is not here waits, and the way back is open.
+  const image = (name: string) =>
+    cluster.client.patch(PODS, 'default', 'stays', 'strategic', {
+      spec: { containers: [{ name: 'c', image: name }] },
+    });
+  await image('dev.local/none');
+  await cluster.until('stays', (each) => state(each)?.waiting?.reason === 'ErrImagePull');
+  await image('petrel.dev/host');
+  await cluster.until('stays', made('v2'));
 });
 
 test('probes decide readiness and restart what is not alive', async () => {

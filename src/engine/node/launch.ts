@@ -8,6 +8,8 @@ import type { WorkerContext } from './context.ts';
 import type { ContainerMount, ContainerSpec } from './drivers/driver.ts';
 import { resolveImage } from './images.ts';
 import { limitsOf } from './limits.ts';
+import { SecurityProblem, userOf } from './security.ts';
+import { prepareTerminationLog } from './termination.ts';
 import { mountsOf, prepareVolumes } from './volumes.ts';
 
 /** A container cannot be started as things are; it may be later. */
@@ -29,6 +31,7 @@ export interface Launchable {
   socket?: string;
 }
 
+const DEFAULT_LAST_WORDS = '/dev/termination-log';
 /** One path segment that is not hidden. */
 const CACHE_NAME = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/;
 
@@ -73,13 +76,16 @@ export function prepareLaunch(
   const socket = join(context.runDir, 'pods', uid, 'i.sock');
   const image = resolveImage(container, { ...context, socket });
   if (image.kind === 'unavailable') throw new CannotStart(image.reason, image.message);
-  context.driver.preparePodDir(uid);
+  const podDir = context.driver.preparePodDir(uid);
   renewVolumes(context, pod, config);
   // A socket of the run before must not be taken for the one that is to come.
   if (image.socket) rmSync(socket, { force: true });
   try {
     const base = { PATH: context.path, HOME: '/tmp', HOSTNAME: name, ...image.env };
     const env = containerEnv(pod, container, base, config, context.facts);
+    const user = userOf(pod, container, image.user, context.driver.userProblem);
+    // A runtime's instance speaks over its socket, and there are many of them.
+    const last = image.socket ? undefined : prepareTerminationLog(podDir, container.name);
     const spec: ContainerSpec = {
       podUid: uid,
       name: container.name,
@@ -93,10 +99,16 @@ export function prepareLaunch(
         ...cacheMount(context, pod),
       ],
       limits: limitsOf(pod, container),
+      ...(user ? { user } : {}),
+      ...(last
+        ? { terminationLog: { source: last, target: container.terminationMessagePath || DEFAULT_LAST_WORDS } }
+        : {}),
     };
     return image.socket ? { spec, socket } : { spec };
   } catch (error) {
-    if (error instanceof ConfigError) throw new CannotStart('CreateContainerConfigError', error.message);
+    if (error instanceof ConfigError || error instanceof SecurityProblem) {
+      throw new CannotStart('CreateContainerConfigError', error.message);
+    }
     throw error;
   }
 }

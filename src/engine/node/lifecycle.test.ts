@@ -7,13 +7,12 @@ import {
   type ContainerRecord,
   decide,
   hasEnded,
-  mergeConditions,
   newRecord,
   nextBackoff,
-  podStatus,
+  nextToStop,
   type Records,
-  recordsFromStatus,
 } from './lifecycle.ts';
+import { mergeConditions, podStatus, recordsFromStatus } from './pod-status.ts';
 
 const T0 = Date.parse('2026-01-02T03:04:05Z');
 
@@ -74,12 +73,54 @@ test('who is started', () => {
   }
 });
 
+test('sidecars: what comes after waits until they have started, once; they run for ever and end last', () => {
+  const initContainers = [
+    { name: 'i' },
+    { name: 's', restartPolicy: 'Always' },
+    { name: 't', restartPolicy: 'Always' },
+    { name: 'j' },
+  ];
+  const with_ = (state: Record<string, ContainerRecord>, policy: PodSpec['restartPolicy'] = 'Always') =>
+    started(decide(pod({ initContainers, restartPolicy: policy }), records({ i: exited(0), ...state }), T0));
+  const up = { ...running(), passed: true };
+  const unstarted = { ...running(false), started: false };
+  assert.deepEqual(with_({}), ['s']);
+  assert.deepEqual(with_({ s: unstarted }), []);
+  assert.deepEqual(with_({ s: up }), ['t']);
+  assert.deepEqual(with_({ s: up, t: up }), ['j']);
+  assert.deepEqual(with_({ s: up, t: up, j: exited(0) }), ['a', 'b']);
+  const crashed = { ...exited(1), passed: true };
+  assert.deepEqual(with_({ s: crashed, t: up, j: exited(0), a: running() }, 'Never'), ['s', 'b']);
+
+  const all = { i: exited(0), s: up, t: up, j: exited(0) };
+  const over = { ...all, a: exited(0), b: exited(0) };
+  const spec: Partial<PodSpec> = { initContainers, restartPolicy: 'Never' };
+  assert.equal(hasEnded(pod(spec), records(over)), true);
+  assert.equal(podStatus(pod(spec), records(over), facts, T0).phase, 'Running');
+  assert.equal(
+    podStatus(pod(spec), records({ ...over, s: crashed, t: crashed }), facts, T0).phase,
+    'Succeeded',
+  );
+  const unready = podStatus(
+    pod(spec),
+    records({ ...all, t: { ...up, ready: false }, a: running(), b: running() }),
+    facts,
+    T0,
+  );
+  const of = (type: string) => unready.conditions?.find((each) => each.type === type);
+  assert.equal(of('Initialized')?.status, 'True');
+  assert.equal(of('Ready')?.message, 'containers with unready status: [t]');
+  assert.deepEqual(nextToStop(pod(spec), new Set(['s', 't', 'a', 'b'])), ['a', 'b']);
+  assert.deepEqual(nextToStop(pod(spec), new Set(['s', 't'])), ['t']);
+  assert.deepEqual(nextToStop(pod(spec), new Set(['s'])), ['s']);
+});
+
 test('a crash waits for its back-off, and the decision says until when', () => {
   // The machine's clock was set back meanwhile, which moves nothing.
   const end = { exitCode: 1, reason: 'Error', startedAt: T0, finishedAt: T0 - 3_600_000 };
-  const once = afterExit(pod(), false, running(), end, 5, T0 + 5);
+  const once = afterExit(pod(), { name: 'a' }, running(), end, 5, T0 + 5);
   assert.equal(once.notBefore, T0 + 5, 'the first restart is at once');
-  const again = afterExit(pod(), false, { ...running(), restarts: 1 }, end, 5, T0 + 5);
+  const again = afterExit(pod(), { name: 'a' }, { ...running(), restarts: 1 }, end, 5, T0 + 5);
   const decision = decide(pod(), records({ a: again, b: running() }), T0 + 10);
   assert.deepEqual(started(decision), []);
   assert.deepEqual(

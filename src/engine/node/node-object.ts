@@ -4,7 +4,7 @@ import { POD_NETWORK_LABEL } from '../../kinds/node.ts';
 import type { Condition, Json, KubeObject } from '../../kinds/object.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
 import { NODES } from '../../kube/refs.ts';
-import { timestamp } from './lifecycle.ts';
+import { timestamp } from './pod-status.ts';
 
 /** Containers are processes and share the machine; this bounds what the scheduler places, not what it can carry. */
 const MAX_PODS = 1000;

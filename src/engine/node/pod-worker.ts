@@ -4,24 +4,26 @@ import { FUNCTION_LABELS } from '../../kinds/function.ts';
 import type { Container, Pod } from '../../kinds/pod.ts';
 import { KubeError } from '../../kube/client.ts';
 import { PODS } from '../../kube/refs.ts';
+import { type ContainerRun, followRun } from './container-run.ts';
 import type { WorkerContext } from './context.ts';
 import type { ContainerExit, RunningContainer } from './drivers/driver.ts';
+import { asUpdated, launchKey } from './in-place.ts';
 import { CannotStart, cacheMount, prepareLaunch, removeVolumes, renewVolumes } from './launch.ts';
 import {
   afterExit,
   decide,
   hasEnded,
+  isSidecar,
   newRecord,
   nextBackoff,
-  podStatus,
+  nextToStop,
   type Records,
-  recordsFromStatus,
 } from './lifecycle.ts';
 import { limitsOf } from './limits.ts';
 import type { LogWriter } from './logs/writer.ts';
-import { type Prober, startProbes } from './probes.ts';
-import { whenSocketAccepts } from './socket-ready.ts';
+import { podStatus, recordsFromStatus } from './pod-status.ts';
 import { createStatusWriter } from './status-writer.ts';
+import { terminationMessage } from './termination.ts';
 
 export interface PodWorker {
   readonly uid: string;
@@ -35,13 +37,6 @@ export interface PodWorker {
   remove(): Promise<void>;
   /** The platform ends: stops the containers gracefully within `graceMs`; the object stays. */
   shutdown(graceMs: number): Promise<void>;
-}
-
-interface Live {
-  running: RunningContainer;
-  writer: LogWriter;
-  prober?: Prober;
-  stopWaiting?: () => void;
 }
 
 const DEFAULT_GRACE_S = 30;
@@ -58,9 +53,9 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
   const owner = { namespace, pod: name, uid };
   const startedAt = clock.now();
 
-  let pod = initial;
+  let pod = asUpdated(initial);
   const records = recordsFromStatus(initial, startedAt);
-  const live = new Map<string, Live>();
+  const live = new Map<string, ContainerRun>();
   /** Starts under way. */
   const starting = new Map<string, Promise<void>>();
   let terminating = false;
@@ -68,11 +63,14 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
   let gone = false;
   let wake: Timer | undefined;
   let killAt: Timer | undefined;
+  /** When what still runs of a Pod that ends is killed, by the monotonic clock. */
+  let deadline = 0;
   let finishing: Promise<void> | undefined;
 
   const all = () => [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
-  const isInit = (container: Container) =>
-    pod.spec.initContainers?.some(({ name: init }) => init === container.name) ?? false;
+  /** Whether it takes part in the Pod's readiness, and may be probed. */
+  const serves = (container: Container) =>
+    isSidecar(container) || pod.spec.containers.some(({ name: each }) => each === container.name);
   const record = (container: string) => {
     const found = records.get(container) ?? newRecord();
     records.set(container, found);
@@ -105,10 +103,19 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
 
   const sync = () => {
     if (gone) return;
-    if (terminating) return finishIfDone();
+    if (terminating) {
+      stopNext();
+      return finishIfDone();
+    }
     if (finished) return;
     wake?.cancel();
     wake = undefined;
+    if (hasEnded(pod, records)) {
+      if (live.size > 0) return stopNext();
+      finished = true;
+      status.report(true);
+      return release();
+    }
     const decision = decide(pod, records, clock.monotonic());
     for (const { container, record: waiting } of decision.backOff) backOff(container, waiting);
     for (const container of decision.start) {
@@ -121,10 +128,16 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
       }
     }
     if (decision.wakeAt !== undefined) wake = clock.after(decision.wakeAt - clock.monotonic(), sync);
-    if (hasEnded(pod, records)) {
-      finished = true;
-      status.report(true);
-      release();
+  };
+
+  /** Everything has to end: tells those whose turn it is. */
+  const stopNext = () => {
+    for (const container of nextToStop(pod, new Set(live.keys()))) {
+      const run = live.get(container)!;
+      if (run.stopping) continue;
+      events.record(pod, 'Normal', 'Killing', `Stopping container ${container}`);
+      change(container, { ready: false });
+      run.stop(graceMs());
     }
   };
 
@@ -169,7 +182,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
     const before = record(container.name);
     const ran = before.state.kind === 'terminated' ? before.state : before.last;
     const state = before.state.kind === 'waiting' ? before.state : { kind: 'starting' as const };
-    change(container.name, { state, last: ran });
+    change(container.name, { state, last: ran, key: launchKey(container) });
     try {
       const config = await context.config(pod);
       if (gone || terminating) return;
@@ -181,7 +194,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
         stdout: (chunk) => writer.write('stdout', chunk),
         stderr: (chunk) => writer.write('stderr', chunk),
       });
-      began(container, running, writer, restarts, socket);
+      began(container, running, writer, restarts, { socket, said: spec.terminationLog?.source });
     } catch (error) {
       if (error instanceof CannotStart) return hold(container, error, CONFIG_RETRY_MS);
       const message = error instanceof Error ? error.message : String(error);
@@ -195,102 +208,115 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
     running: RunningContainer,
     writer: LogWriter,
     restarts: number,
-    socket: string | undefined,
+    { socket, said }: { socket: string | undefined; said: string | undefined },
   ) => {
-    const since = { time: clock.now(), monotonic: clock.monotonic() };
-    const current: Live = { running, writer };
-    live.set(container.name, current);
+    const tell = (type: 'Normal' | 'Warning', reason: string, message: string) =>
+      events.record(pod, type, reason, message);
     change(container.name, {
-      state: { kind: 'running', startedAt: since.time },
+      state: { kind: 'running', startedAt: clock.now() },
       restarts,
       containerID: running.id,
     });
-    void running.exited.then((exit) => ended(container, current, since, exit));
+    const run = followRun({
+      container,
+      running,
+      writer,
+      clock,
+      probed: serves(container) && !gone && !terminating,
+      socket,
+      events: {
+        tell,
+        started() {
+          const { passed } = record(container.name);
+          change(container.name, { started: true, passed: true });
+          // What comes after a sidecar waits for this; nothing waits for a container's.
+          if (!passed && isSidecar(container)) sync();
+        },
+        ready(ready) {
+          if (record(container.name).ready === ready) return;
+          change(container.name, { ready });
+          status.report(true);
+        },
+        unhealthy(kind, graceSeconds) {
+          const what =
+            kind === 'postStart' ? 'FailedPostStartHook' : `Container ${container.name} failed ${kind} probe`;
+          tell('Normal', 'Killing', `${what}, will be restarted`);
+          run.stop((graceSeconds ?? graceOf(pod)) * 1000);
+        },
+        ended: (exit, at, ranMs, logged) => void ended(container, run, { exit, at, ranMs, said, logged }),
+      },
+    });
+    live.set(container.name, run);
     if (gone) return running.kill();
-    if (terminating) return stopContainer(current);
-    if (!isPooled(pod)) events.record(pod, 'Normal', 'Started', `Started container ${container.name}`);
-    const probed = Boolean(container.startupProbe ?? container.readinessProbe);
-    status.report(!socket && !probed);
-    if (isInit(container)) return;
-    const setReady = (ready: boolean) => {
-      if (record(container.name).ready === ready) return;
-      change(container.name, { ready });
+    if (terminating) return stopNext();
+    if (!isPooled(pod)) tell('Normal', 'Started', `Started container ${container.name}`);
+    status.report(!socket && !(container.startupProbe ?? container.readinessProbe));
+    replaceIfChanged(container.name);
+  };
+
+  /** What runs is no longer what the Pod asks for: it ends gracefully and a new run takes its place. */
+  const replaceIfChanged = (name: string) => {
+    const wanted = pod.spec.containers.find((container) => container.name === name);
+    const { key, state } = record(name);
+    if (!wanted || key === launchKey(wanted)) return;
+    const run = live.get(name);
+    if (run && !run.stopping) {
+      events.record(pod, 'Normal', 'Killing', `Container ${name} definition changed, will be restarted`);
+      change(name, { ready: false });
+      run.stop(graceMs());
       status.report(true);
-    };
-    const probe = () => {
-      current.prober = startProbes(container, running, clock, {
-        started: () => change(container.name, { started: true }),
-        ready: setReady,
-        unhealthy(kind) {
-          const text = kind === 'startup' ? 'failed startup probe' : 'failed liveness probe';
-          events.record(pod, 'Normal', 'Killing', `Container ${container.name} ${text}, will be restarted`);
-          current.prober?.stop();
-          stopContainer(current);
-        },
-        failed(kind, message) {
-          const title = `${kind[0]!.toUpperCase()}${kind.slice(1)}`;
-          events.record(pod, 'Warning', 'Unhealthy', `${title} probe failed: ${message}`);
-        },
-      });
-    };
-    if (socket) current.stopWaiting = whenSocketAccepts(socket, probe);
-    else probe();
+    } else if (!run && (state.kind === 'waiting' || state.kind === 'terminated')) {
+      change(name, { key: launchKey(wanted), notBefore: 0, backoffMs: 0 });
+      sync();
+    }
   };
 
   const ended = async (
     container: Container,
-    current: Live,
-    since: { time: number; monotonic: number },
-    exit: ContainerExit,
+    run: ContainerRun,
+    how: { exit: ContainerExit; at: number; ranMs: number; said: string | undefined; logged: Promise<void> },
   ) => {
-    current.prober?.stop();
-    current.stopWaiting?.();
-    void current.writer.close();
-    if (live.get(container.name) === current) live.delete(container.name);
+    const { exit, ranMs } = how;
+    const finishedAt = clock.now();
+    const at = clock.monotonic();
+    const before = record(container.name);
+    const tail = async function* (tailLines: number) {
+      await how.logged;
+      yield* logs.read({ ...owner, container: container.name }, before.restarts, { tailLines });
+    };
+    const message = gone
+      ? undefined
+      : await terminationMessage(container, exit.exitCode, how.said, tail).catch(() => undefined);
+    if (live.get(container.name) === run) live.delete(container.name);
     const end = {
       exitCode: exit.exitCode,
       reason: exit.oomKilled ? 'OOMKilled' : exit.exitCode === 0 ? 'Completed' : 'Error',
-      startedAt: since.time,
-      finishedAt: clock.now(),
+      ...(message === undefined ? {} : { message }),
+      startedAt: how.at,
+      finishedAt,
     };
-    const at = clock.monotonic();
-    const ranMs = at - since.monotonic;
-    records.set(container.name, afterExit(pod, isInit(container), record(container.name), end, ranMs, at));
+    const next = afterExit(pod, container, record(container.name), end, ranMs, at);
+    const wanted = pod.spec.containers.find(({ name: each }) => each === container.name);
+    const replaced = wanted !== undefined && launchKey(wanted) !== next.key;
+    records.set(container.name, replaced ? { ...next, notBefore: 0, backoffMs: 0 } : next);
     if (gone) return;
     sync();
     status.report(terminating || !starting.has(container.name));
   };
 
-  const stopContainer = (current: Live) => {
-    current.prober?.stop();
-    current.stopWaiting?.();
-    current.running.signal('SIGTERM');
-    const graceMs = graceOf(pod) * 1000;
-    // The Pod's own deadline covers all its containers; this one is for a restart by a probe.
-    if (!terminating) {
-      const timer = clock.after(graceMs, () => current.running.kill());
-      void current.running.exited.then(() => timer.cancel());
-    }
-  };
-
   const terminate = (graceSeconds: number) => {
     wake?.cancel();
-    const first = !terminating;
     terminating = true;
     killAt?.cancel();
     const kill = () => {
-      for (const { running } of live.values()) running.kill();
+      for (const run of live.values()) run.kill();
     };
+    deadline = clock.monotonic() + graceSeconds * 1000;
     if (graceSeconds <= 0) kill();
-    else {
-      killAt = clock.after(graceSeconds * 1000, kill);
-      if (first) {
-        for (const [container, current] of live) {
-          events.record(pod, 'Normal', 'Killing', `Stopping container ${container}`);
-          stopContainer(current);
-        }
-      }
-    }
+    else killAt = clock.after(graceSeconds * 1000, kill);
+    // Who asks is told at once that nothing should be sent here any more.
+    for (const name of live.keys()) change(name, { ready: false });
+    status.report(true);
     sync();
   };
 
@@ -347,7 +373,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
     },
     update(next) {
       const old = pod;
-      pod = next;
+      pod = asUpdated(next);
       if (next.metadata.deletionTimestamp) {
         const grace = graceOf(next);
         if (!terminating || grace < graceOf(old)) terminate(grace);
@@ -364,6 +390,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
         if (before && JSON.stringify(limits) !== JSON.stringify(limitsOf(old, before))) {
           live.get(container.name)?.running.setLimits(limits);
         }
+        if (!finished) replaceIfChanged(container.name);
       }
     },
     refresh() {
@@ -408,6 +435,11 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
       timer.cancel();
     },
   };
+
+  /** How long a container that is told to end now may take. */
+  function graceMs(): number {
+    return terminating ? Math.max(0, deadline - clock.monotonic()) : graceOf(pod) * 1000;
+  }
 
   function graceOf(of: Pod): number {
     return of.metadata.deletionGracePeriodSeconds ?? of.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_S;

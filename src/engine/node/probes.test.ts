@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer as createHttp } from 'node:http';
+import { createServer as createHttp2, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
@@ -91,6 +92,72 @@ test('exec: the exit code decides, the output is the message', async () => {
     ok: false,
     message: 'not yet',
   });
+});
+
+test('grpc: only a service that says it serves is well', async (t) => {
+  const server = createHttp2();
+  server.on('stream', (stream: ServerHttp2Stream) => {
+    const chunks: Buffer[] = [];
+    stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+    stream.on('end', () => {
+      const asked = Buffer.concat(chunks).subarray(7).toString();
+      stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+      stream.on('wantTrailers', () =>
+        stream.sendTrailers({ 'grpc-status': asked === 'unknown' ? '5' : '0' }),
+      );
+      stream.end(Buffer.from([0, 0, 0, 0, 2, 8, asked === 'down' ? 2 : 1]));
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const ask = (service?: string) => runProbe(container, { grpc: { port, service } }, running());
+  assert.deepEqual(await ask(), { ok: true, message: '' });
+  assert.deepEqual(await ask('fine'), { ok: true, message: '' });
+  assert.match((await ask('down')).message, /NOT_SERVING/);
+  assert.match((await ask('unknown')).message, /status 5/);
+  assert.match((await runProbe(container, { grpc: { port: 1 } }, running())).message, /ECONNREFUSED/);
+});
+
+test('who starts is looked at often, but failures count once a period', async () => {
+  const clock = simulatedClock();
+  let looks = 0;
+  let up = false;
+  const exec: RunningContainer['exec'] = async () => {
+    looks++;
+    return { exitCode: up ? 0 : 1, output: '', timedOut: false };
+  };
+  const told: string[] = [];
+  const probe = { exec: { command: ['x'] }, periodSeconds: 10, failureThreshold: 3 };
+  const prober = startProbes({ name: 'c', startupProbe: probe }, running(exec), clock, {
+    started: () => told.push('started'),
+    ready: () => {},
+    unhealthy: (kind) => told.push(`unhealthy ${kind}`),
+    failed: () => told.push('failed'),
+  });
+  await clock.advance(1000);
+  assert.ok(looks > 4, `${looks} looks in the first second`);
+  assert.deepEqual(told, ['failed']);
+  up = true;
+  await clock.advance(1000);
+  assert.deepEqual(told, ['failed', 'started']);
+  prober.stop();
+
+  up = false;
+  told.length = 0;
+  const other = startProbes({ name: 'c', startupProbe: probe }, running(exec), clock, {
+    started: () => told.push('started'),
+    ready: () => {},
+    unhealthy: (kind) => told.push(`unhealthy ${kind}`),
+    failed: () => told.push('failed'),
+  });
+  await clock.advance(19_000);
+  assert.deepEqual(told, ['failed', 'failed']);
+  await clock.advance(2000);
+  assert.deepEqual(told, ['failed', 'failed', 'failed', 'unhealthy startup']);
+  other.stop();
+  assert.equal(clock.pending(), 0);
 });
 
 test('readiness and liveness wait for the startup probe; a failed liveness probe is told once', async () => {

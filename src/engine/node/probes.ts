@@ -1,7 +1,7 @@
 /** Probes of a container. Counting is pure; timing and the probes themselves follow kubelet's `prober`. */
 import { connect } from 'node:net';
 import type { Clock, Timer } from '../../base/clock.ts';
-import type { Container, Probe } from '../../kinds/pod.ts';
+import type { Container, HttpGetAction, Probe } from '../../kinds/pod.ts';
 import type { RunningContainer } from './drivers/driver.ts';
 
 export type ProbeKind = 'startup' | 'liveness' | 'readiness';
@@ -34,9 +34,10 @@ function portOf(container: Container, port: number | string): number {
   return named ?? Number(port);
 }
 
-async function httpGet(
+/** Asks once; 200 to 399 is well. Never rejects. */
+export async function httpGet(
   container: Container,
-  get: NonNullable<Probe['httpGet']>,
+  get: HttpGetAction,
   timeoutMs: number,
 ): Promise<ProbeResult> {
   const { request } =
@@ -97,6 +98,10 @@ export async function runProbe(
   if (probe.tcpSocket) {
     return tcp(probe.tcpSocket.host || '127.0.0.1', portOf(container, probe.tcpSocket.port), timeoutMs);
   }
+  if (probe.grpc) {
+    const { checkHealth } = await import('./grpc-health.ts');
+    return checkHealth('127.0.0.1', probe.grpc.port, probe.grpc.service ?? '', timeoutMs);
+  }
   if (probe.exec) {
     const { exitCode, output, timedOut } = await running.exec(probe.exec.command ?? [], timeoutMs);
     if (timedOut) return { ok: false, message: `command timed out after ${timeoutMs / 1000}s` };
@@ -113,11 +118,18 @@ export interface ProbeEvents {
   /** The startup probe has succeeded (or there is none): the other probes begin. */
   started(): void;
   ready(ready: boolean): void;
-  /** Liveness or startup has failed: the container must be restarted. */
-  unhealthy(kind: ProbeKind): void;
+  /** Liveness or startup has failed: the container must be restarted, within the probe's own grace period if it has one. */
+  unhealthy(kind: ProbeKind, graceSeconds: number | undefined): void;
   /** One failed attempt, for an Event. */
   failed(kind: ProbeKind, message: string): void;
 }
+
+/**
+ * A container that starts is looked at this often at first, then less and less up to the period: most servers are there long before
+ * the first period is over. Such extra looks count when they succeed; failures count once a period, as kubelet counts them.
+ */
+const FIRST_LOOK_MS = { cheap: 10, exec: 50 };
+const LOOK_GROWTH = 1.5;
 
 /** Probes a running container until stopped. Containers without probes cost nothing. */
 export function startProbes(
@@ -139,14 +151,28 @@ export function startProbes(
   const loop = (kind: ProbeKind, probe: Probe, verdicts: (verdict: boolean) => 'go on' | 'stop') => {
     const periodMs = Math.max(1, probe.periodSeconds ?? 10) * 1000;
     let state: ProbeState = { run: 0, last: undefined };
+    /** Until the next extra look; not below the period once there are none any more. */
+    let pauseMs = kind === 'liveness' ? periodMs : FIRST_LOOK_MS[probe.exec ? 'exec' : 'cheap'];
+    /** From then on a failure counts again. */
+    let countsAt = clock.monotonic();
     const attempt = async () => {
+      const at = clock.monotonic();
       const result = await runProbe(container, probe, running);
       if (stopped) return;
-      if (!result.ok) events.failed(kind, result.message);
-      const judged = judge(state, result.ok, probe);
-      state = judged.state;
-      if (judged.verdict !== undefined && verdicts(judged.verdict) === 'stop') return;
-      wait(periodMs, () => void attempt());
+      const counts = result.ok || at >= countsAt;
+      if (counts) {
+        if (!result.ok) {
+          countsAt = at + periodMs;
+          events.failed(kind, result.message);
+        }
+        const judged = judge(state, result.ok, probe);
+        state = judged.state;
+        if (judged.verdict !== undefined && verdicts(judged.verdict) === 'stop') return;
+      }
+      const looks = !result.ok && pauseMs < periodMs;
+      const left = countsAt - clock.monotonic();
+      wait(looks ? Math.min(pauseMs, Math.max(1, left)) : periodMs, () => void attempt());
+      pauseMs = looks ? pauseMs * LOOK_GROWTH : periodMs;
     };
     wait((probe.initialDelaySeconds ?? 0) * 1000, () => void attempt());
   };
@@ -162,16 +188,17 @@ export function startProbes(
     } else events.ready(true);
     if (livenessProbe) {
       loop('liveness', livenessProbe, (alive) => {
-        if (!alive) events.unhealthy('liveness');
+        if (!alive) events.unhealthy('liveness', livenessProbe.terminationGracePeriodSeconds);
         return alive ? 'go on' : 'stop';
       });
     }
   };
 
-  if (container.startupProbe) {
-    loop('startup', container.startupProbe, (up) => {
+  const { startupProbe } = container;
+  if (startupProbe) {
+    loop('startup', startupProbe, (up) => {
       if (up) begin();
-      else events.unhealthy('startup');
+      else events.unhealthy('startup', startupProbe.terminationGracePeriodSeconds);
       return 'stop';
     });
   } else begin();

@@ -162,3 +162,31 @@ test(
     assert.deepEqual(said, ['/words hello by default\n', '/no/such/place bye bye\n', '/tmp/deep\n']);
   },
 );
+
+test(
+  'last words in a file, the user asked for, a terminal; and what cannot be had is refused',
+  needsSandbox,
+  async () => {
+    const script = 'id -u; id -g; echo gone for good >/dev/termination-log; test -c /dev/pts/ptmx && exit 3';
+    await cluster.run('as', {
+      restartPolicy: 'Never',
+      securityContext: { runAsNonRoot: true, runAsUser: 54_321, runAsGroup: 54_322 },
+      containers: [{ command: ['sh', '-c', script] }],
+    });
+    const { status } = await cluster.until('as', (each) => each.status?.phase === 'Failed');
+    assert.equal((await cluster.log('as', 'c')).text, '54321\n54322\n');
+    const end = status?.containerStatuses?.[0]?.state.terminated;
+    assert.deepEqual([end?.exitCode, end?.message], [3, 'gone for good\n']);
+
+    await cluster.run('mighty', {
+      containers: [{ command: ['true'], securityContext: { privileged: true } }],
+    });
+    const refused = await cluster.until('mighty', (each) =>
+      Boolean(each.status?.containerStatuses?.[0]?.state.waiting?.message),
+    );
+    assert.deepEqual(refused.status?.containerStatuses?.[0]?.state.waiting, {
+      reason: 'CreateContainerConfigError',
+      message: 'container c: privileged containers do not run on this node',
+    });
+  },
+);

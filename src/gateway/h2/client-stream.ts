@@ -16,6 +16,13 @@ import { requestHead, responseHeaders, trailerLines, trailerObject } from './fie
 import { grpcTrailers } from './grpc.ts';
 import { CODE, closeStream, END_STREAM } from './http2.ts';
 
+/**
+ * How long a client may go on sending after its answer, milliseconds. To reset the stream at once would overtake
+ * the answer: what is not yet in a frame is dropped with the stream.
+ */
+const REST_MS = 200;
+/** How often it is looked whether a slow client has taken its answer, milliseconds. */
+const SLOW_MS = 1000;
 /** The body of this answer is not sent. */
 const SKIP = -2;
 /** Its length is not known. */
@@ -31,12 +38,14 @@ export class ClientStream implements Front, Timed {
   #head = false;
   #bodyComplete = true;
   #bodyBytes = 0;
+  #discarded = 0;
   #reading = false;
   #trailers: Buffer | null = null;
   /** Bytes of the answer still to come, or `OPEN` or `SKIP`. */
   #left = OPEN;
   #lastFields: Record<string, string | string[]> = {};
   #answered = false;
+  #answeredAt = 0;
 
   constructor(stream: ServerHttp2Stream, session: ClientSession) {
     this.#stream = stream;
@@ -142,7 +151,12 @@ export class ClientStream implements Front, Timed {
   #received(chunk: Buffer): void {
     this.#activeAt = performance.now();
     const x = this.#exchange;
-    if (x === null || x.upstream === null) return;
+    if (x === null || x.upstream === null) {
+      this.#discarded += chunk.length;
+      // held back by its window until the stream is reset
+      if (this.#discarded > this.#session.plane.limits.maxDiscardBytes) this.#stream.pause();
+      return;
+    }
     this.#bodyBytes += chunk.length;
     const max = x.revision.entry.maxRequestBytes;
     if (max > 0 && this.#bodyBytes > max) {
@@ -203,20 +217,30 @@ export class ClientStream implements Front, Timed {
     x.revision.leave(x, performance.now());
   }
 
-  /** The answer was given. What the client still sends is not wanted; what it still has to take has a limit. */
+  /** The answer was given: what the client still has to send or to take has a limit. */
   #finished(): void {
     const stream = this.#stream;
     const { plane } = this.#session;
     this.#answered = true;
+    this.#answeredAt = performance.now();
     this.#release();
     if (stream.destroyed) return;
-    this.deadline = performance.now() + plane.limits.keepAliveMs;
+    this.deadline = this.#answeredAt + (this.#bodyComplete ? plane.limits.keepAliveMs : REST_MS);
     plane.deadlines.add(this);
     this.#session.lingers(this);
-    if (this.#bodyComplete) {
-      if (this.#reading) stream.resume();
-    } else if (stream.writableFinished) closeStream(stream, CODE.noError);
-    else stream.once('finish', () => closeStream(stream, CODE.noError));
+    if (this.#reading) stream.resume();
+    else if (!this.#bodyComplete) stream.on('data', (chunk: Buffer) => this.#received(chunk));
+  }
+
+  /** Answered a while ago: what is left of the request is not wanted, what is left of the answer has a last limit. */
+  #overstayed(now: number): void {
+    const last = this.#answeredAt + this.#session.plane.limits.keepAliveMs;
+    if (this.unsent > 0 && now < last) {
+      this.deadline = Math.min(last, now + SLOW_MS);
+      return;
+    }
+    this.deadline = Number.POSITIVE_INFINITY;
+    closeStream(this.#stream, this.unsent > 0 ? CODE.cancel : CODE.noError);
   }
 
   /** Breaks the answer off so that nobody takes it for whole. A gRPC client is told in its own way. */
@@ -331,9 +355,7 @@ export class ClientStream implements Front, Timed {
   expire(now: number): void {
     const x = this.#exchange;
     if (x === null) {
-      // answered long ago, and not taken
-      this.deadline = Number.POSITIVE_INFINITY;
-      closeStream(this.#stream, CODE.cancel);
+      this.#overstayed(now);
       return;
     }
     const at = due(x, this.#activeAt);

@@ -93,7 +93,7 @@ test('a Pod of the template, with identity and port, is an instance once it is r
   });
   await ready(name());
   const instance = await starting;
-  assert.deepEqual(instance.address, { kind: 'http1', host: '10.0.0.7', port: 3000 });
+  assert.deepEqual(instance.address, { kind: 'http1', host: '10.0.0.7', port: 3000, detect: true });
   assert.equal(instance.id, pod.metadata.uid);
 });
 

@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import type { Clock } from '../base/clock.ts';
 import { PetrelError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import type { EndpointAddress } from '../gateway/contract.ts';
 import { conditionOf } from '../kinds/conditions.ts';
 import { RUNTIME_IMAGE_PREFIX } from '../kinds/function.ts';
 import { POD_NETWORK_LABEL } from '../kinds/node.ts';
@@ -13,6 +14,15 @@ import { createInformer } from '../kube/informer.ts';
 import { NODES, PODS } from '../kube/refs.ts';
 import { type Instance, InstanceError, type InstanceEvents, type InstanceSource } from './contract.ts';
 import { probeEarly } from './early-probe.ts';
+import {
+  conversionPatch,
+  convertible,
+  hasBegun,
+  isUpdated,
+  type Restarts,
+  restartsOf,
+  sinceUpdate,
+} from './pod-conversion.ts';
 import {
   declaredPort,
   earlyProbe,
@@ -41,6 +51,8 @@ export interface PlainPodsOptions {
 
 interface Waiter {
   revision: Revision;
+  /** The Pod is being updated: what ran in it before tells nothing. */
+  since?: Restarts;
   /** Aborts when the wait is over. */
   probing: AbortController;
   /** Its server is being asked whether it answers. */
@@ -85,14 +97,14 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
     labelSelector: `${INSTANCE_LABEL}=pod`,
     indexes: { uid: ({ metadata }) => (metadata.uid ? [metadata.uid] : []) },
   });
-  /** Nodes on which Pods share the network: there every instance needs a port of its own. */
-  const hostNetworks = createInformer({
+  /** Nodes that run our own agent. Where Pods share the network, every instance needs a port of its own. */
+  const agents = createInformer({
     client,
     resource: NODES,
     log,
     clock,
     random,
-    labelSelector: `${POD_NETWORK_LABEL}=host`,
+    labelSelector: POD_NETWORK_LABEL,
   });
   const listeners: InstanceEvents[] = [];
   /** Pod uid → who waits for it to become ready. */
@@ -119,16 +131,19 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
     });
   };
 
-  const changed = (pod: Pod, gone: boolean) => {
-    const uid = pod.metadata.uid ?? '';
+  const changed = (seen: Pod, gone: boolean) => {
+    const uid = seen.metadata.uid ?? '';
     const waiter = waiting.get(uid);
+    const pod = waiter?.since ? sinceUpdate(seen, waiter.since) : seen;
     if (waiter) {
+      const ending = gone || pod.metadata.deletionTimestamp;
+      if (waiter.since && !ending && !hasBegun(pod, waiter.revision)) return;
       // A Pod that somebody deletes ends like any program that is told to: no fault of the revision.
-      const failure =
-        gone || pod.metadata.deletionTimestamp
-          ? new PetrelError('StartFailed', 'its Pod was deleted')
-          : startFailure(pod, waiter.revision);
+      const failure = ending
+        ? new PetrelError('StartFailed', 'its Pod was deleted')
+        : startFailure(pod, waiter.revision);
       if (failure) waiter.reject(failure);
+      else if (waiter.since && !isUpdated(pod, waiter.revision)) return;
       else if (isReady(pod)) handOut(pod, waiter, true);
       else if (pod.status?.podIP && !waiter.asked) ask(pod, pod.status.podIP, waiter);
       return;
@@ -173,11 +188,16 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
   };
 
   /** Resolves when the Pod can take requests, rejects when it cannot be expected to. */
-  const readyPod = (pod: Pod, revision: Revision, signal: AbortSignal): Promise<Instance> => {
+  const readyPod = (
+    pod: Pod,
+    revision: Revision,
+    signal: AbortSignal,
+    since?: Restarts,
+  ): Promise<Instance> => {
     const uid = pod.metadata.uid ?? '';
     const { promise, resolve, reject } = Promise.withResolvers<Instance>();
     const probing = new AbortController();
-    waiting.set(uid, { revision, probing, asked: false, resolve, reject });
+    waiting.set(uid, { revision, since, probing, asked: false, resolve, reject });
     const abort = () =>
       reject(new PetrelError('Timeout', 'the start was given up', { cause: signal.reason }));
     if (signal.aborted) abort();
@@ -216,7 +236,8 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
       const name = left?.metadata.name ?? podName(revision, suffix);
       claimed.add(name);
       try {
-        const port = hostNetworks.list().length > 0 && !left ? await freePort() : declaredPort(revision);
+        const shared = agents.list().some(({ metadata }) => metadata.labels?.[POD_NETWORK_LABEL] === 'host');
+        const port = shared && !left ? await freePort() : declaredPort(revision);
         const pod = left ?? (await client.create(PODS, podFor(revision, name, port)));
         return await readyPod(pod, revision, signal).catch(async (error) => {
           if (error instanceof InstanceError || signal.aborted)
@@ -234,18 +255,41 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
       return ready.map((pod) => instanceOf(pod, revision));
     },
     onEvent: (events) => listeners.push(events),
+    convertible: (from, to) => source.handles(from) && source.handles(to) && convertible(from, to),
+    async convert(from, id, to, signal) {
+      const pod = pods.byIndex('uid', id)[0];
+      given.delete(id);
+      if (!pod || pod.metadata.deletionTimestamp) throw new PetrelError('StartFailed', 'its Pod was deleted');
+      const { name, namespace } = pod.metadata;
+      claimed.add(name);
+      try {
+        if (!agents.get(undefined, pod.spec.nodeName ?? '')) {
+          throw new PetrelError('StartFailed', 'the node of its Pod cannot update Pods in place');
+        }
+        const ready = readyPod(pod, to, signal, restartsOf(pod));
+        const patch = conversionPatch(pod, from, to, portOf(pod, from));
+        const [instance] = await Promise.all([ready, client.patch(PODS, namespace, name, 'merge', patch)]);
+        return instance;
+      } catch (error) {
+        waiting.get(id)?.reject(error);
+        await remove(id, 0).catch(report(name));
+        throw error;
+      } finally {
+        claimed.delete(name);
+      }
+    },
   };
 
   return {
     source,
     async start() {
       pods.start();
-      hostNetworks.start();
-      await Promise.all([pods.synced, hostNetworks.synced]);
+      agents.start();
+      await Promise.all([pods.synced, agents.synced]);
     },
     stop() {
       pods.stop();
-      hostNetworks.stop();
+      agents.stop();
       const error = new PetrelError('NotReady', 'the platform is stopping');
       for (const waiter of waiting.values()) waiter.reject(error);
     },
@@ -267,13 +311,22 @@ function isRunning(pod: Pod): boolean {
   );
 }
 
+const portOf = (pod: Pod, revision: Revision): number =>
+  Number(pod.metadata.annotations?.[PORT_ANNOTATION]) || declaredPort(revision);
+
+/** By the name of its port; a port without one may speak either. */
+function addressOf(host: string, port: number, revision: Revision): EndpointAddress {
+  const name = servingContainer(revision)?.ports?.[0]?.name;
+  if (name === 'h2c') return { kind: 'h2c', host, port };
+  return name === 'http1' ? { kind: 'http1', host, port } : { kind: 'http1', host, port, detect: true };
+}
+
 function instanceOf(pod: Pod, revision: Revision): Instance {
-  const port = Number(pod.metadata.annotations?.[PORT_ANNOTATION]) || declaredPort(revision);
   return {
     id: pod.metadata.uid ?? '',
     namespace: pod.metadata.namespace ?? '',
     podName: pod.metadata.name,
-    address: { kind: 'http1', host: pod.status?.podIP ?? '127.0.0.1', port },
+    address: addressOf(pod.status?.podIP ?? '127.0.0.1', portOf(pod, revision), revision),
   };
 }
 

@@ -103,6 +103,7 @@ function probeAt(probe: Probe, declared: (number | string | undefined)[], port: 
   // "Aggressive probing" is upstream's own; as a Pod's probe it is the shortest period there is.
   if (!aimed.periodSeconds) aimed.periodSeconds = 1;
   if (probe.httpGet) aimed.httpGet = { ...probe.httpGet, port: aim(probe.httpGet.port) };
+  else if (probe.grpc) aimed.grpc = { ...probe.grpc, port: Number(aim(probe.grpc.port)) };
   else if (probe.tcpSocket || !probe.exec)
     aimed.tcpSocket = { ...probe.tcpSocket, port: aim(probe.tcpSocket?.port ?? 0) };
   return aimed;

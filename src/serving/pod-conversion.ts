@@ -1,0 +1,105 @@
+/** In-place update of a Pod: whether an instance of one revision can become one of another, and what has to be written for it. Pure. */
+import { isDeepStrictEqual } from 'node:util';
+import { conditionOf } from '../kinds/conditions.ts';
+import type { Json } from '../kinds/object.ts';
+import {
+  type Container,
+  IN_PLACE_CONDITION,
+  type InPlaceUpdate,
+  NODE_ANNOTATIONS,
+  type Pod,
+} from '../kinds/pod.ts';
+import type { Revision } from '../kinds/serving.ts';
+import { PORT_ANNOTATION, podFor } from './pod-template.ts';
+
+/** What a container may have differently: its node replaces it, the image by Kubernetes' own rule, the rest by annotation. */
+function withoutReplaceable({
+  image: _image,
+  command: _command,
+  args: _args,
+  env: _env,
+  envFrom: _envFrom,
+  workingDir: _workingDir,
+  ...rest
+}: Container): Omit<Container, 'image'> {
+  return rest;
+}
+
+const shapeOf = (revision: Revision): unknown => {
+  const { spec } = podFor(revision, 'any', 1);
+  return { ...spec, containers: spec.containers.map(withoutReplaceable) };
+};
+
+/** Whether nothing differs between the Pods of the two that would need another Pod. */
+export const convertible = (from: Revision, to: Revision): boolean =>
+  isDeepStrictEqual(shapeOf(from), shapeOf(to));
+
+/** What is not wanted any more, as a merge patch removes it. */
+const replaced = (old: Record<string, string> = {}, wanted: Record<string, string> = {}): Json => ({
+  ...Object.fromEntries(Object.keys(old).map((key) => [key, null])),
+  ...wanted,
+});
+
+/** The name by which the update to `to` is known, see `InPlaceUpdate`. */
+export const updateId = (to: Revision): string => to.metadata.uid ?? to.metadata.name;
+
+/** A merge patch that makes of `pod`, an instance of `from`, one of `to`. */
+export function conversionPatch(pod: Pod, from: Revision, to: Revision, port: number): Json {
+  const { name } = pod.metadata;
+  const [before, after] = [podFor(from, name, port), podFor(to, name, port)];
+  const containers: InPlaceUpdate['containers'] = {};
+  for (const { name: each, command = [], args = [], env = [], envFrom = [], workingDir = '' } of after.spec
+    .containers) {
+    containers[each] = { command, args, env, envFrom, workingDir };
+  }
+  const update: InPlaceUpdate = { id: updateId(to), containers };
+  const images = new Map(after.spec.containers.map((container) => [container.name, container.image]));
+  return {
+    metadata: {
+      uid: pod.metadata.uid ?? '',
+      labels: replaced(before.metadata.labels, after.metadata.labels),
+      annotations: replaced(before.metadata.annotations, {
+        ...after.metadata.annotations,
+        [PORT_ANNOTATION]: String(port),
+        [NODE_ANNOTATIONS.inPlace]: JSON.stringify(update),
+      }),
+      ownerReferences: (after.metadata.ownerReferences ?? []) as unknown as Json,
+    },
+    spec: {
+      containers: pod.spec.containers.map((container) => ({
+        ...container,
+        image: images.get(container.name) ?? container.image,
+      })) as unknown as Json,
+    },
+  };
+}
+
+/** How often each container had been restarted, by name. */
+export type Restarts = ReadonlyMap<string, number>;
+
+export const restartsOf = (pod: Pod): Restarts =>
+  new Map((pod.status?.containerStatuses ?? []).map(({ name, restartCount }) => [name, restartCount]));
+
+/** Whether the Pod's status speaks of the update, and no longer of what ran before. */
+export const hasBegun = (pod: Pod, to: Revision): boolean =>
+  conditionOf(pod, IN_PLACE_CONDITION)?.message === updateId(to);
+
+/** Whether all containers run as the update asks. */
+export const isUpdated = (pod: Pod, to: Revision): boolean =>
+  hasBegun(pod, to) && conditionOf(pod, IN_PLACE_CONDITION)?.status === 'True';
+
+/** The Pod with nothing in its status about runs from before the update: their end is no failure of the new revision. */
+export function sinceUpdate(pod: Pod, before: Restarts): Pod {
+  const containerStatuses = (pod.status?.containerStatuses ?? []).map((status) => {
+    const runs = status.restartCount - (before.get(status.name) ?? 0);
+    const { terminated: _ended, ...state } = status.state;
+    // A run is counted when it begins: one that waits after the first run of the update has ended that run.
+    const hasEnded = runs > 1 || (runs === 1 && status.state.waiting !== undefined);
+    return {
+      ...status,
+      state: runs > 0 ? status.state : state,
+      lastState: hasEnded ? status.lastState : {},
+    };
+  });
+  return { ...pod, status: { ...pod.status, containerStatuses } };
+}

@@ -473,6 +473,28 @@ for (const runtime of ['node', 'python'] as RuntimeName[]) {
       });
     }
 
+    test('a Procfile says what is run, through a shell or without', {
+      skip: runtime !== 'node',
+    }, async (t) => {
+      const { files, entry } = programs[0]!.source[runtime];
+      const main = String(entry);
+      for (const command of [`node ${main}`, `NAME=$K_SERVICE node ${main}`, `env A="$PORT" node ${main}`]) {
+        const instance = await Instance.start({ runtime });
+        t.after(() => instance.stop());
+        const port = await freePort();
+        const manifest = '{"scripts":{"start":"not this one"}}';
+        const Procfile = `worker: nor this\nweb: ${command}\n`;
+        await instance.specialise(
+          { ...files, 'package.json': manifest, Procfile },
+          { port, shape: 'program' },
+        );
+        assert.equal((await fetch(`http://127.0.0.1:${port}/x`)).status, 200, command);
+        instance.child.kill('SIGTERM');
+        await instance.exited;
+        await assert.rejects(fetch(`http://127.0.0.1:${port}/`));
+      }
+    });
+
     test('a program ends with its supervisor, even when that is killed', {
       skip: !fs.existsSync('/usr/bin/setpriv') && 'setpriv of util-linux is not installed',
     }, async (t) => {

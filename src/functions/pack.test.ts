@@ -37,6 +37,17 @@ test('equal trees give equal bytes, whatever order and time they were written in
   assert.notEqual((await packDirectory(two)).digest, first.digest);
 });
 
+test('an extra file is added, or takes the place of the one at the top', async (t) => {
+  const dir = await temporaryDirectory(t);
+  const root = await tree(join(dir, 'in'), { Procfile: 'web: old', 'sub/Procfile': 'kept', server: '1' });
+  const packed = await packDirectory(root, { extra: { Procfile: 'web: new' } });
+  assert.deepEqual(await listing(packed, dir), ['server', 'sub/', 'sub/Procfile', 'Procfile']);
+  assert.equal(
+    execFileSync('tar', ['-xzOf', join(dir, 'out.tgz'), 'Procfile'], { encoding: 'utf8' }),
+    'web: new',
+  );
+});
+
 test('one file is packaged under its own name', async (t) => {
   const dir = await tree(await temporaryDirectory(t), { 'hello.ts': 'export default 1', 'other.ts': 'x' });
   const packed = await packDirectory(join(dir, 'hello.ts'));

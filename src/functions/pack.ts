@@ -39,10 +39,13 @@ export interface PackOptions {
   limits?: ArchiveLimits;
   /** Where a large archive is kept until it is uploaded. */
   temporaryDirectory?: string;
+  /** Small files at the top, by name: added, or in the place of those that are there. */
+  extra?: Readonly<Record<string, string>>;
 }
 
 interface Packing {
   root: string;
+  extra: Readonly<Record<string, string>>;
   ignore: Ignore;
   layout: Layout;
   files: number;
@@ -68,6 +71,15 @@ async function* filePart(packing: Packing, path: string, name: string, stat: Sta
   yield tarPadding(stat.size);
 }
 
+function* extraPart(packing: Packing, name: string, text: string): Generator<Buffer> {
+  const bytes = Buffer.from(text);
+  packing.layout.file(name, bytes.length);
+  packing.files++;
+  yield tarHeader({ type: 'file', name, link: '', size: bytes.length, mode: 0o644 });
+  yield bytes;
+  yield tarPadding(bytes.length);
+}
+
 async function* linkPart(packing: Packing, path: string, name: string): AsyncGenerator<Buffer> {
   const found = await fs.readlink(path);
   const inside = isAbsolute(found) ? relative(packing.root, found) : '';
@@ -79,7 +91,7 @@ async function* linkPart(packing: Packing, path: string, name: string): AsyncGen
 async function* directoryPart(packing: Packing, path: string, prefix: string): AsyncGenerator<Buffer> {
   const names = (await fs.readdir(path)).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   for (const name of names) {
-    if (NEVER.has(name)) continue;
+    if (NEVER.has(name) || (prefix === '' && name in packing.extra)) continue;
     const full = join(path, name);
     const inside = prefix + name;
     const stat = await fs.lstat(full);
@@ -169,6 +181,7 @@ export async function packDirectory(path: string, options: PackOptions = {}): Pr
     : '';
   const packing: Packing = {
     root,
+    extra: options.extra ?? {},
     ignore: parseIgnore(ignoreText),
     layout: createLayout(options.limits ?? DEFAULT_LIMITS),
     files: 0,
@@ -176,6 +189,7 @@ export async function packDirectory(path: string, options: PackOptions = {}): Pr
   };
   const tar = async function* (): AsyncGenerator<Buffer> {
     yield* stat.isFile() ? filePart(packing, root, basename(root), stat) : directoryPart(packing, root, '');
+    for (const [name, text] of Object.entries(packing.extra)) yield* extraPart(packing, name, text);
     packing.layout.links();
     yield TAR_END;
   };

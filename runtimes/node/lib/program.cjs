@@ -13,26 +13,40 @@ const SETPRIV = '/usr/bin/setpriv';
 /** Bytes of stderr that are kept for the message of a program that did not start. */
 const TAIL = 8192;
 
+/** Nothing in it that needs a shell to go on after the command: the shell can make way for it, and signals reach it. */
+const ONE_COMMAND = /^[^;&|<>()`\n]+$/;
+
+/** @param {string} root @returns {string | undefined} the command that a Procfile gives for the web */
+function procfileCommand(root) {
+  let text;
+  try {
+    text = fs.readFileSync(path.join(root, 'Procfile'), 'utf8');
+  } catch {
+    return undefined;
+  }
+  return /^web:[ \t]*(\S.*?)\s*$/m.exec(text)?.[1];
+}
+
 /**
- * The command line of a package: `scripts.start` as npm runs it, otherwise its entry file.
+ * The command line of a package: `web` of its Procfile, `scripts.start` as npm runs it, otherwise its entry file.
  * @param {string} root @param {any} manifest @param {string | undefined} entry absolute, when it was asked for or found
  * @param {boolean} declared whether the entry was asked for
  */
 function commandOf(root, manifest, entry, declared) {
-  const start = manifest.scripts?.start;
+  const start = procfileCommand(root) ?? manifest.scripts?.start;
   if (typeof start === 'string' && !declared) {
     // A plain command is started without a shell between: signals reach the program itself.
     const words =
       /^[\w./=:@-]+(?: +[\w./=:@-]+)*$/.test(start) && !/^\w+=/.test(start)
         ? start.split(/ +/)
-        : ['/bin/sh', '-c', start];
+        : ['/bin/sh', '-c', ONE_COMMAND.test(start) ? `exec env ${start}` : start];
     const command = /** @type {string} */ (words[0]);
     return { command: command === 'node' ? process.execPath : command, args: words.slice(1), label: start };
   }
   if (entry === undefined)
     throw new SpecialiseError(
       'EntryNotFound',
-      'the package has neither scripts.start nor a main file to run as a program',
+      'the package has neither a Procfile, scripts.start nor a main file to run as a program',
     );
   return { command: process.execPath, args: [entry], label: path.relative(root, entry) };
 }

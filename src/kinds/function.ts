@@ -84,6 +84,9 @@ export const CODE_ANNOTATIONS = {
   shape: 'petrel.dev/shape',
 } as const;
 
+/** On a Function: the name that its next revision is to have, `<function>-<something>`, as `metadata.name` in a Knative template. */
+export const REVISION_NAME_ANNOTATION = 'petrel.dev/revision-name';
+
 /** Image name that stands for "an instance of this Runtime" in a pod template: `petrel.dev/runtime/<name>`. */
 export const RUNTIME_IMAGE_PREFIX = 'petrel.dev/runtime/';
 /** Image name that stands for "no image: run `command` on the host's own filesystem view". */

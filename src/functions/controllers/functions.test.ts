@@ -92,6 +92,19 @@ test('a Function becomes a Service that says everything it needs', async (t) => 
   await readyWith('Deploying');
 });
 
+test('the revision gets the name that the Function asks for, and a generated one after that', async (t) => {
+  const { client, digest, hasService, service, get } = await started(t);
+  const named = functionOf(digest, {});
+  await client.create(FUNCTIONS, {
+    ...named,
+    metadata: { ...named.metadata, annotations: { 'petrel.dev/revision-name': 'hello-blue' } },
+  });
+  assert.equal((await hasService()).spec.template.metadata?.name, 'hello-blue');
+  const fn = await get();
+  await client.update(FUNCTIONS, { ...fn, metadata: { ...fn.metadata, annotations: {} } });
+  await until(async () => (await service()).spec.template.metadata?.name === undefined);
+});
+
 test('a change of the Function changes the template and leaves traffic alone', async (t) => {
   const { client, digest, hasService, service, get } = await started(t);
   await client.create(FUNCTIONS, functionOf(digest, { env: [{ name: 'A', value: '1' }] }));

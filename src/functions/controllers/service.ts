@@ -5,6 +5,7 @@ import {
   FUNCTION_LABELS,
   type FunctionStatus,
   type PetrelFunction,
+  REVISION_NAME_ANNOTATION,
   RUNTIME_IMAGE_PREFIX,
 } from '../../kinds/function.ts';
 import type { Condition } from '../../kinds/object.ts';
@@ -40,8 +41,9 @@ export function templateOf({ metadata, spec }: PetrelFunction): RevisionTemplate
   for (const key of ['env', 'envFrom', 'resources', 'volumeMounts'] as const) {
     if (spec[key] !== undefined) Object.assign(container, { [key]: spec[key] });
   }
+  const name = metadata.annotations?.[REVISION_NAME_ANNOTATION];
   return {
-    metadata: { labels: { [FUNCTION_LABELS.function]: metadata.name }, annotations },
+    metadata: { ...(name && { name }), labels: { [FUNCTION_LABELS.function]: metadata.name }, annotations },
     spec: {
       containers: [container],
       ...(spec.volumes ? { volumes: spec.volumes } : {}),

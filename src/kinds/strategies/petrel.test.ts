@@ -61,6 +61,20 @@ test('everything a Function can say', () => {
 const wrong: [string, UntypedObject, RegExp[]][] = [
   ['name', fn({}, '1hello'), [/^metadata\.name: Invalid value: "1hello": a DNS-1035 label/]],
   ['long name', fn({}, 'x'.repeat(64)), [/^metadata\.name: .*must be no more than 63 characters/]],
+  [
+    'name of a revision of another',
+    {
+      ...fn({}),
+      metadata: {
+        name: 'hello',
+        namespace: 'default',
+        annotations: { 'petrel.dev/revision-name': 'other-1' },
+      },
+    } as UntypedObject,
+    [
+      /^metadata\.annotations\[petrel\.dev\/revision-name\]: Invalid value: "other-1": must begin with "hello-"$/,
+    ],
+  ],
   ['no runtime', fn({ runtime: '' }), [/^spec\.runtime: Required value: name of a Runtime/]],
   ['no package', fn({ package: undefined }), [/^spec\.package\.digest: Required value/]],
   [

@@ -1,6 +1,7 @@
 /** Functions and Runtimes: defaults and rules of our own. */
 import { isDeepStrictEqual } from 'node:util';
 import { duplicate, invalid, notSupported, required } from '../field.ts';
+import { REVISION_NAME_ANNOTATION } from '../function.ts';
 import { dns1035Label } from '../name.ts';
 import type { FieldError, UntypedObject } from '../object.ts';
 import type { ResourceStrategy } from '../resource.ts';
@@ -49,8 +50,17 @@ function validateEnvironment(env: Untyped, path: string): FieldError[] {
   return errors;
 }
 
-function validateFunction({ spec = {} }: UntypedObject): FieldError[] {
-  const errors: FieldError[] = [];
+/** The rule that Knative has for the name of a template. */
+function validateRevisionName({ name, annotations }: UntypedObject['metadata']): FieldError[] {
+  const wanted = annotations?.[REVISION_NAME_ANNOTATION];
+  if (wanted === undefined) return [];
+  const at = `metadata.annotations[${REVISION_NAME_ANNOTATION}]`;
+  if (!wanted.startsWith(`${name}-`)) return [invalid(at, wanted, `must begin with "${name}-"`)];
+  return check(dns1035Label, wanted, at);
+}
+
+function validateFunction({ metadata, spec = {} }: UntypedObject): FieldError[] {
+  const errors: FieldError[] = validateRevisionName(metadata);
   if (!spec.runtime)
     errors.push(required('spec.runtime', 'name of a Runtime; `kubectl get runtimes` lists them'));
   else errors.push(...check(dns1035Label, spec.runtime, 'spec.runtime'));

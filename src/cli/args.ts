@@ -22,6 +22,10 @@ export class Args {
     this.positionals = positionals;
   }
 
+  /** Names of the options on the command line. */
+  given(): string[] {
+    return [...this.#values.keys()];
+  }
   flag(name: string): boolean {
     return this.#values.get(name) === true;
   }

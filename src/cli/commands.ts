@@ -1,5 +1,6 @@
 /** All commands, in the order in which help shows them. */
 import type { CommandSpec, OptionSpec, Positional } from './command.ts';
+import { SCALE_OPTIONS } from './traffic/scale.ts';
 
 const OUTPUT: OptionSpec = {
   kind: 'text',
@@ -42,8 +43,14 @@ const READY_FD: OptionSpec = {
 export const COMMANDS: readonly CommandSpec[] = [
   {
     name: 'deploy',
-    summary: 'Turn a source file or folder into a URL',
-    positionals: [{ name: 'path', required: true, help: 'source file, or folder with the sources' }],
+    summary: 'Turn a source file, a program or YAML into a URL',
+    positionals: [
+      {
+        name: 'path',
+        required: true,
+        help: 'source file, folder with sources or a program, executable, YAML file or folder, - for YAML on stdin',
+      },
+    ],
     options: {
       name: { kind: 'text', value: 'name', help: 'name of the function (default: of the file or folder)' },
       namespace: NAMESPACE,
@@ -65,6 +72,19 @@ export const COMMANDS: readonly CommandSpec[] = [
         choices: ['handler', 'program'],
         help: 'call a handler, or run a program that listens on $PORT (default: recognised)',
       },
+      command: {
+        kind: 'text',
+        value: "'command'",
+        help: 'run this in the folder; it listens on $PORT (default: Procfile, package.json, an executable)',
+      },
+      'no-traffic': { kind: 'flag', help: 'leave the traffic with the revision that has it' },
+      tag: { kind: 'text', value: 'tag', help: 'give the new revision a URL of its own' },
+      'revision-name': {
+        kind: 'text',
+        value: 'name',
+        help: 'name of the new revision, beginning with that of the function and a dash',
+      },
+      canary: { kind: 'flag', help: 'give this and every later revision its traffic step by step' },
       env: { kind: 'list', short: 'e', value: 'K=V', help: 'variable; K- removes one' },
       'env-from': {
         kind: 'list',
@@ -95,6 +115,10 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: [
       ['petrel deploy hello.ts', 'a file; the function is called hello'],
       ['petrel deploy ./shop --name shop --env STAGE=dev', 'a folder, with a variable'],
+      ['petrel deploy ./server', 'a compiled program, or a folder with one: it listens on $PORT'],
+      ["petrel deploy ./site --command 'ruby app.rb'", 'any command in a folder'],
+      ['petrel deploy service.yaml', 'Kubernetes objects of any kind, as kubectl apply does'],
+      ['petrel deploy hello.ts --no-traffic --tag green', 'beside the present one; petrel traffic --promote'],
       ['petrel deploy app.py --min 1 --concurrency 10', 'keep one instance warm, ten requests each'],
       [
         'petrel deploy hello.ts --env-from secret/db -o json',
@@ -212,6 +236,53 @@ export const COMMANDS: readonly CommandSpec[] = [
       ['petrel rollback hello --to hello-00003', 'to a certain one'],
     ],
     load: () => import('./commands/rollback.ts'),
+  },
+  {
+    name: 'canary',
+    summary: 'Give new revisions their traffic step by step, and take it back when they fail',
+    positionals: [SERVICE],
+    options: {
+      namespace: NAMESPACE,
+      on: { kind: 'flag', help: 'with the default rules, or those that it has' },
+      steps: { kind: 'text', value: '5,25,50', help: 'percentages, rising; then everything' },
+      interval: { kind: 'text', value: '30s', help: 'how long each step lasts' },
+      'min-requests': { kind: 'integer', value: '10', help: 'requests that each step must have answered' },
+      'max-error-percent': { kind: 'text', value: '1', help: 'more failures than this: back' },
+      'max-latency': { kind: 'text', value: '300ms', help: 'slower than this for one in twenty: back' },
+      status: { kind: 'flag', help: 'how it goes (what it does without options)' },
+      promote: { kind: 'flag', help: 'give everything to the canary now' },
+      abort: { kind: 'flag', help: 'give everything back now' },
+      off: { kind: 'flag', help: 'new revisions take over at once again' },
+      output: OUTPUT,
+    },
+    examples: [
+      ['petrel canary hello --on', 'from now on new revisions begin with 5 %'],
+      ['petrel canary hello --steps 10,50 --interval 1m --max-latency 300ms', 'with these rules'],
+      ['petrel canary hello', 'how it goes'],
+      ['petrel canary hello --abort', 'stop it; the stable revision has everything'],
+    ],
+    load: () => import('./commands/canary.ts'),
+  },
+  {
+    name: 'scale',
+    summary: 'Show or change how a function or service scales, at once and without a new revision',
+    positionals: [SERVICE],
+    options: {
+      namespace: NAMESPACE,
+      ...Object.fromEntries(
+        Object.entries(SCALE_OPTIONS).map(([name, { example, help }]): [string, OptionSpec] => [
+          name,
+          { kind: 'text', value: `${example}|none`, help },
+        ]),
+      ),
+      output: OUTPUT,
+    },
+    examples: [
+      ['petrel scale hello', 'what is set, and how many instances there are'],
+      ['petrel scale hello --min 1 --max 10', 'keep one warm, never more than ten'],
+      ['petrel scale hello --min none', 'back to what the revision says'],
+    ],
+    load: () => import('./commands/scale.ts'),
   },
   {
     name: 'delete',

@@ -37,7 +37,7 @@ const code = (expected: string) => (error: unknown) =>
   error instanceof PetrelError && error.code === expected;
 
 test('a file is named after itself and is its own entry', () => {
-  assert.deepEqual(findSource(join(DIR, 'hello.ts'), undefined, undefined), {
+  assert.deepEqual(findSource(join(DIR, 'hello.ts'), {}), {
     path: join(DIR, 'hello.ts'),
     directory: false,
     entry: 'hello.ts',
@@ -46,29 +46,29 @@ test('a file is named after itself and is its own entry', () => {
 });
 
 test('a folder is named after itself and leaves the entry to the runtime', () => {
-  const source = findSource(`${DIR}/shop/`, undefined, undefined);
+  const source = findSource(`${DIR}/shop/`, {});
   assert.equal(source.name, 'shop');
   assert.equal(source.entry, undefined);
-  assert.equal(findSource(`${DIR}/shop`, 'store', 'index.js').entry, 'index.js');
+  assert.equal(findSource(`${DIR}/shop`, { name: 'store', entry: 'index.js' }).entry, 'index.js');
 });
 
 test('a name that is no host name is refused with one that would do', () => {
   assert.throws(
-    () => findSource(join(DIR, 'Bad_Name.py'), undefined, undefined),
+    () => findSource(join(DIR, 'Bad_Name.py'), {}),
     (error) =>
       error instanceof PetrelError && error.code === 'InvalidName' && error.fix.endsWith('--name bad-name'),
   );
   for (const name of ['my.app', 'UPPER', '-x', '1st', 'x'.repeat(58), '']) {
-    assert.throws(() => findSource(join(DIR, 'hello.ts'), name, undefined), code('InvalidName'), name);
+    assert.throws(() => findSource(join(DIR, 'hello.ts'), { name }), code('InvalidName'), name);
   }
-  assert.equal(findSource(join(DIR, 'hello.ts'), 'x'.repeat(57), undefined).name.length, 57);
+  assert.equal(findSource(join(DIR, 'hello.ts'), { name: 'x'.repeat(57) }).name.length, 57);
 });
 
 test('what is not there is told', () => {
-  assert.throws(() => findSource(join(DIR, 'nope.ts'), undefined, undefined), code('FileNotFound'));
-  assert.throws(() => findSource(join(DIR, 'hello.ts/x'), undefined, undefined), code('FileNotFound'));
-  assert.throws(() => findSource(join(DIR, 'shop'), undefined, 'nope.js'), code('FileNotFound'));
-  assert.throws(() => findSource('/dev/null', 'x', undefined), code('UnsupportedSource'));
+  assert.throws(() => findSource(join(DIR, 'nope.ts'), {}), code('FileNotFound'));
+  assert.throws(() => findSource(join(DIR, 'hello.ts/x'), {}), code('FileNotFound'));
+  assert.throws(() => findSource(join(DIR, 'shop'), { entry: 'nope.js' }), code('FileNotFound'));
+  assert.throws(() => findSource('/dev/null', { name: 'x' }), code('UnsupportedSource'));
 });
 
 const chosen: [string, string | undefined, string][] = [
@@ -80,7 +80,7 @@ const chosen: [string, string | undefined, string][] = [
 ];
 for (const [path, asked, expected] of chosen) {
   test(`${path}${asked ? ` --runtime ${asked}` : ''} → ${expected}`, () => {
-    assert.equal(chooseRuntime(findSource(join(DIR, path), 'x', undefined), asked, RUNTIMES), expected);
+    assert.equal(chooseRuntime(findSource(join(DIR, path), { name: 'x' }), asked, RUNTIMES), expected);
   });
 }
 
@@ -94,7 +94,7 @@ const refused: [string, string | undefined, string, RegExp][] = [
 for (const [path, asked, expected, why] of refused) {
   test(`${path}${asked ? ` --runtime ${asked}` : ''} is refused: ${expected}`, () => {
     assert.throws(
-      () => chooseRuntime(findSource(join(DIR, path), 'x', undefined), asked, RUNTIMES),
+      () => chooseRuntime(findSource(join(DIR, path), { name: 'x' }), asked, RUNTIMES),
       (error) => error instanceof PetrelError && error.code === expected && why.test(error.why),
     );
   });

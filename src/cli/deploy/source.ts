@@ -4,6 +4,7 @@ import { basename, extname, join, resolve } from 'node:path';
 import { PetrelError } from '../../base/errors.ts';
 import type { Runtime } from '../../kinds/function.ts';
 import { dns1035Label } from '../../kinds/name.ts';
+import { type Program, programAt } from './program.ts';
 
 export interface Source {
   path: string;
@@ -11,7 +12,22 @@ export interface Source {
   /** File to load, for a single file its name. */
   entry: string | undefined;
   name: string;
+  /** It is run, not loaded. */
+  program?: Program;
 }
+
+/** What the options of `deploy` say about a source. */
+export interface SourceOptions {
+  name?: string | undefined;
+  entry?: string | undefined;
+  command?: string | undefined;
+  shape?: string | undefined;
+  handler?: string | undefined;
+  runtime?: string | undefined;
+}
+
+/** The runtime whose supervisor runs programs of any language: warm, and it ends with its program. */
+const PROGRAM_RUNTIME = 'node';
 
 /** A file in a folder that says which language it is for, before its files are counted. */
 const MARKERS: readonly (readonly [file: string, language: string])[] = [
@@ -24,7 +40,8 @@ const MARKERS: readonly (readonly [file: string, language: string])[] = [
 const LONGEST_NAME = 57;
 
 /** Looks at the path. Throws `FileNotFound`, `UnsupportedSource` or `InvalidName`. */
-export function findSource(path: string, name: string | undefined, entry: string | undefined): Source {
+export function findSource(path: string, options: SourceOptions): Source {
+  const { name, entry, command } = options;
   const full = resolve(path);
   const stats = look(path, full);
   const directory = stats.isDirectory();
@@ -34,14 +51,22 @@ export function findSource(path: string, name: string | undefined, entry: string
       fix: 'correct --entry, or leave it out to let the runtime decide',
     });
   }
+  const program =
+    command !== undefined || mayBeProgram(options) ? programAt(full, stats, command) : undefined;
   const base = basename(full);
   const own = directory ? base : base.slice(0, base.length - extname(base).length);
   return {
     path: full,
     directory,
-    entry: directory ? entry : base,
+    entry: program ? undefined : directory ? entry : base,
     name: checkName(name ?? own, path, name !== undefined),
+    ...(program ? { program } : {}),
   };
+}
+
+/** Whether nothing was said that only makes sense for sources that a runtime loads. */
+function mayBeProgram({ entry, shape, handler, runtime = PROGRAM_RUNTIME }: SourceOptions): boolean {
+  return entry === undefined && handler === undefined && shape !== 'handler' && runtime === PROGRAM_RUNTIME;
 }
 
 function look(path: string, full: string): Stats {
@@ -84,6 +109,13 @@ export function chooseRuntime(
   runtimes: readonly Runtime[],
 ): string {
   const names = runtimes.map((runtime) => runtime.metadata.name).sort();
+  if (source.program) {
+    if (asked === undefined || asked === PROGRAM_RUNTIME) return PROGRAM_RUNTIME;
+    throw new PetrelError('UnsupportedSource', `the runtime ${asked} does not run commands`, {
+      why: `it is a program (${source.program.because})`,
+      fix: 'leave out --runtime, or say --shape handler to have its sources loaded',
+    });
+  }
   if (asked !== undefined) {
     const found = runtimes.find(({ metadata, spec }) => metadata.name === asked || spec.language === asked);
     if (!found) {
@@ -117,7 +149,7 @@ export function chooseRuntime(
       second === undefined
         ? `known file extensions are ${known}`
         : `it has sources for ${candidates.join(' and ')}`,
-    fix: `say it with --runtime ${names.join(' or ')}`,
+    fix: `say it with --runtime ${names.join(' or ')}; a program that listens on $PORT is deployed with --command '...'`,
   });
 }
 

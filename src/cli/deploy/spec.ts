@@ -6,7 +6,7 @@ import type { EnvFromSource, EnvVar, Volume, VolumeMount } from '../../kinds/pod
 import type { Args } from '../args.ts';
 
 /** What was deployed, before options are looked at. */
-export type Code = Pick<FunctionSpec, 'runtime' | 'package' | 'entry'>;
+export type Code = Pick<FunctionSpec, 'runtime' | 'package' | 'entry' | 'shape'>;
 
 /** The spec to write: `current` (absent for a new Function) with the new code and the options given. */
 export function specOf(args: Args, code: Code, current: FunctionSpec | undefined): FunctionSpec {

@@ -1,6 +1,14 @@
 /** Edits of a Service's traffic, as pure functions: who gets how many percent, and which revision a tag names. */
 import { PetrelError } from '../../base/errors.ts';
 import type { Revision, TrafficTarget } from '../../kinds/serving.ts';
+import {
+  type Choice,
+  divided,
+  percents,
+  sameChoice,
+  spelledOut,
+  takesLatest,
+} from '../../serving/canary/targets.ts';
 import { readyCondition } from '../conditions.ts';
 import { closest } from '../suggest.ts';
 
@@ -15,9 +23,6 @@ export interface TrafficFacts {
   traffic: readonly TrafficTarget[];
 }
 
-/** A revision by name, or whatever is the latest at the time. */
-export type Choice = { latestRevision: true } | { revisionName: string };
-
 export interface Share {
   who: Choice;
   /** 0–100; absent: everything that the others leave. */
@@ -28,7 +33,7 @@ const LATEST_WORDS = new Set(['latest', '@latest', 'LATEST']);
 
 /** The traffic as it is, with the default spelled out. */
 export function currentTraffic({ traffic }: TrafficFacts): TrafficTarget[] {
-  return traffic.length > 0 ? [...traffic] : [{ latestRevision: true, percent: 100 }];
+  return spelledOut(traffic);
 }
 
 /** Name of the revision that a target leads to now. */
@@ -91,26 +96,12 @@ export function sharesOf(texts: readonly string[], facts: TrafficFacts): Share[]
   return shares;
 }
 
-const sameChoice = (target: TrafficTarget, who: Choice) =>
-  'revisionName' in who ? target.revisionName === who.revisionName : !target.revisionName;
-
 /**
  * Gives the shares; what they leave of 100 % goes to one share without a number, else stays with those that have it now, in proportion. Tags stay
  * where they are. Throws `InvalidArgument` when it does not add up.
  */
 export function withShares(shares: readonly Share[], facts: TrafficFacts): TrafficTarget[] {
-  const percents = completed(shares, facts);
-  const tags = currentTraffic(facts)
-    .filter(({ tag }) => tag)
-    .map(({ percent: _percent, ...target }): TrafficTarget => ({ ...target, percent: 0 }));
-  const targets: TrafficTarget[] = [];
-  for (const { who, percent } of percents) {
-    // A tag on the same target carries the percentage itself, as one that was written by hand does.
-    const there = [...tags, ...targets].find((target) => sameChoice(target, who));
-    if (there) there.percent = (there.percent ?? 0) + percent;
-    else if (percent > 0) targets.push({ ...who, percent });
-  }
-  return [...targets, ...tags];
+  return divided(facts.traffic, completed(shares, facts));
 }
 
 function completed(shares: readonly Share[], facts: TrafficFacts): { who: Choice; percent: number }[] {
@@ -188,17 +179,12 @@ export function pinned(facts: TrafficFacts): TrafficTarget[] {
 
 /** Whether a new revision would get traffic by itself. */
 export function followsLatest(facts: TrafficFacts): boolean {
-  return currentTraffic(facts).some(({ revisionName, percent = 0 }) => !revisionName && percent > 0);
+  return takesLatest(facts.traffic);
 }
 
 /** Percent of the traffic that each revision gets now, by name. */
 export function percentOf(facts: TrafficFacts): Map<string, number> {
-  const percents = new Map<string, number>();
-  for (const target of currentTraffic(facts)) {
-    const name = revisionOf(target, facts);
-    if (name) percents.set(name, (percents.get(name) ?? 0) + (target.percent ?? 0));
-  }
-  return percents;
+  return percents(facts.traffic, facts.latestReady);
 }
 
 /** The generation that a revision was made from; larger is newer. */
@@ -210,8 +196,7 @@ export function generationOf({ metadata }: Revision): number {
  * Where a rollback goes: to the newest ready revision older than the one that has most of the traffic. Throws `NotFound` when there is none.
  */
 export function previousOf(facts: TrafficFacts): string {
-  const percents = percentOf(facts);
-  const [serving] = [...percents].sort(([, a], [, b]) => b - a)[0] ?? [];
+  const [serving] = [...percentOf(facts)].sort(([, a], [, b]) => b - a)[0] ?? [];
   const now = facts.revisions.find(({ metadata }) => metadata.name === serving);
   const older = facts.revisions
     .filter((revision) => readyCondition(revision)?.status === 'True')

@@ -1,0 +1,157 @@
+/** `petrel deploy` of sources and of programs: packaged, uploaded, and written as a Function. */
+import { PetrelError } from '../../base/errors.ts';
+import { packDirectory } from '../../functions/pack.ts';
+import { uploadPackage } from '../../functions/packages/client.ts';
+import { DEFAULT_MAX_PACKAGE_BYTES } from '../../functions/packages/store.ts';
+import { type PetrelFunction, REVISION_NAME_ANNOTATION, type Runtime } from '../../kinds/function.ts';
+import type { KubeObject } from '../../kinds/object.ts';
+import { type KubeClient, KubeError } from '../../kube/client.ts';
+import { FUNCTIONS, KSERVICES, RUNTIMES } from '../../kube/refs.ts';
+import type { CommandContext } from '../command.ts';
+import { readyCondition } from '../conditions.ts';
+import { findOrStart } from '../platform.ts';
+import { apiError, openSession, type Session } from '../session.ts';
+import { orUndefined } from '../traffic/service.ts';
+import { PROCFILE } from './program.ts';
+import { checkReferences } from './references.ts';
+import { afterReady, beforeWrite, checkRollout } from './rollout.ts';
+import { runningPlatform } from './running.ts';
+import { chooseRuntime, findSource, type Source } from './source.ts';
+import { type Code, specOf } from './spec.ts';
+import { untilReady } from './wait.ts';
+
+/** Attempts at an update that somebody else gets in the way of. */
+const ATTEMPTS = 5;
+
+/** Packages a source, hands it to the platform (starting one if none runs) and waits until it answers. */
+export async function deployCode(context: CommandContext): Promise<number> {
+  const { args, home, out } = context;
+  const source = findSource(args.required(0), {
+    name: args.text('name'),
+    entry: args.text('entry'),
+    command: args.text('command'),
+    shape: args.text('shape'),
+    handler: args.text('handler'),
+    runtime: args.text('runtime'),
+  });
+  const namespace = args.text('namespace') ?? 'default';
+  // Mistakes in the options show before anything is started or written.
+  specOf(args, { runtime: '', package: { digest: 'sha256:' } }, undefined);
+  checkRollout(args, source.name);
+
+  const command = source.program?.command;
+  const packing = out.progress(
+    `packaging ${args.required(0)}`,
+    packDirectory(source.path, {
+      maxBytes: DEFAULT_MAX_PACKAGE_BYTES,
+      ...(command === undefined ? {} : { extra: { [PROCFILE]: `web: ${command}\n` } }),
+    }),
+  );
+  const platform = findOrStart(context).then(runningPlatform);
+  const [packed, running] = await Promise.allSettled([packing, platform]);
+  if (packed.status === 'rejected') throw packed.reason;
+  const session = running.status === 'fulfilled' ? await openSession(running.value) : undefined;
+  try {
+    if (running.status === 'rejected') throw running.reason;
+    if (!session) return 70;
+    const upload = uploadPackage(home.socket, packed.value);
+    const [{ items: runtimes }] = await Promise.all([
+      session.client.list<Runtime>(RUNTIMES),
+      out.progress('uploading the package', upload),
+    ]);
+    const code: Code = {
+      runtime: chooseRuntime(source, args.text('runtime'), runtimes),
+      package: { digest: packed.value.digest },
+      entry: source.entry,
+      ...(source.program ? { shape: 'program' } : {}),
+    };
+    const target = { namespace, name: source.name };
+    await beforeWrite(session.client, args, target);
+    const fn = await write(session.client, context, namespace, source, code);
+    if (packed.value.skipped.length > 0) out.note(`left out (no files): ${packed.value.skipped.join(', ')}`);
+    const final = args.flag('no-wait')
+      ? fn
+      : await out.progress(`starting ${source.name}`, untilReady(session.client, fn));
+    await afterReady(session.client, args, target, final.status?.latestCreatedRevisionName);
+    await print(context, session, final);
+    return 0;
+  } catch (error) {
+    throw apiError(error);
+  } finally {
+    session?.transport.close();
+    await packed.value.dispose();
+  }
+}
+
+/** Creates the Function, or changes the one that exists. Writes nothing when nothing would change. */
+async function write(
+  client: KubeClient,
+  { args }: CommandContext,
+  namespace: string,
+  { name }: Source,
+  code: Code,
+): Promise<PetrelFunction> {
+  const revisionName = args.text('revision-name');
+  const named: Record<string, string> =
+    revisionName === undefined ? {} : { [REVISION_NAME_ANNOTATION]: revisionName };
+  for (let attempt = 1; ; attempt++) {
+    const current = await orUndefined(client.get<PetrelFunction>(FUNCTIONS, namespace, name));
+    const spec = specOf(args, code, current?.spec);
+    if (!args.flag('no-wait')) await checkReferences(client, namespace, spec);
+    try {
+      if (current) {
+        // The name was for the revision before: two cannot have it.
+        const { [REVISION_NAME_ANNOTATION]: _before, ...kept } = current.metadata.annotations ?? {};
+        const metadata = { ...current.metadata, annotations: { ...kept, ...named } };
+        return await client.update<PetrelFunction>(FUNCTIONS, { ...current, metadata, spec });
+      }
+      await refuseTaken(client, namespace, name);
+      return await client.create<PetrelFunction>(FUNCTIONS, {
+        apiVersion: 'petrel.dev/v1',
+        kind: 'Function',
+        metadata: { name, namespace, ...(revisionName ? { annotations: named } : {}) },
+        spec,
+      });
+    } catch (error) {
+      if (!(error instanceof KubeError) || error.code !== 409 || attempt === ATTEMPTS) throw error;
+    }
+  }
+}
+
+/** A Service that no Function owns answers under this name already. */
+async function refuseTaken(client: KubeClient, namespace: string, name: string): Promise<void> {
+  const service = await orUndefined(client.get<KubeObject>(KSERVICES, namespace, name));
+  const owner = service?.metadata.ownerReferences?.find(({ controller }) => controller);
+  if (!service || owner?.kind === 'Function') return;
+  throw new PetrelError('NameTaken', `the name ${name} is taken in namespace ${namespace}`, {
+    why: `a Knative Service of that name exists${owner ? `, owned by ${owner.kind} ${owner.name}` : ''}`,
+    fix: 'choose another one with --name',
+  });
+}
+
+async function print({ args, out }: CommandContext, { record }: Session, fn: PetrelFunction): Promise<void> {
+  const { name, namespace = 'default' } = fn.metadata;
+  const ready = readyCondition(fn)?.status === 'True';
+  const result = {
+    name,
+    namespace,
+    revision: (ready ? fn.status?.latestReadyRevisionName : fn.status?.latestCreatedRevisionName) ?? null,
+    url: fn.status?.url ?? null,
+    ready,
+    runtime: fn.spec.runtime,
+    package: fn.spec.package.digest,
+  };
+  await out.data(result, () => {
+    if (!ready)
+      return out.line(`${namespace}/${name} is accepted; petrel describe ${name} shows how it goes`);
+    out.line(result.url ?? '');
+    if (args.flag('no-traffic')) {
+      out.note(`${result.revision} is ready and takes no traffic. Give it some:`);
+      out.note(`  petrel traffic ${name} --promote ${args.text('tag') ?? result.revision}`);
+      return;
+    }
+    out.note(`${namespace}/${name} is ready (${result.revision}). Call it:`);
+    out.note(`  curl ${result.url}`);
+    out.note(`  curl http://${record.gateway}/fn/${namespace}/${name}/    # without DNS`);
+  });
+}

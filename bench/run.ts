@@ -17,6 +17,7 @@ const SCENARIOS: Record<string, () => Promise<{ measure(): Promise<Row[]> }>> = 
   wake: () => import('./scenarios/wake.ts'),
   surge: () => import('./scenarios/surge.ts'),
   services: () => import('./scenarios/services.ts'),
+  lossless: () => import('./scenarios/lossless.ts'),
   peers: () => import('./scenarios/peers.ts'),
 };
 

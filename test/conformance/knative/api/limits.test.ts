@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Service } from '../../../../src/kinds/serving.ts';
+import { eventually } from '../../../lib/platform.ts';
 import { assertExplained, hasFailedWithChildren } from '../checks.ts';
 import { type Cluster, suite } from '../cluster.ts';
 
@@ -38,7 +39,7 @@ suite('Knative Serving API v1: limits and failures', 8, (cluster) => {
     assert.equal((await bloat(100)).status, 200);
     assert.equal((await bloat(200)).status, 200);
     assert.notEqual((await bloat(500)).status, 200);
-    assert.equal((await cluster.ask(status?.url)).status, 200, 'it has recovered');
+    await eventually('it has recovered', async () => (await cluster.ask(status?.url)).status === 200);
   });
 
   const TIMEOUTS = [

@@ -2,6 +2,7 @@
  * What the API server has to know of one resource. Every resource, built-in or ours, is one row of this
  * shape in the registry (`registry.ts`); there is no handler file per kind.
  */
+import type { ServingConfig } from './config/index.ts';
 import type { FieldError, UntypedObject } from './object.ts';
 
 /** One printed column of a Table. `jsonPath` columns are evaluated generically; `value` columns are code. */
@@ -16,10 +17,16 @@ export interface PrinterColumn {
   value?: (object: UntypedObject, now: number) => string | number | boolean;
 }
 
+/** What a write may depend on besides the object: who asks, where known, and what Knative's ConfigMaps say now. */
+export interface AdmissionContext {
+  user?: string;
+  config: Readonly<ServingConfig>;
+}
+
 /** The behaviour of one kind that data cannot express. Every function is pure: time comes in as a parameter. */
 export interface ResourceStrategy {
-  /** Fill defaults in place; called on create, update and patch after decoding. `user` is who asks, where known. */
-  setDefaults?(object: UntypedObject, old: UntypedObject | undefined, user?: string): void;
+  /** Fill defaults in place; called on create, update and patch after decoding. */
+  setDefaults?(object: UntypedObject, old: UntypedObject | undefined, context: AdmissionContext): void;
   /** Problems that refuse a create. */
   validate?(object: UntypedObject): FieldError[];
   /** Problems that refuse an update (immutable fields); called in addition to `validate`. */
@@ -28,7 +35,9 @@ export interface ResourceStrategy {
    * The whole message of a refusal in the form of an admission webhook, answered as 400 BadRequest; Knative's clients
    * expect its validation so. Called on create (without `old`), update and patch after `setDefaults`, not for `/status`.
    */
-  deny?(object: UntypedObject, old: UntypedObject | undefined): string | undefined;
+  deny?(object: UntypedObject, old: UntypedObject | undefined, context: AdmissionContext): string | undefined;
+  /** What the client should know of an object that is accepted all the same; sent as `Warning` headers. */
+  warn?(object: UntypedObject, old: UntypedObject | undefined, context: AdmissionContext): string[];
   /** Initial status fields at creation (for example a Pod's `status.phase: Pending`). */
   prepareForCreate?(object: UntypedObject): void;
 }

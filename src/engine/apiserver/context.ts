@@ -1,6 +1,7 @@
 /** What every handler may use; nothing else reaches the world. */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
+import type { ServingConfig } from '../../kinds/config/index.ts';
 import type { Registry } from '../../kinds/registry.ts';
 import type { Store } from '../store/contract.ts';
 
@@ -13,6 +14,8 @@ export interface ApiContext {
   /** A fresh object uid. */
   uid: () => string;
   log: Logger;
+  /** What Knative's ConfigMaps say now. */
+  config: () => Readonly<ServingConfig>;
 }
 
 /** Who asks. */

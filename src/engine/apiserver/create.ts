@@ -16,12 +16,12 @@ const NAME_TRIES = 8;
 /** A Node registers itself together with its status; elsewhere status is written through `/status` alone. */
 const STATUS_AT_CREATE = new Set(['/nodes']);
 
-/** Writes a new object. `object` becomes the server's. */
+/** Writes a new object. `object` becomes the server's; what admission warns of is added to `warnings`. */
 export async function createObject(
   context: ApiContext,
   target: Target,
   object: UntypedObject,
-  options: { dryRun: boolean; user: string },
+  options: { dryRun: boolean; user: string; warnings: string[] },
 ): Promise<Stored> {
   const { definition, namespace } = target;
   const resource = storeKey(definition);
@@ -51,7 +51,7 @@ export async function createObject(
   if (definition.subresources.includes('status') && !STATUS_AT_CREATE.has(resource)) delete object.status;
   definition.strategy.prepareForCreate?.(object);
   prepareNamespace(definition, object);
-  admit(options.user, target, object);
+  options.warnings.push(...admit({ user: options.user, config: context.config() }, target, object));
 
   const existing = context.store.latest(resource, namespace, meta.name);
   if (existing !== undefined) {

@@ -1,4 +1,5 @@
 /** Namespaces as the other kinds meet them: they must exist, and a dying one takes nothing new. */
+import { SERVING_NAMESPACE } from '../../kinds/config/index.ts';
 import type { UntypedObject } from '../../kinds/object.ts';
 import type { ResourceDefinition } from '../../kinds/resource.ts';
 import type { ApiContext } from './context.ts';
@@ -34,7 +35,13 @@ export function requireNamespace(
 }
 
 /** Namespaces that exist from the start. */
-export const SYSTEM_NAMESPACES = ['default', 'kube-system', 'kube-public', 'petrel-system'];
+export const SYSTEM_NAMESPACES = [
+  'default',
+  'kube-system',
+  'kube-public',
+  'petrel-system',
+  SERVING_NAMESPACE,
+];
 
 const isNamespace = ({ group, kind }: ResourceDefinition): boolean => group === '' && kind === 'Namespace';
 

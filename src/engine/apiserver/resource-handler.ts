@@ -115,7 +115,8 @@ async function create(call: Call): Promise<KubeResponse> {
   const { context, request, target, query, user } = call;
   const form = rendering(call);
   const { object, warnings } = await decodeObject(request, target.definition, fieldValidation(query));
-  const stored = await createObject(context, target, object, { dryRun: isDryRun(query), user: user.name });
+  const options = { dryRun: isDryRun(query), user: user.name, warnings };
+  const stored = await createObject(context, target, object, options);
   return renderObject(form, 201, stored, warningHeaders(warnings));
 }
 
@@ -143,7 +144,12 @@ async function update(
 ): Promise<KubeResponse> {
   const { context, target, query, request, user } = call;
   const form = rendering(call);
-  const options = { dryRun: isDryRun(query), user: user.name, patch: request.method === 'PATCH' };
+  const options = {
+    dryRun: isDryRun(query),
+    user: user.name,
+    patch: request.method === 'PATCH',
+    warnings,
+  };
   const stored = await updateObject(context, target, change, options);
   return renderObject(form, 200, stored, warningHeaders(warnings));
 }

@@ -18,6 +18,7 @@ import { answerOpenApi } from './openapi.ts';
 import { failure, json, plain } from './reply.ts';
 import { handleResource } from './resource-handler.ts';
 import { findReview, type Review } from './reviews.ts';
+import { followServingConfig } from './serving-config.ts';
 import { type Address, parseAddress, resolveTarget } from './target.ts';
 import { versionInfo } from './version.ts';
 import { WatchHub } from './watch.ts';
@@ -48,6 +49,7 @@ export interface ApiServer {
 }
 
 export function createApiServer(options: ApiServerOptions): ApiServer {
+  const servingConfig = followServingConfig(options.store);
   const context: ApiContext = {
     store: options.store,
     registry: options.registry,
@@ -55,6 +57,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,
     uid: options.uid ?? randomUUID,
+    config: servingConfig.current,
   };
   const watches = new WatchHub(context);
   const discovery = createDiscovery(context.registry);
@@ -103,7 +106,10 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         return failure(internal((error as Error).message));
       }
     },
-    close: () => watches.close(),
+    close() {
+      servingConfig.close();
+      watches.close();
+    },
   };
 }
 

@@ -15,6 +15,8 @@ export interface UpdateOptions {
   user: string;
   /** A patch names the object it changes by being applied to it; a PUT of our kinds must say which version it saw. */
   patch: boolean;
+  /** What admission warns of is added here. */
+  warnings: string[];
 }
 
 /**
@@ -42,7 +44,7 @@ export async function updateObject(
   if (target.subresource === 'status') keepAllBut('status', object, old);
   else if (target.subresource === 'finalize') keepAllBut('spec', object, old);
   else if (definition.subresources.includes('status')) keep(object, old, 'status');
-  admit(options.user, target, object, old);
+  options.warnings.push(...admit({ user: options.user, config: context.config() }, target, object, old));
   const meta = object.metadata;
   if (definition.hasGeneration) {
     const generation = old.metadata.generation ?? 1;

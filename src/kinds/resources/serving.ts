@@ -7,7 +7,7 @@ import {
   KSERVICE_STRATEGY,
   REVISION_STRATEGY,
   ROUTE_STRATEGY,
-} from '../strategies/knative.ts';
+} from '../strategies/knative/strategies.ts';
 import { rows } from './row.ts';
 
 const CATEGORIES = ['all', 'knative', 'serving'];

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DEFAULT_SERVING_CONFIG } from '../config/index.ts';
 import type { UntypedObject } from '../object.ts';
 import { builtinRegistry } from '../registry.ts';
+
+const context = { config: DEFAULT_SERVING_CONFIG };
 
 const registry = builtinRegistry();
 const meta = { name: 'x', namespace: 'default' };
@@ -20,7 +23,7 @@ const lines = (errors: { field: string; message: string }[] | undefined): string
 
 test('a Secret is Opaque unless it says otherwise, and stringData becomes data', () => {
   const secret = object('Secret', { data: { a: 'YQ==' }, stringData: { b: 'b', a: 'over' } });
-  strategyOf('secrets').setDefaults?.(secret, undefined);
+  strategyOf('secrets').setDefaults?.(secret, undefined, context);
   assert.deepEqual(secret, object('Secret', { type: 'Opaque', data: { a: 'b3Zlcg==', b: 'Yg==' } }));
 });
 
@@ -103,7 +106,7 @@ test('a namespace begins Active, finalized by the platform, labelled with its na
   const namespace: UntypedObject = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'n' } };
   const strategy = strategyOf('namespaces');
   strategy.prepareForCreate?.(namespace);
-  strategy.setDefaults?.(namespace, undefined);
+  strategy.setDefaults?.(namespace, undefined, context);
   assert.deepEqual(namespace, {
     apiVersion: 'v1',
     kind: 'Namespace',
@@ -123,7 +126,7 @@ test('a Deployment gets its defaults and must select what it makes', () => {
       },
     });
   const good = deployment({ a: 'b' });
-  strategy.setDefaults?.(good, undefined);
+  strategy.setDefaults?.(good, undefined, context);
   assert.deepEqual(lines(strategy.validate?.(good)), []);
   assert.equal(good.spec.replicas, 1);
   assert.deepEqual(good.spec.strategy, {
@@ -131,7 +134,7 @@ test('a Deployment gets its defaults and must select what it makes', () => {
     rollingUpdate: { maxUnavailable: '25%', maxSurge: '25%' },
   });
   const bad = deployment({ a: 'c' });
-  strategy.setDefaults?.(bad, undefined);
+  strategy.setDefaults?.(bad, undefined, context);
   assert.deepEqual(lines(strategy.validate?.(bad)), [
     'spec.template.metadata.labels: Invalid value: {"a":"c"}: `selector` does not match template `labels`',
   ]);

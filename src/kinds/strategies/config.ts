@@ -1,5 +1,6 @@
 /** ConfigMaps and Secrets. Source: kubernetes `ValidateConfigMap`, `ValidateSecret`, 1.32. */
 import { isDeepStrictEqual } from 'node:util';
+import { configMapProblem, SERVING_NAMESPACE } from '../config/index.ts';
 import { forbidden, IMMUTABLE, invalid, required, tooLong } from '../field.ts';
 import { configMapKey } from '../name.ts';
 import type { FieldError, UntypedObject } from '../object.ts';
@@ -42,6 +43,14 @@ const total = (data: Data | undefined, bytes: (value: string) => number): number
   Object.values(data ?? {}).reduce((sum, value) => sum + bytes(value), 0);
 
 export const CONFIGMAP_STRATEGY: ResourceStrategy = {
+  // Knative's own ConfigMaps mean something: what cannot be used is refused when it is written, not found out later.
+  deny({ metadata, data }) {
+    if (metadata.namespace !== SERVING_NAMESPACE) return undefined;
+    const problem = configMapProblem(metadata.name, data ?? {}, metadata.annotations);
+    return problem === undefined
+      ? undefined
+      : `admission webhook "config.webhook.serving.knative.dev" denied the request: validation failed: ${problem}`;
+  },
   validate({ data, binaryData }) {
     const errors = [
       ...validateKeys(data, 'data'),

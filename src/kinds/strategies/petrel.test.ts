@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DEFAULT_SERVING_CONFIG } from '../config/index.ts';
 import type { UntypedObject } from '../object.ts';
 import { builtinRegistry } from '../registry.ts';
+
+const context = { config: DEFAULT_SERVING_CONFIG };
 
 const registry = builtinRegistry();
 const DIGEST = `sha256:${'a'.repeat(64)}`;
@@ -21,7 +24,7 @@ const runtime = (spec: object): UntypedObject => ({
 
 function problems(object: UntypedObject): string[] {
   const { strategy } = registry.byKind('petrel.dev', 'v1', object.kind)!;
-  strategy.setDefaults?.(object, undefined);
+  strategy.setDefaults?.(object, undefined, context);
   return (strategy.validate?.(object) ?? []).map((e) => `${e.field}: ${e.message}`);
 }
 

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DEFAULT_SERVING_CONFIG } from '../config/index.ts';
 import type { UntypedObject } from '../object.ts';
 import { parseQuantity } from '../quantity.ts';
 import { builtinRegistry } from '../registry.ts';
 import { qosClass } from './pod.ts';
+
+const context = { config: DEFAULT_SERVING_CONFIG };
 
 const { strategy } = builtinRegistry().find('', 'v1', 'pods')!;
 
@@ -22,7 +25,7 @@ const one = (container: object, spec: object = {}): object => ({
 function created(spec: object): { pod: UntypedObject; errors: string[] } {
   const object = pod(spec);
   strategy.prepareForCreate?.(object);
-  strategy.setDefaults?.(object, undefined);
+  strategy.setDefaults?.(object, undefined, context);
   return { pod: object, errors: (strategy.validate?.(object) ?? []).map((e) => `${e.field}: ${e.message}`) };
 }
 
@@ -239,7 +242,7 @@ function updated(change: (spec: UntypedObject['spec']) => void): string[] {
   const { pod: old } = created(one({ env: [{ name: 'A', value: '1' }] }, { tolerations: [{ key: 'k' }] }));
   const object = structuredClone(old);
   change(object.spec);
-  strategy.setDefaults?.(object, old);
+  strategy.setDefaults?.(object, old, context);
   return (strategy.validateUpdate?.(object, old) ?? []).map((e) => `${e.field}: ${e.message}`);
 }
 

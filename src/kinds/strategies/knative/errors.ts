@@ -1,6 +1,6 @@
 /** Problems as Knative's validating webhook words them. Source: knative.dev/pkg `apis.FieldError`. */
 
-/** One problem with one or more fields. */
+/** One problem with no, one or more fields. */
 export interface KnativeProblem {
   message: string;
   paths: string[];
@@ -22,10 +22,12 @@ export const badKey = (key: string, path: string, ...details: string[]): Knative
   paths: [path],
   details: details.join(', '),
 });
-export const outOfBounds = (value: number, low: number, high: number, path: string): KnativeProblem => ({
-  message: `expected ${low} <= ${value} <= ${high}`,
-  paths: [path],
-});
+export const outOfBounds = (
+  value: number | string,
+  low: number | string,
+  high: number | string,
+  path: string,
+): KnativeProblem => ({ message: `expected ${low} <= ${value} <= ${high}`, paths: [path] });
 export const noneOf = (...paths: string[]): KnativeProblem => ({
   message: 'expected exactly one, got neither',
   paths,
@@ -34,9 +36,10 @@ export const severalOf = (...paths: string[]): KnativeProblem => ({
   message: 'expected exactly one, got both',
   paths,
 });
-export const problem = (message: string, path: string, details?: string): KnativeProblem => ({
+/** Without `path`: about nothing in particular. */
+export const problem = (message: string, path?: string, details?: string): KnativeProblem => ({
   message,
-  paths: [path],
+  paths: path === undefined ? [] : [path],
   details,
 });
 
@@ -44,12 +47,8 @@ export const problem = (message: string, path: string, details?: string): Knativ
 export const join = (path: string, field: string): string =>
   path === '' || field === '' || field.startsWith('[') ? path + field : `${path}.${field}`;
 
-/**
- * The whole refusal: problems with the same words are told together, paths and entries sorted. Undefined when there is
- * no problem. The API answers it as 400 BadRequest.
- */
-export function denial(problems: KnativeProblem[]): string | undefined {
-  if (problems.length === 0) return undefined;
+/** One text for each: problems with the same words are told together, paths and texts are sorted. */
+export function texts(problems: KnativeProblem[]): string[] {
   const groups = new Map<string, { message: string; paths: Set<string>; details: string }>();
   for (const { message, paths, details = '' } of problems) {
     const key = JSON.stringify([message, details]);
@@ -57,20 +56,30 @@ export function denial(problems: KnativeProblem[]): string | undefined {
     for (const path of paths) group.paths.add(path);
     groups.set(key, group);
   }
-  const lines = [...groups.values()].map(({ message, paths, details }) => {
-    const line = `${message}: ${[...paths].sort().join(', ')}`;
-    return details === '' ? line : `${line}\n${details}`;
-  });
-  return `admission webhook "validation.webhook.serving.knative.dev" denied the request: validation failed: ${lines.sort().join('\n')}`;
+  const before = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+  return [...groups.values()]
+    .sort((a, b) => before(a.message, b.message) || before(a.details, b.details))
+    .map(({ message, paths, details }) => {
+      const line = `${message}: ${[...paths].sort().join(', ')}`;
+      return details === '' ? line : `${line}\n${details}`;
+    });
 }
 
-/** What differs between two values, field by field, as `path:\n\t-: old\n\t+: new`. */
+/** The whole refusal, or undefined when there is no problem. The API answers it as 400 BadRequest. */
+export function denial(problems: KnativeProblem[]): string | undefined {
+  if (problems.length === 0) return undefined;
+  return `admission webhook "validation.webhook.serving.knative.dev" denied the request: validation failed: ${texts(problems).join('\n')}`;
+}
+
+/** What differs between two values, field by field, as `path:\n\t-: "old"\n\t+: "new"`. */
 export function differences(old: unknown, now: unknown, path = ''): string {
   const [a, b] = [JSON.stringify(old) ?? '', JSON.stringify(now) ?? ''];
   if (a === b) return '';
   const isTree = (v: unknown): v is Record<string, unknown> => typeof v === 'object' && v !== null;
+  const quoted = (v: unknown): string =>
+    JSON.stringify(typeof v === 'string' ? v : (JSON.stringify(v) ?? ''));
   if (!isTree(old) || !isTree(now) || Array.isArray(old) !== Array.isArray(now)) {
-    return `${path}:\n\t-: ${a}\n\t+: ${b}\n`;
+    return `${path}:\n\t-: ${quoted(old)}\n\t+: ${quoted(now)}\n`;
   }
   const keys = [...new Set([...Object.keys(old), ...Object.keys(now)])].sort();
   return keys

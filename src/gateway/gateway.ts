@@ -52,6 +52,10 @@ interface EndpointRecord {
   slots: Counter;
   /** Reported since it was pushed last. */
   down: boolean;
+  /** How often it was left out and brought back before its requests had ended. */
+  turn: number;
+  /** Who waits for it to be drained. */
+  done: (() => void)[];
 }
 
 interface RevisionRecord {
@@ -70,6 +74,8 @@ interface Retiring {
   slots: Counter;
   waitsFor: Set<PlaneLink>;
   done: (() => void)[];
+  /** Null for a queue. */
+  record: EndpointRecord | null;
 }
 
 /** Starts the data plane; resolves when it listens. */
@@ -217,9 +223,10 @@ export class GatewayControl implements Gateway {
     return {
       demand: (key) => this.#demand(key),
       endpointDown: (key, id, reason) => this.#endpointDown(key, id, reason),
-      released: (row) => {
+      released: (row, turn) => {
         const link = this.#links[index];
-        if (link) this.#released(row, link);
+        // word of an earlier time, sent before the worker knew that the endpoint is back, counts no more
+        if (link && turn === (this.#retiring.get(row)?.record?.turn ?? 0)) this.#released(row, link);
       },
       wake: () => {},
       active: () => this.#active(),
@@ -254,7 +261,7 @@ export class GatewayControl implements Gateway {
       this.#revisions.delete(key);
       if (known.demandTimer !== null) clearTimeout(known.demandTimer);
       for (const endpoint of known.endpoints.values()) this.#retire(key, endpoint);
-      this.#retireRow(known.queue.ref, '');
+      this.#retireRow(known.queue.ref, '', null);
       this.#broadcast({ type: 'revision', key, entry: null, queue: null });
       return;
     }
@@ -275,7 +282,11 @@ export class GatewayControl implements Gateway {
   }
 
   #endpointsCommand(key: string, record: RevisionRecord): PlaneCommand {
-    const endpoints = [...record.endpoints.values()].map(({ endpoint, ref }) => ({ endpoint, ref }));
+    const endpoints = [...record.endpoints.values()].map(({ endpoint, ref, turn }) => ({
+      endpoint,
+      ref,
+      turn,
+    }));
     return { type: 'endpoints', key, endpoints };
   }
 
@@ -289,14 +300,28 @@ export class GatewayControl implements Gateway {
       if (old !== undefined && sameAddress(old.endpoint, endpoint)) {
         before.delete(endpoint.id);
         old.down = false;
+        old.endpoint = endpoint;
         record.endpoints.set(endpoint.id, old);
-      } else {
-        const ref = this.#rows.allocate();
-        record.endpoints.set(endpoint.id, { endpoint, ref, slots: new Counter(ref, 0), down: false });
-      }
+      } else record.endpoints.set(endpoint.id, this.#revived(key, endpoint) ?? this.#newEndpoint(endpoint));
     }
     for (const gone of before.values()) this.#retire(key, gone);
     this.#broadcast(this.#endpointsCommand(key, record));
+  }
+
+  #newEndpoint(endpoint: Endpoint): EndpointRecord {
+    const ref = this.#rows.allocate();
+    return { endpoint, ref, slots: new Counter(ref, 0), down: false, turn: 0, done: [] };
+  }
+
+  /** An endpoint that is back before its last request has ended keeps its row: what it works on still counts. */
+  #revived(key: string, endpoint: Endpoint): EndpointRecord | null {
+    const name = `${key}/${endpoint.id}`;
+    for (const [id, { name: other, record, done }] of this.#retiring) {
+      if (other !== name || record === null || !sameAddress(record.endpoint, endpoint)) continue;
+      this.#retiring.delete(id);
+      return Object.assign(record, { endpoint, done, down: false, turn: record.turn + 1 });
+    }
+    return null;
   }
 
   failRevision(key: string, failure: RevisionFailure): void {
@@ -304,12 +329,19 @@ export class GatewayControl implements Gateway {
   }
 
   #retire(key: string, record: EndpointRecord): void {
-    this.#retireRow(record.ref, `${key}/${record.endpoint.id}`);
+    this.#retireRow(record.ref, `${key}/${record.endpoint.id}`, record);
   }
 
-  #retireRow(ref: RowRef, name: string): void {
+  #retireRow(ref: RowRef, name: string, record: EndpointRecord | null): void {
     const waitsFor = new Set(this.#links.filter((link) => link !== null));
-    this.#retiring.set(ref.id, { ref, name, slots: new Counter(ref, 0), waitsFor, done: [] });
+    this.#retiring.set(ref.id, {
+      ref,
+      name,
+      slots: new Counter(ref, 0),
+      waitsFor,
+      done: record?.done ?? [],
+      record,
+    });
     if (waitsFor.size === 0) this.#finishRow(ref.id);
   }
 

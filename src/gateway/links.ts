@@ -72,7 +72,7 @@ export type FromWorker =
   | { type: 'failed'; code: string; message: string }
   | { type: 'demand'; key: string }
   | { type: 'down'; key: string; id: string; reason: string }
-  | { type: 'released'; row: number }
+  | { type: 'released'; row: number; turn: number }
   | { type: 'active' }
   | { type: 'stats'; stats: PlaneStats[] }
   | { type: 'log'; level: LogLevel; message: string; fields: LogFields | undefined }
@@ -142,7 +142,7 @@ export class WorkerLink implements PlaneLink {
         this.#events.endpointDown(message.key, message.id, message.reason);
         break;
       case 'released':
-        this.#events.released(message.row);
+        this.#events.released(message.row, message.turn);
         break;
       case 'active':
         this.#events.active();

@@ -62,7 +62,7 @@ export interface PlaneEvents {
   demand(key: string): void;
   endpointDown(key: string, endpointId: string, reason: string): void;
   /** Nothing here uses the row any more: its endpoint was left out and is idle, or its revision is gone. */
-  released(row: number): void;
+  released(row: number, turn: number): void;
   /** Another worker may have a use for a slot of the revision. */
   wake(key: string): void;
   /** Traffic began; `collect` is worth calling. */
@@ -176,7 +176,7 @@ export class Plane implements ClientPlane, RevisionHooks {
       if (known === undefined) return;
       this.#revisions.delete(key);
       known.remove();
-      this.#events.released(known.queue.id);
+      this.#events.released(known.queue.id, 0);
     } else if (known !== undefined) {
       known.reconfigure(entry);
     } else this.#revisions.set(key, new RevisionState(entry, queue, this.#worker, this));
@@ -249,7 +249,7 @@ export class Plane implements ClientPlane, RevisionHooks {
   }
 
   released(endpoint: EndpointState): void {
-    this.#events.released(endpoint.slots.ref.id);
+    this.#events.released(endpoint.slots.ref.id, endpoint.turn);
   }
 
   wake(key: string): void {

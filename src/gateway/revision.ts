@@ -32,6 +32,8 @@ export interface EndpointState {
   doubted: boolean;
   /** Left out of the set; ends with its last request. */
   retired: boolean;
+  /** Which time of its life this is: it can be left out and brought back. */
+  turn: number;
 }
 
 /** What a revision needs of its surroundings. */
@@ -54,6 +56,7 @@ export interface RevisionHooks {
 export interface EndpointPush {
   endpoint: Endpoint;
   ref: RowRef;
+  turn: number;
 }
 
 /** Up to this concurrency the first free instance is filled before the next (Knative's first-available policy). */
@@ -75,6 +78,8 @@ export class RevisionState {
   readonly #queued: Counter;
   #usable: EndpointState[] = [];
   #endpoints = new Map<string, EndpointState>();
+  /** Endpoints left out that still work on something, by row. */
+  readonly #retired = new Map<number, EndpointState>();
   #first: Exchange | null = null;
   #last: Exchange | null = null;
   /** Requests in flight or queued in this worker, its integral over time, and when it last changed. */
@@ -244,6 +249,7 @@ export class RevisionState {
   }
 
   #release(endpoint: EndpointState): void {
+    this.#retired.delete(endpoint.slots.ref.id);
     endpoint.link.retire();
     this.#hooks.released(endpoint);
   }
@@ -333,12 +339,14 @@ export class RevisionState {
   setEndpoints(pushes: EndpointPush[]): void {
     const before = this.#endpoints;
     this.#endpoints = new Map();
-    for (const { endpoint, ref } of pushes) {
-      let state = before.get(endpoint.id);
+    for (const { endpoint, ref, turn } of pushes) {
+      let state = before.get(endpoint.id) ?? this.#retired.get(ref.id);
       if (state !== undefined && state.slots.ref.id === ref.id) {
         before.delete(endpoint.id);
-        state.down = false;
+        this.#retired.delete(ref.id);
+        state.retired = state.down = false;
         state.endpoint = endpoint;
+        state.turn = turn;
       } else {
         const slots = new Counter(ref, this.#worker);
         const none: Link = { send: () => {}, retire: () => {} };
@@ -351,6 +359,7 @@ export class RevisionState {
           down: false,
           doubted: false,
           retired: false,
+          turn,
         };
         state.link = this.#hooks.connect(this, state);
       }
@@ -360,6 +369,7 @@ export class RevisionState {
       gone.retired = true;
       this.#watch?.forget(gone);
       if (gone.held === 0) this.#release(gone);
+      else this.#retired.set(gone.slots.ref.id, gone);
     }
     this.#refresh();
     this.drainQueue();

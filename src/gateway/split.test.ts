@@ -114,7 +114,7 @@ function transcript(bytes: string, cuts: number[]): string {
   const route = { namespace: 'default', name: 'hello', hosts: [HOST], targets: [target] };
   plane.apply({ type: 'route', namespace: 'default', name: 'hello', entry: route, memory: null });
   const endpoint = { id: 'a', address: { kind: 'mux' as const, path: '/none' } };
-  plane.apply({ type: 'endpoints', key: KEY, endpoints: [{ endpoint, ref: rows.allocate() }] });
+  plane.apply({ type: 'endpoints', key: KEY, endpoints: [{ endpoint, ref: rows.allocate(), turn: 0 }] });
   const socket = new FakeSocket();
   const client = new ClientConnection(socket as unknown as Socket, plane);
   const buffer = Buffer.from(bytes, 'latin1');

@@ -34,7 +34,7 @@ const plane = new Plane({
   events: {
     demand: (key) => tell({ type: 'demand', key }),
     endpointDown: (key, id, reason) => tell({ type: 'down', key, id, reason }),
-    released: (row) => tell({ type: 'released', row }),
+    released: (row, turn) => tell({ type: 'released', row, turn }),
     wake: (key) => peers.postMessage(key),
     active: () => tell({ type: 'active' }),
   },

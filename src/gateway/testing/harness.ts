@@ -22,7 +22,7 @@ export interface Harness {
 }
 
 export async function startHarness(
-  options: { workers?: number; limits?: Partial<GatewayLimits> } = {},
+  options: { workers?: number; limits?: Partial<GatewayLimits>; zone?: string; secret?: string } = {},
 ): Promise<Harness> {
   const events = {
     demand: (key: string, queued: number, inFlight: number) => {
@@ -36,9 +36,9 @@ export async function startHarness(
       harness.downs.push({ key, id, reason });
     },
   };
-  const limits = options.limits;
-  const gateway = new GatewayControl({ host: '127.0.0.1', port: 0, events, log: silentLogger, limits });
-  await gateway.start(options.workers ?? 0);
+  const { workers = 0, ...rest } = options;
+  const gateway = new GatewayControl({ host: '127.0.0.1', port: 0, events, log: silentLogger, ...rest });
+  await gateway.start(workers);
   const harness: Harness = {
     gateway,
     port: gateway.address.port,

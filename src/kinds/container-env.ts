@@ -62,9 +62,10 @@ export function fieldValue(pod: Pod, facts: NodeFacts, path: string): string {
   return value;
 }
 
-function resourceValue(
+/** Value of a `resourceFieldRef`; `container` is meant where it names none. */
+export function resourceValue(
   pod: Pod,
-  container: Container,
+  container: Container | undefined,
   facts: NodeFacts,
   ref: { containerName?: string; resource: string; divisor?: string },
 ): string {

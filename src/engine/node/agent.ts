@@ -2,7 +2,8 @@
  * The node agent: runs the Pods that are bound to this machine, reports their state, serves their logs. It knows nothing
  * of the API server but its API.
  */
-import { chmodSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { chmodSync, mkdirSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { availableParallelism, homedir, totalmem } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { type Clock, systemClock } from '../../base/clock.ts';
@@ -25,6 +26,8 @@ import { LogRefusal, type LogServer, type OpenLog, startLogServer } from './logs
 import { createLogStore } from './logs/store.ts';
 import { registerNode, unregisterNode } from './node-object.ts';
 import { createPodWorker, type PodWorker } from './pod-worker.ts';
+import { createTokenIssuer } from './tokens.ts';
+import type { VolumeDirs } from './volumes.ts';
 
 export interface NodeAgentOptions {
   client: KubeClient;
@@ -85,6 +88,7 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
     chmodSync(dir, 0o755);
   }
 
+  const volumes = volumeDirs(runDir);
   const imageDirs = [
     ...(options.images ?? (process.env.PETREL_IMAGES ?? '').split(delimiter).filter(Boolean)),
     join(home, 'images'),
@@ -192,10 +196,8 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
 
   /** Directories of Pods that went while nobody looked. */
   const sweep = () => {
-    for (const kind of ['pods', 'volumes']) {
-      const dir = join(runDir, kind);
-      mkdirSync(dir, { recursive: true, mode: 0o700 });
-      for (const uid of readdirSync(dir))
+    for (const dir of [join(runDir, 'pods'), ...Object.values(volumes)]) {
+      for (const uid of readdirSafe(dir))
         if (!workers.has(uid)) rmSync(join(dir, uid), { recursive: true, force: true });
     }
   };
@@ -241,6 +243,8 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
           machineCondition('petrel.dev/ResourceLimits', capabilities.limits),
         ],
         runDir,
+        volumes,
+        tokens: createTokenIssuer(token, clock),
         cacheDir,
         node,
         runtimesDir,
@@ -261,11 +265,23 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
       config.stop();
       pruning?.cancel();
       await Promise.all([...workers.values()].map((worker) => worker.shutdown(graceMs)));
+      try {
+        if (volumes.memory !== undefined) rmdirSync(volumes.memory);
+      } catch {
+        // Never made, or Pods that stay have something in it.
+      }
       await events.flush();
       await unregisterNode(client, nodeName, clock.now()).catch(() => {});
       await server?.close();
     },
   };
+}
+
+/** Volumes lie in the run directory, those in memory where every Linux has a file system in memory. */
+function volumeDirs(runDir: string): VolumeDirs {
+  const disk = join(runDir, 'volumes');
+  const memory = join('/dev/shm', `petrel-${createHash('sha256').update(runDir).digest('hex').slice(0, 16)}`);
+  return statSync(dirname(memory), { throwIfNoEntry: false }) ? { disk, memory } : { disk };
 }
 
 /** The package that contains the runtimes: they need its `package.json` to know that their files are modules. */

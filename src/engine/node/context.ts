@@ -10,6 +10,8 @@ import type { EventRecorder } from '../../kube/events.ts';
 import type { ContainerDriver } from './drivers/driver.ts';
 import type { LocalImage } from './local-images.ts';
 import type { LogStore } from './logs/store.ts';
+import type { TokenIssuer } from './tokens.ts';
+import type { VolumeDirs } from './volumes.ts';
 
 export interface WorkerContext {
   client: KubeClient;
@@ -22,6 +24,8 @@ export interface WorkerContext {
   /** Conditions about the machine that every Pod carries. */
   machine: Condition[];
   runDir: string;
+  volumes: VolumeDirs;
+  tokens: TokenIssuer;
   /** Code caches, one directory per package and language version. */
   cacheDir: string;
   node: string;

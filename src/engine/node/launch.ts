@@ -1,5 +1,4 @@
 /** From a container as the API describes it to one that a driver can start. */
-import { createHash } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError, type ConfigSource, containerEnv, expand } from '../../kinds/container-env.ts';
@@ -35,9 +34,6 @@ const DEFAULT_LAST_WORDS = '/dev/termination-log';
 /** One path segment that is not hidden. */
 const CACHE_NAME = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/;
 
-const hash = (text: string) => createHash('sha256').update(text).digest('hex');
-const volumesDir = ({ runDir }: WorkerContext, pod: Pod) => join(runDir, 'volumes', pod.metadata.uid!);
-
 /** The one directory of the code cache that a Pod may write to, made ready for it. */
 export function cacheMount({ cacheDir, driver }: WorkerContext, pod: Pod): ContainerMount[] {
   const wanted = pod.metadata.annotations?.[NODE_ANNOTATIONS.codeCache];
@@ -51,18 +47,15 @@ export function cacheMount({ cacheDir, driver }: WorkerContext, pod: Pod): Conta
 /** Brings the files of a Pod's volumes up to date. Throws `CannotStart` when something they refer to is missing. */
 export function renewVolumes(context: WorkerContext, pod: Pod, config: ConfigSource): void {
   if (!pod.spec.volumes?.length) return;
+  const { volumes: dirs, facts, tokens } = context;
   const { handOver } = context.driver;
+  const token = (audience: string | undefined, seconds: number) => tokens.token(pod, audience, seconds);
   try {
-    prepareVolumes(pod, { dir: volumesDir(context, pod), config, hash, handOver });
+    prepareVolumes(pod, { dirs, config, facts, token, handOver });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     throw new CannotStart('ContainerCreating', `MountVolume.SetUp failed: ${error.message}`, 'FailedMount');
   }
-}
-
-/** Removes what the Pod's volumes hold. */
-export function removeVolumes(context: WorkerContext, pod: Pod): void {
-  rmSync(volumesDir(context, pod), { recursive: true, force: true });
 }
 
 /** Prepares everything that has to be there before the process. Throws `CannotStart`. */
@@ -95,7 +88,7 @@ export function prepareLaunch(
       hostname: name,
       mounts: [
         ...(image.mounts ?? []),
-        ...mountsOf(pod, container, volumesDir(context, pod)),
+        ...mountsOf(pod, container, context.volumes, env),
         ...cacheMount(context, pod),
       ],
       limits: limitsOf(pod, container),

@@ -8,7 +8,7 @@ import { type ContainerRun, followRun } from './container-run.ts';
 import type { WorkerContext } from './context.ts';
 import type { ContainerExit, RunningContainer } from './drivers/driver.ts';
 import { asUpdated, launchKey } from './in-place.ts';
-import { CannotStart, cacheMount, prepareLaunch, removeVolumes, renewVolumes } from './launch.ts';
+import { CannotStart, cacheMount, prepareLaunch, renewVolumes } from './launch.ts';
 import {
   afterExit,
   decide,
@@ -24,6 +24,8 @@ import type { LogWriter } from './logs/writer.ts';
 import { podStatus, recordsFromStatus } from './pod-status.ts';
 import { createStatusWriter } from './status-writer.ts';
 import { terminationMessage } from './termination.ts';
+import { tellsOfPod } from './volume-files.ts';
+import { removeVolumes } from './volumes.ts';
 
 export interface PodWorker {
   readonly uid: string;
@@ -63,6 +65,8 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
   let gone = false;
   let wake: Timer | undefined;
   let killAt: Timer | undefined;
+  /** When a token in a volume is to be replaced. */
+  let renewal: Timer | undefined;
   /** When what still runs of a Pod that ends is killed, by the monotonic clock. */
   let deadline = 0;
   let finishing: Promise<void> | undefined;
@@ -247,6 +251,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
       },
     });
     live.set(container.name, run);
+    renewTokensInTime();
     if (gone) return running.kill();
     if (terminating) return stopNext();
     if (!isPooled(pod)) tell('Normal', 'Started', `Started container ${container.name}`);
@@ -351,9 +356,26 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
     })();
   };
 
+  /** Brings the files of volumes up to date under containers that run. */
+  const renew = () => {
+    if (live.size === 0 || !pod.spec.volumes?.length || gone || finished) return;
+    void context
+      .config(pod)
+      .then((config) => renewVolumes(context, pod, config))
+      .catch(() => {})
+      .finally(renewTokensInTime);
+  };
+  const renewTokensInTime = () => {
+    renewal?.cancel();
+    const ms = context.tokens.renewIn(uid);
+    if (ms !== undefined && !gone) renewal = clock.after(ms, renew);
+  };
+
   /** Gives back what a Pod that will not run again has on this machine; its logs stay. */
   const release = () => {
-    removeVolumes(context, pod);
+    renewal?.cancel();
+    context.tokens.forget(uid);
+    removeVolumes(context.volumes, uid);
     driver.removePod(uid);
   };
 
@@ -392,6 +414,8 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
         }
         if (!finished) replaceIfChanged(container.name);
       }
+      const told = ({ metadata: { labels, annotations } }: Pod) => JSON.stringify([labels, annotations]);
+      if (tellsOfPod(pod) && told(old) !== told(pod)) renew();
     },
     refresh() {
       if (gone || finished || terminating) return;
@@ -400,12 +424,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
         if (state.kind === 'waiting' && state.reason !== 'CrashLoopBackOff')
           change(container.name, { notBefore: 0 });
       }
-      if (live.size > 0 && pod.spec.volumes?.length) {
-        void context
-          .config(pod)
-          .then((config) => renewVolumes(context, pod, config))
-          .catch(() => {});
-      }
+      renew();
       sync();
     },
     async remove() {

@@ -190,3 +190,75 @@ test(
     });
   },
 );
+
+test(
+  'projected volumes: ConfigMaps, Secrets, the Pod itself and a token in one directory; links do not lead out',
+  needsSandbox,
+  async () => {
+    await cluster.client.create(CONFIGMAPS, object('ConfigMap', 'some', { data: { a: 'A', b: 'B' } }));
+    const script = [
+      'ls /all /all/pod',
+      'cat /all/a /all/pod/labels; echo',
+      'cut -d. -f2 /all/token',
+      'until grep -q new /all/pod/labels; do sleep 0.02; done',
+      'stat -c %a /memory; stat -f -c %T /memory',
+    ].join('; ');
+    const volumeMounts = [
+      { name: 'all', mountPath: '/all' },
+      { name: 'memory', mountPath: '/memory' },
+    ];
+    const volumes = [
+      {
+        name: 'all',
+        projected: {
+          sources: [
+            { configMap: { name: 'some', items: [{ key: 'a', path: 'a' }] } },
+            { secret: { name: 'absent', optional: true } },
+            { downwardAPI: { items: [{ path: 'pod/labels', fieldRef: { fieldPath: 'metadata.labels' } }] } },
+            { serviceAccountToken: { path: 'token', audience: 'api' } },
+          ],
+        },
+      },
+      { name: 'memory', emptyDir: { medium: 'Memory' } },
+    ];
+    const spec = {
+      restartPolicy: 'Never' as const,
+      volumes,
+      containers: [{ command: ['sh', '-c', script], volumeMounts }],
+    };
+    await cluster.run('project', spec, { labels: { is: 'old' } });
+    await cluster.until('project', ready);
+    await cluster.client.patch(PODS, 'default', 'project', 'merge', { metadata: { labels: { is: 'new' } } });
+    await cluster.until('project', ({ status }) => status?.phase === 'Succeeded');
+    const lines = (await cluster.log('project', 'c')).text.split('\n');
+    assert.deepEqual(lines.slice(0, 6), ['/all:', 'a', 'pod', 'token', '', '/all/pod:']);
+    assert.match(lines[7] ?? '', /^Ais="(old|new)"$/);
+    const claims = JSON.parse(Buffer.from(lines[8] ?? '', 'base64url').toString());
+    assert.deepEqual(
+      [claims.aud, claims.sub, claims.exp - claims.iat],
+      [['api'], 'system:serviceaccount:default:default', 3600],
+    );
+    assert.deepEqual(lines.slice(9), ['777', 'tmpfs', '']);
+
+    const work = [{ name: 'work', mountPath: '/work-dir' }];
+    await cluster.run('climber', {
+      volumes: [{ name: 'work', emptyDir: {} }],
+      initContainers: [
+        {
+          name: 'i',
+          image: 'petrel.dev/host',
+          command: ['ln', '-s', '/etc', '/work-dir/x'],
+          volumeMounts: work,
+        },
+      ],
+      containers: [{ command: ['true'], volumeMounts: [{ name: 'work', mountPath: '/mine', subPath: 'x' }] }],
+    });
+    const waiting = ({ status }: Pod) =>
+      status?.containerStatuses?.[0]?.state.waiting?.reason === 'CreateContainerConfigError';
+    const { status } = await cluster.until('climber', waiting);
+    assert.match(
+      status?.containerStatuses?.[0]?.state.waiting?.message ?? '',
+      /subPath x leads out of volume "work"/,
+    );
+  },
+);

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
-import { after, before, describe, type TestContext } from 'node:test';
+import { after, describe, type TestContext } from 'node:test';
 import { conditionOf } from '../../../src/kinds/conditions.ts';
 import type { KubeObject } from '../../../src/kinds/object.ts';
+import type { Pod } from '../../../src/kinds/pod.ts';
 import type { Configuration, Revision, Route, Service } from '../../../src/kinds/serving.ts';
 import { KubeError, type ResourceRef } from '../../../src/kube/client.ts';
 import {
@@ -12,6 +13,7 @@ import {
   CONFIGURATIONS,
   KSERVICES,
   NAMESPACES,
+  PODS,
   REVISIONS,
   ROUTES,
 } from '../../../src/kube/refs.ts';
@@ -71,6 +73,7 @@ export class Cluster {
   readonly #scratch = new Scratch();
   readonly #petrel = new Petrel(this.#scratch.path('h'));
   #status: Status | undefined;
+  #anyPod: Pod | undefined;
   #api: Awaited<ReturnType<Petrel['api']>> | undefined;
 
   async start(): Promise<void> {
@@ -84,6 +87,15 @@ export class Cluster {
         kind: 'Namespace',
         metadata: { name },
       });
+    this.#anyPod = await eventually('a Pod of a warm pool', async () =>
+      (await this.api.list<Pod>(PODS)).items.find((pod) => conditionOf(pod, 'petrel.dev/Sandboxed')),
+    );
+  }
+
+  /** For `skip`: false where the machine lets Pods have what this condition of theirs says, else why not. */
+  lacks(condition: string): string | false {
+    const { status, reason, message } = conditionOf(this.#anyPod, condition) ?? {};
+    return status === 'True' ? false : `waits for the container driver: ${reason}: ${message}`;
   }
 
   async stop(): Promise<void> {
@@ -254,14 +266,19 @@ export function isReady(object: Service | Route | Configuration | Revision): boo
   );
 }
 
-/** Declares the tests of one file, which share a platform and run beside each other. */
-export function suite(name: string, concurrency: number, tests: (cluster: Cluster) => void): void {
-  describe(name, { concurrency }, () => {
-    const cluster = new Cluster();
-    before(() => cluster.start());
-    after(() => cluster.stop());
-    tests(cluster);
-  });
+/**
+ * Declares the tests of one file, which share a platform and run beside each other. Images need a file system view of their own:
+ * where the machine does not permit that, the tests are skipped with its reason.
+ */
+export async function suite(
+  name: string,
+  concurrency: number,
+  tests: (cluster: Cluster) => void,
+): Promise<void> {
+  const cluster = new Cluster();
+  after(() => cluster.stop());
+  await cluster.start();
+  describe(name, { concurrency, skip: cluster.lacks('petrel.dev/Sandboxed') }, () => tests(cluster));
 }
 
 /** A port of this machine that nobody listens on: the containers of all Pods share one network. */

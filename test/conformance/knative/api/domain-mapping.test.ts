@@ -11,7 +11,7 @@ interface DomainMapping extends KubeObject {
   status?: DuckStatus & { url?: string };
 }
 
-suite('Knative Serving API v1beta1', 1, (cluster) => {
+await suite('Knative Serving API v1beta1', 1, (cluster) => {
   test('TestDomainMapping', { skip: 'not yet: nothing makes DomainMappings true' }, async (t) => {
     const domain = `${nameOf(t)}.example.org`;
     const map = (context: TestContext, { metadata: { name, namespace } }: Service) =>

@@ -20,7 +20,7 @@ async function assertFailed(cluster: Cluster, { metadata }: Service): Promise<vo
   assertExplained(await cluster.route(metadata.name));
 }
 
-suite('Knative Serving API v1: limits and failures', 8, (cluster) => {
+await suite('Knative Serving API v1: limits and failures', 8, (cluster) => {
   test('TestContainerErrorMsg', async (t) => {
     await assertFailed(cluster, await cluster.createService(t, 'invalidhelloworld'));
   });
@@ -30,7 +30,7 @@ suite('Knative Serving API v1: limits and failures', 8, (cluster) => {
     await assertFailed(cluster, await cluster.createService(t, 'failing', { container: { env } }));
   });
 
-  test('TestCustomResourcesLimits', async (t) => {
+  test('TestCustomResourcesLimits', { skip: cluster.lacks('petrel.dev/ResourceLimits') }, async (t) => {
     const resources = { limits: { memory: '350Mi' }, requests: { memory: '350Mi' } };
     const { status } = await cluster.readyService(t, 'autoscale', { container: { resources } });
     const bloat = (mebibytes: number) =>

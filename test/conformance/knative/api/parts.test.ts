@@ -46,7 +46,7 @@ function createRoute(
   return cluster.create<Route>(t, ROUTES, { metadata: metadata as KubeObject['metadata'], spec });
 }
 
-suite('Knative Serving API v1: Configuration, Revision, Route', 6, (cluster) => {
+await suite('Knative Serving API v1: Configuration, Revision, Route', 6, (cluster) => {
   test('TestConfigurationGetAndList', async (t) => {
     const { metadata } = await cluster.readyService(t, 'pizzaplanetv1');
     await assertListed(cluster, CONFIGURATIONS, metadata.name);

@@ -17,7 +17,7 @@ import {
 import { freePort, imageOf, isReady, NAMESPACE, nameOf, suite, TEXTS, templateFor } from '../cluster.ts';
 import { whileProbing } from '../traffic.ts';
 
-suite('Knative Serving API v1: Service', 6, (cluster) => {
+await suite('Knative Serving API v1: Service', 6, (cluster) => {
   test('TestServiceCreateListAndDelete', async (t) => {
     const { metadata, status } = await cluster.readyService(t, 'pizzaplanetv1');
     await assertControlPlane(cluster, metadata.name, status?.latestReadyRevisionName ?? '', '1');

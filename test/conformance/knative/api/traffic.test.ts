@@ -33,7 +33,7 @@ function shape(service: Service): Record<string, string> {
   );
 }
 
-suite('Knative Serving API v1: traffic', 2, (cluster) => {
+await suite('Knative Serving API v1: traffic', 2, (cluster) => {
   test('TestBlueGreenRoute', async (t) => {
     const first = await cluster.readyService(t, 'pizzaplanetv1');
     const { name } = first.metadata;

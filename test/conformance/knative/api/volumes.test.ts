@@ -42,7 +42,7 @@ async function assertServed(
   for (const [path, text] of Object.entries(files)) await cluster.assertServes(status?.url, text, path);
 }
 
-suite('Knative Serving API v1: volumes', 6, (cluster) => {
+await suite('Knative Serving API v1: volumes', 6, (cluster) => {
   const configMap = (t: TestContext, data: Record<string, string>) =>
     cluster.create(t, CONFIGMAPS, { metadata: { name: nameOf(t) }, data });
   const secret = (t: TestContext, stringData: Record<string, string>) =>

@@ -53,7 +53,7 @@ function assertFiles({ host }: RuntimeInfo, wanted: Record<string, FileInfo>): v
   }
 }
 
-suite('Knative runtime contract: environment', 6, (cluster) => {
+await suite('Knative runtime contract: environment', 6, (cluster) => {
   before(async () => {
     await cluster.api.create(CONFIGMAPS, {
       apiVersion: 'v1',

@@ -51,7 +51,7 @@ async function failingService(
   return service;
 }
 
-suite('Knative runtime contract: probes', 12, (cluster) => {
+await suite('Knative runtime contract: probes', 12, (cluster) => {
   for (const { name, probe, delay } of PROBES) {
     for (const periodSeconds of [0, 1]) {
       test(`TestProbeRuntime/${name}${periodSeconds ? `-period=${periodSeconds}` : ''}`, async (t) => {

@@ -68,7 +68,7 @@ const CONSTRAINTS: { name: string; must: boolean; container: Record<string, unkn
   },
 ];
 
-suite('Knative runtime contract: requests and constraints', 6, (cluster) => {
+await suite('Knative runtime contract: requests and constraints', 6, (cluster) => {
   for (const { name, must, container } of CONSTRAINTS) {
     test(name, async (t) => {
       let made: Service;
@@ -112,13 +112,12 @@ suite('Knative runtime contract: requests and constraints', 6, (cluster) => {
       name: 'h2c',
       ports: [{ name: 'h2c' }],
       version: [2, 0],
-      skip: 'not yet: the gateway does not speak HTTP/2 to instances',
     },
-    { name: 'http1', ports: [{ name: 'http1' }], version: [1, 1], skip: false },
-    { name: 'default', ports: undefined, version: [1, 1], skip: false },
+    { name: 'http1', ports: [{ name: 'http1' }], version: [1, 1] },
+    { name: 'default', ports: undefined, version: [1, 1] },
   ];
-  for (const { name, ports, version, skip } of PROTOCOLS) {
-    test(`TestProtocols/${name}`, { skip }, async (t) => {
+  for (const { name, ports, version } of PROTOCOLS) {
+    test(`TestProtocols/${name}`, async (t) => {
       const { request } = await runtimeInfo(cluster, t, { container: ports ? { ports } : {} });
       assert.deepEqual([request.protoMajor, request.protoMinor], version);
     });

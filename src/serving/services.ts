@@ -6,6 +6,7 @@ import type { Configuration, Route, Service, TrafficTarget } from '../kinds/serv
 import type { ResourceRef } from '../kube/client.ts';
 import { splitKey } from '../kube/indexed-store.ts';
 import { CONFIGURATIONS, KSERVICES, ROUTES } from '../kube/refs.ts';
+import { CANARY_ANNOTATION } from './canary/plan.ts';
 import { revisionConflict } from './configurations.ts';
 import type { ServingContext } from './context.ts';
 import { controllerReference, isControlledBy, LABELS, LAST_APPLIED, listOf, without } from './names.ts';
@@ -30,6 +31,7 @@ export function desiredConfiguration(service: Service, existing?: Configuration)
           LAST_APPLIED,
           LABELS.rolloutDuration,
           LABELS.rolloutDurationAlias,
+          CANARY_ANNOTATION,
         ),
         [LABELS.routes]: [...routes].sort().join(','),
       },
@@ -52,7 +54,7 @@ export function desiredRoute(service: Service): Route {
       name,
       namespace,
       labels: { ...service.metadata.labels, [LABELS.service]: name },
-      annotations: without(service.metadata.annotations, LAST_APPLIED),
+      annotations: without(service.metadata.annotations, LAST_APPLIED, CANARY_ANNOTATION),
       ownerReferences: [controllerReference(service)],
     },
     spec: {

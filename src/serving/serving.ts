@@ -12,6 +12,7 @@ import { createEventRecorder, type EventRecorder } from '../kube/events.ts';
 import { keyOf, objectKey } from '../kube/indexed-store.ts';
 import { type AutoscalerConfig, DEFAULT_AUTOSCALER_CONFIG } from './autoscaler/config.ts';
 import { type Background, createBackground } from './background.ts';
+import { type Canary, createCanary } from './canary/controller.ts';
 import { createLiveConfig } from './config.ts';
 import { createConfigurationReconciler } from './configurations.ts';
 import { createCaches, createStatusWriter, type ServingContext } from './context.ts';
@@ -68,6 +69,7 @@ export function createServing(options: ServingOptions): Serving {
   const log = options.log.with({ component: 'serving' });
   const { client } = options;
   let scaler: Scaler | undefined;
+  let canary: Canary | undefined;
   let stop = async () => {};
 
   const start = async (gateway: Gateway) => {
@@ -148,7 +150,8 @@ export function createServing(options: ServingOptions): Serving {
     );
     const labels = controller('labeler', createLabeler(context));
     const policing = controller('policies', policies.reconcile);
-    const controllers = [services, configurations, routes, revisions, labels, policing];
+    const canaries = createCanary({ client, ...caches, events: context.events, clock, random, log });
+    const controllers = [services, configurations, routes, revisions, labels, policing, canaries];
     const informers = Object.values(caches);
 
     const routesTo = (index: 'toConfiguration' | 'toRevision', key: string) => {
@@ -261,6 +264,7 @@ export function createServing(options: ServingOptions): Serving {
     for (const informer of informers) informer.start();
     await Promise.all([config.start(), ...informers.map((informer) => informer.synced), plainPods.start()]);
     scaler = running;
+    canary = canaries;
     // Everything that exists is made known to the gateway before any controller begins to write.
     for (const revision of caches.revisions.list()) {
       running
@@ -274,7 +278,10 @@ export function createServing(options: ServingOptions): Serving {
   return {
     events: {
       demand: (key, queued, inFlight) => scaler?.demand(key, queued, inFlight),
-      stats: (stats, intervalMs) => scaler?.stats(stats, intervalMs),
+      stats(stats, intervalMs) {
+        scaler?.stats(stats, intervalMs);
+        canary?.stats(stats);
+      },
       endpointDown: (key, id, reason) => scaler?.endpointDown(key, id, reason),
     },
     start,

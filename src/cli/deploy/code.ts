@@ -150,6 +150,7 @@ async function print({ args, out }: CommandContext, { record }: Session, fn: Pet
       out.note(`  petrel traffic ${name} --promote ${args.text('tag') ?? result.revision}`);
       return;
     }
+    if (args.flag('canary')) out.note(`new revisions get their traffic step by step: petrel canary ${name}`);
     out.note(`${namespace}/${name} is ready (${result.revision}). Call it:`);
     out.note(`  curl ${result.url}`);
     out.note(`  curl http://${record.gateway}/fn/${namespace}/${name}/    # without DNS`);

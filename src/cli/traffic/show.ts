@@ -1,5 +1,6 @@
 /** A Service's traffic, for people and for scripts. */
 import type { Revision, Service } from '../../kinds/serving.ts';
+import { stateOf } from '../../serving/canary/plan.ts';
 import { readyCondition } from '../conditions.ts';
 import type { Output } from '../output.ts';
 import { currentTraffic, followsLatest, revisionOf } from './edit.ts';
@@ -11,6 +12,8 @@ export interface TrafficView {
   url: string | null;
   /** Whether a new revision takes traffic as soon as it is ready. */
   followsLatest: boolean;
+  /** Whether a canary hands out the traffic. */
+  canary: boolean;
   traffic: {
     revision: string | null;
     percent: number;
@@ -29,6 +32,7 @@ export function trafficView(service: Service, revisions: readonly Revision[]): T
     namespace: service.metadata.namespace ?? 'default',
     url: service.status?.url ?? null,
     followsLatest: followsLatest(facts),
+    canary: stateOf(service) !== undefined,
     traffic: currentTraffic(facts).map((target) => {
       const name = revisionOf(target, facts);
       const revision = revisions.find(({ metadata }) => metadata.name === name);
@@ -60,7 +64,9 @@ export function printTraffic(out: Output, view: TrafficView): void {
 }
 
 /** Says how a new revision will get traffic, where it does not by itself. */
-export function notePinned(out: Output, { name, followsLatest: follows }: TrafficView): void {
-  if (!follows)
+export function notePinned(out: Output, { name, followsLatest: follows, canary }: TrafficView): void {
+  if (canary)
+    out.note(`a new revision gets its traffic step by step; petrel canary ${name} shows how it goes`);
+  else if (!follows)
     out.note(`a new revision takes no traffic by itself; petrel traffic ${name} --to latest changes that`);
 }

@@ -22,6 +22,7 @@ export interface CanaryOptions {
   services: Informer<Service>;
   /** Index `configuration`: `<namespace>/<configuration name>`. */
   revisions: Informer<Revision>;
+  /** Index `route`: `<namespace>/<name>` of what a policy is about. */
   policies: Informer<TrafficPolicy>;
   events: EventRecorder;
   clock: Clock;
@@ -100,7 +101,7 @@ export function createCanary(options: CanaryOptions): Canary {
     async reconcile(key) {
       const { namespace, name } = splitKey(key);
       const service = services.get(namespace, name);
-      const policy = policyFor(policies.byIndex('target', key), namespace, name);
+      const policy = policyFor(policies.byIndex('route', key), namespace, name);
       if (!service || service.metadata.deletionTimestamp) {
         tallyOf(key, undefined);
         return undefined;
@@ -133,7 +134,7 @@ export function createCanary(options: CanaryOptions): Canary {
   const onRevision = ({ metadata }: Revision) => {
     const service = metadata.labels?.[LABELS.service];
     const key = objectKey(metadata.namespace, service ?? '');
-    if (service && policies.byIndex('target', key).length > 0) controller.enqueue(key);
+    if (service && policies.byIndex('route', key).length > 0) controller.enqueue(key);
   };
   services.addHandler({ add: onService, update: onService, delete: onService });
   policies.addHandler({

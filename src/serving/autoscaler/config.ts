@@ -1,111 +1,18 @@
 /** What may be set about scaling: platform defaults (upstream's `config-autoscaler`) and a revision's annotations. */
+
+import { type AutoscalerConfigMap, parseConfigAutoscaler } from '../../kinds/config/autoscaler.ts';
 import { parseGoDuration } from './duration.ts';
 import type { Aggregation } from './window.ts';
 
-/** Defaults for all revisions. Source and ranges: knative.dev/serving `config-autoscaler`. Durations in milliseconds. */
-export interface AutoscalerConfig {
-  /** Of revisions whose annotations name none. */
-  class: string;
-  containerConcurrencyTargetDefault: number;
-  requestsPerSecondTargetDefault: number;
-  /** Share of the concurrent requests an instance can take to aim at, 0–1; `container-concurrency-target-percentage`. */
-  concurrencyUtilization: number;
-  /** The same for requests per second; upstream has no key for it. */
-  requestsPerSecondUtilization: number;
-  targetBurstCapacity: number;
-  stableWindowMs: number;
-  panicWindowPercentage: number;
-  panicThresholdPercentage: number;
-  maxScaleUpRate: number;
-  maxScaleDownRate: number;
-  scaleDownDelayMs: number;
-  enableScaleToZero: boolean;
-  scaleToZeroGracePeriodMs: number;
-  scaleToZeroPodRetentionMs: number;
-  initialScale: number;
-  allowZeroInitialScale: boolean;
-  minScale: number;
-  maxScale: number;
-  /** Largest `max-scale` that may be written; 0 is none. Refused on writing, not applied afterwards, as upstream. */
-  maxScaleLimit: number;
-  /** What an activator is taken to hold, for the number that ServerlessServices show. */
-  activatorCapacity: number;
+/** Defaults for all revisions: `config-autoscaler`, and from `config-deployment` the deadline. Durations in milliseconds. */
+export interface AutoscalerConfig extends AutoscalerConfigMap {
   progressDeadlineMs: number;
 }
 
 export const DEFAULT_AUTOSCALER_CONFIG: AutoscalerConfig = {
-  class: 'kpa.autoscaling.knative.dev',
-  containerConcurrencyTargetDefault: 100,
-  requestsPerSecondTargetDefault: 200,
-  concurrencyUtilization: 0.7,
-  requestsPerSecondUtilization: 0.7,
-  targetBurstCapacity: 211,
-  stableWindowMs: 60_000,
-  panicWindowPercentage: 10,
-  panicThresholdPercentage: 200,
-  maxScaleUpRate: 1000,
-  maxScaleDownRate: 2,
-  scaleDownDelayMs: 0,
-  enableScaleToZero: true,
-  scaleToZeroGracePeriodMs: 30_000,
-  scaleToZeroPodRetentionMs: 0,
-  initialScale: 1,
-  // Upstream's default is false; what upstream flags off is on here: a thousand deploys must not need a thousand instances.
-  allowZeroInitialScale: true,
-  minScale: 0,
-  maxScale: 0,
-  maxScaleLimit: 0,
-  activatorCapacity: 100,
+  ...parseConfigAutoscaler(),
   progressDeadlineMs: 600_000,
 };
-
-type Reading = (text: string) => AutoscalerConfig[keyof AutoscalerConfig] | undefined;
-const fraction: Reading = (text) => {
-  const value = parseDecimal(text);
-  // Both 70 and 0.7 have always meant 70 %.
-  return value !== undefined && value > 1 ? value / 100 : value;
-};
-const flag: Reading = (text) =>
-  /^(1|t|true)$/i.test(text) ? true : /^(0|f|false)$/i.test(text) ? false : undefined;
-
-const CONFIG_KEYS: Record<string, [keyof AutoscalerConfig, Reading]> = {
-  'pod-autoscaler-class': ['class', (text) => text],
-  'container-concurrency-target-default': ['containerConcurrencyTargetDefault', parseDecimal],
-  'container-concurrency-target-percentage': ['concurrencyUtilization', fraction],
-  'requests-per-second-target-default': ['requestsPerSecondTargetDefault', parseDecimal],
-  'target-burst-capacity': ['targetBurstCapacity', parseDecimal],
-  'stable-window': ['stableWindowMs', parseGoDuration],
-  'panic-window-percentage': ['panicWindowPercentage', parseDecimal],
-  'panic-threshold-percentage': ['panicThresholdPercentage', parseDecimal],
-  'max-scale-up-rate': ['maxScaleUpRate', parseDecimal],
-  'max-scale-down-rate': ['maxScaleDownRate', parseDecimal],
-  'scale-down-delay': ['scaleDownDelayMs', parseGoDuration],
-  'enable-scale-to-zero': ['enableScaleToZero', flag],
-  'scale-to-zero-grace-period': ['scaleToZeroGracePeriodMs', parseGoDuration],
-  'scale-to-zero-pod-retention-period': ['scaleToZeroPodRetentionMs', parseGoDuration],
-  'initial-scale': ['initialScale', parseDecimal],
-  'allow-zero-initial-scale': ['allowZeroInitialScale', flag],
-  'min-scale': ['minScale', parseDecimal],
-  'max-scale': ['maxScale', parseDecimal],
-  'max-scale-limit': ['maxScaleLimit', parseDecimal],
-  'activator-capacity': ['activatorCapacity', parseDecimal],
-};
-
-/**
- * The data of the ConfigMap `config-autoscaler` over `defaults`. Unknown keys (`_example`) and values that are none are left
- * out: what is wrong is refused when the ConfigMap is written.
- */
-export function autoscalerConfig(
-  data: Record<string, string>,
-  defaults: AutoscalerConfig = DEFAULT_AUTOSCALER_CONFIG,
-): AutoscalerConfig {
-  const read = Object.entries(data).flatMap(([key, text]) => {
-    const [field, reading] = CONFIG_KEYS[key] ?? [];
-    const value = reading?.(text);
-    return value === undefined ? [] : [[field, value]];
-  });
-  return { ...defaults, ...Object.fromEntries(read) };
-}
 
 /** How one revision scales: the defaults with its annotations applied, and what follows from them. */
 export interface ScalingSpec {
@@ -184,15 +91,15 @@ export function scalingSpec(
     percentage !== undefined
       ? percentage / 100
       : metric === 'rps'
-        ? config.requestsPerSecondUtilization
-        : config.concurrencyUtilization;
+        ? config.targetUtilization
+        : config.containerConcurrencyTargetFraction;
   const total = totalPerInstance(metric, number('target', 0.01), containerConcurrency, config);
   const stableWindowMs = duration('window', 6000, HOUR) ?? config.stableWindowMs;
   const panicPercent = number('panic-window-percentage', 1, 100) ?? config.panicWindowPercentage;
   const burst = number('target-burst-capacity', -1);
   const initialScale = integer('initial-scale', config.allowZeroInitialScale ? 0 : 1);
   return {
-    class: text('class') ?? config.class,
+    class: text('class') ?? config.podAutoscalerClass,
     metric,
     aggregation:
       text('metric-aggregation-algorithm') === 'weighted-exponential' ? 'weighted-exponential' : 'linear',

@@ -5,8 +5,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
+import { parseConfigAutoscaler } from '../../kinds/config/autoscaler.ts';
 import { activators, activity, outcome, type ScaleState } from './bounds.ts';
-import { autoscalerConfig, DEFAULT_AUTOSCALER_CONFIG, type ScalingSpec, scalingSpec } from './config.ts';
+import { DEFAULT_AUTOSCALER_CONFIG, type ScalingSpec, scalingSpec } from './config.ts';
 import { decide, initialState } from './decide.ts';
 import { type Aggregation, createAverageWindow } from './window.ts';
 
@@ -204,9 +205,9 @@ test('180 specs from ConfigMaps and annotations', () => {
     (string | number)[],
   ][];
   // Upstream has this off by default; we have it on.
-  const defaults = { ...DEFAULT_AUTOSCALER_CONFIG, allowZeroInitialScale: false };
+  const defaults = { 'allow-zero-initial-scale': 'false' };
   for (const [index, [data, annotations, concurrency, expected]] of vectors.entries()) {
-    const config = autoscalerConfig(data, defaults);
+    const config = { ...DEFAULT_AUTOSCALER_CONFIG, ...parseConfigAutoscaler({ ...defaults, ...data }) };
     const spec = scalingSpec(annotations, concurrency, config);
     const got = [
       spec.metric,

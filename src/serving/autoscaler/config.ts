@@ -41,8 +41,18 @@ export interface ScalingSpec {
   scaleToZeroGracePeriodMs: number;
   scaleToZeroPodRetentionMs: number;
   progressDeadlineMs: number;
+  /** How an idle revision stays warm, for the classes that have it; undefined: upstream's way to zero. */
+  keepAlive: 'hybrid' | 'fixed' | undefined;
+  /** The fixed keep-alive, and what holds while the hybrid one knows nothing better; `autoscaling.petrel.dev/keep-alive`. */
+  keepAliveMs: number;
 }
 
+/** Classes of our own: warmth by idle times. What holds while there are requests is the KPA's. */
+export const KEEP_ALIVE_CLASSES: Readonly<Record<string, 'hybrid' | 'fixed'>> = {
+  'hybrid.autoscaling.petrel.dev': 'hybrid',
+  'keep-alive.autoscaling.petrel.dev': 'fixed',
+};
+const KEEP_ALIVE = 'autoscaling.petrel.dev/keep-alive';
 const GROUP = 'autoscaling.knative.dev/';
 /** Annotation (without group) → the other spelling that is accepted. */
 const ALIASES: Record<string, string> = {
@@ -58,6 +68,7 @@ const ALIASES: Record<string, string> = {
   'metric-aggregation-algorithm': 'metricAggregationAlgorithm',
 };
 const PROGRESS_DEADLINE = 'serving.knative.dev/progress-deadline';
+const DEFAULT_KEEP_ALIVE_MS = 600_000;
 const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -85,6 +96,8 @@ export function scalingSpec(
     return value !== undefined && value >= min && value <= max ? value : undefined;
   };
 
+  const scalingClass = text('class') ?? config.podAutoscalerClass;
+  const keepAliveMs = parseGoDuration(annotations[KEEP_ALIVE]);
   const metric = text('metric') === 'rps' ? 'rps' : 'concurrency';
   const percentage = number('target-utilization-percentage', 1, 100);
   const utilization =
@@ -99,7 +112,7 @@ export function scalingSpec(
   const burst = number('target-burst-capacity', -1);
   const initialScale = integer('initial-scale', config.allowZeroInitialScale ? 0 : 1);
   return {
-    class: text('class') ?? config.podAutoscalerClass,
+    class: scalingClass,
     metric,
     aggregation:
       text('metric-aggregation-algorithm') === 'weighted-exponential' ? 'weighted-exponential' : 'linear',
@@ -123,6 +136,8 @@ export function scalingSpec(
     scaleToZeroPodRetentionMs:
       duration('scale-to-zero-pod-retention-period', 0, HOUR) ?? config.scaleToZeroPodRetentionMs,
     progressDeadlineMs: parseGoDuration(annotations[PROGRESS_DEADLINE]) || config.progressDeadlineMs,
+    keepAlive: KEEP_ALIVE_CLASSES[scalingClass],
+    keepAliveMs: keepAliveMs !== undefined && keepAliveMs >= 0 ? keepAliveMs : DEFAULT_KEEP_ALIVE_MS,
   };
 }
 

@@ -9,6 +9,8 @@ export interface AverageWindow {
   record(now: number, value: number): void;
   /** The average as of `now`. Seconds before the first record and after the last do not dilute it. 0 without any data. */
   average(now: number): number;
+  /** The same with another size, as far as what was recorded reaches. */
+  resized(windowMs: number): AverageWindow;
   /** Nothing has been recorded for longer than the window: there is nothing to decide on. */
   isEmpty(now: number): boolean;
 }
@@ -89,6 +91,14 @@ export function createAverageWindow(windowMs: number, aggregation: Aggregation =
       total += value;
     },
     average: (now) => (aggregation === 'linear' ? linear : weighted)(Math.floor(now / 1000)),
+    resized(nextMs) {
+      const next = createAverageWindow(nextMs, aggregation);
+      if (first === undefined) return next;
+      for (let second = Math.max(first, last - size + 1); second <= last; second++) {
+        next.record(second * 1000, buckets[second % size]!);
+      }
+      return next;
+    },
     isEmpty: (now) => Math.floor(now / 1000) - last > size,
   };
 }

@@ -46,6 +46,11 @@ export interface Fleet {
   settle(): void;
   /** Gives up what is absent and, beyond that, the `count` youngest: they leave the gateway, drain, and are released. */
   shed(count: number): void;
+  /**
+   * Takes the youngest ready one out of service for another use. Resolves to its id when no request is on it any more; to
+   * undefined when there is none, or when its requests take longer than `withinMs`: then it is given up as usual.
+   */
+  give(withinMs: number): Promise<string | undefined>;
   /** Gives up everything. Resolves when all has drained. */
   dissolve(): Promise<void>;
 }
@@ -68,17 +73,19 @@ export function createFleet(options: FleetOptions): Fleet {
     );
   };
 
+  const release = (id: string) => {
+    const leave = gateway
+      .drained(key, id, options.graceMs)
+      .then(() => options.release(id))
+      .finally(() => leaving.delete(leave));
+    leaving.add(leave);
+  };
+
   const letGo = (ids: string[]) => {
     if (ids.length === 0) return;
     for (const id of ids) held.delete(id);
     push();
-    for (const id of ids) {
-      const leave = gateway
-        .drained(key, id, options.graceMs)
-        .then(() => options.release(id))
-        .finally(() => leaving.delete(leave));
-      leaving.add(leave);
-    }
+    for (const id of ids) release(id);
   };
 
   const dueAt = ({ down, strikes }: Held): number | undefined => {
@@ -154,6 +161,17 @@ export function createFleet(options: FleetOptions): Fleet {
       const absent = [...held].filter(([, { down }]) => down).map(([id]) => id);
       const up = [...held].filter(([, { down }]) => !down).map(([id]) => id);
       letGo([...absent, ...up.slice(up.length - Math.min(count, up.length))]);
+    },
+    async give(withinMs) {
+      const id = [...held].findLast(([, { down }]) => !down)?.[0];
+      if (id === undefined) return undefined;
+      held.delete(id);
+      push();
+      const begun = now();
+      await gateway.drained(key, id, withinMs);
+      if (now() - begun < withinMs) return id;
+      release(id);
+      return undefined;
     },
     async dissolve() {
       letGo([...held.keys()]);

@@ -3,17 +3,26 @@
  * there is. Everything between a waiting request and its instance happens in memory.
  */
 import type { Clock, Timer } from '../../base/clock.ts';
-import { PetrelError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Gateway, RevisionFailure, RevisionStats } from '../../gateway/contract.ts';
 import type { Revision } from '../../kinds/serving.ts';
-import { type Activity, applyBounds, outcome, scaleBounds } from '../autoscaler/bounds.ts';
-import { type AutoscalerConfig, scalingSpec } from '../autoscaler/config.ts';
+import {
+  type Activity,
+  activity,
+  applyBounds,
+  outcome,
+  type ScaleOutcome,
+  scaleBounds,
+} from '../autoscaler/bounds.ts';
 import { TICK_MS } from '../autoscaler/decide.ts';
 import type { Instance, InstanceSource } from '../contract.ts';
 import { createAttempts, failureOf } from './attempts.ts';
 import { createFleet } from './fleet.ts';
 import { createLoadHistory, type LoadHistory } from './history.ts';
+import { LONGEST_TIMER_MS } from './services.ts';
+import { createStarts } from './starts.ts';
+import { resolveTerms, type Terms } from './terms.ts';
+import { createWarmth } from './warmth.ts';
 
 /** What can be said of a revision's instances, for its status. */
 export interface RevisionScale {
@@ -37,16 +46,26 @@ export interface RevisionScalerOptions {
   clock: Clock;
   random: () => number;
   log: Logger;
-  config: AutoscalerConfig;
+  terms: Terms;
   reachable: boolean;
   /** What the status said when the platform took the revision up. */
   proven: 'ready' | 'failed' | 'unknown';
   /** Something that the status tells has changed; `urgent` when others wait for it. */
   onChange(urgent: boolean): void;
+  /** From so many requests on the gateway is to tell at once; undefined: it need not. */
+  onSurge(requests: number | undefined): void;
+  /** An instance of another revision that becomes one of this, where that is possible; undefined: there is none. */
+  borrow(signal: AbortSignal): Promise<Instance> | undefined;
 }
 
 export interface RevisionScaler {
   update(revision: Revision, reachable: boolean): void;
+  /** What its Service or the platform says of its scaling has changed. */
+  reshape(terms: Terms): void;
+  /** Instances that are of no use to it any more though they still run. */
+  readonly spare: number;
+  /** Gives up a spare one; resolves to its id once no request is on it, or to undefined. */
+  give(): Promise<string | undefined>;
   /** Takes up what exists already. Until it is done, waiting requests wait. */
   adopt(): Promise<void>;
   /** Looks for the first time at what is to be done. */
@@ -67,6 +86,8 @@ export interface RevisionScaler {
 const FIRST_WAVE = 16;
 /** Waiting requests are answered with the last failure when the next start is further away than this. */
 const WORTH_WAITING_MS = 250;
+/** An instance that is to be converted may take so long over its last requests. */
+const GIVE_MS = 1000;
 /** Reports come every second while there is anything to report. */
 const REPORTS_LOST_MS = 2500;
 
@@ -77,8 +98,9 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
   const concurrency = revision.spec.containerConcurrency ?? 0;
   const age = clock.now() - (Date.parse(revision.metadata.creationTimestamp ?? '') || clock.now());
   const created = clock.monotonic() - Math.max(0, age);
-  let annotations = revision.metadata.annotations ?? {};
-  let spec = scalingSpec(annotations, concurrency, options.config);
+  let terms = options.terms;
+  let { spec, until, problem } = resolve();
+  let warmth = createWarmth(spec);
   const graceMs = (revision.spec.timeoutSeconds ?? 300) * 1000;
   const attempts = createAttempts(options.random);
   const fleet = createFleet({
@@ -88,7 +110,14 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     now: () => clock.monotonic(),
     release: (id) => source.release(revision, id, graceMs).catch((error) => reportRelease(id, error)),
   });
-  const starting = new Set<AbortController>();
+  const starts = createStarts({
+    clock,
+    deadlineMs: () => spec.progressDeadlineMs,
+    acquire: (signal) => options.borrow(signal) ?? source.acquire(revision, signal),
+    discard: (id) => void source.release(revision, id, 0).catch((error) => reportRelease(id, error)),
+    up: (instance) => arrived(instance),
+    failed: (error) => startFailed(error),
+  });
   const begun = clock.monotonic();
 
   let history: LoadHistory | undefined;
@@ -107,6 +136,12 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
   let adopting = false;
   let stopped = false;
   let timer: { due: number; handle: Timer } | undefined;
+  let scheduled: Timer | undefined;
+  let surge: number | undefined;
+
+  function resolve() {
+    return resolveTerms(revision.metadata.annotations ?? {}, concurrency, terms, clock.now());
+  }
 
   const reportRelease = (id: string, error: unknown) =>
     log.warn('an instance was not released', {
@@ -128,11 +163,53 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     onChange(false);
   };
 
+  /** Looks again at how the revision scales. What was measured, and what is warm, is kept. */
+  const respec = (): boolean => {
+    const before = spec;
+    ({ spec, until, problem } = resolve());
+    watchSchedule();
+    if (JSON.stringify(spec) === JSON.stringify(before)) return false;
+    if (spec.keepAlive !== before.keepAlive || spec.keepAliveMs !== before.keepAliveMs)
+      warmth = createWarmth(spec);
+    history?.respec(spec);
+    return true;
+  };
+
+  const watchSchedule = () => {
+    scheduled?.cancel();
+    scheduled = undefined;
+    if (problem !== undefined) log.warn('a schedule counts as absent', { problem });
+    if (until === undefined || stopped) return;
+    scheduled = clock.after(Math.min(until - clock.now(), LONGEST_TIMER_MS), () => {
+      if (respec()) wakeIn(0);
+    });
+  };
+
+  /** Where nothing has to wait, the gateway tells by itself only once a second. */
+  const watchSurge = () => {
+    const watched = concurrency === 0 && spec.metric === 'concurrency' && fleet.ready > 0;
+    const next = watched ? Math.ceil(spec.target * fleet.ready) + 1 : undefined;
+    if (next === surge) return;
+    surge = next;
+    options.onSurge(surge);
+  };
+
   /** Instances that the requests in hand need, the known ones and no more. */
   const demanded = (): number => {
     const requests = load.queued + load.inFlight;
     const needed = concurrency > 0 ? Math.ceil(requests / concurrency) : Math.min(1, requests);
     return spec.maxScale > 0 ? Math.min(needed, spec.maxScale) : needed;
+  };
+
+  /**
+   * What the autoscaler will ask for at the next report, if what is in hand goes on. Where there is a limit, what has to wait
+   * says more exactly what is needed now.
+   */
+  const projected = (): number => {
+    if (concurrency > 0) return 0;
+    const requests = load.queued + load.inFlight;
+    const desired = history?.projected(clock.monotonic(), requests, fleet.ready, reachable) ?? 0;
+    return applyBounds({ min: 0, max: spec.maxScale }, desired);
   };
 
   const floor = (): number => {
@@ -141,23 +218,18 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     return abandoned ? 0 : applyBounds({ min: Math.max(1, bounds.min), max: bounds.max }, 0);
   };
 
-  /** Asks the autoscaler; the answer becomes the target. */
+  /** Asks the autoscaler; the answer becomes the target. Returns the milliseconds after which to ask again. */
   const evaluate = (): number | undefined => {
     const now = clock.monotonic();
     history?.fillSilence(now);
     const desired = history?.desired(now, fleet.ready, reachable);
-    if (desired === undefined) {
+    const warm = load.queued + load.inFlight === 0 ? warmth?.plan(now) : undefined;
+    if (desired === undefined && warm === undefined) {
       target = Math.max(target, floor(), demanded());
       return undefined;
     }
-    const state = () => ({ active, since: activeSince, initialized, reachable, bufferedSince: created });
-    wish = Math.max(desired, demanded());
-    let result = outcome(spec, state(), wish, now);
-    if (result.deactivate) {
-      setActive('False');
-      result = outcome(spec, state(), wish, now);
-    }
-    if (result.timedOut) timedOut = true;
+    wish = Math.max(desired ?? 0, demanded());
+    const result = warm && wish <= 1 ? keepWarm(warm.warm, warm.againMs) : wayToZero(now);
     if (result.scale !== undefined) {
       const next = Math.max(result.scale, floor(), demanded());
       if (next !== target) onChange(false);
@@ -167,20 +239,35 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     return result.againMs;
   };
 
+  const wayToZero = (now: number): ScaleOutcome => {
+    const state = () => ({ active, since: activeSince, initialized, reachable, bufferedSince: created });
+    let result = outcome(spec, state(), wish, now);
+    if (result.deactivate) {
+      setActive('False');
+      result = outcome(spec, state(), wish, now);
+    }
+    if (result.timedOut) timedOut = true;
+    return result;
+  };
+
+  const keepWarm = (warm: boolean, againMs: number | undefined): ScaleOutcome => {
+    const scale = applyBounds(scaleBounds(spec, { initialized, reachable }), warm && reachable ? 1 : 0);
+    return { scale, againMs };
+  };
+
   const reflect = () => {
-    const bounds = scaleBounds(spec, { initialized, reachable });
-    if (target === 0 || (active === 'False' && wish === 0 && bounds.min === 0)) return;
-    if (fleet.ready >= Math.max(1, Math.min(bounds.min, target))) {
-      timedOut = false;
-      setActive('True');
-    } else setActive('Unknown');
+    const idle = target === 0 || (active === 'False' && wish === 0 && !warmth && floor() === 0);
+    if (idle) return;
+    const next = activity(spec, { active, initialized, reachable }, target, fleet.ready);
+    if (next.active === 'True') timedOut = false;
+    setActive(next.active);
   };
 
   /** Starts what is missing and lets go of what is too much. */
   const act = () => {
     if (stopped || adopting) return;
     const urgent = load.queued > 0;
-    const present = fleet.ready + starting.size + (urgent ? 0 : fleet.absent);
+    const present = fleet.ready + starts.count + (urgent ? 0 : fleet.absent);
     const now = clock.monotonic();
     if (present < target) {
       const wait = attempts.waitMs(now);
@@ -190,41 +277,18 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
       } else {
         const room = Math.min(target - present, permits);
         permits -= room;
-        for (let index = 0; index < room; index++) start();
+        for (let index = 0; index < room; index++) starts.begin();
       }
     } else if (fleet.ready > target) fleet.shed(fleet.ready - target);
+    watchSurge();
     reflect();
   };
 
   const refuse = () => {
     load = { ...load, queued: 0 };
-    target = Math.min(target, Math.max(fleet.ready + starting.size, floor()));
+    target = Math.min(target, Math.max(fleet.ready + starts.count, floor()));
     wish = 0;
     if (attempts.failure) gateway.failRevision(key, attempts.failure);
-  };
-
-  const start = () => {
-    const abort = new AbortController();
-    starting.add(abort);
-    const late = clock.after(spec.progressDeadlineMs, () => {
-      abort.abort();
-      const seconds = Math.round(spec.progressDeadlineMs / 1000);
-      if (starting.delete(abort))
-        startFailed(new PetrelError('Timeout', `no instance came up within ${seconds} s`));
-    });
-    source.acquire(revision, abort.signal).then(
-      (instance) => {
-        late.cancel();
-        starting.delete(abort);
-        if (abort.signal.aborted)
-          void source.release(revision, instance.id, 0).catch((error) => reportRelease(instance.id, error));
-        else arrived(instance);
-      },
-      (error) => {
-        late.cancel();
-        if (starting.delete(abort) && !abort.signal.aborted) startFailed(error);
-      },
-    );
   };
 
   const arrived = (instance: Instance) => {
@@ -253,7 +317,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     }
     if (attempts.permanent || (load.queued === 0 && attempts.hopeless && initialized)) {
       // Nothing but a new request, or a new revision, can change the outcome.
-      target = fleet.ready + starting.size;
+      target = fleet.ready + starts.count;
       if (target === 0) setActive('False');
     }
     onChange(!initialized || attempts.permanent);
@@ -266,8 +330,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     if (stopped) return;
     const now = clock.monotonic();
     fleet.settle();
-    if (starting.size === 0 && now - load.at > REPORTS_LOST_MS)
-      load = { queued: 0, inFlight: 0, at: load.at };
+    if (starts.count === 0 && now - load.at > REPORTS_LOST_MS) load = { queued: 0, inFlight: 0, at: load.at };
     permits = Math.max(permits, FIRST_WAVE);
     const before = fleet.ready;
     const again = evaluate();
@@ -275,40 +338,56 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     const due = fleet.dueIn();
     if (due !== undefined) wakeIn(due);
     if (again !== undefined) wakeIn(again);
-    const idle = fleet.ready === 0 && fleet.absent === 0 && starting.size === 0;
+    const idle = fleet.ready === 0 && fleet.absent === 0 && starts.count === 0;
     if (idle && target === 0) {
       history = undefined;
       permits = wave = FIRST_WAVE;
       return;
     }
     // Settled is only what the next decision, on the same figures, would leave as it is.
-    const steady = before === target && fleet.ready === target && starting.size === 0;
+    const steady = before === target && fleet.ready === target && starts.count === 0;
     const settled = steady && (history?.quiet(now) ?? false);
     if (!settled) wakeIn(TICK_MS);
   };
 
   /** A report allows further starts: twice as many as the one before, as long as there is still a lack. */
   const reported = (queued: number, inFlight: number) => {
+    warmth?.used(clock.monotonic(), queued + inFlight > 0);
     load = { queued, inFlight, at: clock.monotonic() };
-    const lacking = target > fleet.ready + starting.size;
+    const lacking = target > fleet.ready + starts.count;
     wave = lacking && permits === 0 ? wave * 2 : FIRST_WAVE;
     permits = wave;
+  };
+
+  const end = () => {
+    stopped = true;
+    timer?.handle.cancel();
+    scheduled?.cancel();
+    starts.abort();
   };
 
   return {
     update(next, nextReachable) {
       revision = next;
-      const changed = next.metadata.annotations ?? {};
-      const rescaled = JSON.stringify(changed) !== JSON.stringify(annotations);
-      if (rescaled) {
-        annotations = changed;
-        spec = scalingSpec(annotations, concurrency, options.config);
-        history = undefined;
-      }
-      if (!rescaled && reachable === nextReachable) return;
+      const changed = respec();
+      if (!changed && reachable === nextReachable) return;
       reachable = nextReachable;
       if (!history && fleet.ready > 0) history = createLoadHistory(spec, fleet.ready, clock.monotonic());
       wakeIn(0);
+    },
+    reshape(next) {
+      terms = next;
+      if (respec()) wakeIn(0);
+    },
+    get spare() {
+      return reachable || adopting || stopped ? 0 : fleet.ready - demanded();
+    },
+    async give() {
+      const id = await fleet.give(GIVE_MS);
+      target = Math.min(target, fleet.ready);
+      if (target === 0) setActive('False');
+      onChange(false);
+      return id;
     },
     async adopt() {
       adopting = true;
@@ -330,6 +409,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
       }
     },
     begin() {
+      watchSchedule();
       wish = demanded();
       target = Math.max(target, floor(), wish);
       act();
@@ -338,7 +418,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     demand(queued, inFlight) {
       reported(queued, inFlight);
       wish = Math.max(wish, demanded());
-      target = Math.max(target, demanded());
+      target = Math.max(target, demanded(), projected());
       act();
       wakeIn(TICK_MS);
     },
@@ -372,7 +452,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     },
     instanceUp(instance) {
       if (stopped) return;
-      if (fleet.has(instance.id) || fleet.ready + starting.size < target) return arrived(instance);
+      if (fleet.has(instance.id) || fleet.ready + starts.count < target) return arrived(instance);
       void source.release(revision, instance.id, graceMs).catch((error) => reportRelease(instance.id, error));
     },
     scale: () => ({
@@ -385,14 +465,10 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
       permanent: attempts.permanent || abandoned,
     }),
     stop() {
-      stopped = true;
-      timer?.handle.cancel();
-      for (const abort of starting) abort.abort();
+      end();
     },
     async dissolve() {
-      stopped = true;
-      timer?.handle.cancel();
-      for (const abort of starting) abort.abort();
+      end();
       await fleet.dissolve();
     },
   };

@@ -504,3 +504,194 @@ test('activation scale: waking up means that many', async () => {
   await load(2, 1);
   assert.equal(up(), 3);
 });
+
+test('a surge is panic at once, not only at the next report; one that was none leaves no trace', async () => {
+  const { source, scaler, clock, gateway, up, load, begin } = setUp({ annotations: { target: '10' } });
+  await begin();
+  scaler.demand(KEY, 1, 0);
+  await load(30, 1);
+  assert.equal(gateway.revisions.get(KEY)?.surge, 8, 'above 10 · 0.7 the gateway tells at once');
+  await clock.advance(200);
+  scaler.demand(KEY, 0, 400);
+  // 400 in a panic window of six seconds, over 7.
+  assert.equal(source.starts.get(KEY), 10);
+  await clock.advance(0);
+  assert.equal(up(), 10);
+  assert.equal(gateway.revisions.get(KEY)?.surge, 71);
+  await load(1, 1);
+  assert.equal(up(), 5, 'the report of that second tells of no load: down, at most by half');
+  await load(4, 1);
+  assert.equal(up(), 1);
+});
+
+test('live edits of a revision or its Service hold at once, and nothing measured is lost', async () => {
+  const { scaler, revision, clock, up, load, begin } = setUp({ concurrency: 10 });
+  revision.metadata.labels = { 'serving.knative.dev/service': 's' };
+  await begin();
+  scaler.demand(KEY, 1, 0);
+  await load(70, 14);
+  assert.equal(up(), 2);
+  scaler.setService('default/s', { 'autoscaling.petrel.dev/target': '7' });
+  await clock.advance(0);
+  assert.equal(up(), 3, '14 over 7 · 0.7, from the load that was measured before');
+  scaler.setService('default/s', {});
+  await clock.advance(0);
+  assert.equal(up(), 2);
+  const annotations = { 'autoscaling.knative.dev/min-scale': '3' };
+  const edited = { ...revision, metadata: { ...revision.metadata, annotations } };
+  await scaler.upsert(edited, true, false);
+  await clock.advance(0);
+  assert.equal(up(), 3);
+  scaler.configure({ ...DEFAULT_AUTOSCALER_CONFIG, containerConcurrencyTargetFraction: 0.35 });
+  await load(1, 14);
+  await clock.advance(0);
+  assert.equal(up(), 4, '14 over 10 · 0.35');
+});
+
+test('the bounds of a Service are shared out by traffic, and follow it', async () => {
+  const { scaler, revision, clock, gateway, begin } = setUp();
+  const other = { ...revision, metadata: { ...revision.metadata, name: 'q', uid: 'u2' } };
+  for (const one of [revision, other]) one.metadata.labels = { 'serving.knative.dev/service': 's' };
+  const ups = () => [gateway.ids(KEY).length, gateway.ids('default/q').length];
+  scaler.setService('default/s', {
+    'autoscaling.petrel.dev/min-scale': '4',
+    'autoscaling.petrel.dev/max-scale': '5',
+  });
+  scaler.setTraffic(
+    'default/s',
+    new Map([
+      [KEY, 75],
+      ['default/q', 25],
+    ]),
+  );
+  await begin();
+  await scaler.upsert(other, true, true);
+  await clock.advance(1000);
+  assert.deepEqual(ups(), [3, 1]);
+  scaler.setTraffic('default/s', new Map([['default/q', 100]]));
+  await clock.advance(0);
+  assert.equal(ups()[1], 4);
+  await clock.advance(200_000);
+  assert.deepEqual(ups(), [0, 4]);
+  scaler.setService('default/s', null);
+  await clock.advance(200_000);
+  assert.deepEqual(ups(), [0, 0]);
+  assert.equal(clock.pending(), 0);
+});
+
+test('a scheduled window holds other bounds while it lasts, with one timer and no ticking', async () => {
+  const start = new Date(Date.UTC(2023, 10, 14, 22, 13, 20)).getTime();
+  const { scaler, clock, revision, up } = setUp();
+  assert.equal(clock.now(), start);
+  const schedule = [{ schedule: '0 23 * * *', duration: '1h', minScale: 2 }];
+  revision.metadata.annotations = { 'autoscaling.petrel.dev/schedule': JSON.stringify(schedule) };
+  await scaler.upsert(revision, true, true);
+  assert.equal(up(), 0);
+  assert.equal(clock.pending(), 1);
+  await clock.advance(3_000_000);
+  assert.equal(up(), 2);
+  assert.equal(clock.pending(), 1);
+  await clock.advance(3_600_000 + 200_000);
+  assert.equal(up(), 0);
+  assert.equal(clock.pending(), 1);
+  await scaler.remove(KEY);
+  assert.equal(clock.pending(), 0);
+});
+
+test('hybrid: a service with a rhythm goes cold between requests and is warm before the next', async () => {
+  const { scaler, clock, source, revision, up, report } = setUp();
+  revision.metadata.annotations = {
+    'autoscaling.knative.dev/class': 'hybrid.autoscaling.petrel.dev',
+    'autoscaling.petrel.dev/keep-alive': '5m',
+  };
+  await scaler.upsert(revision, true, true);
+  const request = async () => {
+    if (up() === 0) scaler.demand(KEY, 1, 0);
+    await clock.advance(500);
+    report(0.1, { inFlight: 0 });
+    await clock.advance(0);
+  };
+  await request();
+  await clock.advance(290_000);
+  assert.equal(up(), 1, 'the standard keep-alive');
+  await clock.advance(20_000);
+  assert.equal(up(), 0);
+  await clock.advance(1_800_000 - 310_500);
+  for (let round = 0; round < 6; round++) {
+    await request();
+    await clock.advance(1_799_500);
+  }
+  // Every 30 minutes, known by now: cold for nine tenths of 29 minutes.
+  await request();
+  assert.equal(up(), 0, 'let go at once');
+  await clock.advance(1_500_000);
+  assert.equal(up(), 0);
+  await clock.advance(100_000);
+  assert.equal(up(), 1, 'warm before it is asked for');
+  const starts = source.starts.get(KEY);
+  await clock.advance(199_500);
+  await request();
+  assert.equal(source.starts.get(KEY), starts, 'no cold start');
+  await clock.advance(4_000_000);
+  assert.equal(up(), 0, 'and not for ever');
+  assert.equal(clock.pending(), 0);
+});
+
+test('an instance that the old revision no longer needs becomes one of the new revision', async () => {
+  const { scaler, revision, clock, source, gateway, begin } = setUp({ concurrency: 1 });
+  revision.metadata.labels = { 'serving.knative.dev/service': 's' };
+  const next = { ...revision, metadata: { ...revision.metadata, name: 'q', uid: 'u2' } };
+  const converted: string[] = [];
+  let broken = false;
+  source.convertible = (from, to) => from.metadata.name === 'r' && to.metadata.name === 'q';
+  source.convert = async (_from, id, to) => {
+    if (broken) throw new Error('it broke');
+    converted.push(id);
+    return {
+      id,
+      namespace: 'default',
+      podName: id,
+      address: { kind: 'mux', path: `/run/${to.metadata.name}` },
+    };
+  };
+  await begin();
+  scaler.demand(KEY, 4, 0);
+  await clock.advance(0);
+  assert.equal(gateway.ids(KEY).length, 4);
+  scaler.demand(KEY, 0, 1);
+  await scaler.upsert(next, true, true);
+  scaler.demand('default/q', 1, 0);
+  await clock.advance(0);
+  assert.deepEqual(converted, [], 'routes still lead to the old one');
+  await scaler.upsert(revision, false, false);
+  scaler.demand('default/q', 2, 1);
+  await clock.advance(0);
+  assert.deepEqual([converted.length, gateway.ids('default/q').length], [2, 3]);
+  assert.ok(gateway.ids(KEY).length >= 1, 'what its request is on stays');
+  assert.deepEqual(source.released, []);
+  broken = true;
+  const starts = source.starts.get('default/q') ?? 0;
+  scaler.demand('default/q', 1, 3);
+  await clock.advance(0);
+  assert.equal(gateway.ids('default/q').length, 4);
+  assert.equal(
+    source.starts.get('default/q'),
+    starts + 1,
+    'a conversion that fails is a start like any other',
+  );
+});
+
+test('how the gateway treats a revision, and who listens to its counts', async () => {
+  const { scaler, gateway, report, begin } = setUp();
+  scaler.treat(KEY, { outcomes: true });
+  await begin();
+  assert.equal(gateway.revisions.get(KEY)?.outcomes, true);
+  const heard: number[] = [];
+  const stop = scaler.onStats((stats) => heard.push(...stats.map(({ inFlight }) => inFlight)));
+  report(3);
+  stop();
+  report(4);
+  assert.deepEqual(heard, [3]);
+  scaler.treat(KEY, undefined);
+  assert.equal(gateway.revisions.get(KEY)?.outcomes, undefined);
+});

@@ -1,13 +1,26 @@
 /** All revisions' scalers: who makes their instances, and which of them an event is about. */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
-import type { Gateway, GatewayEvents, RevisionEntry } from '../../gateway/contract.ts';
+import type {
+  Gateway,
+  GatewayEvents,
+  RevisionEntry,
+  RevisionKey,
+  RevisionStats,
+} from '../../gateway/contract.ts';
 import { conditionOf } from '../../kinds/conditions.ts';
 import type { Revision } from '../../kinds/serving.ts';
-import { keyOf } from '../../kube/indexed-store.ts';
+import { keyOf, objectKey } from '../../kube/indexed-store.ts';
 import type { AutoscalerConfig } from '../autoscaler/config.ts';
-import { InstanceError, type InstanceSource } from '../contract.ts';
+import { type Instance, InstanceError, type InstanceSource } from '../contract.ts';
+import { LABELS } from '../names.ts';
 import { createRevisionScaler, type RevisionScale, type RevisionScaler } from './revision-scaler.ts';
+import { createServiceBounds } from './services.ts';
+import type { Terms } from './terms.ts';
+
+/** How the gateway treats a revision's requests beyond what the Revision says. */
+export type RevisionTreatment = Pick<RevisionEntry, 'balancing' | 'outliers' | 'outcomes'>;
+export type StatsListener = (stats: readonly RevisionStats[], intervalMs: number) => void;
 
 export interface ScalerOptions {
   gateway: Gateway;
@@ -32,17 +45,101 @@ export interface Scaler extends GatewayEvents {
   upsert(revision: Revision, reachable: boolean, fresh: boolean): Promise<void>;
   remove(key: string): Promise<void>;
   scale(key: string): RevisionScale | undefined;
+  /** The defaults of scaling have changed (`config-autoscaler`). */
+  configure(config: AutoscalerConfig): void;
+  /** Annotations of a Service's own metadata, which hold for all its revisions at once; null when it is gone. */
+  setService(key: string, annotations: Record<string, string> | null): void;
+  /** Percentages that the Service's Route gives its revisions now; null when there is none. */
+  setTraffic(key: string, percents: ReadonlyMap<RevisionKey, number> | null): void;
+  /** Balancing, outliers and outcomes of a revision; undefined takes them back. May come before the revision. */
+  treat(key: RevisionKey, treatment: RevisionTreatment | undefined): void;
+  /** Calls `listener` with every report of the gateway, after it was taken in. Returns the function that ends it. */
+  onStats(listener: StatsListener): () => void;
   stop(): void;
 }
 
 interface Entry {
   uid: string | undefined;
+  revision: Revision;
+  source: InstanceSource;
+  /** `<namespace>/<name>` of its Service. */
+  service: string | undefined;
+  surge: number | undefined;
   scaler: RevisionScaler;
 }
 
 export function createScaler(options: ScalerOptions): Scaler {
   const { gateway, sources } = options;
+  let config = options.config;
   const entries = new Map<string, Entry>();
+  /** `<namespace>/<name>` of a Service → keys of its revisions. */
+  const byService = new Map<string, Set<string>>();
+  const treatments = new Map<RevisionKey, RevisionTreatment>();
+  const listeners = new Set<StatsListener>();
+  const bounds = createServiceBounds({
+    clock: options.clock,
+    log: options.log,
+    onChange(service) {
+      for (const key of byService.get(service) ?? []) reshape(key);
+    },
+  });
+
+  const termsOf = (key: string, service: string | undefined): Terms => ({
+    config,
+    ...(service === undefined
+      ? { overrides: {}, min: undefined, max: undefined }
+      : bounds.terms(service, key)),
+  });
+
+  const reshape = (key: string) => {
+    const entry = entries.get(key);
+    entry?.scaler.reshape(termsOf(key, entry.service));
+  };
+
+  const tell = (key: string) => {
+    const entry = entries.get(key);
+    if (!entry) return;
+    const told = { ...revisionEntry(key, entry.revision, options), ...treatments.get(key) };
+    gateway.setRevision(key, entry.surge === undefined ? told : { ...told, surge: entry.surge });
+  };
+
+  /** An instance that a sibling has no use for any more, converted; undefined when there is none. */
+  const borrow = (key: string, signal: AbortSignal): Promise<Instance> | undefined => {
+    const entry = entries.get(key);
+    const service = entry?.service;
+    if (!entry || service === undefined || !entry.source.convert) return undefined;
+    const { source, revision } = entry;
+    for (const sibling of byService.get(service) ?? []) {
+      const other = entries.get(sibling);
+      if (!other || other === entry || other.source !== source || other.scaler.spare <= 0) continue;
+      if (!source.convertible?.(other.revision, revision)) continue;
+      return convert(other, source, revision, signal);
+    }
+    return undefined;
+  };
+
+  const convert = async (from: Entry, source: InstanceSource, to: Revision, signal: AbortSignal) => {
+    const id = await from.scaler.give();
+    if (id === undefined) return source.acquire(to, signal);
+    try {
+      return await source.convert!(from.revision, id, to, signal);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      options.log.debug('an instance was not converted; another is started', {
+        instance: id,
+        error: error instanceof Error ? error.message : String(error),
+      });
+      return source.acquire(to, signal);
+    }
+  };
+
+  const forget = (key: string, { service }: Entry) => {
+    entries.delete(key);
+    if (service === undefined) return;
+    const keys = byService.get(service);
+    keys?.delete(key);
+    if (keys?.size === 0) byService.delete(service);
+  };
 
   for (const source of sources) {
     source.onEvent({
@@ -64,7 +161,7 @@ export function createScaler(options: ScalerOptions): Scaler {
   const remove = async (key: string) => {
     const entry = entries.get(key);
     if (!entry) return;
-    entries.delete(key);
+    forget(key, entry);
     const message = 'the revision was deleted';
     gateway.failRevision(key, { status: 503, component: 'scaler', reason: 'RevisionDeleted', message });
     await entry.scaler.dissolve();
@@ -76,33 +173,65 @@ export function createScaler(options: ScalerOptions): Scaler {
       const key = keyOf(revision);
       const known = entries.get(key);
       if (known && known.uid === revision.metadata.uid) {
+        known.revision = revision;
         known.scaler.update(revision, reachable);
         return;
       }
       if (known) await remove(key);
-      gateway.setRevision(key, revisionEntry(key, revision, options));
+      const name = revision.metadata.labels?.[LABELS.service];
+      const service = name ? objectKey(revision.metadata.namespace, name) : undefined;
+      const source = sources.find((source) => source.handles(revision)) ?? NO_SOURCE;
       const scaler = createRevisionScaler({
         ...options,
         key,
         revision,
         reachable,
-        source: sources.find((source) => source.handles(revision)) ?? NO_SOURCE,
+        source,
+        terms: termsOf(key, service),
         proven: provenState(revision),
         onChange: (urgent) => options.onChange(key, urgent),
+        onSurge(surge) {
+          const entry = entries.get(key);
+          if (!entry || entry.scaler !== scaler) return;
+          entry.surge = surge;
+          tell(key);
+        },
+        borrow: (signal) => borrow(key, signal),
       });
-      entries.set(key, { uid: revision.metadata.uid, scaler });
+      entries.set(key, { uid: revision.metadata.uid, revision, source, service, surge: undefined, scaler });
+      if (service !== undefined) byService.set(service, (byService.get(service) ?? new Set()).add(key));
+      tell(key);
       if (!fresh) await scaler.adopt();
       scaler.begin();
     },
     remove,
     scale: (key) => entries.get(key)?.scaler.scale(),
+    configure(next) {
+      config = next;
+      for (const key of entries.keys()) reshape(key);
+    },
+    setService: bounds.setService,
+    setTraffic: bounds.setTraffic,
+    treat(key, treatment) {
+      if (JSON.stringify(treatment) === JSON.stringify(treatments.get(key))) return;
+      if (treatment) treatments.set(key, treatment);
+      else treatments.delete(key);
+      tell(key);
+    },
+    onStats(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
     stop() {
+      bounds.stop();
       for (const { scaler } of entries.values()) scaler.stop();
       entries.clear();
+      byService.clear();
     },
     demand: (key, queued, inFlight) => entries.get(key)?.scaler.demand(queued, inFlight),
     stats(stats, intervalMs) {
       for (const one of stats) entries.get(one.key)?.scaler.stats(one, intervalMs);
+      for (const listener of listeners) listener(stats, intervalMs);
     },
     endpointDown: (key, id, reason) => entries.get(key)?.scaler.endpointDown(id, reason),
   };

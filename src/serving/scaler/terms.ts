@@ -1,0 +1,54 @@
+/** What decides how a revision scales, put together: its annotations, what its Service says, the schedule, the platform's defaults. */
+import { type AutoscalerConfig, type ScalingSpec, scalingSpec } from '../autoscaler/config.ts';
+import { parseSchedule, SCHEDULE, type ScheduleWindow, scheduledBounds } from '../autoscaler/schedule.ts';
+
+/** What holds for a revision beside its own annotations. */
+export interface Terms {
+  config: AutoscalerConfig;
+  /** Annotations of its Service that take the place of its own. */
+  overrides: Record<string, string>;
+  /** Its share of the Service's bounds; they take the place of its own. */
+  min: number | undefined;
+  max: number | undefined;
+}
+
+export interface ResolvedTerms {
+  annotations: Record<string, string>;
+  spec: ScalingSpec;
+  /** Milliseconds since the epoch when the schedule may change it; undefined: never. */
+  until: number | undefined;
+  /** What is wrong with the schedule, which then counts as absent. */
+  problem: string | undefined;
+}
+
+/** The schedule among these annotations, or why it cannot be read. */
+export function scheduleOf(annotations: Record<string, string>): {
+  windows: ScheduleWindow[];
+  problem: string | undefined;
+} {
+  const text = annotations[SCHEDULE];
+  if (text === undefined) return { windows: [], problem: undefined };
+  try {
+    return { windows: parseSchedule(text), problem: undefined };
+  } catch (error) {
+    return { windows: [], problem: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** How a revision with these annotations scales at `now`, milliseconds since the epoch. */
+export function resolveTerms(
+  own: Record<string, string>,
+  containerConcurrency: number,
+  terms: Terms,
+  now: number,
+): ResolvedTerms {
+  const annotations = { ...own, ...terms.overrides };
+  const spec = scalingSpec(annotations, containerConcurrency, terms.config);
+  const { windows, problem } = scheduleOf(annotations);
+  const { min, max, until } = scheduledBounds(windows, now);
+  spec.minScale = terms.min ?? min ?? spec.minScale;
+  spec.maxScale = terms.max ?? max ?? spec.maxScale;
+  // A minimum above the maximum would win; what bounds all revisions together must not be broken by one.
+  if (terms.max) spec.minScale = Math.min(spec.minScale, terms.max);
+  return { annotations, spec, until, problem };
+}

@@ -30,7 +30,8 @@ import { createRouteTable } from './route-table.ts';
 import { createRouteReconciler } from './routes.ts';
 import { createScaler, type Scaler } from './scaler/scaler.ts';
 import { createServiceReconciler } from './services.ts';
-import { DOMAIN_MAP, FEATURES, NETWORK } from './settings.ts';
+import { AUTOSCALER, DEPLOYMENT, DOMAIN_MAP, FEATURES, NETWORK } from './settings.ts';
+import { splitOf } from './traffic.ts';
 
 export interface ServingOptions {
   client: KubeClient;
@@ -121,7 +122,18 @@ export function createServing(options: ServingOptions): Serving {
       }),
       policies,
       mappedHosts: () => [],
-      onAssigned() {},
+      onAssigned({ route, targets, rollout }) {
+        const namespace = route.metadata.namespace ?? '';
+        const split = splitOf(targets, rollout);
+        const percents = new Map([...split].map(([name, percent]) => [objectKey(namespace, name), percent]));
+        running.setTraffic(keyOf(route), percents);
+      },
+    });
+    const scaling = (): AutoscalerConfig => ({
+      ...DEFAULT_AUTOSCALER_CONFIG,
+      ...config.read(AUTOSCALER),
+      progressDeadlineMs: config.read(DEPLOYMENT).progressDeadlineMs,
+      ...options.autoscaler,
     });
     const running = createScaler({
       gateway: terms.gateway,
@@ -129,7 +141,7 @@ export function createServing(options: ServingOptions): Serving {
       clock,
       random,
       log,
-      config: { ...DEFAULT_AUTOSCALER_CONFIG, ...options.autoscaler },
+      config: scaling(),
       maxRequestBytes: options.maxRequestBytes ?? 0,
       queueDepth: options.queueDepth ?? 10_000,
       onChange: (key, urgent) =>
@@ -251,6 +263,20 @@ export function createServing(options: ServingOptions): Serving {
       for (const route of caches.routes.list()) routes.enqueue(keyOf(route));
     };
     for (const name of [NETWORK.name, DOMAIN_MAP, FEATURES.name]) config.onChange(name, everyRoute);
+    for (const { name } of [AUTOSCALER, DEPLOYMENT]) {
+      config.onChange(name, () => running.configure(scaling()));
+    }
+    const scaleAs = ({ metadata }: KubeObject, gone = false) =>
+      running.setService(
+        objectKey(metadata.namespace, metadata.name),
+        gone ? null : (metadata.annotations ?? {}),
+      );
+    caches.services.addHandler({
+      add: (service) => scaleAs(service),
+      update: (service) => scaleAs(service),
+      delete: (service) => scaleAs(service, true),
+    });
+    caches.routes.addHandler({ delete: (route) => running.setTraffic(keyOf(route), null) });
 
     stop = async () => {
       config.stop();

@@ -18,8 +18,6 @@ import { createRevisionScaler, type RevisionScale, type RevisionScaler } from '.
 import { createServiceBounds } from './services.ts';
 import type { Terms } from './terms.ts';
 
-/** How the gateway treats a revision's requests beyond what the Revision says. */
-export type RevisionTreatment = Pick<RevisionEntry, 'balancing' | 'outliers' | 'outcomes'>;
 export type StatsListener = (stats: readonly RevisionStats[], intervalMs: number) => void;
 
 export interface ScalerOptions {
@@ -51,8 +49,6 @@ export interface Scaler extends GatewayEvents {
   setService(key: string, annotations: Record<string, string> | null): void;
   /** Percentages that the Service's Route gives its revisions now; null when there is none. */
   setTraffic(key: string, percents: ReadonlyMap<RevisionKey, number> | null): void;
-  /** Balancing, outliers and outcomes of a revision; undefined takes them back. May come before the revision. */
-  treat(key: RevisionKey, treatment: RevisionTreatment | undefined): void;
   /** Calls `listener` with every report of the gateway, after it was taken in. Returns the function that ends it. */
   onStats(listener: StatsListener): () => void;
   stop(): void;
@@ -74,7 +70,6 @@ export function createScaler(options: ScalerOptions): Scaler {
   const entries = new Map<string, Entry>();
   /** `<namespace>/<name>` of a Service → keys of its revisions. */
   const byService = new Map<string, Set<string>>();
-  const treatments = new Map<RevisionKey, RevisionTreatment>();
   const listeners = new Set<StatsListener>();
   const bounds = createServiceBounds({
     clock: options.clock,
@@ -99,7 +94,7 @@ export function createScaler(options: ScalerOptions): Scaler {
   const tell = (key: string) => {
     const entry = entries.get(key);
     if (!entry) return;
-    const told = { ...revisionEntry(key, entry.revision, options), ...treatments.get(key) };
+    const told = revisionEntry(key, entry.revision, options);
     gateway.setRevision(key, entry.surge === undefined ? told : { ...told, surge: entry.surge });
   };
 
@@ -212,12 +207,6 @@ export function createScaler(options: ScalerOptions): Scaler {
     },
     setService: bounds.setService,
     setTraffic: bounds.setTraffic,
-    treat(key, treatment) {
-      if (JSON.stringify(treatment) === JSON.stringify(treatments.get(key))) return;
-      if (treatment) treatments.set(key, treatment);
-      else treatments.delete(key);
-      tell(key);
-    },
     onStats(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

@@ -20,7 +20,12 @@ const python = findPython();
 
 /** argv of a generic instance, as the runtime's manifest has it. */
 const COMMANDS: Record<RuntimeName, string[]> = {
-  node: [process.execPath, '--disable-sigusr1', '--min-semi-space-size=4', path.join(RUNTIMES, 'node/supervisor.cjs')],
+  node: [
+    process.execPath,
+    '--disable-sigusr1',
+    '--min-semi-space-size=4',
+    path.join(RUNTIMES, 'node/supervisor.cjs'),
+  ],
   python: [python ?? 'python3', '-S', '-u', path.join(RUNTIMES, 'python/supervisor.py')],
 };
 

@@ -1,7 +1,7 @@
 /** Which requests a rule of a route is about. */
+import { linearPattern } from '../../base/linear-pattern.ts';
 import type { RevisionKey, RouteRule, ValueMatch } from '../contract.ts';
 import { cookieValue, fieldValue, needle } from './lines.ts';
-import { linearPattern } from './pattern.ts';
 
 /** What a rule can look at. */
 export interface RuleInput {

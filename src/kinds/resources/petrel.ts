@@ -3,6 +3,7 @@ import { AGE_PATH, NAME, pathColumn, READY_PATHS } from '../columns/common.ts';
 import { dns1035Label } from '../name.ts';
 import type { ResourceDefinition } from '../resource.ts';
 import { FUNCTION_STRATEGY, RUNTIME_STRATEGY } from '../strategies/petrel.ts';
+import { TRAFFIC_POLICY_STRATEGY } from '../strategies/traffic-policy.ts';
 import { rows } from './row.ts';
 
 export const PETREL_RESOURCES: ResourceDefinition[] = rows('petrel.dev', 'v1', 'dev.petrel.v1', [
@@ -43,6 +44,7 @@ export const PETREL_RESOURCES: ResourceDefinition[] = rows('petrel.dev', 'v1', '
   },
   {
     kind: 'TrafficPolicy',
+    strategy: TRAFFIC_POLICY_STRATEGY,
     plural: 'trafficpolicies',
     shortNames: ['tpol'],
     categories: ['all'],

@@ -10,6 +10,7 @@ import {
   CACHING_INTERNAL_GROUP,
   NETWORKING_INTERNAL_GROUP,
 } from '../serving-internal.ts';
+import { DOMAIN_MAPPING_STRATEGY } from '../strategies/knative/domain-mapping.ts';
 import { rows } from './row.ts';
 
 const common = (area: string) => ({
@@ -24,6 +25,7 @@ export const SERVING_INTERNAL_RESOURCES: ResourceDefinition[] = [
   ...rows(SERVING_GROUP, 'v1beta1', 'dev.knative.serving.v1beta1', [
     {
       kind: 'DomainMapping',
+      strategy: DOMAIN_MAPPING_STRATEGY,
       plural: 'domainmappings',
       shortNames: ['dm'],
       categories: ['all', 'knative', 'serving'],

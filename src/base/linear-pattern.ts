@@ -1,6 +1,6 @@
 /**
  * Regular expressions that others wrote, run on values that strangers send: only those that match in time linear in
- * the value. V8's second engine does that and refuses what it cannot (look-around, back-references).
+ * the value. V8's second engine does that and refuses what it cannot (look-around, back-references, large repetitions).
  */
 import { setFlagsFromString } from 'node:v8';
 

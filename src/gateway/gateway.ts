@@ -4,9 +4,7 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { createServer } from 'node:net';
 import { availableParallelism } from 'node:os';
-import { PetrelError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type {
   Endpoint,
@@ -18,8 +16,10 @@ import type {
   RouteEntry,
 } from './contract.ts';
 import { Counter, MAX_WORKERS, RowAllocator, type RowRef } from './counters.ts';
+import { guarded } from './guard.ts';
 import { DEFAULT_LIMITS, type GatewayLimits } from './limits.ts';
 import { LocalLink, type PlaneLink, WorkerLink } from './links.ts';
+import { listenError, probe } from './listening.ts';
 import type { PlaneCommand, PlaneEvents, PlaneStats } from './plane.ts';
 import type { GatewayIdentity } from './policy/around.ts';
 import { inFlightRow, memoryFor, type RouteMemory } from './policy/memory.ts';
@@ -92,38 +92,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   return control;
 }
 
-function listenError(error: NodeJS.ErrnoException, { host, port }: GatewayOptions): Error {
-  const address = `${host}:${port}`;
-  if (error.code === 'EADDRINUSE') {
-    return new PetrelError('PortInUse', `the gateway cannot listen on ${address}: the port is in use`, {
-      fix: `stop the program that uses it (\`ss -ltnp 'sport = :${port}'\` shows it), or choose another address with --gateway ${host}:0`,
-      cause: error,
-    });
-  }
-  if (error.code === 'EACCES' || error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND') {
-    return new PetrelError('InvalidArgument', `the gateway cannot listen on ${address}: ${error.code}`, {
-      why: error.code === 'EACCES' ? 'ports below 1024 need privileges' : 'this machine has no such address',
-      fix: 'choose another address with --gateway host:port',
-      cause: error,
-    });
-  }
-  return error;
-}
-
-/** Whether somebody listens there already; `reusePort` alone would share the port with any program of this user. */
-function probe(host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve()));
-  });
-}
-
 export class GatewayControl implements Gateway {
   address: { host: string; port: number };
   readonly #options: GatewayOptions;
   readonly #limits: GatewayLimits;
   readonly #identity: GatewayIdentity;
+  readonly #control: GatewayEvents;
   readonly #rows = new RowAllocator();
   readonly #routes = new Map<
     string,
@@ -140,6 +114,7 @@ export class GatewayControl implements Gateway {
 
   constructor(options: GatewayOptions) {
     this.#options = options;
+    this.#control = guarded(options.events, options.log);
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#identity = { zone: options.zone ?? '', secret: options.secret ?? randomBytes(32).toString('hex') };
     this.address = { host: options.host, port: options.port };
@@ -395,7 +370,7 @@ export class GatewayControl implements Gateway {
 
   #raise(key: string, record: RevisionRecord): void {
     record.demandAt = performance.now();
-    this.#options.events.demand(key, record.queue.total, this.#inFlight(key, record));
+    this.#control.demand(key, record.queue.total, this.#inFlight(key, record));
   }
 
   #endpointDown(key: string, id: string, reason: string): void {
@@ -403,7 +378,7 @@ export class GatewayControl implements Gateway {
     const endpoint = record?.endpoints.get(id);
     if (record === undefined || endpoint === undefined || endpoint.down) return;
     endpoint.down = true;
-    this.#options.events.endpointDown(key, id, reason);
+    this.#control.endpointDown(key, id, reason);
     if (record.queue.total > 0) this.#demand(key); // what waits was reported while the endpoint counted
   }
 
@@ -423,7 +398,7 @@ export class GatewayControl implements Gateway {
     const merged = this.#merge(parts, interval);
     if (merged.length === 0) return;
     this.#statsTimer = setTimeout(() => void this.#report(), STATS_INTERVAL_MS);
-    this.#options.events.stats(merged, interval);
+    this.#control.stats(merged, interval);
   }
 
   #merge(parts: PlaneStats[][], interval: number): RevisionStats[] {

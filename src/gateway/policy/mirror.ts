@@ -196,6 +196,7 @@ export class MirrorCopy {
       original.head,
       now,
     );
+    copy.http2 = original.http2;
     this.#revision.mirrored(sink.send(copy));
   }
 }

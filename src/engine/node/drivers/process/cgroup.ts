@@ -16,6 +16,9 @@ import type { Capability, ContainerLimits } from '../driver.ts';
 
 /** The group of one container. */
 export interface ContainerGroup {
+  name: string;
+  /** Its directories, by the place where a container looks for them below `/sys/fs/cgroup`. */
+  dirs: Record<string, string>;
   /** Files into which a process writes `0` to enter. */
   entrances: string[];
   apply(limits: ContainerLimits): void;
@@ -123,6 +126,8 @@ function groupV1(bases: Record<string, string>, name: string): ContainerGroup {
   const { memory, cpu, pids } = dirs;
   const all = [...new Set(Object.values(dirs))];
   return {
+    name,
+    dirs,
     entrances: all.map((dir) => join(dir, 'cgroup.procs')),
     apply(limits) {
       if (memory) {
@@ -149,6 +154,8 @@ function groupV1(bases: Record<string, string>, name: string): ContainerGroup {
 function groupV2(base: string, name: string): ContainerGroup {
   const dir = join(base, name);
   return {
+    name,
+    dirs: { '': dir },
     entrances: [join(dir, 'cgroup.procs')],
     apply(limits) {
       write(dir, 'memory.max', limits.memoryBytes ?? 'max');

@@ -114,6 +114,7 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
         mounts: spec.mounts,
         workingDir: spec.workingDir,
         terminationLog: spec.terminationLog,
+        group: sandbox.showsGroups ? group : undefined,
         recursive: sandbox.recursive,
         fstab: `${record}.fstab`,
       });

@@ -29,6 +29,8 @@ export interface SandboxRequest {
   mounts: { source: string; target: string; readOnly: boolean }[];
   /** Where the command starts; made, empty and writable, when nothing is there. */
   workingDir?: string;
+  /** The container's own control groups, by controller; the empty name is for all (version 2). */
+  groups?: Record<string, string>;
   /** A file of the container's own, wherever there is no file system of its own in the way. */
   terminationLog?: { source: string; target: string };
   /** In a user namespace a tree with mounts below it can only be bound as a whole. */
@@ -67,6 +69,8 @@ const PSEUDO = new Set(
     ' ',
   ),
 );
+/** Where a program looks for what it may use. */
+const GROUPS = '/sys/fs/cgroup';
 /** Top-level directories that are never the host's. `lost+found` and a root's leftovers are of no use to anyone. */
 const OWN = new Set(['proc', 'sys', 'dev', 'run', 'tmp', 'lost+found']);
 const KEPT_OPTIONS = new Set(['nosuid', 'nodev', 'noexec']);
@@ -202,6 +206,11 @@ export function planSandbox(host: HostView, request: SandboxRequest): SandboxPla
     show(mount.source, target, mount.readOnly);
   }
 
+  const groups = Object.entries(request.groups ?? {});
+  if (groups.length > 0 && host.kind(GROUPS) === 'dir') {
+    if (!groups.some(([name]) => name === '')) inMemory(GROUPS, 'mode=755,size=1m,nosuid,nodev,noexec');
+    for (const [name, dir] of groups) show(dir, name === '' ? GROUPS : `${GROUPS}/${name}`, true);
+  }
   const last = request.terminationLog;
   if (last) {
     const target = host.resolve(last.target);

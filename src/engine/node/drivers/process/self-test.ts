@@ -14,6 +14,8 @@ export interface Sandbox {
   privileges: Privileges;
   /** Trees are bound with the mounts below them: in a user namespace the kernel allows nothing else. */
   recursive: boolean;
+  /** Containers see their own control groups. */
+  showsGroups: boolean;
 }
 
 /** What was found; `sandbox` and `groups` are there where they work. */
@@ -52,7 +54,8 @@ async function trySandbox(
   try {
     mkdirSync(podDir, { recursive: true, mode: 0o700 });
     if (privileges.kind === 'user') chownSync(podDir, privileges.uid, privileges.gid);
-    const view = options.prepareView({ podDir, mounts: [], recursive, fstab });
+    const shown = sandbox.showsGroups ? group : undefined;
+    const view = options.prepareView({ podDir, mounts: [], group: shown, recursive, fstab });
     const program = `for dir do [ -r "$dir" ] && [ -x "$dir" ] || { echo "$dir cannot be read by containers"; exit 1; }; done
 : >"$PETREL_DIR/x" && : >/tmp/x && : >/dev/null || exit 1
 [ -d "/proc/$$" ] && [ "$$" -lt 100 ] || { echo "/proc is not the container's own"; exit 1; }`;
@@ -77,7 +80,7 @@ async function trySandbox(
 }
 
 /** Ways to be without privileges, best first. */
-function choices(): Omit<Sandbox, 'tools'>[] {
+function choices(): Omit<Sandbox, 'tools' | 'showsGroups'>[] {
   if (process.getuid?.() !== 0)
     return [{ privileges: { kind: 'same', userNamespace: true }, recursive: true }];
   const nobody: Privileges = { kind: 'user', uid: NOBODY, gid: NOBODY };
@@ -128,11 +131,14 @@ export async function examineMachine(options: SelfTestOptions): Promise<Machine>
   };
   let why = '';
   for (const choice of choices()) {
-    const sandbox = { tools, ...choice };
+    const sandbox = { tools, ...choice, showsGroups: groups !== undefined };
     let failure = await tryWith(sandbox);
     if (failure?.includes(NO_GROUP)) {
       limits = unavailable('CgroupsUnavailable', failure);
       groups = undefined;
+    }
+    if (failure !== undefined && sandbox.showsGroups) {
+      sandbox.showsGroups = false;
       failure = await tryWith(sandbox);
     }
     if (failure === undefined) {

@@ -3,8 +3,9 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ContainerMount } from '../driver.ts';
+import type { ContainerGroup } from './cgroup.ts';
 import { realHost } from './host.ts';
-import { type HostView, octal, planSandbox, type SandboxPlan, toFstab } from './plan.ts';
+import { type HostView, octal, planSandbox, type SandboxPlan, type SandboxRequest, toFstab } from './plan.ts';
 
 export interface ViewOptions {
   runDir: string;
@@ -36,6 +37,8 @@ export interface ViewRequest {
   mounts: ContainerMount[];
   workingDir?: string;
   terminationLog?: { source: string; target: string };
+  /** Shown to it. */
+  group?: Pick<ContainerGroup, 'name' | 'dirs'>;
   /** Its mounts are made in a user namespace. */
   recursive: boolean;
   /** Where to write the table for mount(8). */
@@ -44,6 +47,8 @@ export interface ViewRequest {
 
 /** Name that stands for a Pod's own directory in a table that serves many Pods. */
 const ANY_POD = '@pod@';
+/** The same for its control group. */
+const ANY_GROUP = '@group@';
 /** The host's directories may change without anyone telling; what was seen of them is believed this long. */
 const BELIEVED_MS = 5000;
 
@@ -51,26 +56,33 @@ const BELIEVED_MS = 5000;
 export function createViews(options: ViewOptions, now: () => number): (request: ViewRequest) => View {
   let latest: { key: string; at: number; root: string; table: string } | undefined;
   const anyPod = join(options.runDir, 'pods', ANY_POD);
-  return ({ podDir, mounts, workingDir, terminationLog, recursive, fstab }) => {
+  return ({ podDir, mounts, workingDir, terminationLog, group, recursive, fstab }) => {
     const mountinfo = readFileSync('/proc/self/mountinfo', 'utf8');
     // Planning is most of the time that a start holds up the event loop, and most containers have equal needs.
     const last = terminationLog && {
       source: terminationLog.source.replace(podDir, anyPod),
       target: terminationLog.target,
     };
-    const key = JSON.stringify([mountinfo, mounts, workingDir, last, recursive]);
+    const groups = Object.fromEntries(
+      Object.entries(group?.dirs ?? {}).map(([name, dir]) => [name, dir.replace(group!.name, ANY_GROUP)]),
+    );
+    const key = JSON.stringify([mountinfo, mounts, workingDir, last, groups, recursive]);
     if (latest?.key !== key || now() - latest.at > BELIEVED_MS) {
       const all = [{ source: anyPod, target: anyPod, readOnly: false }, ...mounts];
       const plan = planView(realHost(mountinfo), options, {
         mounts: all,
         workingDir,
         terminationLog: last,
+        groups,
         recursive,
       });
       const root = rootFor(join(options.runDir, 'roots'), plan);
       latest = { key, at: now(), root, table: toFstab(plan, root) };
     }
-    writeFileSync(fstab, latest.table.replaceAll(octal(anyPod), octal(podDir)), { mode: 0o600 });
+    const table = latest.table
+      .replaceAll(octal(anyPod), octal(podDir))
+      .replaceAll(ANY_GROUP, octal(group?.name ?? ''));
+    writeFileSync(fstab, table, { mode: 0o600 });
     return { root: latest.root, fstab };
   };
 }
@@ -78,7 +90,7 @@ export function createViews(options: ViewOptions, now: () => number): (request: 
 function planView(
   host: HostView,
   options: ViewOptions,
-  container: Pick<ViewRequest, 'mounts' | 'workingDir' | 'terminationLog' | 'recursive'>,
+  container: Omit<SandboxRequest, 'hidden' | 'visible' | 'scratch'>,
 ): SandboxPlan {
   const isDir = (path: string) => host.kind(path) === 'dir' && path !== '/';
   return planSandbox(host, {

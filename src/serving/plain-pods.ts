@@ -1,5 +1,4 @@
 /** Instances that are Pods of their own: whatever image, speaking HTTP/1.1 on its port. The slow path, and the universal one. */
-import { createServer } from 'node:net';
 import type { Clock } from '../base/clock.ts';
 import { PetrelError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -31,7 +30,9 @@ import {
   podFor,
   podName,
   servingContainer,
+  wantedPort,
 } from './pod-template.ts';
+import { findFreePort } from './ports.ts';
 
 export interface PlainPods {
   source: InstanceSource;
@@ -45,8 +46,8 @@ export interface PlainPodsOptions {
   log: Logger;
   clock: Clock;
   random: () => number;
-  /** A port that is free on this host. */
-  freePort?: () => Promise<number>;
+  /** See `findFreePort`. */
+  freePort?: typeof findFreePort;
 }
 
 interface Waiter {
@@ -113,6 +114,24 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
   const given = new Map<string, Given>();
   /** Names of Pods that an attempt is busy with; a Pod may be in the cache before its creation is answered. */
   const claimed = new Set<string>();
+
+  /** Ports on their way into a Pod. */
+  const promised = new Set<number>();
+  const isTaken = (port: number) =>
+    promised.has(port) ||
+    pods.list().some(({ metadata }) => metadata.annotations?.[PORT_ANNOTATION] === String(port));
+
+  /** Where a new instance is to listen. Where Pods share the network the port is promised to it until its Pod is known. */
+  const portFor = async (revision: Revision): Promise<number> => {
+    const shared = agents.list().some(({ metadata }) => metadata.labels?.[POD_NETWORK_LABEL] === 'host');
+    if (!shared) return declaredPort(revision);
+    for (;;) {
+      const port = await freePort(wantedPort(revision), isTaken);
+      if (isTaken(port)) continue;
+      promised.add(port);
+      return port;
+    }
+  };
 
   const handOut = (pod: Pod, waiter: Waiter, reported: boolean) => {
     const uid = pod.metadata.uid ?? '';
@@ -235,9 +254,9 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
       );
       const name = left?.metadata.name ?? podName(revision, suffix);
       claimed.add(name);
+      let port = 0;
       try {
-        const shared = agents.list().some(({ metadata }) => metadata.labels?.[POD_NETWORK_LABEL] === 'host');
-        const port = shared && !left ? await freePort() : declaredPort(revision);
+        if (!left) port = await portFor(revision);
         const pod = left ?? (await client.create(PODS, podFor(revision, name, port)));
         return await readyPod(pod, revision, signal).catch(async (error) => {
           if (error instanceof InstanceError || signal.aborted)
@@ -246,6 +265,7 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
         });
       } finally {
         claimed.delete(name);
+        promised.delete(port);
       }
     },
     release: (_revision, id, graceMs) => remove(id, graceMs),
@@ -358,15 +378,4 @@ function absence(pod: Pod, gone: boolean): string {
   return pod.metadata.deletionTimestamp
     ? 'its Pod is ending'
     : (ready?.message ?? ready?.reason ?? 'its Pod is not ready');
-}
-
-function findFreePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 }

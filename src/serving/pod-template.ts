@@ -17,8 +17,12 @@ export function servingContainer(revision: Revision): Container | undefined {
 
 /** The port that the revision's template asks for. */
 export function declaredPort(revision: Revision): number {
-  return servingContainer(revision)?.ports?.[0]?.containerPort || DEFAULT_PORT;
+  return wantedPort(revision) ?? DEFAULT_PORT;
 }
+
+/** The port that it asks for by number; undefined where it leaves that to the platform. */
+export const wantedPort = (revision: Revision): number | undefined =>
+  servingContainer(revision)?.ports?.[0]?.containerPort || undefined;
 
 export function podName(revision: Revision, suffix: string): string {
   return childName(revision.metadata.name, `-${suffix}`);

@@ -1,5 +1,6 @@
 /** What this server serves, in the forms clients ask for: one document per group version, or all in one. */
 import { createHash } from 'node:crypto';
+import { DEFINITIONS } from '../../kinds/custom-resource-definitions.ts';
 import type { Registry } from '../../kinds/registry.ts';
 import type { KubeRequest, KubeResponse } from '../../kube/transport.ts';
 import { JSON_TYPE, json, jsonText, notModified } from './reply.ts';
@@ -99,7 +100,8 @@ function listResources(registry: Registry): Listed[] {
     verbs: ['create'],
     subresources: [],
   }));
-  return [...stored, ...reviews];
+  const shown = DEFINITIONS.map((d) => ({ ...d, verbs: ['get', 'list', 'watch'], subresources: [] }));
+  return [...stored, ...shown, ...reviews];
 }
 
 const groupVersion = ({ group, version }: Listed): string => (group === '' ? version : `${group}/${version}`);

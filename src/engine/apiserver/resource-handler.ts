@@ -70,7 +70,8 @@ export async function handleResource(call: Call): Promise<KubeResponse> {
   return handler(call);
 }
 
-function rendering({ context, target, request, query }: Call): Rendering {
+/** How the answer to a call looks. */
+export function rendering({ context, target, request, query }: Call): Rendering {
   return {
     definition: target.definition,
     form: acceptedForm(request.headers?.accept),
@@ -97,7 +98,8 @@ function page({ context, target, query }: Call) {
 
 const list = (call: Call): KubeResponse => renderList(rendering(call), page(call));
 
-function watch(call: Call): KubeResponse {
+/** Changes of the objects that the call selects, as a stream. */
+export function watch(call: Call): KubeResponse {
   const { watches, request, target, query, context } = call;
   const { definition } = target;
   const body = watches.open(

@@ -5,7 +5,8 @@
 import { randomUUID } from 'node:crypto';
 import { type Clock, systemClock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
-import type { Registry } from '../../kinds/registry.ts';
+import { DEFINITIONS } from '../../kinds/custom-resource-definitions.ts';
+import { createRegistry, type Registry } from '../../kinds/registry.ts';
 import type { KubeRequest, KubeResponse } from '../../kube/transport.ts';
 import type { Store } from '../store/contract.ts';
 import { mayEverything, refusal } from './authentication.ts';
@@ -60,6 +61,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     config: servingConfig.current,
   };
   const watches = new WatchHub(context);
+  const definitions = createRegistry(DEFINITIONS);
+  const startedAt = context.clock.now();
   const discovery = createDiscovery(context.registry);
   const health = (): KubeResponse => plain(200, 'ok');
   /** Paths besides resources, by their first segment. */
@@ -82,6 +85,12 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       if (target !== undefined) {
         if (!mayEverything(user)) throw refusal(user, request, target);
         return handleResource({ context, watches, request, user, target, query });
+      }
+      const shown = resolveTarget(definitions, segments);
+      if (shown !== undefined) {
+        if (!mayEverything(user)) throw refusal(user, request, shown);
+        const { answerDefinitions } = await import('./definitions.ts');
+        return answerDefinitions({ context, watches, request, user, target: shown, query }, startedAt);
       }
       const review = root === 'apis' && more.length === 0 ? findReview(group, version, plural) : undefined;
       if (review !== undefined) return answerReview(review, request, user);

@@ -18,6 +18,7 @@ import { createConfigurationReconciler } from './configurations.ts';
 import { createCaches, createStatusWriter, type ServingContext } from './context.ts';
 import type { InstanceSource } from './contract.ts';
 import { createDomains } from './domains.ts';
+import { createCollector } from './gc.ts';
 import { createLabeler } from './labeler.ts';
 import { LABELS } from './names.ts';
 import { createPlaceholders } from './placeholders.ts';
@@ -30,7 +31,7 @@ import { createRouteTable } from './route-table.ts';
 import { createRouteReconciler } from './routes.ts';
 import { createScaler, type Scaler } from './scaler/scaler.ts';
 import { createServiceReconciler } from './services.ts';
-import { AUTOSCALER, DEPLOYMENT, DOMAIN_MAP, FEATURES, NETWORK } from './settings.ts';
+import { AUTOSCALER, DEPLOYMENT, DOMAIN_MAP, FEATURES, GC, NETWORK } from './settings.ts';
 import { splitOf } from './traffic.ts';
 
 export interface ServingOptions {
@@ -163,7 +164,8 @@ export function createServing(options: ServingOptions): Serving {
     const labels = controller('labeler', createLabeler(context));
     const policing = controller('policies', policies.reconcile);
     const canaries = createCanary({ client, ...caches, events: context.events, clock, random, log });
-    const controllers = [services, configurations, routes, revisions, labels, policing, canaries];
+    const collector = controller('collector', createCollector(context, config, table.reachable));
+    const controllers = [services, configurations, routes, revisions, labels, policing, canaries, collector];
     const informers = Object.values(caches);
 
     const routesTo = (index: 'toConfiguration' | 'toRevision', key: string) => {
@@ -200,6 +202,7 @@ export function createServing(options: ServingOptions): Serving {
     // A Configuration or Route is of interest to the Service of its name, whether that owns it or finds it in its way.
     const onConfiguration = (object: Parameters<typeof keyOf>[0]) => {
       configurations.enqueue(keyOf(object));
+      collector.enqueue(keyOf(object));
       onService(object);
       routesTo('toConfiguration', keyOf(object));
       for (const route of caches.routes.byIndex('toConfiguration', keyOf(object)))
@@ -223,6 +226,7 @@ export function createServing(options: ServingOptions): Serving {
       if (configuration) {
         const configurationKey = objectKey(revision.metadata.namespace, configuration);
         configurations.enqueue(configurationKey);
+        collector.enqueue(configurationKey);
         routesTo('toConfiguration', configurationKey);
       }
       routesTo('toRevision', key);
@@ -277,6 +281,9 @@ export function createServing(options: ServingOptions): Serving {
       delete: (service) => scaleAs(service, true),
     });
     caches.routes.addHandler({ delete: (route) => running.setTraffic(keyOf(route), null) });
+    config.onChange(GC.name, () => {
+      for (const configuration of caches.configurations.list()) collector.enqueue(keyOf(configuration));
+    });
 
     stop = async () => {
       config.stop();

@@ -7,12 +7,21 @@ import { inProcessTransport } from '../engine/apiserver/in-process.ts';
 import { ADMIN, createTestApi } from '../engine/apiserver/testing.ts';
 import { createGarbageCollector } from '../engine/workloads/garbage-collector.ts';
 import { readiness } from '../kinds/conditions.ts';
-import type { Json } from '../kinds/object.ts';
+import type { Json, KubeObject } from '../kinds/object.ts';
 import { builtinRegistry } from '../kinds/registry.ts';
-import type { Configuration, Revision, Route, Service } from '../kinds/serving.ts';
+import type { Service } from '../kinds/serving.ts';
+import type { Ingress, PodAutoscaler, ServerlessService } from '../kinds/serving-internal.ts';
 import type { KubeClient, ResourceRef } from '../kube/client.ts';
 import { createInformer } from '../kube/informer.ts';
-import { CONFIGURATIONS, KSERVICES, REVISIONS, ROUTES } from '../kube/refs.ts';
+import {
+  CONFIGURATIONS,
+  INGRESSES,
+  KSERVICES,
+  POD_AUTOSCALERS,
+  REVISIONS,
+  ROUTES,
+  SERVERLESS_SERVICES,
+} from '../kube/refs.ts';
 import { createClient } from '../kube/rest.ts';
 import type { KubeTransport } from '../kube/transport.ts';
 import { createServing } from './serving.ts';
@@ -50,11 +59,11 @@ async function setUp(t: { after(done: () => unknown): void }) {
     await collector.stop();
     await api.close();
   });
-  return { api, client, gateway, source, serving, writes };
+  return { api, client, gateway, source, serving, start, writes };
 }
 
 /** Resolves with the object as soon as it is as wanted. */
-async function until<T extends Service | Configuration | Revision | Route>(
+async function until<T extends KubeObject>(
   client: KubeClient,
   resource: ResourceRef,
   name: string,
@@ -93,6 +102,38 @@ test('a deploy is eight writes, and then nothing is written any more', async (t)
   assert.equal(again.metadata.resourceVersion, ready.metadata.resourceVersion);
   assert.equal(writes.filter((write) => /^PUT.*hello/.test(write)).length, 4, writes.join('\n'));
   assert.equal(again.metadata.uid, metadata.uid);
+});
+
+test('what is told to tools is told once, and a restart finds it as it should be', async (t) => {
+  const { client, serving, start, writes } = await setUp(t);
+  await client.create(KSERVICES, service('hello'));
+  const isTold = ({ status }: PodAutoscaler) => status?.actualScale !== undefined;
+  await until(client, POD_AUTOSCALERS, 'hello-00001', isTold);
+  await until(
+    client,
+    SERVERLESS_SERVICES,
+    'hello-00001',
+    ({ status }: ServerlessService) => status !== undefined,
+  );
+  await until(client, INGRESSES, 'hello', ({ status }: Ingress) => status !== undefined);
+  const about = () =>
+    writes
+      .filter((write) => /internal\.knative/.test(write))
+      .map((write) => write.split('/').slice(-2).join('/'));
+  assert.deepEqual(about().sort(), [
+    'default/ingresses',
+    'default/podautoscalers',
+    'default/serverlessservices',
+    'hello-00001/status',
+    'hello-00001/status',
+    'hello/status',
+  ]);
+  await serving.stop();
+  const again = await start();
+  await client.create(KSERVICES, service('other'));
+  await until(client, INGRESSES, 'other', ({ status }: Ingress) => status !== undefined);
+  assert.deepEqual(about().filter((path) => path.startsWith('hello')).length, 3);
+  await again.stop();
 });
 
 test('a new template makes a new revision, a new split does not, and deletion takes everything along', async (t) => {

@@ -44,6 +44,7 @@ export interface RouteReconcilerOptions {
   mappedHosts(route: Route): string[];
   /** Called when the gateway has been told of the Route, with what it was told. */
   onAssigned(assigned: AssignedRoute): void;
+  onGone(namespace: string, name: string): void;
 }
 
 /** What the gateway does for a Route now. */
@@ -161,6 +162,7 @@ export function createRouteReconciler(options: RouteReconcilerOptions): RouteRec
       assigned.delete(key);
       rollouts.forget(key);
       options.policies.forget(key);
+      options.onGone(namespace, name);
       return undefined;
     }
     const names = namesOf(route);

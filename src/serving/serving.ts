@@ -2,6 +2,7 @@
 import { type Clock, systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { Gateway, GatewayEvents } from '../gateway/contract.ts';
+import { conditionOf } from '../kinds/conditions.ts';
 import type { KubeObject } from '../kinds/object.ts';
 import type { Revision } from '../kinds/serving.ts';
 import type { CoreService } from '../kinds/serving-internal.ts';
@@ -20,6 +21,7 @@ import type { InstanceSource } from './contract.ts';
 import { createDomains } from './domains.ts';
 import { createCollector } from './gc.ts';
 import { createLabeler } from './labeler.ts';
+import { createMirror, rememberedRollout } from './mirror/mirror.ts';
 import { LABELS } from './names.ts';
 import { createPlaceholders } from './placeholders.ts';
 import { createPlainPods } from './plain-pods.ts';
@@ -104,6 +106,14 @@ export function createServing(options: ServingOptions): Serving {
     });
     const terms = withTerms(gateway);
     const policies = createPolicies({ context, terms, onOutcome: (key) => policing.enqueue(key) });
+    const rollouts = createRollouts({
+      config,
+      clock,
+      configurationOf: (namespace, revision) =>
+        caches.revisions.get(namespace, revision)?.metadata.labels?.[LABELS.configuration],
+    });
+    const { host } = gateway.address;
+    const mirror = createMirror({ client, config, background, host, revisions: caches.revisions });
     const routing = createRouteReconciler({
       context,
       config,
@@ -115,20 +125,18 @@ export function createServing(options: ServingOptions): Serving {
         port: gateway.address.port,
         isLocal: placeholders.isLocal,
       }),
-      rollouts: createRollouts({
-        config,
-        clock,
-        configurationOf: (namespace, revision) =>
-          caches.revisions.get(namespace, revision)?.metadata.labels?.[LABELS.configuration],
-      }),
+      rollouts,
       policies,
       mappedHosts: () => [],
-      onAssigned({ route, targets, rollout }) {
+      onAssigned(assigned) {
+        const { route, targets, rollout } = assigned;
+        mirror.assigned(assigned);
         const namespace = route.metadata.namespace ?? '';
         const split = splitOf(targets, rollout);
         const percents = new Map([...split].map(([name, percent]) => [objectKey(namespace, name), percent]));
         running.setTraffic(keyOf(route), percents);
       },
+      onGone: mirror.routeGone,
     });
     const scaling = (): AutoscalerConfig => ({
       ...DEFAULT_AUTOSCALER_CONFIG,
@@ -304,7 +312,14 @@ export function createServing(options: ServingOptions): Serving {
         .upsert(revision, false, false)
         .catch((error) => log.warn('a revision was not taken up', { error: String(error) }));
     }
-    for (const route of caches.routes.list()) routing.publish(keyOf(route));
+    for (const route of caches.routes.list()) {
+      if (conditionOf(route, 'IngressReady')?.reason === 'RolloutInProgress') {
+        const { namespace, name } = route.metadata;
+        const remembered = await rememberedRollout(client, namespace, name);
+        if (remembered) rollouts.restore(keyOf(route), remembered);
+      }
+      routing.publish(keyOf(route));
+    }
     for (const one of controllers) one.start();
   };
 

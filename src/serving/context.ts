@@ -5,12 +5,21 @@ import type { Logger } from '../base/log.ts';
 import { conditionOf } from '../kinds/conditions.ts';
 import type { Condition, KubeObject } from '../kinds/object.ts';
 import type { Configuration, Revision, Route, Service } from '../kinds/serving.ts';
-import type { CoreService } from '../kinds/serving-internal.ts';
+import type { ClusterDomainClaim, CoreService, DomainMapping } from '../kinds/serving-internal.ts';
 import type { TrafficPolicy } from '../kinds/traffic-policy.ts';
 import type { KubeClient, ResourceRef } from '../kube/client.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import { createInformer, type Informer } from '../kube/informer.ts';
-import { CONFIGURATIONS, KSERVICES, REVISIONS, ROUTES, SERVICES, TRAFFIC_POLICIES } from '../kube/refs.ts';
+import {
+  CLUSTER_DOMAIN_CLAIMS,
+  CONFIGURATIONS,
+  DOMAIN_MAPPINGS,
+  KSERVICES,
+  REVISIONS,
+  ROUTES,
+  SERVICES,
+  TRAFFIC_POLICIES,
+} from '../kube/refs.ts';
 import { LABELS, listOf } from './names.ts';
 
 /** Read-only views of the four kinds. Everything in them is shared and must not be changed. */
@@ -26,6 +35,9 @@ export interface ServingCaches {
   coreServices: Informer<CoreService>;
   /** Index `route`: `<namespace>/<name>` of the Route that it is about. */
   policies: Informer<TrafficPolicy>;
+  /** Index `route`: `<namespace>/<name>` of the Route that it is for. */
+  domainMappings: Informer<DomainMapping>;
+  claims: Informer<ClusterDomainClaim>;
 }
 
 export interface ServingContext {
@@ -50,6 +62,14 @@ export function createCaches(options: { client: KubeClient; log: Logger; clock: 
       indexes: { routes: routesOf },
     }),
     coreServices: createInformer<CoreService>({ ...options, resource: SERVICES }),
+    domainMappings: createInformer<DomainMapping>({
+      ...options,
+      resource: DOMAIN_MAPPINGS,
+      indexes: {
+        route: ({ metadata, spec }) => [`${spec.ref.namespace || metadata.namespace}/${spec.ref.name}`],
+      },
+    }),
+    claims: createInformer<ClusterDomainClaim>({ ...options, resource: CLUSTER_DOMAIN_CLAIMS }),
     policies: createInformer<TrafficPolicy>({
       ...options,
       resource: TRAFFIC_POLICIES,

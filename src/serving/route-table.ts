@@ -16,18 +16,18 @@ export interface RouteTable {
    * `also`: revisions that nothing of the split leads to, but rules, mirrors or tag headers do.
    */
   set(key: string, namespace: string, entries: RouteEntry[], also?: Iterable<RevisionKey>): void;
-  has(key: string): boolean;
   /** Whether any route leads to the Revision behind `key`. */
   reachable(key: RevisionKey): boolean;
-  /** Revisions that a Route leads to. */
-  revisionsOf(key: string): ReadonlySet<RevisionKey>;
+  /** Key of the Route that answers a host. */
+  answers(host: string): string | undefined;
 }
-
-const NONE: ReadonlySet<RevisionKey> = new Set();
 
 export function createRouteTable({ gateway, routeExists, onReachability }: RouteTableOptions): RouteTable {
   /** Route key → the entries of it and its tags that the gateway has, by name, as text. */
   const published = new Map<string, Map<string, string>>();
+  /** Host → key of the Route that answers it. */
+  const hosts = new Map<string, string>();
+  const hostsOf = new Map<string, Set<string>>();
   /** Route key → Revision keys. */
   const targetsOf = new Map<string, Set<RevisionKey>>();
   /** Revision key → number of routes that lead there. */
@@ -52,6 +52,13 @@ export function createRouteTable({ gateway, routeExists, onReachability }: Route
     }
   };
 
+  const host = (key: string, now: Set<string>) => {
+    for (const one of hostsOf.get(key) ?? []) if (!now.has(one) && hosts.get(one) === key) hosts.delete(one);
+    for (const one of now) hosts.set(one, key);
+    if (now.size > 0) hostsOf.set(key, now);
+    else hostsOf.delete(key);
+  };
+
   return {
     set(key, namespace, entries, also = []) {
       const before = published.get(key) ?? new Map<string, string>();
@@ -68,11 +75,11 @@ export function createRouteTable({ gateway, routeExists, onReachability }: Route
       }
       if (now.size > 0) published.set(key, now);
       else published.delete(key);
+      host(key, new Set(entries.flatMap((entry) => (now.has(entry.name) ? entry.hosts : []))));
       const split = entries.flatMap(({ targets }) => targets.map(({ revision }) => revision));
       refer(key, new Set([...split, ...also]));
     },
-    has: (key) => published.has(key),
     reachable: (key) => references.has(key),
-    revisionsOf: (key) => targetsOf.get(key) ?? NONE,
+    answers: (host) => hosts.get(host),
   };
 }

@@ -5,7 +5,7 @@ import type { Gateway, GatewayEvents } from '../gateway/contract.ts';
 import { conditionOf } from '../kinds/conditions.ts';
 import type { KubeObject } from '../kinds/object.ts';
 import type { Revision } from '../kinds/serving.ts';
-import type { CoreService } from '../kinds/serving-internal.ts';
+import type { ClusterDomainClaim, CoreService, DomainMapping } from '../kinds/serving-internal.ts';
 import type { TrafficPolicy } from '../kinds/traffic-policy.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { createController } from '../kube/controller.ts';
@@ -18,6 +18,7 @@ import { createLiveConfig } from './config.ts';
 import { createConfigurationReconciler } from './configurations.ts';
 import { createCaches, createStatusWriter, type ServingContext } from './context.ts';
 import type { InstanceSource } from './contract.ts';
+import { createDomainMappings, mappedRoute } from './domain-mappings.ts';
 import { createDomains } from './domains.ts';
 import { createCollector } from './gc.ts';
 import { createLabeler } from './labeler.ts';
@@ -114,6 +115,12 @@ export function createServing(options: ServingOptions): Serving {
     });
     const { host } = gateway.address;
     const mirror = createMirror({ client, config, background, host, revisions: caches.revisions });
+    const mappings = createDomainMappings({
+      context,
+      config,
+      port: gateway.address.port,
+      answers: table.answers,
+    });
     const routing = createRouteReconciler({
       context,
       config,
@@ -127,10 +134,11 @@ export function createServing(options: ServingOptions): Serving {
       }),
       rollouts,
       policies,
-      mappedHosts: () => [],
+      mappedHosts: mappings.hostsOf,
       onAssigned(assigned) {
         const { route, targets, rollout } = assigned;
         mirror.assigned(assigned);
+        mappingsOf(keyOf(route));
         const namespace = route.metadata.namespace ?? '';
         const split = splitOf(targets, rollout);
         const percents = new Map([...split].map(([name, percent]) => [objectKey(namespace, name), percent]));
@@ -172,8 +180,19 @@ export function createServing(options: ServingOptions): Serving {
     const labels = controller('labeler', createLabeler(context));
     const policing = controller('policies', policies.reconcile);
     const canaries = createCanary({ client, ...caches, events: context.events, clock, random, log });
+    const mapping = controller('domain-mappings', mappings.reconcile);
     const collector = controller('collector', createCollector(context, config, table.reachable));
-    const controllers = [services, configurations, routes, revisions, labels, policing, canaries, collector];
+    const controllers = [
+      services,
+      configurations,
+      routes,
+      revisions,
+      labels,
+      policing,
+      canaries,
+      collector,
+      mapping,
+    ];
     const informers = Object.values(caches);
 
     const routesTo = (index: 'toConfiguration' | 'toRevision', key: string) => {
@@ -187,9 +206,36 @@ export function createServing(options: ServingOptions): Serving {
     const policiesOf = (key: string) => {
       for (const policy of caches.policies.byIndex('route', key)) policing.enqueue(keyOf(policy));
     };
+    const mappingsOf = (routeKey: string) => {
+      for (const one of caches.domainMappings.byIndex('route', routeKey)) mapping.enqueue(keyOf(one));
+    };
+    const onMapping = (one: DomainMapping) => {
+      mapping.enqueue(keyOf(one));
+      const route = mappedRoute(one);
+      if (route) routes.enqueue(route);
+    };
+    caches.domainMappings.addHandler({
+      add: onMapping,
+      update(one, before) {
+        if (mappedRoute(one) !== mappedRoute(before)) onMapping(before);
+        onMapping(one);
+      },
+      delete: onMapping,
+    });
+    const onClaim = ({ metadata, spec }: ClusterDomainClaim) => {
+      const key = objectKey(spec.namespace, metadata.name);
+      mapping.enqueue(key);
+      for (const one of caches.domainMappings.list()) if (one.metadata.name === metadata.name) onMapping(one);
+    };
+    caches.claims.addHandler({ add: onClaim, update: onClaim, delete: onClaim });
+    const about = ({ metadata: { namespace, name } }: KubeObject) => {
+      policiesOf(objectKey(namespace, name));
+      mappingsOf(objectKey(namespace, name));
+    };
     const comesAndGoes = {
-      add: (object: KubeObject) => policiesOf(keyOf(object)),
-      delete: (object: KubeObject) => policiesOf(keyOf(object)),
+      add: about,
+      update: (object: KubeObject) => mappingsOf(keyOf(object)),
+      delete: about,
     };
     caches.services.addHandler(comesAndGoes);
     caches.routes.addHandler(comesAndGoes);

@@ -16,7 +16,6 @@ const NAMESPACE: OptionSpec = {
   help: 'namespace (default "default")',
 };
 const ALL_NAMESPACES: OptionSpec = { kind: 'flag', short: 'A', help: 'of all namespaces' };
-const FUNCTION: Positional = { name: 'name', required: true, help: 'name of the function' };
 const SERVICE: Positional = { name: 'name', required: true, help: 'name of the function or service' };
 const API: OptionSpec = {
   kind: 'text',
@@ -129,8 +128,8 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'invoke',
-    summary: 'Send a request to a function and print the answer',
-    positionals: [FUNCTION],
+    summary: 'Send a request to a function or service and print the answer',
+    positionals: [SERVICE],
     options: {
       namespace: NAMESPACE,
       data: {
@@ -153,8 +152,8 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'logs',
-    summary: 'Print what the instances of a function wrote',
-    positionals: [FUNCTION],
+    summary: 'Print what the instances of a function or service wrote',
+    positionals: [SERVICE],
     options: {
       namespace: NAMESPACE,
       follow: { kind: 'flag', short: 'f', help: 'keep printing, also of instances that start later' },
@@ -168,19 +167,19 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'list',
-    summary: 'List functions',
+    summary: 'List functions and services',
     positionals: [],
     options: { namespace: NAMESPACE, all: ALL_NAMESPACES, output: OUTPUT },
     examples: [
-      ['petrel list', 'functions of the default namespace'],
+      ['petrel list', 'those of the default namespace'],
       ['petrel list -A -o json', 'all, machine-readable'],
     ],
     load: () => import('./commands/list.ts'),
   },
   {
     name: 'describe',
-    summary: 'Show a function with its revisions, instances and events',
-    positionals: [FUNCTION],
+    summary: 'Show a function or service with its revisions, instances and events',
+    positionals: [SERVICE],
     options: { namespace: NAMESPACE, output: OUTPUT },
     examples: [['petrel describe hello', 'why it is or is not ready']],
     load: () => import('./commands/describe.ts'),
@@ -286,8 +285,8 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'delete',
-    summary: 'Delete a function and everything it owns',
-    positionals: [FUNCTION],
+    summary: 'Delete a function or service and everything it owns',
+    positionals: [SERVICE],
     options: {
       namespace: NAMESPACE,
       'no-wait': { kind: 'flag', help: 'return before everything is gone' },

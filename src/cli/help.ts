@@ -11,6 +11,7 @@ export function overview(commands: readonly CommandSpec[]): string {
     'Petrel: from a source file to a URL.',
     '',
     '  petrel deploy hello.ts     deploy a function; starts the platform if none runs',
+    '  petrel deploy app.yaml     or Kubernetes objects; or a folder with a program',
     '  petrel invoke hello        call it',
     '  petrel down                stop the platform; everything deployed stays',
     '',

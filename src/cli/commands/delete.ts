@@ -1,17 +1,19 @@
-import type { PetrelFunction } from '../../kinds/function.ts';
 import { KubeError } from '../../kube/client.ts';
 import { FUNCTIONS, KSERVICES } from '../../kube/refs.ts';
 import type { CommandContext } from '../command.ts';
+import { deployedAs, isFunction } from '../deployed.ts';
 import { type Session, withSession } from '../session.ts';
 
-/** Deletes a function; waits until what carries its name is gone, so that the next deploy starts afresh. */
+/** Deletes a function or service; waits until what carries its name is gone, so that the next deploy starts afresh. */
 export async function run({ args, home, out }: CommandContext): Promise<number> {
   const name = args.required(0);
   const namespace = args.text('namespace') ?? 'default';
   return withSession(home, async (session) => {
-    const { uid } = (await session.client.get<PetrelFunction>(FUNCTIONS, namespace, name)).metadata;
+    const object = await deployedAs(session.client, namespace, name);
+    const { uid } = object.metadata;
+    const resource = isFunction(object) ? FUNCTIONS : KSERVICES;
     const propagationPolicy = args.flag('no-wait') ? 'Background' : 'Foreground';
-    await session.client.delete(FUNCTIONS, namespace, name, { propagationPolicy, preconditions: { uid } });
+    await session.client.delete(resource, namespace, name, { propagationPolicy, preconditions: { uid } });
     if (!args.flag('no-wait')) await out.progress(`deleting ${name}`, gone(session, namespace, name, uid));
     await out.data({ name, namespace, deleted: true }, () => out.line(`deleted ${namespace}/${name}`));
     return 0;

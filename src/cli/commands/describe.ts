@@ -1,30 +1,34 @@
-import type { PetrelFunction } from '../../kinds/function.ts';
-import { FUNCTION_LABELS } from '../../kinds/function.ts';
 import type { Condition, UntypedObject } from '../../kinds/object.ts';
 import type { Pod } from '../../kinds/pod.ts';
-import type { Revision } from '../../kinds/serving.ts';
-import { EVENTS, FUNCTIONS, PODS, REVISIONS } from '../../kube/refs.ts';
+import type { Revision, Service, TrafficTarget } from '../../kinds/serving.ts';
+import { EVENTS, KSERVICES, PODS } from '../../kube/refs.ts';
 import type { CommandContext } from '../command.ts';
 import { age, readyCondition } from '../conditions.ts';
+import { type Deployed, deployedAs, isFunction, runsOn } from '../deployed.ts';
 import type { Output } from '../output.ts';
 import { withSession } from '../session.ts';
+import { orUndefined, revisionsOf } from '../traffic/service.ts';
 
 interface Description {
-  function: PetrelFunction;
+  /** The Function, or the Service where no Function owns it. */
+  object: Deployed;
+  /** Who gets the requests now. */
+  traffic: TrafficTarget[];
   revisions: Revision[];
   instances: Pod[];
   events: UntypedObject[];
 }
 
-/** Shows a function with all that belongs to it: what one looks at when it does not answer. */
+/** Shows a function or service with all that belongs to it: what one looks at when it does not answer. */
 export async function run({ args, home, out }: CommandContext): Promise<number> {
   const name = args.required(0);
   const namespace = args.text('namespace') ?? 'default';
   return withSession(home, async ({ client }) => {
-    const labelSelector = `${FUNCTION_LABELS.function}=${name}`;
-    const [fn, revisions, pods, events] = await Promise.all([
-      client.get<PetrelFunction>(FUNCTIONS, namespace, name),
-      client.list<Revision>(REVISIONS, { namespace, labelSelector: `serving.knative.dev/service=${name}` }),
+    const object = await deployedAs(client, namespace, name);
+    const labelSelector = `serving.knative.dev/service=${name}`;
+    const [service, revisions, pods, events] = await Promise.all([
+      orUndefined(client.get<Service>(KSERVICES, namespace, name)),
+      revisionsOf(client, object),
       client.list<Pod>(PODS, { namespace, labelSelector }),
       client.list<UntypedObject>(EVENTS, { namespace }),
     ]);
@@ -33,32 +37,36 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
       return about === name || about.startsWith(`${name}-`);
     };
     const description: Description = {
-      function: fn,
-      revisions: revisions.items,
+      object,
+      traffic: service?.status?.traffic ?? [],
+      revisions,
       instances: pods.items,
       events: events.items.filter(related),
     };
-    await out.data(description, () => print(out, description));
+    const { object: subject, ...rest } = description;
+    const kind = isFunction(subject) ? 'function' : 'service';
+    await out.data({ [kind]: subject, ...rest }, () => print(out, description));
     return 0;
   });
 }
 
-function print(out: Output, { function: fn, revisions, instances, events }: Description): void {
+function print(out: Output, { object, traffic, revisions, instances, events }: Description): void {
   const now = Date.now();
-  const { metadata, spec, status } = fn;
+  const { metadata, status } = object;
   out.line(`${metadata.namespace}/${metadata.name}`);
   out.line(`  url       ${status?.url ?? '-'}`);
-  out.line(`  runtime   ${spec.runtime}`);
-  out.line(`  package   ${spec.package.digest}`);
-  out.line(`  ready     ${sentence(readyCondition(fn))}`);
+  out.line(`  runtime   ${runsOn(object)}`);
+  if (isFunction(object)) out.line(`  package   ${object.spec.package.digest}`);
+  out.line(`  ready     ${sentence(readyCondition(object))}`);
   for (const condition of status?.conditions ?? []) {
     if (condition.type !== 'Ready') out.line(`  ${condition.type.padEnd(24)} ${sentence(condition)}`);
   }
   out.line('\nRevisions');
   out.table(
-    ['  NAME', 'READY', 'INSTANCES', 'AGE'],
+    ['  NAME', 'TRAFFIC', 'READY', 'INSTANCES', 'AGE'],
     revisions.map((revision) => [
       `  ${revision.metadata.name}`,
+      share(revision, traffic),
       verdict(readyCondition(revision)),
       String(revision.status?.actualReplicas ?? 0),
       age(revision.metadata.creationTimestamp, now),
@@ -85,6 +93,13 @@ function print(out: Output, { function: fn, revisions, instances, events }: Desc
       String(event.message ?? '').split('\n')[0] ?? '',
     ]),
   );
+}
+
+function share({ metadata }: Revision, traffic: readonly TrafficTarget[]): string {
+  const own = traffic.filter(({ revisionName }) => revisionName === metadata.name);
+  const percent = own.reduce((sum, target) => sum + (target.percent ?? 0), 0);
+  const tags = own.flatMap(({ tag }) => (tag ? [`#${tag}`] : []));
+  return [...(percent > 0 ? [`${percent} %`] : []), ...tags].join(' ');
 }
 
 function sentence(condition: Condition | undefined): string {

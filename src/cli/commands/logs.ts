@@ -1,8 +1,7 @@
-import type { PetrelFunction } from '../../kinds/function.ts';
-import { FUNCTION_LABELS } from '../../kinds/function.ts';
 import type { Pod } from '../../kinds/pod.ts';
-import { FUNCTIONS, PODS, pathOf } from '../../kube/refs.ts';
+import { PODS, pathOf } from '../../kube/refs.ts';
 import type { CommandContext } from '../command.ts';
+import { deployedAs } from '../deployed.ts';
 import type { Output } from '../output.ts';
 import { type Session, withSession } from '../session.ts';
 
@@ -21,8 +20,8 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
   const follow = args.flag('follow');
   const tail = args.integer('tail');
   return withSession(home, async (session) => {
-    await session.client.get<PetrelFunction>(FUNCTIONS, namespace, name);
-    const labelSelector = `${FUNCTION_LABELS.function}=${name}`;
+    await deployedAs(session.client, namespace, name);
+    const labelSelector = `serving.knative.dev/service=${name}`;
     const list = () => session.client.list<Pod>(PODS, { namespace, labelSelector });
     const parameters = [
       ...(follow ? ['follow=true'] : []),

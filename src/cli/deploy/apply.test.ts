@@ -35,14 +35,14 @@ test('an object is created, left alone, changed, and keeps what others have put 
     metadata: { name: 'c', namespace: 'default' },
     data,
   });
-  const created = await applyObject(client, CONFIGMAPS, declare({ b: '2', a: '1' }));
+  const created = await applyObject(client, CONFIGMAPS, declare({ b: '<2>', a: '1' }));
   assert.equal(created.outcome, 'created');
-  // As kubectl writes it: keys in order, annotations always there.
+  // As kubectl writes it: keys in order, annotations always there, signs of HTML escaped.
   assert.equal(
     created.object.metadata.annotations?.['kubectl.kubernetes.io/last-applied-configuration'],
-    '{"apiVersion":"v1","data":{"a":"1","b":"2"},"kind":"ConfigMap","metadata":{"annotations":{},"name":"c","namespace":"default"}}\n',
+    '{"apiVersion":"v1","data":{"a":"1","b":"\\u003c2\\u003e"},"kind":"ConfigMap","metadata":{"annotations":{},"name":"c","namespace":"default"}}\n',
   );
-  assert.equal((await applyObject(client, CONFIGMAPS, declare({ a: '1', b: '2' }))).outcome, 'unchanged');
+  assert.equal((await applyObject(client, CONFIGMAPS, declare({ a: '1', b: '<2>' }))).outcome, 'unchanged');
   await client.patch(CONFIGMAPS, 'default', 'c', 'merge', { data: { theirs: 'x' } });
   const changed = await applyObject(client, CONFIGMAPS, declare({ a: '9' }));
   assert.equal(changed.outcome, 'configured');

@@ -68,10 +68,14 @@ export async function applyObject(
 
 /** JSON as kubectl writes it, so that its next apply of the same file finds nothing to change. */
 function sortedJson(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) =>
+  const text = JSON.stringify(value, (_key, inner: unknown) =>
     typeof inner === 'object' && inner !== null && !Array.isArray(inner)
       ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
       : inner,
+  );
+  return text.replace(
+    /[<>&\u2028\u2029]/g,
+    (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 }
 

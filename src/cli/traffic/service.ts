@@ -1,5 +1,6 @@
 /** The Knative Service behind a name, as the commands about traffic read and change it. */
 import { PetrelError } from '../../base/errors.ts';
+import type { KubeObject } from '../../kinds/object.ts';
 import type { Revision, Service, TrafficTarget } from '../../kinds/serving.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
 import { KSERVICES, REVISIONS } from '../../kube/refs.ts';
@@ -37,10 +38,10 @@ export async function orUndefined<T>(answer: Promise<T>): Promise<T | undefined>
   }
 }
 
-/** The revisions of a Service, newest first. */
+/** The revisions of a Service, or of a Function's, newest first. */
 export async function revisionsOf(
   client: KubeClient,
-  { metadata: { namespace, name } }: Service,
+  { metadata: { namespace, name } }: KubeObject,
 ): Promise<Revision[]> {
   const labelSelector = `serving.knative.dev/service=${name}`;
   const { items } = await client.list<Revision>(REVISIONS, { namespace, labelSelector });

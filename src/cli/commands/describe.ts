@@ -63,13 +63,13 @@ function print(out: Output, { object, traffic, revisions, instances, events }: D
   }
   out.line('\nRevisions');
   out.table(
-    ['  NAME', 'TRAFFIC', 'READY', 'INSTANCES', 'AGE'],
+    ['  NAME', 'READY', 'INSTANCES', 'AGE', 'TRAFFIC'],
     revisions.map((revision) => [
       `  ${revision.metadata.name}`,
-      share(revision, traffic),
       verdict(readyCondition(revision)),
       String(revision.status?.actualReplicas ?? 0),
       age(revision.metadata.creationTimestamp, now),
+      share(revision, traffic),
     ]),
   );
   out.line('\nInstances');

@@ -7,8 +7,9 @@ import { Counter, type RowRef } from './counters.ts';
 import type { Deadlines } from './deadlines.ts';
 import { type Exchange, STATE } from './exchange.ts';
 import { type Failure, failure } from './failures.ts';
-import { type Chooser, createChooser } from './policy/balance.ts';
-import { Watch } from './policy/watch.ts';
+import type { Chooser } from './policy/balance.ts';
+import { loadBalance, loadWatch } from './policy/load.ts';
+import type { Watch } from './policy/watch.ts';
 
 /** How requests reach one endpoint. */
 export interface Link {
@@ -109,10 +110,14 @@ export class RevisionState {
 
   #setUp(): void {
     const { entry } = this;
-    this.#chooser = createChooser(entry.balancing, this.#hooks.zone, leastLoaded);
+    const { balancing } = entry;
+    this.#chooser =
+      balancing === undefined ? null : loadBalance().createChooser(balancing, this.#hooks.zone, leastLoaded);
     this.#watch?.close();
     const watches = entry.outcomes || entry.outliers !== undefined;
-    this.#watch = watches ? new Watch(entry, this.#hooks.deadlines, () => this.#changed()) : null;
+    this.#watch = watches
+      ? new (loadWatch().Watch)(entry, this.#hooks.deadlines, () => this.#changed())
+      : null;
     this.#refresh();
   }
 

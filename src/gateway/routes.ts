@@ -1,8 +1,9 @@
 /** Which revision a request goes to: by host, or by path under `/fn/<namespace>/<name>`. */
 import type { RouteEntry } from './contract.ts';
 import type { PolicySurroundings } from './policy/around.ts';
+import { loadRouteTerms } from './policy/load.ts';
 import { CELL, type RouteMemory } from './policy/memory.ts';
-import { RouteTerms } from './policy/route-terms.ts';
+import type { RouteTerms } from './policy/route-terms.ts';
 import { WeightedTargets } from './policy/sequence.ts';
 
 export interface RouteState {
@@ -33,7 +34,7 @@ export class RouteTable {
     const turns = memory === null ? undefined : new Int32Array(memory.cells);
     const targets = new WeightedTargets(entry.targets, turns, CELL.turn);
     const asks = entry.policy !== undefined || entry.tags !== undefined;
-    const terms = asks ? new RouteTerms(entry, targets, memory, this.#around) : undefined;
+    const terms = asks ? new (loadRouteTerms().RouteTerms)(entry, targets, memory, this.#around) : undefined;
     const state: RouteState = { entry, targets, terms };
     this.#byName.set(key, state);
     for (const host of entry.hosts) this.#byHost.set(host, state);

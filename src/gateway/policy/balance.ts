@@ -84,11 +84,10 @@ function hasRoom(near: readonly EndpointState[], all: readonly EndpointState[]):
 
 /** The chooser for a revision; null when the less loaded of two is all it asks for. `zone` is the gateway's, `''` unknown. */
 export function createChooser(
-  balancing: RevisionEntry['balancing'],
+  balancing: NonNullable<RevisionEntry['balancing']>,
   zone: string,
   plain: Fallback,
 ): Chooser | null {
-  if (balancing === undefined) return null;
   const ring = balancing.policy === 'RingHash';
   const inner: Chooser = ring ? new RingChooser(keyReader(balancing.hashOn), plain) : { choose: plain };
   if (balancing.zoneAware && zone !== '') return new ZoneChooser(zone, inner);

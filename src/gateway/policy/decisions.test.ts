@@ -127,12 +127,13 @@ test('ring: an endpoint that does not accept is passed over, each is asked once'
   );
 });
 
-test('bounded loads: a quarter above the mean, rounded up', () => {
+test('bounded loads: a quarter above the mean, rounded up, and a few in any case', () => {
   const cases: [number, number, number][] = [
-    [0, 4, 1],
-    [3, 4, 2],
+    [0, 4, 8],
+    [23, 4, 8],
+    [31, 4, 10],
     [99, 10, 13],
-    [0, 1, 2],
+    [0, 1, 8],
   ];
   for (const [total, count, most] of cases) assert.equal(loadBound(total, count), most);
 });

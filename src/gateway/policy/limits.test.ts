@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import { Breaker, GATE } from './breaker.ts';
 import { RetryBudget } from './budget.ts';
 import { clientNetwork, keyReader } from './key.ts';
-import { RateTable, rateShape, rateTableBytes } from './rate-table.ts';
+import { rateTableBytes } from './memory.ts';
+import { RateTable, rateShape } from './rate-table.ts';
 import { RollingWindow, WINDOW_CELLS } from './window.ts';
 
 const table = (requests: number, periodMs: number, burst: number) =>

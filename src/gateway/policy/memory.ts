@@ -4,7 +4,6 @@
  */
 import type { RouteEntry } from '../contract.ts';
 import type { RowRef } from '../counters.ts';
-import { rateTableBytes } from './rate-table.ts';
 
 /** Crosses between threads. */
 export interface RouteMemory {
@@ -16,6 +15,10 @@ export interface RouteMemory {
 /** Places in `cells`, in 32-bit units; the breaker's time is 64 bits wide. */
 export const CELL = { inFlight: 0, turn: 16, mirrorTurn: 17, openUntil: 18, window: 20 } as const;
 const CELLS = 64;
+/** Keys that may owe at once stand in sets; some thousand fit before the first set is full. */
+export const RATE_TABLE = { sets: 1024, ways: 16 } as const;
+/** Bytes of a table: a 64-bit word for each key. */
+export const rateTableBytes = RATE_TABLE.sets * RATE_TABLE.ways * 8;
 
 /** The memory for a route as it is now. What still means the same is kept from `before`. Null when it needs none. */
 export function memoryFor(

@@ -5,6 +5,7 @@
  * forgotten: a flood of keys can make the limit more generous, never use more memory.
  */
 import { hash } from 'node:crypto';
+import { RATE_TABLE } from './memory.ts';
 
 /** Emission interval and how far ahead of now a key may be, both in ticks. Whole numbers, so that bursts are exact. */
 export interface RateShape {
@@ -24,10 +25,7 @@ export interface RateVerdict {
   retryAfter: number;
 }
 
-const SETS = 1024;
-const WAYS = 16;
-/** Bytes of a table: 16,384 keys that owe at once, some thousand before the first set is full. */
-export const rateTableBytes = SETS * WAYS * 8;
+const { sets: SETS, ways: WAYS } = RATE_TABLE;
 
 const TIME_BITS = 44n;
 const TIME_MASK = (1n << TIME_BITS) - 1n;

@@ -3,6 +3,8 @@
 const POINTS = 64;
 /** Keys beyond this part above the mean load move on to the next endpoint (consistent hashing with bounded loads). */
 const BOUND = 1.25;
+/** So many requests at once are no load that a key would have to move for. */
+const ALWAYS = 8;
 
 /** A hash of text, well mixed, not secret (FNV-1a, then MurmurHash3's finaliser). */
 export function hashText(text: string): number {
@@ -15,7 +17,7 @@ export function hashText(text: string): number {
 
 /** Most requests one of `count` endpoints may have when `total` are in flight and one more comes. */
 export function loadBound(total: number, count: number): number {
-  return Math.ceil((BOUND * (total + 1)) / count);
+  return Math.max(ALWAYS, Math.ceil((BOUND * (total + 1)) / count));
 }
 
 export class Ring {

@@ -17,6 +17,8 @@ export interface RouteEntry {
   targets: { revision: RevisionKey; percent: number }[];
   /** Tags that the header `Knative-Serving-Tag` chooses on the route's own hosts; an unknown tag goes the default way. */
   tags?: Record<string, RevisionKey>;
+  /** The tag whose hosts these are: its instances see it as `Knative-Serving-Tag`, as if the client had sent it. */
+  tag?: string;
   policy?: RoutePolicy;
 }
 

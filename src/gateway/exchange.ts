@@ -8,7 +8,7 @@ import type { EndpointState, RevisionState } from './revision.ts';
 export const BODY = { none: 0, length: 1, chunked: 2, upgrade: 3 } as const;
 
 /** Where an exchange stands. */
-export const STATE = { queued: 0, connecting: 1, sent: 2, done: 3 } as const;
+export const STATE = { queued: 0, connecting: 1, sent: 2, done: 3, paused: 4 } as const;
 
 /** Time limits of a request, milliseconds: those of its revision unless its route has others. */
 export interface RequestTimes {

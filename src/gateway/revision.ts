@@ -10,6 +10,7 @@ import { type Failure, failure } from './failures.ts';
 import type { Chooser } from './policy/balance.ts';
 import { loadBalance, loadWatch } from './policy/load.ts';
 import type { Watch } from './policy/watch.ts';
+import { WaitingLine } from './waiting.ts';
 
 /** How requests reach one endpoint. */
 export interface Link {
@@ -81,8 +82,7 @@ export class RevisionState {
   #endpoints = new Map<string, EndpointState>();
   /** Endpoints left out that still work on something, by row. */
   readonly #retired = new Map<number, EndpointState>();
-  #first: Exchange | null = null;
-  #last: Exchange | null = null;
+  readonly #line = new WaitingLine();
   /** Requests in flight or queued in this worker, its integral over time, and when it last changed. */
   #level = 0;
   #integral = 0;
@@ -157,7 +157,7 @@ export class RevisionState {
 
   /** A request has arrived. It is sent, or queued, or refused with the failure returned. */
   admit(x: Exchange): Failure | null {
-    const free = this.#first === null ? this.#acquire(x) : null;
+    const free = this.#line.first === null ? this.#acquire(x) : null;
     if (free === null && !this.#enter(x, this.entry.queueDepth, false)) {
       this.#watch?.ended(503, 0, null, 0);
       return failure('queue_full', `${this.entry.queueDepth} requests are waiting for an instance already`);
@@ -175,25 +175,13 @@ export class RevisionState {
     if (limit === 0 && !atFront) return false;
     if (!this.#queued.tryAdd(atFront ? 0 : limit)) return false;
     x.state = STATE.queued;
-    if (this.#first === null) this.#first = this.#last = x;
-    else if (atFront) {
-      x.next = this.#first;
-      this.#first.previous = x;
-      this.#first = x;
-    } else {
-      x.previous = this.#last;
-      this.#last!.next = x;
-      this.#last = x;
-    }
+    if (atFront) this.#line.unshift(x);
+    else this.#line.push(x);
     return true;
   }
 
   #leave(x: Exchange): void {
-    if (x.previous === null) this.#first = x.next;
-    else x.previous.next = x.next;
-    if (x.next === null) this.#last = x.previous;
-    else x.next.previous = x.previous;
-    x.previous = x.next = null;
+    this.#line.remove(x);
     if (this.#queued.remove() === 0) this.#queued.resetReport();
   }
 
@@ -276,8 +264,8 @@ export class RevisionState {
 
   /** Sends what waits as far as there are free slots. */
   drainQueue(): void {
-    while (this.#first !== null) {
-      const x: Exchange = this.#first;
+    while (this.#line.first !== null) {
+      const x: Exchange = this.#line.first;
       const endpoint = this.#acquire(x);
       if (endpoint === null) return;
       this.#leave(x);
@@ -310,10 +298,22 @@ export class RevisionState {
   }
 
   /** An attempt has failed and nothing of it has reached the client: sends the request again, before those that came later. */
-  retry(x: Exchange): void {
+  retry(x: Exchange, wait: boolean): void {
     if (x.endpoint !== null) this.#watch?.attempt(x.status, x.endpoint, this.#endpoints.size);
     x.restart();
-    this.requeue(x);
+    if (!wait) {
+      this.requeue(x);
+      return;
+    }
+    const endpoint = x.endpoint;
+    x.endpoint = x.upstream = null;
+    x.state = STATE.paused;
+    if (endpoint !== null) this.#giveBack(x, endpoint);
+  }
+
+  /** Whether there are endpoints to use, and all of them are among these. */
+  exhausted(tried: readonly EndpointState[]): boolean {
+    return this.#usable.length > 0 && this.#usable.every((endpoint) => tried.includes(endpoint));
   }
 
   /** The connection to an endpoint failed or ended. Requests on it are the link's affair. */
@@ -395,10 +395,10 @@ export class RevisionState {
 
   /** Ends everything that waits here. */
   failQueued(f: RevisionFailure): void {
-    while (this.#first !== null) {
-      const x = this.#first;
+    while (this.#line.first !== null) {
+      const x = this.#line.first;
       x.front.fail(x, { ...f, close: false, retryAfter: 0 });
-      if (this.#first === x) this.leave(x, performance.now());
+      if (this.#line.first === x) this.leave(x, performance.now());
     }
   }
 

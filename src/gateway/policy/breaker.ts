@@ -43,7 +43,7 @@ export class Breaker {
   }
 
   #move(seen: bigint, to: number): boolean {
-    const next = to === 0 ? 0n : BigInt(Math.ceil(to));
+    const next = to === 0 ? 0n : BigInt(Math.max(1, Math.floor(to)));
     return Atomics.compareExchange(this.#openUntil, this.#cell, seen, next) === seen;
   }
 

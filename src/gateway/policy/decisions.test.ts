@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { Affinity } from './affinity.ts';
 import { addMirror, addOutcomes, latencyBucket, OutcomeCounter } from './outcomes.ts';
 import { judge, outlierRecord } from './outliers.ts';
-import { type Repeatability, repeatable, retriable } from './retry.ts';
+import { pauseMs, type Repeatability, repeatable, retriable } from './retry.ts';
 import { hashText, loadBound, Ring } from './ring.ts';
 
 const PLAIN: Repeatability = { method: 'GET', keyed: false, bodyPassed: false, upgrade: false };
@@ -47,6 +47,17 @@ test('which failures are retried', () => {
   ];
   for (const [status, reason, on, expected] of cases)
     assert.equal(retriable({ status, reason }, on), expected, `${status} ${reason} on ${on}`);
+});
+
+test('pauses double up to their limit, and are spread', () => {
+  const cases: [number, number, number][] = [
+    [1, 0, 12.5],
+    [1, 1, 25],
+    [2, 1, 50],
+    [3, 0.5, 75],
+    [9, 1, 250],
+  ];
+  for (const [attempt, random, ms] of cases) assert.equal(pauseMs(attempt, random), ms);
 });
 
 test('outliers: after so many in a row, longer each time, forgiven in time', () => {

@@ -12,7 +12,7 @@ import type { Session } from './affinity.ts';
 import { GATE } from './breaker.ts';
 import { fieldValue, needle, withRequestLines, withResponseLines } from './lines.ts';
 import { MirrorCopy } from './mirror.ts';
-import { repeatable, retriable } from './retry.ts';
+import { pauseMs, repeatable, retriable } from './retry.ts';
 import type { RouteTerms } from './route-terms.ts';
 import { failed } from './watch.ts';
 
@@ -103,9 +103,9 @@ export class Handling implements Terms, Treatment, Front, Timed {
   }
 
   #leave(now: number, result: boolean | null): void {
-    const { breaker, inFlight, around, perTryMs } = this.#terms;
+    const { breaker, inFlight, around, retries } = this.#terms;
     this.deadline = Number.POSITIVE_INFINITY;
-    if (perTryMs > 0) around.deadlines.delete(this);
+    if (retries !== undefined) around.deadlines.delete(this);
     breaker?.ended(now, result, this.#probe);
     if (this.#counted) inFlight?.remove();
     this.#counted = false;
@@ -134,10 +134,14 @@ export class Handling implements Terms, Treatment, Front, Timed {
     around.deadlines.arm(this.deadline);
   }
 
-  /** The attempt has taken too long. */
+  /** The attempt has taken too long, or the next one may begin. */
   expire(): void {
     this.deadline = Number.POSITIVE_INFINITY;
     const x = this.#x;
+    if (x.state === STATE.paused) {
+      x.revision.requeue(x);
+      return;
+    }
     if (x.begun || x.state === STATE.queued || x.state === STATE.done) return;
     x.upstream?.cancel(x, 'timeout');
     this.fail(x, failure('try_timeout', `no answer began within ${this.#terms.perTryMs} ms of an attempt`));
@@ -194,7 +198,7 @@ export class Handling implements Terms, Treatment, Front, Timed {
   #again(x: Exchange, status: number, reason: string): boolean {
     const { retries, budget, around } = this.#terms;
     if (retries === undefined || budget === null || status < 500) return false;
-    if (x.state === STATE.queued || x.state === STATE.done) return false;
+    if (x.state !== STATE.connecting && x.state !== STATE.sent) return false;
     if (this.#tried.length >= retries.attempts || !retriable({ status, reason }, retries.on)) return false;
     const line = x.line.toString('latin1', x.lineStart, x.lineEnd);
     const safe = repeatable({
@@ -210,7 +214,11 @@ export class Handling implements Terms, Treatment, Front, Timed {
     x.block = withRequestLines(x.block, [ATTEMPT], `x-retry-attempt: ${this.#tried.length}\r\n`);
     around.log.debug('retry', { requestId: x.requestId, attempt: this.#tried.length, status, reason });
     x.status = status;
-    x.revision.retry(x);
+    const wait = x.revision.exhausted(this.#tried);
+    x.revision.retry(x, wait);
+    if (!wait) return true;
+    this.deadline = performance.now() + pauseMs(this.#tried.length, Math.random());
+    around.deadlines.add(this);
     return true;
   }
 

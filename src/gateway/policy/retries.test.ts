@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { createServer, type Socket } from 'node:net';
 import { after, test } from 'node:test';
 import type { RoutePolicy } from '../contract.ts';
-import { RawClient } from '../testing/harness.ts';
+import { eventually, RawClient } from '../testing/harness.ts';
 import type { TestStream } from '../testing/mux-instance.ts';
-import { names, type shopRequest, startShop } from '../testing/shop.ts';
+import { names, shopRequest, startShop } from '../testing/shop.ts';
 
 const retries = (change: Partial<NonNullable<RoutePolicy['retries']>> = {}): RoutePolicy => ({
   retries: { attempts: 2, on: ['reset', '502', '503', '504'], budgetPercent: 100, ...change },
@@ -129,6 +129,24 @@ test('a response that has begun is not ended by the time of an attempt', async (
   };
   const { shop } = await scripted([slow], retries({ perTryTimeoutMs: 40 }));
   assert.equal((await shop.ask()).body, 'ab');
+});
+
+test('a lone instance is asked again after a pause; meanwhile its slot is free and the client may leave', async () => {
+  const shop = await startShop();
+  const seen: number[] = [];
+  await shop.stock('a', [(s) => (seen.push(performance.now()) < 3 ? busy(s) : s.respond(200, {}, 'good'))], {
+    containerConcurrency: 1,
+  });
+  shop.open({ a: 100 }, retries());
+  assert.equal((await shop.ask()).body, 'good');
+  assert.equal(seen.length, 3);
+  assert.ok(seen[1]! - seen[0]! > 10 && seen[2]! - seen[1]! > 20, 'not at once');
+  seen.length = 0;
+  const client = new RawClient(shop.port).send(shopRequest());
+  await eventually(() => seen.length === 1);
+  client.destroy();
+  await eventually(() => shop.gateway.counts('default/a')?.inFlight === 0);
+  assert.equal(shop.gateway.counts('default/a')?.queued, 0);
 });
 
 test('retries end with their budget', async () => {

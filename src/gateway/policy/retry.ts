@@ -43,3 +43,12 @@ export function retriable({ status, reason }: AttemptFailure, on: RetrySettings[
 export function repeatable({ method, keyed, bodyPassed, upgrade }: Repeatability): boolean {
   return !bodyPassed && !upgrade && (keyed || IDEMPOTENT.has(method));
 }
+
+/** Before the same endpoints are asked again, milliseconds; doubles with each attempt. */
+const PAUSE_MS = 25;
+const MAX_PAUSE_MS = 250;
+
+/** How long to wait before attempt `attempt` (1 is the first retry) when no other endpoint is left; `random` below 1. */
+export function pauseMs(attempt: number, random: number): number {
+  return Math.min(MAX_PAUSE_MS, PAUSE_MS * 2 ** (attempt - 1)) * (0.5 + random / 2);
+}

@@ -29,19 +29,18 @@ export type Direction =
   | { key: string | null; terms: Terms | null; failure: null }
   | { key: null; terms: null; failure: Failure };
 
-/** A route without a policy that has tags: only the instance is told something. */
-class TagTerms implements Terms {
+/** A route without a policy that has tags, or is one's: only the instance is told something. */
+class LineTerms implements Terms {
+  readonly #own: readonly Buffer[];
   readonly #lines: string;
-  constructor(lines: string) {
+  constructor(own: readonly Buffer[], lines: string) {
+    this.#own = own;
     this.#lines = lines;
   }
   apply(x: Exchange): void {
-    x.block = withRequestLines(x.block, [DEFAULT_ROUTE], this.#lines);
+    x.block = withRequestLines(x.block, this.#own, this.#lines);
   }
 }
-
-const BY_DEFAULT = new TagTerms(DEFAULT_LINE);
-const BY_TAG = new TagTerms('');
 
 export class RouteTerms {
   readonly around: PolicySurroundings;
@@ -58,6 +57,10 @@ export class RouteTerms {
   readonly own: readonly Buffer[];
   readonly #entry: RouteEntry;
   readonly #policy: RoutePolicy | undefined;
+  /** What the instance of a tag's own host is sent. */
+  readonly #tagLine: string;
+  readonly #byTag: LineTerms;
+  readonly #byDefault: LineTerms;
   readonly #targets: WeightedTargets;
   readonly #rules: CompiledRule[];
   readonly #rate: { table: RateTable; key: KeyReader; policyLine: string } | null;
@@ -106,9 +109,13 @@ export class RouteTerms {
       policy?.rateLimit && memory?.rates ? rateLimiter(policy.rateLimit, memory.rates, secret) : null;
     const own: Buffer[] = [];
     if (entry.tags !== undefined) own.push(DEFAULT_ROUTE);
+    if (entry.tag !== undefined) own.push(TAG);
     if (this.retries !== undefined) own.push(ATTEMPT);
     if (this.mirror !== null) own.push(MIRROR_HEADER);
     this.own = own;
+    this.#tagLine = entry.tag === undefined ? '' : `knative-serving-tag: ${entry.tag}\r\n`;
+    this.#byTag = new LineTerms(own, this.#tagLine);
+    this.#byDefault = new LineTerms(own, DEFAULT_LINE);
   }
 
   /** The time limits of a request of this route. */
@@ -129,11 +136,12 @@ export class RouteTerms {
     const { tags } = this.#entry;
     const tag = tags === undefined ? null : fieldValue(block.out, TAG);
     const tagged = tags !== undefined && tag !== null && Object.hasOwn(tags, tag) ? tags[tag]! : null;
-    const byTag = tags === undefined ? null : tagged === null ? BY_DEFAULT : BY_TAG;
+    const byDefault = tags !== undefined && tagged === null;
     if (this.#policy === undefined) {
-      return { key: tagged ?? this.#targets.next(), terms: byTag, failure: null };
+      const terms = byDefault ? this.#byDefault : this.#byTag;
+      return { key: tagged ?? this.#targets.next(), terms, failure: null };
     }
-    const requestLines = byTag === BY_DEFAULT ? DEFAULT_LINE : '';
+    const requestLines = byDefault ? DEFAULT_LINE : this.#tagLine;
     const ruled = tagged ?? this.#ruled(block, path);
     let session: Session | null = null;
     let key = ruled;

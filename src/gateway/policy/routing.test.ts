@@ -41,6 +41,23 @@ test('the tag header chooses, an unknown tag goes the default way and the instan
   assert.equal(told.a!.at(-1), undefined, 'a route without tags says nothing');
 });
 
+test("instances behind a tag's own host see the tag, whatever the client says", async () => {
+  const shop = await startShop();
+  const told: (string | undefined)[] = [];
+  await shop.stock('a', [
+    (s) => {
+      told.push(s.headers['knative-serving-tag']);
+      s.respond(200, {}, '');
+    },
+  ]);
+  for (const policy of [undefined, { timeouts: { timeoutMs: 5000 } }]) {
+    shop.open({ a: 100 }, policy, { tag: 'beta' });
+    await shop.ask();
+    await shop.ask({ headers: ['Knative-Serving-Tag: other'] });
+  }
+  assert.deepEqual(told, ['beta', 'beta', 'beta', 'beta']);
+});
+
 test('rules come before percentages, the first that matches decides, tags come before rules', async () => {
   const shop = await startShop();
   for (const name of ['main', 'beta', 'staff', 'api']) await shop.stock(name, [names(name)]);

@@ -186,7 +186,11 @@ await suite('Knative Serving API v1: Service', 6, (cluster) => {
         ports: [{ containerPort: 8881 }],
         env: [{ name: 'FORWARD_PORT', value: String(port) }],
       },
-      { image: imageOf('sidecarcontainer'), env: [{ name: 'SIDECAR_PORT', value: String(port) }] },
+      {
+        image: imageOf('sidecarcontainer'),
+        env: [{ name: 'SIDECAR_PORT', value: String(port) }],
+        readinessProbe: { tcpSocket: { port } },
+      },
     ];
     const service = await cluster.readyService(t, 'servingcontainer', { spec: { containers } });
     await assertControlPlane(

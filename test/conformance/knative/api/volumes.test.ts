@@ -56,9 +56,7 @@ await suite('Knative Serving API v1: volumes', 6, (cluster) => {
     await assertServed(cluster, t, template, { '/': 'from a ConfigMap' });
   });
 
-  test('TestProjectedConfigMapVolume', {
-    skip: 'not yet: the node does not know projected volumes',
-  }, async (t) => {
+  test('TestProjectedConfigMapVolume', async (t) => {
     await configMap(t, { [KEY]: 'from a projected ConfigMap' });
     const sources = [
       { configMap: { name: nameOf(t), optional: false } },
@@ -77,16 +75,14 @@ await suite('Knative Serving API v1: volumes', 6, (cluster) => {
     await assertServed(cluster, t, template, { '/': 'from a Secret' });
   });
 
-  test('TestProjectedSecretVolume', {
-    skip: 'not yet: the node does not know projected volumes',
-  }, async (t) => {
+  test('TestProjectedSecretVolume', async (t) => {
     await secret(t, { [KEY]: 'from a projected Secret' });
     const sources = [{ secret: { name: nameOf(t), optional: false } }];
     const template = mounted({ projected: { sources } }, { mountPath: `${DIRECTORY}/${KEY}`, subPath: KEY });
     await assertServed(cluster, t, template, { '/': 'from a projected Secret' });
   });
 
-  test('TestProjectedComplex', { skip: 'not yet: the node does not know projected volumes' }, async (t) => {
+  test('TestProjectedComplex', async (t) => {
     await configMap(t, { [KEY]: 'hidden', other: 'from another key' });
     await secret(t, { [KEY]: 'from the last source' });
     const sources = [
@@ -99,9 +95,7 @@ await suite('Knative Serving API v1: volumes', 6, (cluster) => {
     });
   });
 
-  test('TestProjectedServiceAccountToken', {
-    skip: 'not yet: the node does not know projected volumes',
-  }, async (t) => {
+  test('TestProjectedServiceAccountToken', async (t) => {
     const sources = [{ serviceAccountToken: { audience: 'api', path: 'token' } }];
     const projected = { sources, defaultMode: 0o444 };
     const template = mounted({ projected }, { mountPath: `${DIRECTORY}/token`, subPath: 'token' });

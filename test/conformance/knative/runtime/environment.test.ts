@@ -98,7 +98,7 @@ await suite('Knative runtime contract: environment', 6, (cluster) => {
     );
   });
 
-  test('TestMustEnvVars', { skip: 'not yet: PORT is any free port' }, async (t) => {
+  test('TestMustEnvVars', async (t) => {
     const { host } = await runtimeInfo(cluster, t, { container: { ports: [{ containerPort: 8801 }] } });
     assert.equal(host.envs.PORT, '8801');
   });
@@ -133,9 +133,9 @@ await suite('Knative runtime contract: environment', 6, (cluster) => {
     }
   });
 
-  test('TestMustHaveCgroupConfigured', {
-    skip: 'not yet: the sandbox shows no control groups',
-  }, async (t) => {
+  const limits = { skip: cluster.lacks('petrel.dev/ResourceLimits') };
+
+  test('TestMustHaveCgroupConfigured', limits, async (t) => {
     const { host } = await runtimeInfo(cluster, t, {
       container: {
         resources: {
@@ -163,9 +163,7 @@ await suite('Knative runtime contract: environment', 6, (cluster) => {
     }
   });
 
-  test('TestShouldHaveCgroupReadOnly', {
-    skip: 'not yet: the sandbox shows no control groups',
-  }, async (t) => {
+  test('TestShouldHaveCgroupReadOnly', limits, async (t) => {
     const { host } = await runtimeInfo(cluster, t);
     assert.ok(host.cgroups.length > 0);
     for (const { name, readOnly, error } of host.cgroups)

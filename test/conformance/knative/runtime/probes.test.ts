@@ -10,7 +10,7 @@ import { type Cluster, NAMESPACE, suite, TEXTS } from '../cluster.ts';
 const READINESS = '/healthz/readiness';
 const LIVENESS = '/healthz/liveness';
 /** How long the program takes before it is ready, or before it listens. */
-const DELAY = '1500ms';
+const DELAY = '1s';
 /** How often its liveness has been asked before, and again after, it failed. */
 const CHECKS = 5;
 /** A request that takes so long is taken to hang. */
@@ -51,7 +51,7 @@ async function failingService(
   return service;
 }
 
-await suite('Knative runtime contract: probes', 12, (cluster) => {
+await suite('Knative runtime contract: probes', 6, (cluster) => {
   for (const { name, probe, delay } of PROBES) {
     for (const periodSeconds of [0, 1]) {
       test(`TestProbeRuntime/${name}${periodSeconds ? `-period=${periodSeconds}` : ''}`, async (t) => {
@@ -94,7 +94,12 @@ await suite('Knative runtime contract: probes', 12, (cluster) => {
   }
 
   test('TestLivenessWithFail', async (t) => {
-    const livenessProbe = { httpGet: { path: LIVENESS, port: 8080 }, periodSeconds: 1, failureThreshold: 3 };
+    const livenessProbe = {
+      httpGet: { path: LIVENESS, port: 8080 },
+      initialDelaySeconds: 2,
+      periodSeconds: 1,
+      failureThreshold: 3,
+    };
     const service = await cluster.readyService(t, 'readiness', { container: { livenessProbe } });
     const { url } = service.status ?? {};
     const checked = () =>

@@ -18,6 +18,7 @@ const SCENARIOS: Record<string, () => Promise<{ measure(): Promise<Row[]> }>> = 
   surge: () => import('./scenarios/surge.ts'),
   services: () => import('./scenarios/services.ts'),
   lossless: () => import('./scenarios/lossless.ts'),
+  'in-place': () => import('./scenarios/in-place.ts'),
   peers: () => import('./scenarios/peers.ts'),
 };
 

@@ -204,8 +204,27 @@ export const NODE_ANNOTATIONS = {
 export interface InPlaceUpdate {
   /** Comes back as the message of the Pod's condition `IN_PLACE_CONDITION` once all containers run as asked. */
   id: string;
-  containers: Record<string, Partial<Pick<Container, 'command' | 'args' | 'env' | 'envFrom' | 'workingDir'>>>;
+  /** What is new starts while what is old still ends: for containers that do not get in each other's way, as two on one port would. */
+  overlap?: boolean;
+  containers: Record<
+    string,
+    {
+      [Field in InPlaceField]?: Container[Field] | null;
+    }
+  >;
 }
+
+/** Fields that an update may replace; `null` takes one away. A change of probes or ports alone replaces nothing that runs. */
+export type InPlaceField =
+  | 'command'
+  | 'args'
+  | 'env'
+  | 'envFrom'
+  | 'workingDir'
+  | 'ports'
+  | 'readinessProbe'
+  | 'livenessProbe'
+  | 'startupProbe';
 
 /** Condition of a Pod: `True` when its containers run as the in-place update in its message asked, `False` while they are replaced. */
 export const IN_PLACE_CONDITION = 'petrel.dev/InPlaceUpdate';

@@ -5,6 +5,7 @@ import type { Logger } from '../base/log.ts';
 import type { EndpointAddress } from '../gateway/contract.ts';
 import { conditionOf } from '../kinds/conditions.ts';
 import { RUNTIME_IMAGE_PREFIX } from '../kinds/function.ts';
+import { asUpdated } from '../kinds/in-place.ts';
 import { POD_NETWORK_LABEL } from '../kinds/node.ts';
 import type { Pod } from '../kinds/pod.ts';
 import type { Revision } from '../kinds/serving.ts';
@@ -121,10 +122,11 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
     promised.has(port) ||
     pods.list().some(({ metadata }) => metadata.annotations?.[PORT_ANNOTATION] === String(port));
 
+  const sharesNetwork = () =>
+    agents.list().some(({ metadata }) => metadata.labels?.[POD_NETWORK_LABEL] === 'host');
   /** Where a new instance is to listen. Where Pods share the network the port is promised to it until its Pod is known. */
   const portFor = async (revision: Revision): Promise<number> => {
-    const shared = agents.list().some(({ metadata }) => metadata.labels?.[POD_NETWORK_LABEL] === 'host');
-    if (!shared) return declaredPort(revision);
+    if (!sharesNetwork()) return declaredPort(revision);
     for (;;) {
       const port = await freePort(wantedPort(revision), isTaken);
       if (isTaken(port)) continue;
@@ -143,7 +145,7 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
   /** Asks the server itself, which knows earlier than the Pod's status does. */
   const ask = (pod: Pod, host: string, waiter: Waiter) => {
     waiter.asked = true;
-    const probe = earlyProbe(pod);
+    const probe = earlyProbe(asUpdated(pod));
     if (!probe) return;
     void probeEarly(host, probe, clock, waiter.probing.signal).then((answers) => {
       if (answers && waiting.get(pod.metadata.uid ?? '') === waiter) handOut(pod, waiter, false);
@@ -282,12 +284,15 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
       if (!pod || pod.metadata.deletionTimestamp) throw new PetrelError('StartFailed', 'its Pod was deleted');
       const { name, namespace } = pod.metadata;
       claimed.add(name);
+      let port = 0;
       try {
         if (!agents.get(undefined, pod.spec.nodeName ?? '')) {
           throw new PetrelError('StartFailed', 'the node of its Pod cannot update Pods in place');
         }
+        const was = portOf(pod, from);
+        port = was === wantedPort(to) || !sharesNetwork() ? was : await portFor(to);
+        const patch = conversionPatch(pod, from, to, was, port);
         const ready = readyPod(pod, to, signal, restartsOf(pod));
-        const patch = conversionPatch(pod, from, to, portOf(pod, from));
         const [instance] = await Promise.all([ready, client.patch(PODS, namespace, name, 'merge', patch)]);
         return instance;
       } catch (error) {
@@ -296,6 +301,7 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
         throw error;
       } finally {
         claimed.delete(name);
+        promised.delete(port);
       }
     },
   };

@@ -1,6 +1,7 @@
 /** In-place update of a Pod: whether an instance of one revision can become one of another, and what has to be written for it. Pure. */
 import { isDeepStrictEqual } from 'node:util';
 import { conditionOf } from '../kinds/conditions.ts';
+import { REPLACEABLE } from '../kinds/in-place.ts';
 import type { Json } from '../kinds/object.ts';
 import {
   type Container,
@@ -13,15 +14,11 @@ import type { Revision } from '../kinds/serving.ts';
 import { PORT_ANNOTATION, podFor } from './pod-template.ts';
 
 /** What a container may have differently: its node replaces it, the image by Kubernetes' own rule, the rest by annotation. */
-function withoutReplaceable({
-  image: _image,
-  command: _command,
-  args: _args,
-  env: _env,
-  envFrom: _envFrom,
-  workingDir: _workingDir,
-  ...rest
-}: Container): Omit<Container, 'image'> {
+function withoutReplaceable(container: Container): Partial<Container> {
+  const rest: Partial<Container> = { ...container };
+  delete rest.image;
+  // Names of ports say how the instance is spoken to, which its endpoint remembers.
+  for (const field of REPLACEABLE) if (field !== 'ports') delete rest[field];
   return rest;
 }
 
@@ -43,16 +40,18 @@ const replaced = (old: Record<string, string> = {}, wanted: Record<string, strin
 /** The name by which the update to `to` is known, see `InPlaceUpdate`. */
 export const updateId = (to: Revision): string => to.metadata.uid ?? to.metadata.name;
 
-/** A merge patch that makes of `pod`, an instance of `from`, one of `to`. */
-export function conversionPatch(pod: Pod, from: Revision, to: Revision, port: number): Json {
+/** A merge patch that makes of `pod`, an instance of `from` on port `was`, one of `to` on `port`. */
+export function conversionPatch(pod: Pod, from: Revision, to: Revision, was: number, port: number): Json {
   const { name } = pod.metadata;
-  const [before, after] = [podFor(from, name, port), podFor(to, name, port)];
+  const [before, after] = [podFor(from, name, was), podFor(to, name, port)];
   const containers: InPlaceUpdate['containers'] = {};
-  for (const { name: each, command = [], args = [], env = [], envFrom = [], workingDir = '' } of after.spec
-    .containers) {
-    containers[each] = { command, args, env, envFrom, workingDir };
+  for (const container of after.spec.containers) {
+    containers[container.name] = Object.fromEntries(
+      REPLACEABLE.map((field) => [field, container[field] ?? null]),
+    ) as InPlaceUpdate['containers'][string];
   }
-  const update: InPlaceUpdate = { id: updateId(to), containers };
+  // On another port the new program can start before the old one has ended.
+  const update: InPlaceUpdate = { id: updateId(to), containers, ...(port === was ? {} : { overlap: true }) };
   const images = new Map(after.spec.containers.map((container) => [container.name, container.image]));
   return {
     metadata: {

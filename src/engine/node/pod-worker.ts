@@ -1,13 +1,13 @@
 /** Brings one Pod to life and to its end: does what `lifecycle.ts` decides and reports what has happened. */
 import type { Timer } from '../../base/clock.ts';
 import { FUNCTION_LABELS } from '../../kinds/function.ts';
+import { asUpdated, launchKey, overlaps, updateOf } from '../../kinds/in-place.ts';
 import type { Container, Pod } from '../../kinds/pod.ts';
 import { KubeError } from '../../kube/client.ts';
 import { PODS } from '../../kube/refs.ts';
 import { type ContainerRun, followRun } from './container-run.ts';
 import type { WorkerContext } from './context.ts';
 import type { ContainerExit, RunningContainer } from './drivers/driver.ts';
-import { asUpdated, launchKey } from './in-place.ts';
 import { CannotStart, cacheMount, prepareLaunch, renewVolumes } from './launch.ts';
 import {
   afterExit,
@@ -18,6 +18,7 @@ import {
   nextBackoff,
   nextToStop,
   type Records,
+  type Terminated,
 } from './lifecycle.ts';
 import { limitsOf } from './limits.ts';
 import type { LogWriter } from './logs/writer.ts';
@@ -58,6 +59,8 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
   let pod = asUpdated(initial);
   const records = recordsFromStatus(initial, startedAt);
   const live = new Map<string, ContainerRun>();
+  /** Runs that end while another has taken their place. */
+  const leaving = new Set<ContainerRun>();
   /** Starts under way. */
   const starting = new Map<string, Promise<void>>();
   let terminating = false;
@@ -71,6 +74,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
   let deadline = 0;
   let finishing: Promise<void> | undefined;
 
+  const runs = () => [...live.values(), ...leaving];
   const all = () => [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
   /** Whether it takes part in the Pod's readiness, and may be probed. */
   const serves = (container: Container) =>
@@ -116,6 +120,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
     wake = undefined;
     if (hasEnded(pod, records)) {
       if (live.size > 0) return stopNext();
+      if (leaving.size > 0) return;
       finished = true;
       status.report(true);
       return release();
@@ -192,7 +197,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
       if (gone || terminating) return;
       const { spec, socket } = prepareLaunch(context, pod, container, config);
       if (!isPooled(pod)) events.record(pod, 'Normal', 'Created', `Created container: ${container.name}`);
-      const restarts = ran ? before.restarts + 1 : 0;
+      const restarts = ran || before.containerID ? before.restarts + 1 : 0;
       const writer = logs.begin({ ...owner, container: container.name }, restarts);
       const running = await driver.start(spec, {
         stdout: (chunk) => writer.write('stdout', chunk),
@@ -255,7 +260,9 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
     if (gone) return running.kill();
     if (terminating) return stopNext();
     if (!isPooled(pod)) tell('Normal', 'Started', `Started container ${container.name}`);
-    status.report(!socket && !(container.startupProbe ?? container.readinessProbe));
+    // Who has asked for an update waits to hear that it has begun.
+    const awaited = updateOf(pod) !== undefined;
+    status.report(awaited || (!socket && !(container.startupProbe ?? container.readinessProbe)));
     replaceIfChanged(container.name);
   };
 
@@ -269,6 +276,12 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
       events.record(pod, 'Normal', 'Killing', `Container ${name} definition changed, will be restarted`);
       change(name, { ready: false });
       run.stop(graceMs());
+      if (overlaps(pod)) {
+        live.delete(name);
+        leaving.add(run);
+        change(name, { state: newRecord().state, started: false, notBefore: 0, backoffMs: 0 });
+        sync();
+      }
       status.report(true);
     } else if (!run && (state.kind === 'waiting' || state.kind === 'terminated')) {
       change(name, { key: launchKey(wanted), notBefore: 0, backoffMs: 0 });
@@ -293,13 +306,17 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
       ? undefined
       : await terminationMessage(container, exit.exitCode, how.said, tail).catch(() => undefined);
     if (live.get(container.name) === run) live.delete(container.name);
-    const end = {
+    const end: Terminated = {
       exitCode: exit.exitCode,
       reason: exit.oomKilled ? 'OOMKilled' : exit.exitCode === 0 ? 'Completed' : 'Error',
       ...(message === undefined ? {} : { message }),
       startedAt: how.at,
       finishedAt,
     };
+    if (leaving.delete(run)) {
+      change(container.name, { last: end });
+      return gone ? undefined : sync();
+    }
     const next = afterExit(pod, container, record(container.name), end, ranMs, at);
     const wanted = pod.spec.containers.find(({ name: each }) => each === container.name);
     const replaced = wanted !== undefined && launchKey(wanted) !== next.key;
@@ -314,7 +331,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
     terminating = true;
     killAt?.cancel();
     const kill = () => {
-      for (const run of live.values()) run.kill();
+      for (const run of runs()) run.kill();
     };
     deadline = clock.monotonic() + graceSeconds * 1000;
     if (graceSeconds <= 0) kill();
@@ -327,7 +344,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
 
   /** Everything has ended: the last status, then the object may go. */
   const finishIfDone = () => {
-    if (live.size > 0 || starting.size > 0 || finishing) return;
+    if (runs().length > 0 || starting.size > 0 || finishing) return;
     killAt?.cancel();
     finishing = (async () => {
       for (const { name: container } of all()) {
@@ -432,14 +449,14 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
       wake?.cancel();
       killAt?.cancel();
       status.stop();
-      for (const { running } of live.values()) running.kill();
+      for (const { running } of runs()) running.kill();
       await Promise.all([...starting.values()]);
-      await Promise.all([...live.values()].map(({ running }) => running.exited));
+      await Promise.all(runs().map(({ running }) => running.exited));
       release();
       logs.release(owner);
     },
     async shutdown(graceMs) {
-      const current = [...live.values()];
+      const current = runs();
       for (const { running } of current) running.signal('SIGTERM');
       const timer = clock.after(graceMs, () => {
         for (const { running } of current) running.kill();
@@ -448,9 +465,8 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
       wake?.cancel();
       status.stop();
       await Promise.all([...starting.values()]);
-      for (const { running } of live.values())
-        if (!current.some((each) => each.running === running)) running.kill();
-      await Promise.all([...live.values()].map(({ running }) => running.exited));
+      for (const run of runs()) if (!current.includes(run)) run.kill();
+      await Promise.all(runs().map(({ running }) => running.exited));
       timer.cancel();
     },
   };

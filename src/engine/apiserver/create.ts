@@ -13,8 +13,16 @@ import { checkIdentity, dropServerFields, simulated } from './write.ts';
 /** Tries at a generated name before giving up; a collision among 27^5 suffixes is rare. */
 const NAME_TRIES = 8;
 
-/** A Node registers itself together with its status; elsewhere status is written through `/status` alone. */
-const STATUS_AT_CREATE = new Set(['/nodes']);
+/**
+ * A Node registers itself together with its status, and what serving writes only to tell of something has nothing else to say;
+ * elsewhere status is written through `/status` alone.
+ */
+const STATUS_AT_CREATE = new Set([
+  '/nodes',
+  'autoscaling.internal.knative.dev/podautoscalers',
+  'networking.internal.knative.dev/ingresses',
+  'networking.internal.knative.dev/serverlessservices',
+]);
 
 /** Writes a new object. `object` becomes the server's; what admission warns of is added to `warnings`. */
 export async function createObject(

@@ -2,14 +2,17 @@
 import type { UntypedObject } from '../../kinds/object.ts';
 import type { Stored } from './contract.ts';
 
-/** The text is what is sent, stored and cloned; the parsed form exists only once somebody has asked for a field. */
+/**
+ * The text is what is sent, stored and cloned. The parsed form, several times as large, is made when somebody asks for a field
+ * and held weakly: objects that nobody looks at cost their text.
+ */
 export class StoredObject implements Stored {
   readonly resource: string;
   readonly namespace: string;
   readonly name: string;
   readonly revision: number;
   readonly text: string;
-  #object: UntypedObject | undefined;
+  #object: WeakRef<UntypedObject> | undefined;
 
   constructor(
     resource: string,
@@ -24,12 +27,15 @@ export class StoredObject implements Stored {
     this.name = name;
     this.revision = revision;
     this.text = text;
-    this.#object = object;
+    this.#object = object && new WeakRef(object);
   }
 
   get object(): UntypedObject {
-    this.#object ??= JSON.parse(this.text) as UntypedObject;
-    return this.#object;
+    const known = this.#object?.deref();
+    if (known !== undefined) return known;
+    const object = JSON.parse(this.text) as UntypedObject;
+    this.#object = new WeakRef(object);
+    return object;
   }
 
   clone(): UntypedObject {

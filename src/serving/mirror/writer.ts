@@ -42,10 +42,9 @@ export function createMirrorWriter(client: KubeClient): MirrorWriter {
       const before = said.get(id);
       if (before?.body === now.body && before.status === now.status) return;
       let existing = await find(resource, desired);
-      if (!existing) {
-        const { status: _later, ...first } = desired;
-        existing = (await client.create<Told>(resource, first)) as UntypedObject;
-      } else if (!says(existing, desired)) {
+      // Most API servers drop the status here; one that keeps it saves a write.
+      if (!existing) existing = (await client.create<Told>(resource, desired)) as UntypedObject;
+      else if (!says(existing, desired)) {
         const metadata = { ...existing.metadata, labels, annotations };
         existing = await client.update<UntypedObject>(resource, {
           ...existing,

@@ -226,7 +226,7 @@ describe('kn session', { skip: KN === undefined ? MISSING : false }, () => {
   test('domain create, list, describe, update and delete', async () => {
     await kn('domain', 'create', 'shop.example.com', '--ref', 'web');
     await eventually('the mapping', async () =>
-      /^shop\.example\.com +http:\S+ +True +ksvc:web/m.test(await kn('domain', 'list')),
+      /^shop\.example\.com +http:\S+ +True +web$/m.test(await kn('domain', 'list')),
     );
     assert.equal(await answer('web', 'shop.example.com'), 'web-green c');
     assert.match(await kn('domain', 'describe', 'shop.example.com'), /\+\+ Ready/);

@@ -17,7 +17,10 @@ export interface HybridSettings {
   margin: number;
   /** Idle times known before anything is concluded from them. */
   minSamples: number;
-  /** The histogram is clear when the coefficient of variation of its bins is at least this. */
+  /**
+   * The histogram is clear when the coefficient of variation of its bins is at least this. The paper has 2; but with the few
+   * requests of a rare service any histogram varies as much, and services without a rhythm would stay warm for hours.
+   */
   minVariation: number;
   /** Part of idle times beyond the histogram from which it says nothing. */
   maxBeyond: number;
@@ -37,7 +40,7 @@ export const HYBRID_DEFAULTS: HybridSettings = {
   tail: 0.99,
   margin: 0.1,
   minSamples: 5,
-  minVariation: 2,
+  minVariation: 2.5,
   maxBeyond: 0.5,
   recent: 5,
   maxRecentVariation: 0.1,
@@ -116,10 +119,13 @@ export function createIdleHistory(settings: HybridSettings = HYBRID_DEFAULTS): I
     return bins * binMs;
   };
 
-  /** Standard deviation of the bins' counts over their mean. */
+  /**
+   * Standard deviation of the bins' counts over their mean, without the part that a few samples show by mere chance: as much
+   * as their mean, when each falls into any bin.
+   */
   const variation = (): number => {
     const mean = within / bins;
-    return mean === 0 ? 0 : Math.sqrt(Math.max(0, squares / bins - mean * mean)) / mean;
+    return mean === 0 ? 0 : Math.sqrt(Math.max(0, squares / bins - mean * mean - mean)) / mean;
   };
 
   const predicted = (): WarmWindow | undefined => {

@@ -47,6 +47,7 @@ export interface Revision extends KubeObject {
   spec: RevisionSpec;
   status?: DuckStatus & {
     containerStatuses?: { name: string; imageDigest?: string }[];
+    initContainerStatuses?: { name: string; imageDigest?: string }[];
     actualReplicas?: number;
     desiredReplicas?: number;
   };

@@ -58,11 +58,23 @@ export function revisionStatus(
     ...revision.status,
     observedGeneration: revision.metadata.generation,
     conditions: manager.conditions,
-    containerStatuses:
-      revision.status?.containerStatuses ?? revision.spec.containers.map(({ name }) => ({ name })),
+    containerStatuses: imagesOf(revision.spec.containers),
+    ...(revision.spec.initContainers?.length && {
+      initContainerStatuses: imagesOf(revision.spec.initContainers),
+    }),
     actualReplicas: scale.ready,
     desiredReplicas: scale.desired,
   };
+}
+
+/**
+ * No tag is resolved here: images of this machine's own names have no registry to ask, and what a tag stands for is settled where
+ * the image is fetched. A digest that the user gives is the digest.
+ */
+function imagesOf(containers: { name: string; image?: string }[]): { name: string; imageDigest?: string }[] {
+  return containers.map(({ name, image = '' }) =>
+    image.includes('@sha256:') ? { name, imageDigest: image } : { name },
+  );
 }
 
 function markReadiness(manager: ConditionManager, revision: Revision, scale: RevisionScale): void {

@@ -333,10 +333,6 @@ export class ClientConnection extends Reply implements Timed {
   }
 
   protected override nextRequest(): void {
-    if (this.#plane.closing && this.#stash === null) {
-      this.close();
-      return;
-    }
     this.#decoder = null;
     this.#blocked = false;
     this.phase = PHASE.head;
@@ -344,8 +340,12 @@ export class ClientConnection extends Reply implements Timed {
     if (this.#stash !== null || this.#paused) this.pump();
   }
 
-  /** The worker closes: idle connections end now, others after their answer. */
-  drain(): void {
+  /**
+   * The worker closes: the next answer says that it is the last. Without `gently` idle connections end now, and others
+   * even if their answer has begun and could not say so.
+   */
+  drain(gently: boolean): void {
+    if (gently) return;
     const idle = this.phase === PHASE.head && this.#stash === null;
     if (!idle) this.closeAfter = true;
     else if (this.socket.writableLength > 0) this.close();

@@ -169,6 +169,12 @@ export interface Gateway {
   failRevision(key: RevisionKey, failure: RevisionFailure): void;
   /** Resolves when no request is in flight to this endpoint any more (after it was left out), or after `timeoutMs`. */
   drained(key: RevisionKey, endpointId: string, timeoutMs: number): Promise<void>;
+  /**
+   * Replaces the workers one by one without failing a request: the new one listens before the old one stops, and connections
+   * are told to go with their next answer. Resolves when the new ones have taken over; the old ones go on with what they have
+   * for up to `graceMs` (default ten minutes).
+   */
+  restart?(graceMs?: number): Promise<void>;
   /** Stops accepting, lets requests end for up to `graceMs`, then closes. */
   close(graceMs: number): Promise<void>;
 }

@@ -18,12 +18,13 @@ import type {
 import { Counter, MAX_WORKERS, RowAllocator, type RowRef } from './counters.ts';
 import { guarded } from './guard.ts';
 import { DEFAULT_LIMITS, type GatewayLimits } from './limits.ts';
-import { LocalLink, type PlaneLink, WorkerLink } from './links.ts';
-import { listenError, probe } from './listening.ts';
+import type { PlaneLink } from './links.ts';
+import { listenError } from './listening.ts';
 import type { PlaneCommand, PlaneEvents, PlaneStats } from './plane.ts';
 import type { GatewayIdentity } from './policy/around.ts';
 import { inFlightRow, memoryFor, type RouteMemory } from './policy/memory.ts';
 import { addMirror, addOutcomes } from './policy/outcomes.ts';
+import { Workers } from './workers.ts';
 
 export interface GatewayOptions {
   host: string;
@@ -43,8 +44,8 @@ export interface GatewayOptions {
 /** Demand of one revision is reported at most this often. */
 const DEMAND_INTERVAL_MS = 1;
 const STATS_INTERVAL_MS = 1000;
-/** Delay before a worker that died again and again is replaced, milliseconds. */
-const RESTART_MS = [0, 100, 1000];
+/** How long a worker that was replaced may go on with what it has, milliseconds: the longest time limit Knative allows. */
+const REPLACED_GRACE_MS = 600_000;
 
 interface EndpointRecord {
   endpoint: Endpoint;
@@ -93,11 +94,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 }
 
 export class GatewayControl implements Gateway {
-  address: { host: string; port: number };
-  readonly #options: GatewayOptions;
-  readonly #limits: GatewayLimits;
-  readonly #identity: GatewayIdentity;
   readonly #control: GatewayEvents;
+  readonly #workers: Workers;
   readonly #rows = new RowAllocator();
   readonly #routes = new Map<
     string,
@@ -105,71 +103,50 @@ export class GatewayControl implements Gateway {
   >();
   readonly #revisions = new Map<string, RevisionRecord>();
   readonly #retiring = new Map<number, Retiring>();
-  readonly #channel = `petrel-gateway-${process.pid}-${Math.random().toString(36).slice(2)}`;
-  #links: (PlaneLink | null)[] = [];
-  #restarts: number[] = [];
   #statsTimer: NodeJS.Timeout | null = null;
   #statsFrom = 0;
   #closed = false;
 
   constructor(options: GatewayOptions) {
-    this.#options = options;
     this.#control = guarded(options.events, options.log);
-    this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
-    this.#identity = { zone: options.zone ?? '', secret: options.secret ?? randomBytes(32).toString('hex') };
-    this.address = { host: options.host, port: options.port };
+    const identity: GatewayIdentity = {
+      zone: options.zone ?? '',
+      secret: options.secret ?? randomBytes(32).toString('hex'),
+    };
+    const { host, port, log } = options;
+    this.#workers = new Workers(
+      {
+        host,
+        limits: { ...DEFAULT_LIMITS, ...options.limits },
+        identity,
+        log,
+        state: () => this.#state(),
+        events: (index) => this.#events(index),
+        gone: (index, link) => this.#gone(index, link),
+      },
+      port,
+    );
+  }
+
+  get address(): { host: string; port: number } {
+    return this.#workers.address;
   }
 
   /** The workers, for diagnosis. */
   get links(): readonly (PlaneLink | null)[] {
-    return this.#links;
+    return this.#workers.links;
   }
 
-  async start(count: number): Promise<void> {
-    const { host, port } = this.#options;
-    if (count === 0) {
-      const link = new LocalLink(0, this.#limits, this.#identity, this.#options.log, this.#events(0));
-      this.#links = [link];
-      this.address = await link.listen(host, port, false);
-      return;
-    }
-    if (count > 1 && port !== 0) await probe(host, port);
-    this.#links = new Array<PlaneLink | null>(count).fill(null);
-    this.#restarts = new Array<number>(count).fill(0);
-    try {
-      await this.#startWorker(0, port, count > 1);
-    } catch (error) {
-      // systems without SO_REUSEPORT have one listener
-      if (count === 1 || (error as NodeJS.ErrnoException).code !== 'ENOTSUP') throw error;
-      this.#links = [null];
-      await this.#startWorker(0, port, false);
-      return;
-    }
-    const rest = Array.from({ length: count - 1 }, (_, i) =>
-      this.#startWorker(i + 1, this.address.port, true),
-    );
-    await Promise.all(rest);
+  start(count: number): Promise<void> {
+    return this.#workers.start(count);
   }
 
-  async #startWorker(index: number, port: number, reusePort: boolean): Promise<void> {
-    const link = new WorkerLink(
-      index,
-      this.#limits,
-      this.#identity,
-      this.#options.log,
-      this.#events(index),
-      this.#channel,
-    );
-    link.onExit = () => this.#workerDied(index, link);
-    // the state goes first, so that the first request it accepts finds it
-    for (const command of this.#state()) link.send(command);
-    this.#links[index] = link;
-    this.address = await link.listen(this.#options.host, port, reusePort);
+  restart(graceMs = REPLACED_GRACE_MS): Promise<void> {
+    return this.#workers.restart(graceMs);
   }
 
-  #workerDied(index: number, link: PlaneLink): void {
-    if (this.#closed || this.#links[index] !== link) return;
-    this.#links[index] = null;
+  /** A worker has ended: what it held is free again. */
+  #gone(index: number, link: PlaneLink): void {
     for (const record of this.#revisions.values()) {
       new Counter(record.queue.ref, index).forget();
       if (record.queue.total === 0) record.queue.resetReport();
@@ -179,19 +156,7 @@ export class GatewayControl implements Gateway {
     for (const { memory } of this.#routes.values())
       if (memory !== null) new Counter(inFlightRow(memory), index).forget();
     for (const id of [...this.#retiring.keys()]) this.#released(id, link);
-    for (const key of this.#revisions.keys()) for (const other of this.#links) other?.wake(key);
-    const attempt = this.#restarts[index]!++;
-    const delay = RESTART_MS[Math.min(attempt, RESTART_MS.length - 1)]!;
-    this.#options.log.error('a gateway worker died and is replaced', { worker: index, delay });
-    setTimeout(() => {
-      if (this.#closed) return;
-      this.#startWorker(index, this.address.port, this.#links.length > 1).then(
-        () => {
-          this.#restarts[index] = 0;
-        },
-        (error: Error) => this.#options.log.error('worker start', { worker: index, error: error.message }),
-      );
-    }, delay);
+    for (const key of this.#revisions.keys()) for (const other of this.links) other?.wake(key);
   }
 
   #events(index: number): PlaneEvents {
@@ -199,7 +164,7 @@ export class GatewayControl implements Gateway {
       demand: (key) => this.#demand(key),
       endpointDown: (key, id, reason) => this.#endpointDown(key, id, reason),
       released: (row, turn) => {
-        const link = this.#links[index];
+        const link = this.links[index];
         // word of an earlier time, sent before the worker knew that the endpoint is back, counts no more
         if (link && turn === (this.#retiring.get(row)?.record?.turn ?? 0)) this.#released(row, link);
       },
@@ -218,7 +183,7 @@ export class GatewayControl implements Gateway {
   }
 
   #broadcast(command: PlaneCommand): void {
-    for (const link of this.#links) link?.send(command);
+    this.#workers.broadcast(command);
   }
 
   setRoute(namespace: string, name: string, entry: RouteEntry | null): void {
@@ -252,7 +217,7 @@ export class GatewayControl implements Gateway {
 
   /** Every worker sees its share of the requests, so a surge shows in its share of them. */
   #revisionCommand(key: string, { entry, queue }: RevisionRecord): PlaneCommand {
-    const surge = entry.surge && Math.ceil(entry.surge / Math.max(1, this.#links.length));
+    const surge = entry.surge && Math.ceil(entry.surge / Math.max(1, this.#workers.count));
     return { type: 'revision', key, entry: surge ? { ...entry, surge } : entry, queue: queue.ref };
   }
 
@@ -308,7 +273,7 @@ export class GatewayControl implements Gateway {
   }
 
   #retireRow(ref: RowRef, name: string, record: EndpointRecord | null): void {
-    const waitsFor = new Set(this.#links.filter((link) => link !== null));
+    const waitsFor = new Set(this.links.filter((link) => link !== null));
     this.#retiring.set(ref.id, {
       ref,
       name,
@@ -389,7 +354,7 @@ export class GatewayControl implements Gateway {
   }
 
   async #report(): Promise<void> {
-    const parts = await Promise.all(this.#links.map((link) => link?.collect() ?? Promise.resolve([])));
+    const parts = await Promise.all(this.links.map((link) => link?.collect() ?? Promise.resolve([])));
     this.#statsTimer = null;
     if (this.#closed) return;
     const now = performance.now();
@@ -433,7 +398,7 @@ export class GatewayControl implements Gateway {
     if (this.#statsTimer !== null) clearTimeout(this.#statsTimer);
     for (const record of this.#revisions.values())
       if (record.demandTimer !== null) clearTimeout(record.demandTimer);
-    await Promise.all(this.#links.map((link) => link?.close(graceMs)));
+    await this.#workers.close(graceMs);
   }
 }
 

@@ -11,10 +11,14 @@ export interface PlaneLink {
   /** Someone may have freed a slot of the revision. */
   wake(key: string): void;
   collect(): Promise<PlaneStats[]>;
-  close(graceMs: number): Promise<void>;
+  /** See `Plane.close`; may be called again with less grace. */
+  close(graceMs: number, gently?: boolean): Promise<void>;
+  /** The thread has ended. */
+  onExit: () => void;
 }
 
 export class LocalLink implements PlaneLink {
+  onExit: () => void = () => {};
   readonly plane: Plane;
 
   constructor(
@@ -43,8 +47,8 @@ export class LocalLink implements PlaneLink {
     return this.plane.collect();
   }
 
-  close(graceMs: number): Promise<void> {
-    return this.plane.close(graceMs);
+  close(graceMs: number, gently = false): Promise<void> {
+    return this.plane.close(graceMs, gently);
   }
 }
 
@@ -65,7 +69,7 @@ export type ToWorker =
   | { type: 'command'; command: PlaneCommand }
   | { type: 'wake'; key: string }
   | { type: 'collect' }
-  | { type: 'close'; graceMs: number };
+  | { type: 'close'; graceMs: number; gently: boolean };
 
 export type FromWorker =
   | { type: 'listening'; host: string; port: number }
@@ -79,7 +83,6 @@ export type FromWorker =
   | { type: 'closed' };
 
 export class WorkerLink implements PlaneLink {
-  /** The thread has ended without being asked to. */
   onExit: () => void = () => {};
   readonly thread: Worker;
   readonly #port: MessagePort;
@@ -185,10 +188,9 @@ export class WorkerLink implements PlaneLink {
     return this.#stats.promise;
   }
 
-  async close(graceMs: number): Promise<void> {
-    this.onExit = () => {};
+  async close(graceMs: number, gently = false): Promise<void> {
     this.#listening.promise.catch(() => {});
-    this.#post({ type: 'close', graceMs });
+    this.#post({ type: 'close', graceMs, gently });
     await this.#closed.promise;
     await this.thread.terminate();
   }

@@ -81,8 +81,8 @@ export interface PlaneOptions {
 
 /** A client's connection, whatever it speaks. */
 interface PlaneClient {
-  /** Ends it after what is under way. */
-  drain(): void;
+  /** Ends it after what is under way; `gently` also an idle one only when its client knows. */
+  drain(gently: boolean): void;
   /** Cuts it off. */
   destroy(): void;
 }
@@ -107,7 +107,7 @@ export class Plane implements ClientPlane, RevisionHooks {
   #announced = false;
   #dirty: Flushable[] = [];
   #server: Server | null = null;
-  #emptied: (() => void) | null = null;
+  #emptied: (() => void)[] = [];
   readonly #flushAll = () => {
     const list = this.#dirty;
     this.#dirty = [];
@@ -228,7 +228,7 @@ export class Plane implements ClientPlane, RevisionHooks {
 
   gone(client: PlaneClient): void {
     this.#clients.delete(client);
-    if (this.#clients.size === 0) this.#emptied?.();
+    if (this.#clients.size === 0) for (const done of this.#emptied.splice(0)) done();
   }
 
   flushLater(item: Flushable): void {
@@ -291,17 +291,24 @@ export class Plane implements ClientPlane, RevisionHooks {
     return out;
   }
 
-  /** Stops accepting, lets requests end for up to `graceMs`, then closes what is left. */
-  async close(graceMs: number): Promise<void> {
+  /**
+   * Stops accepting, lets requests end for up to `graceMs`, then closes what is left. Idle connections end at once;
+   * `gently` leaves them to end with the answer to their next request, or when they would have ended anyway: a client
+   * cannot tell the difference from any other day.
+   */
+  async close(graceMs: number, gently = false): Promise<void> {
     this.closing = true;
+    // a listener takes along what nobody has accepted yet
+    if (gently) await quietTurn();
     this.#server?.close();
-    const emptied = new Promise<void>((resolve) => {
-      this.#emptied = resolve;
-    });
-    for (const client of this.#clients) client.drain();
+    for (const client of this.#clients) client.drain(gently);
     if (this.#clients.size > 0) {
-      const timer = setTimeout(() => this.#emptied?.(), graceMs);
-      await emptied;
+      const emptied = new Promise<void>((resolve) => this.#emptied.push(resolve));
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, graceMs);
+      });
+      await Promise.race([emptied, late]);
       clearTimeout(timer);
     }
     for (const client of this.#clients) client.destroy();
@@ -312,6 +319,22 @@ export class Plane implements ClientPlane, RevisionHooks {
 function pathOf(target: string): string {
   const query = target.indexOf('?');
   return (query < 0 ? target : target.slice(0, query)) || '/';
+}
+
+/** A turn of the event loop counts as quiet below this, milliseconds. */
+const QUIET_MS = 0.05;
+const QUIET_WITHIN_MS = 500;
+
+/** Resolves at the end of a turn that had next to nothing to do: whatever could be accepted was accepted just now. */
+async function quietTurn(): Promise<void> {
+  const began = performance.now();
+  let from = Number.NEGATIVE_INFINITY;
+  for (;;) {
+    await new Promise((resolve) => setImmediate(resolve));
+    const now = performance.now();
+    if (now - from < QUIET_MS || now - began > QUIET_WITHIN_MS) return;
+    from = performance.now();
+  }
 }
 
 function refused(why: Destination['failure']): Destination {

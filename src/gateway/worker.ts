@@ -69,7 +69,7 @@ function handle(message: ToWorker): void {
       tell({ type: 'stats', stats: plane.collect() });
       break;
     case 'close':
-      void plane.close(message.graceMs).then(() => tell({ type: 'closed' }));
+      void plane.close(message.graceMs, message.gently).then(() => tell({ type: 'closed' }));
       break;
   }
 }

@@ -21,25 +21,27 @@ export interface SessionPlane extends Surroundings, IntakePlane {
   gone(client: ClientSession): void;
 }
 
-/** How long a connection whose end was announced may still carry requests that were on their way, milliseconds. */
-const NOTICE_MS = 1000;
+/** How long a client may take to close its side, milliseconds. */
+const LINGER_MS = 1000;
 
 export class ClientSession implements Timed {
   deadline: number;
   readonly plane: SessionPlane;
   readonly reader: HeadReader;
   readonly #session: ServerHttp2Session;
+  readonly #socket: Socket;
   readonly #streams = new Set<ClientStream>();
   /** Answered streams whose bytes a slow client has not taken. */
   readonly #slow = new Set<ClientStream>();
   /** PING and SETTINGS frames since something was last answered. */
   #idleFrames = 0;
-  #draining = false;
+  #leaving = false;
 
   /** `first` are the bytes read already, from the preface on. */
   constructor(socket: Socket, first: Buffer, plane: SessionPlane) {
     const { limits } = plane;
     this.plane = plane;
+    this.#socket = socket;
     this.reader = new HeadReader(plane, clientAddress(socket.remoteAddress));
     this.deadline = performance.now() + limits.headTimeoutMs;
     socket.pause();
@@ -68,7 +70,7 @@ export class ClientSession implements Timed {
     session.on('ping', () => this.#idleFrame());
     session.on('remoteSettings', () => this.#idleFrame());
     session.on('error', () => {});
-    session.on('close', () => this.#closed(socket));
+    session.on('close', () => this.#closed());
     plane.deadlines.add(this);
   }
 
@@ -79,7 +81,7 @@ export class ClientSession implements Timed {
       closeStream(stream, CODE.refused);
       return;
     }
-    this.deadline = Number.POSITIVE_INFINITY;
+    if (!this.#leaving) this.deadline = Number.POSITIVE_INFINITY;
     const request = new ClientStream(stream, this);
     this.#streams.add(request);
     try {
@@ -118,42 +120,59 @@ export class ClientSession implements Timed {
   gone(stream: ClientStream): void {
     this.#slow.delete(stream);
     if (!this.#streams.delete(stream) || this.#streams.size > 0) return;
-    this.deadline = performance.now() + this.plane.limits.keepAliveMs;
+    if (this.#leaving) {
+      this.#leave();
+      return;
+    }
+    this.#setDeadline(this.plane.limits.keepAliveMs);
+  }
+
+  #setDeadline(ms: number): void {
+    this.deadline = performance.now() + ms;
     this.plane.deadlines.arm(this.deadline);
   }
 
-  /** Nothing was asked for too long. */
+  /** Nothing was asked for too long, or the client does not close. */
   expire(): void {
     this.deadline = Number.POSITIVE_INFINITY;
-    this.drain();
+    if (this.#leaving) this.#socket.destroy();
+    else this.drain();
   }
 
   /**
-   * Ends the connection without losing a request: first the announcement, which refuses nothing; when the client has
-   * answered (or had time to), the last stream that is served. The connection closes with its last stream.
+   * Ends the connection without losing a request. While streams are open, an announcement goes first that refuses
+   * nothing, and the client has until its PING to see it. Then comes the last stream that was looked at: what the
+   * client has sent after it, it may send again elsewhere (RFC 9113 §6.8).
    */
   drain(): void {
     const session = this.#session;
-    if (this.#draining || session.destroyed) return;
-    this.#draining = true;
-    const finish = () => {
-      clearTimeout(timer);
-      if (!session.destroyed) session.close();
-    };
-    const timer = setTimeout(finish, NOTICE_MS);
+    if (this.#leaving || session.destroyed) return;
+    this.#leaving = true;
+    if (this.#streams.size === 0) {
+      this.#leave();
+      return;
+    }
     session.goaway(CODE.noError, LAST_POSSIBLE_ID);
-    if (!session.ping(finish)) finish();
+    if (!session.ping(() => this.#leave())) this.#leave();
+  }
+
+  /** No further stream; the connection ends with the last open one, or when the client has closed. */
+  #leave(): void {
+    const session = this.#session;
+    if (!session.closed && !session.destroyed) session.close();
+    if (this.#streams.size === 0) this.#setDeadline(LINGER_MS);
   }
 
   /** Cuts everything off. */
   destroy(): void {
     this.#session.destroy();
+    this.#socket.destroy();
   }
 
-  #closed(socket: Socket): void {
+  #closed(): void {
     this.deadline = Number.POSITIVE_INFINITY;
     this.plane.deadlines.delete(this);
-    socket.destroySoon();
+    this.#socket.destroySoon();
     this.plane.gone(this);
   }
 }

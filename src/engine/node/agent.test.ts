@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { KubeObject } from '../../kinds/object.ts';
 import { IN_PLACE_CONDITION, type InPlaceUpdate, NODE_ANNOTATIONS, type Pod } from '../../kinds/pod.ts';
+import { createNodeStatsReader } from '../../kube/node-stats.ts';
 import { EVENTS, NODES, PODS, RUNTIMES, SECRETS } from '../../kube/refs.ts';
 import { createTestCluster, type TestCluster } from './testing.ts';
 
@@ -52,6 +53,9 @@ test('a running Pod is ready, and ends within its grace when deleted', async () 
   assert.equal(pod.status?.phase, 'Running');
   assert.equal(pod.status?.podIP, '127.0.0.1');
   assert.equal(conditionOf(pod, 'petrel.dev/Sandboxed')?.reason, 'SwitchedOff');
+  // It runs; that it minds signals is known when it has spoken.
+  const first = await cluster.openLog('server', 'c', 'follow=true');
+  for await (const chunk of first.body!) if (Buffer.from(chunk).includes('up')) break;
   const follow = await cluster.openLog('server', 'c', 'follow=true');
   await cluster.client.delete(PODS, 'default', 'server');
   const last = await cluster
@@ -267,6 +271,22 @@ test('in place: the Pod stays, its container is replaced, and the condition says
   await cluster.until('stays', (each) => state(each)?.waiting?.reason === 'ErrImagePull');
   await image('petrel.dev/host');
   await cluster.until('stays', made('v2'));
+});
+
+test('what Pods use can be asked of their node', async () => {
+  const burn =
+    'const until = Date.now() + 300; while (Date.now() < until); console.log("done"); setInterval(() => {}, 1e9)';
+  const pod = await cluster.run('busy', { containers: [{ command: [process.execPath, '-e', burn] }] });
+  await cluster.until('busy', (each) => conditionOf(each, 'Ready')?.status === 'True');
+  const follow = await cluster.openLog('busy', 'c', 'follow=true');
+  for await (const chunk of follow.body!) if (Buffer.from(chunk).includes('done')) break;
+  const [summary] = await createNodeStatsReader(cluster.client).read();
+  assert.equal(summary?.node.nodeName, 'here');
+  const busy = summary?.pods.find(({ podRef }) => podRef.uid === pod.metadata.uid);
+  assert.deepEqual(busy?.podRef, { name: 'busy', namespace: 'default', uid: pod.metadata.uid });
+  const [container] = busy?.containers ?? [];
+  assert.ok(container && container.cpu.usageCoreNanoSeconds > 0.1e9, JSON.stringify(container));
+  assert.ok(busy && busy.memory.workingSetBytes > 2 ** 20, JSON.stringify(busy));
 });
 
 test('probes decide readiness and restart what is not alive', async () => {

@@ -26,6 +26,7 @@ import { LogRefusal, type LogServer, type OpenLog, startLogServer } from './logs
 import { createLogStore } from './logs/store.ts';
 import { registerNode, unregisterNode } from './node-object.ts';
 import { createPodWorker, type PodWorker } from './pod-worker.ts';
+import { summarize } from './stats.ts';
 import { createTokenIssuer } from './tokens.ts';
 import type { VolumeDirs } from './volumes.ts';
 
@@ -206,7 +207,12 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
     async start() {
       const cleaned = driver.cleanLeftovers();
       const token = await logToken(client, nodeName);
-      server = await startLogServer({ token, now: clock.now, open: openLog });
+      server = await startLogServer({
+        token,
+        now: clock.now,
+        open: openLog,
+        stats: () => summarize(nodeName, workers.values(), clock.now()),
+      });
       runtimes.start();
       const [ended, capabilities] = await Promise.all([
         cleaned,

@@ -7,7 +7,7 @@ import { KubeError } from '../../kube/client.ts';
 import { PODS } from '../../kube/refs.ts';
 import { type ContainerRun, followRun } from './container-run.ts';
 import type { WorkerContext } from './context.ts';
-import type { ContainerExit, RunningContainer } from './drivers/driver.ts';
+import type { ContainerExit, ContainerUsage, RunningContainer } from './drivers/driver.ts';
 import { CannotStart, cacheMount, prepareLaunch, renewVolumes } from './launch.ts';
 import {
   afterExit,
@@ -32,6 +32,8 @@ export interface PodWorker {
   readonly uid: string;
   readonly pod: Pod;
   readonly records: Records;
+  /** What the containers that run use now, by name. */
+  usage(): { name: string; startedAt: number; usage: ContainerUsage }[];
   /** The object has changed. */
   update(pod: Pod): void;
   /** Something the Pod refers to has changed: try again what waits for it, renew volumes. */
@@ -409,6 +411,15 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
     },
     get records() {
       return records;
+    },
+    usage() {
+      return [...live].flatMap(([container, { running }]) => {
+        const { state } = record(container);
+        const usage = running.usage();
+        return usage && state.kind === 'running'
+          ? [{ name: container, startedAt: state.startedAt, usage }]
+          : [];
+      });
     },
     update(next) {
       const old = pod;

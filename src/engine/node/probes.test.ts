@@ -23,6 +23,7 @@ const running = (
   exec,
   addMount: async () => false,
   setLimits: () => false,
+  usage: () => undefined,
 });
 
 test('a verdict needs as many equal results in a row as the threshold says', () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { KubeObject } from '../../kinds/object.ts';
 import { NODE_ANNOTATIONS, type Pod } from '../../kinds/pod.ts';
+import { createNodeStatsReader } from '../../kube/node-stats.ts';
 import { CONFIGMAPS, PODS, SECRETS } from '../../kube/refs.ts';
 import { createTestCluster } from './testing.ts';
 
@@ -262,3 +263,17 @@ test(
     );
   },
 );
+
+test('what a Pod uses is what its control group or its processes have used', needsSandbox, async () => {
+  const burn =
+    'const until = Date.now() + 400; while (Date.now() < until); global.x = Buffer.alloc(5e7, 1); console.log("done"); setInterval(() => {}, 1e9)';
+  const command = [process.execPath, '-e', burn];
+  const pod = await cluster.run('uses', { terminationGracePeriodSeconds: 1, containers: [{ command }] });
+  await cluster.until('uses', ready);
+  const follow = await cluster.openLog('uses', 'c', 'follow=true');
+  for await (const chunk of follow.body!) if (Buffer.from(chunk).includes('done')) break;
+  const [summary] = await createNodeStatsReader(cluster.client).read();
+  const uses = summary?.pods.find(({ podRef }) => podRef.uid === pod.metadata.uid);
+  assert.ok(uses && uses.cpu.usageCoreNanoSeconds > 0.1e9, JSON.stringify(uses));
+  assert.ok(uses.memory.workingSetBytes > 5e7 && uses.memory.workingSetBytes < 4e8, JSON.stringify(uses));
+});

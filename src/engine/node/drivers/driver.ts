@@ -67,6 +67,14 @@ export interface ExecResult {
   timedOut: boolean;
 }
 
+/** What all processes of a container use. */
+export interface ContainerUsage {
+  /** Processor time since its start. */
+  cpuSeconds: number;
+  /** Memory that cannot be taken back from it. */
+  memoryBytes: number;
+}
+
 export interface RunningContainer {
   /** Unique on this machine, also over restarts: `process://…`. */
   readonly id: string;
@@ -82,6 +90,8 @@ export interface RunningContainer {
   addMount(mount: ContainerMount): Promise<boolean>;
   /** Applies new limits to the running container; false where this machine has no way to. */
   setLimits(limits: ContainerLimits): boolean;
+  /** Undefined when it has ended. Reads files of the kernel: a fraction of a millisecond. */
+  usage(): ContainerUsage | undefined;
 }
 
 /** Whether the machine allows something and, when not, why: the content of a Pod condition. */

@@ -1,9 +1,13 @@
-/** Serves container logs to the API server over loopback HTTP, as kubelet does: `GET /containerLogs/<ns>/<pod>/<container>`. */
+/**
+ * What the agent answers over loopback HTTP, as kubelet does: container logs to the API server (`GET
+ * /containerLogs/<ns>/<pod>/<container>`) and what Pods use (`GET /stats/summary`).
+ */
 import { timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createServer } from '../../../base/http.ts';
+import type { StatsSummary } from '../../../kube/node-stats.ts';
 import type { ReadOptions } from './reader.ts';
 
 /** Why a log cannot be shown; `message` is kubelet's text. */
@@ -60,6 +64,8 @@ export async function startLogServer(options: {
   token: string;
   now: () => number;
   open: OpenLog;
+  /** What Pods use now. */
+  stats: () => StatsSummary;
 }): Promise<LogServer> {
   const expected = Buffer.from(`Bearer ${options.token}`);
   const allowed = ({ headers }: IncomingMessage) => {
@@ -75,8 +81,15 @@ export async function startLogServer(options: {
       .map(decodeURIComponent);
     if (!allowed(request)) throw new LogRefusal(401, 'Unauthorized');
     if (request.method !== 'GET') throw new LogRefusal(405, 'Method Not Allowed');
+    if (url.pathname === '/stats/summary') {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      return void response.end(JSON.stringify(options.stats()));
+    }
     if (kind !== 'containerLogs' || !namespace || !pod || !container || more.length > 0) {
-      throw new LogRefusal(404, 'not found: use /containerLogs/<namespace>/<pod>/<container>');
+      throw new LogRefusal(
+        404,
+        'not found: use /containerLogs/<namespace>/<pod>/<container> or /stats/summary',
+      );
     }
     const { previous, ...read } = parseLogQuery(url.searchParams, options.now());
     const gone = new AbortController();

@@ -11,6 +11,7 @@ import type { OutputPipe } from './pipes.ts';
 import { execLaunch, mountLaunch, SET_UP } from './script.ts';
 import type { Sandbox } from './self-test.ts';
 import { exitCodeOf, finished, reportsOf, signalGroup, signalProcess } from './spawn.ts';
+import { usageOf } from './usage.ts';
 
 export interface SupervisedContainer {
   id: string;
@@ -138,6 +139,7 @@ export function superviseContainer(container: SupervisedContainer): StartedConta
         log.warn('a mount was not added to a container', { container: id, target: mount.target, why });
       return exitCode === 0;
     },
+    usage: () => (ended || pid === undefined ? undefined : usageOf(pid, group)),
     setLimits(limits) {
       if (!group || ended) return false;
       oomBefore = group.oomKills();

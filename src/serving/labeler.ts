@@ -35,6 +35,9 @@ export function routingPatch(
   };
 }
 
+/** The Service that owns both; objects without one differ from all others. */
+const serviceOf = ({ metadata }: KubeObject) => metadata.labels?.[LABELS.service] ?? metadata.uid;
+
 interface Referred {
   revisions: Set<string>;
   configurations: Set<string>;
@@ -98,7 +101,14 @@ export function createLabeler({ client, caches, clock }: ServingContext) {
     if (!settled) return undefined;
     await Promise.all([
       ...clear(REVISIONS, referred.revisions, caches.revisions.byIndex('routes', key)),
-      ...clear(CONFIGURATIONS, referred.configurations, caches.configurations.byIndex('routes', key)),
+      ...clear(
+        CONFIGURATIONS,
+        referred.configurations,
+        // The Configuration beside the Route, of the same Service, carries its mark whatever the traffic is.
+        caches.configurations
+          .byIndex('routes', key)
+          .filter((one) => !route || serviceOf(one) !== serviceOf(route)),
+      ),
     ]);
     return undefined;
   };

@@ -163,6 +163,29 @@ test('edits of the traffic alone move neither the Configuration nor make a revis
   assert.equal(api.objects('revisions').length, 1);
 });
 
+test('traffic that leads nowhere comes to rest: nobody undoes what somebody else does', async (t) => {
+  const { api, client, start, settle, one, stop } = setUp();
+  t.after(stop);
+  await start();
+  await client.create(KSERVICES, service('hello'));
+  await settle();
+  await client.patch(KSERVICES, 'default', 'hello', 'merge', {
+    spec: { traffic: [{ revisionName: 'hello-00009', percent: 100 }] },
+  });
+  await client.create(
+    KSERVICES,
+    service('never', { traffic: [{ revisionName: 'never-00009', percent: 100 }] }),
+  );
+  await settle(5000);
+  const before = api.writes.length;
+  await settle(5000);
+  assert.deepEqual(api.writes.slice(before), []);
+  assert.ok(
+    !api.writes.some((write) => write.startsWith('PATCH') && write.endsWith('/configurations/never')),
+  );
+  assert.equal(one('configurations', 'hello').metadata.annotations?.[`${SERVING}routes`], 'hello');
+});
+
 test('a tag is chosen by header on the own host, unless the feature is off', async (t) => {
   const { client, gateway, start, settle, stop } = setUp();
   t.after(stop);

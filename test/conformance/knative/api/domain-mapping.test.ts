@@ -12,7 +12,7 @@ interface DomainMapping extends KubeObject {
 }
 
 await suite('Knative Serving API v1beta1', 1, (cluster) => {
-  test('TestDomainMapping', { skip: 'not yet: nothing makes DomainMappings true' }, async (t) => {
+  test('TestDomainMapping', async (t) => {
     const domain = `${nameOf(t)}.example.org`;
     const map = (context: TestContext, { metadata: { name, namespace } }: Service) =>
       cluster.create<DomainMapping>(context, DOMAIN_MAPPINGS, {

@@ -52,6 +52,12 @@ export interface DeleteOptions {
   preconditions?: { uid?: string; resourceVersion?: string };
 }
 
+/** How a write is checked. */
+export interface WriteOptions {
+  /** Refuses fields that the kind does not have; otherwise they are dropped. */
+  strict?: boolean;
+}
+
 export interface KubeClient {
   /** Throws `KubeError` with code 404 when absent. */
   get<T extends KubeObject>(resource: ResourceRef, namespace: string | undefined, name: string): Promise<T>;
@@ -61,7 +67,11 @@ export interface KubeClient {
     resource: ResourceRef,
     options: ListOptions & { signal?: AbortSignal; allowWatchBookmarks?: boolean },
   ): AsyncIterable<WatchEvent<T>>;
-  create<T extends KubeObject>(resource: ResourceRef, object: T, options?: { dryRun?: boolean }): Promise<T>;
+  create<T extends KubeObject>(
+    resource: ResourceRef,
+    object: T,
+    options?: WriteOptions & { dryRun?: boolean },
+  ): Promise<T>;
   /** With `metadata.resourceVersion`: fails with 409 when the object has changed since. */
   update<T extends KubeObject>(resource: ResourceRef, object: T): Promise<T>;
   updateStatus<T extends KubeObject>(resource: ResourceRef, object: T): Promise<T>;
@@ -71,7 +81,7 @@ export interface KubeClient {
     name: string,
     type: PatchType,
     patch: Json,
-    options?: { subresource?: string; fieldManager?: string },
+    options?: WriteOptions & { subresource?: string; fieldManager?: string },
   ): Promise<T>;
   delete(
     resource: ResourceRef,

@@ -8,6 +8,7 @@ import {
   type PatchType,
   type ResourceRef,
   type WatchEvent,
+  type WriteOptions,
 } from './client.ts';
 import { apiVersionOf, pathOf } from './refs.ts';
 import type { KubeRequest, KubeResponse, KubeTransport } from './transport.ts';
@@ -86,7 +87,8 @@ export function createClient(transport: KubeTransport): KubeClient {
     create: (resource, object, options) =>
       send(
         'POST',
-        pathOf(resource, object.metadata.namespace) + query(options?.dryRun ? { dryRun: 'All' } : {}),
+        pathOf(resource, object.metadata.namespace) +
+          query({ ...(options?.dryRun ? { dryRun: 'All' } : {}), ...strictness(options) }),
         object,
       ),
 
@@ -100,7 +102,10 @@ export function createClient(transport: KubeTransport): KubeClient {
       send(
         'PATCH',
         pathOf(resource, namespace, name, options?.subresource) +
-          query(options?.fieldManager ? { fieldManager: options.fieldManager } : {}),
+          query({
+            ...(options?.fieldManager ? { fieldManager: options.fieldManager } : {}),
+            ...strictness(options),
+          }),
         patch,
         PATCH_CONTENT_TYPES[type],
       ),
@@ -120,6 +125,10 @@ function listParameters(options: ListOptions): Record<string, string> {
   if (options.continue) parameters.continue = options.continue;
   if (options.resourceVersion !== undefined) parameters.resourceVersion = options.resourceVersion;
   return parameters;
+}
+
+function strictness(options: WriteOptions | undefined): Record<string, string> {
+  return options?.strict ? { fieldValidation: 'Strict' } : {};
 }
 
 function query(parameters: Record<string, string>): string {

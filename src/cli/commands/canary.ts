@@ -1,14 +1,21 @@
 import { PetrelError } from '../../base/errors.ts';
+import type { Service } from '../../kinds/serving.ts';
 import type { TrafficPolicy } from '../../kinds/traffic-policy.ts';
-import { TRAFFIC_POLICIES } from '../../kube/refs.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import { KSERVICES, TRAFFIC_POLICIES } from '../../kube/refs.ts';
+import { stateOf } from '../../serving/canary/plan.ts';
+import { takesLatest } from '../../serving/canary/targets.ts';
 import type { Args } from '../args.ts';
 import type { CommandContext } from '../command.ts';
+import { until } from '../deploy/wait.ts';
 import type { Output } from '../output.ts';
 import { type Session, withSession } from '../session.ts';
 import { canaryRules, ensureCanary, policyOf, removeCanary } from '../traffic/canary.ts';
 import { withShares } from '../traffic/edit.ts';
 import { changeTraffic, serviceNamed } from '../traffic/service.ts';
 
+/** How long the controller may take to take up a change, milliseconds. */
+const LIMIT_MS = 15_000;
 const ACTIONS = ['promote', 'abort', 'off'] as const;
 
 /** Gives a service a canary, shows how it goes, or ends the one under way. */
@@ -23,9 +30,10 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
     let policy = await policyOf(session.client, namespace, name);
     if (action === 'set') {
       const kind = owned ? ('Function' as const) : ('Service' as const);
-      policy = await ensureCanary(session.client, namespace, { kind, name }, rules);
+      const written = await ensureCanary(session.client, namespace, { kind, name }, rules);
+      policy = await taken(session.client, written, ({ status }) => status?.canary !== undefined);
     } else if (action === 'off') {
-      if (policy?.spec.canary) await removeCanary(session.client, policy);
+      if (policy?.spec.canary) await switchOff(session, service, policy);
       policy = undefined;
     } else if (action !== 'status') {
       policy = await end(session, namespace, name, policy, action);
@@ -38,7 +46,11 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
       rules: canary ?? null,
       canary: (canary && policy?.status?.canary) ?? null,
     };
-    await out.data(view, () => print(out, name, canary ? policy : undefined));
+    const after = canary ? undefined : await serviceNamed(session.client, namespace, name);
+    await out.data(view, () => {
+      if (canary && policy) print(out, policy);
+      else printNone(out, name, after !== undefined && takesLatest(after.spec.traffic));
+    });
     return 0;
   });
 }
@@ -75,15 +87,35 @@ async function end(
   await changeTraffic(client, namespace, name, (facts) =>
     withShares([{ who: { revisionName: winner } }], facts),
   );
-  return client.get<TrafficPolicy>(TRAFFIC_POLICIES, namespace, policy.metadata.name);
+  return taken(client, policy, ({ status }) => status?.canary?.phase !== 'Progressing');
 }
 
-function print(out: Output, name: string, policy: TrafficPolicy | undefined): void {
-  if (!policy) {
-    out.note(`${name} has no canary: a new revision takes over at once`);
-    out.note(`  petrel canary ${name} --on     # begin every new revision small, with the default rules`);
-    return;
+/** Resolves to the policy once the controller has taken up what was changed. */
+function taken(
+  client: KubeClient,
+  policy: TrafficPolicy,
+  done: (policy: TrafficPolicy) => boolean,
+): Promise<TrafficPolicy> {
+  return until(client, { resource: TRAFFIC_POLICIES, object: policy, limitMs: LIMIT_MS, done });
+}
+
+/** Takes the canary away and resolves when the traffic is as it stays. */
+async function switchOff({ client }: Session, service: Service, policy: TrafficPolicy): Promise<void> {
+  await removeCanary(client, policy);
+  const done = (newest: Service) => stateOf(newest) === undefined;
+  await until(client, { resource: KSERVICES, object: service, limitMs: LIMIT_MS, done });
+}
+
+function printNone(out: Output, name: string, followsLatest: boolean): void {
+  if (followsLatest) out.note(`${name} has no canary: a new revision takes over at once`);
+  else {
+    out.note(`${name} has no canary, and its traffic goes to revisions by name: a new one takes none`);
+    out.note(`  petrel traffic ${name} --to latest     # changes that`);
   }
+  out.note(`  petrel canary ${name} --on     # begin every new revision small, with the default rules`);
+}
+
+function print(out: Output, policy: TrafficPolicy): void {
   const { canary } = policy.status ?? {};
   const rows: [string, string | undefined][] = [
     ['phase', canary?.phase ?? 'Idle'],

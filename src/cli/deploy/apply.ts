@@ -53,7 +53,7 @@ export async function applyObject(
   const live = await orUndefined(client.get<UntypedObject>(resource, namespace, name));
   if (!live) {
     try {
-      return { outcome: 'created', object: await client.create(resource, marked) };
+      return { outcome: 'created', object: await client.create(resource, marked, { strict: true }) };
     } catch (error) {
       if (!(error instanceof KubeError) || error.reason !== 'AlreadyExists') throw error;
       return applyObject(client, resource, declared);
@@ -61,7 +61,9 @@ export async function applyObject(
   }
   const patch = threeWayPatch(lastApplied(live), marked as unknown as Fields, live as unknown as Fields);
   if (Object.keys(patch).length === 0) return { outcome: 'unchanged', object: live };
-  const object = await client.patch<UntypedObject>(resource, namespace, name, 'merge', patch);
+  const object = await client.patch<UntypedObject>(resource, namespace, name, 'merge', patch, {
+    strict: true,
+  });
   const same = object.metadata.resourceVersion === live.metadata.resourceVersion;
   return { outcome: same ? 'unchanged' : 'configured', object };
 }

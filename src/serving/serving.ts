@@ -4,9 +4,6 @@ import type { Logger } from '../base/log.ts';
 import type { Gateway, GatewayEvents } from '../gateway/contract.ts';
 import { conditionOf } from '../kinds/conditions.ts';
 import type { KubeObject } from '../kinds/object.ts';
-import type { Revision } from '../kinds/serving.ts';
-import type { ClusterDomainClaim, CoreService, DomainMapping } from '../kinds/serving-internal.ts';
-import type { TrafficPolicy } from '../kinds/traffic-policy.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { createController } from '../kube/controller.ts';
 import { createEventRecorder, type EventRecorder } from '../kube/events.ts';
@@ -18,7 +15,7 @@ import { createLiveConfig } from './config.ts';
 import { createConfigurationReconciler } from './configurations.ts';
 import { createCaches, createStatusWriter, type ServingContext } from './context.ts';
 import type { InstanceSource } from './contract.ts';
-import { createDomainMappings, mappedRoute } from './domain-mappings.ts';
+import { createDomainMappings } from './domain-mappings.ts';
 import { createDomains } from './domains.ts';
 import { createCollector } from './gc.ts';
 import { createLabeler } from './labeler.ts';
@@ -26,7 +23,7 @@ import { createMirror, rememberedRollout } from './mirror/mirror.ts';
 import { LABELS } from './names.ts';
 import { createPlaceholders } from './placeholders.ts';
 import { createPlainPods } from './plain-pods.ts';
-import { createPolicies, routeKeyOf } from './policies.ts';
+import { createPolicies } from './policies.ts';
 import { withTerms } from './revision-terms.ts';
 import { createRevisionReconciler } from './revisions.ts';
 import { createRollouts } from './rollouts.ts';
@@ -34,8 +31,9 @@ import { createRouteTable } from './route-table.ts';
 import { createRouteReconciler } from './routes.ts';
 import { createScaler, type Scaler } from './scaler/scaler.ts';
 import { createServiceReconciler } from './services.ts';
-import { AUTOSCALER, DEPLOYMENT, DOMAIN_MAP, FEATURES, GC, NETWORK } from './settings.ts';
+import { AUTOSCALER, DEPLOYMENT } from './settings.ts';
 import { splitOf } from './traffic.ts';
+import { wake } from './triggers.ts';
 
 export interface ServingOptions {
   client: KubeClient;
@@ -138,7 +136,7 @@ export function createServing(options: ServingOptions): Serving {
       onAssigned(assigned) {
         const { route, targets, rollout } = assigned;
         mirror.assigned(assigned);
-        mappingsOf(keyOf(route));
+        for (const one of caches.domainMappings.byIndex('route', keyOf(route))) mapping.enqueue(keyOf(one));
         const namespace = route.metadata.namespace ?? '';
         const split = splitOf(targets, rollout);
         const percents = new Map([...split].map(([name, percent]) => [objectKey(namespace, name), percent]));
@@ -195,132 +193,22 @@ export function createServing(options: ServingOptions): Serving {
     ];
     const informers = Object.values(caches);
 
-    const routesTo = (index: 'toConfiguration' | 'toRevision', key: string) => {
-      for (const route of caches.routes.byIndex(index, key)) routes.enqueue(keyOf(route));
-    };
-    const onService = (object: { metadata: { namespace?: string; name: string } }) => {
-      background.busy();
-      services.enqueue(objectKey(object.metadata.namespace, object.metadata.name));
-    };
-    /** Policies of the Route (or Service) of that key, and their rivals. */
-    const policiesOf = (key: string) => {
-      for (const policy of caches.policies.byIndex('route', key)) policing.enqueue(keyOf(policy));
-    };
-    const mappingsOf = (routeKey: string) => {
-      for (const one of caches.domainMappings.byIndex('route', routeKey)) mapping.enqueue(keyOf(one));
-    };
-    const onMapping = (one: DomainMapping) => {
-      mapping.enqueue(keyOf(one));
-      const route = mappedRoute(one);
-      if (route) routes.enqueue(route);
-    };
-    caches.domainMappings.addHandler({
-      add: onMapping,
-      update(one, before) {
-        if (mappedRoute(one) !== mappedRoute(before)) onMapping(before);
-        onMapping(one);
-      },
-      delete: onMapping,
-    });
-    const onClaim = ({ metadata, spec }: ClusterDomainClaim) => {
-      const key = objectKey(spec.namespace, metadata.name);
-      mapping.enqueue(key);
-      for (const one of caches.domainMappings.list()) if (one.metadata.name === metadata.name) onMapping(one);
-    };
-    caches.claims.addHandler({ add: onClaim, update: onClaim, delete: onClaim });
-    const about = ({ metadata: { namespace, name } }: KubeObject) => {
-      policiesOf(objectKey(namespace, name));
-      mappingsOf(objectKey(namespace, name));
-    };
-    const comesAndGoes = {
-      add: about,
-      update: (object: KubeObject) => mappingsOf(keyOf(object)),
-      delete: about,
-    };
-    caches.services.addHandler(comesAndGoes);
-    caches.routes.addHandler(comesAndGoes);
-    const onPolicy = (policy: TrafficPolicy) => {
-      routes.enqueue(routeKeyOf(policy));
-      policing.enqueue(keyOf(policy));
-      policiesOf(routeKeyOf(policy));
-    };
-    caches.policies.addHandler({
-      add: onPolicy,
-      update(policy, before) {
-        if (routeKeyOf(policy) !== routeKeyOf(before)) onPolicy(before);
-        onPolicy(policy);
-      },
-      delete: onPolicy,
-    });
-    caches.services.addHandler({ add: onService, update: onService, delete: onService });
-    // A Configuration or Route is of interest to the Service of its name, whether that owns it or finds it in its way.
-    const onConfiguration = (object: Parameters<typeof keyOf>[0]) => {
-      configurations.enqueue(keyOf(object));
-      collector.enqueue(keyOf(object));
-      onService(object);
-      routesTo('toConfiguration', keyOf(object));
-      for (const route of caches.routes.byIndex('toConfiguration', keyOf(object)))
-        labels.enqueue(keyOf(route));
-    };
-    caches.configurations.addHandler({
-      add: onConfiguration,
-      update: onConfiguration,
-      delete: onConfiguration,
-    });
-    const onRoute = (object: Parameters<typeof keyOf>[0]) => {
-      routes.enqueue(keyOf(object));
-      labels.enqueue(keyOf(object));
-      onService(object);
-    };
-    caches.routes.addHandler({ add: onRoute, update: onRoute, delete: onRoute });
-    const onRevision = (revision: Revision) => {
-      const key = keyOf(revision);
-      revisions.enqueue(key);
-      const configuration = revision.metadata.labels?.[LABELS.configuration];
-      if (configuration) {
-        const configurationKey = objectKey(revision.metadata.namespace, configuration);
-        configurations.enqueue(configurationKey);
-        collector.enqueue(configurationKey);
-        routesTo('toConfiguration', configurationKey);
-      }
-      routesTo('toRevision', key);
-    };
-    caches.revisions.addHandler({
-      add(revision) {
-        if (caches.revisions.hasSynced) fresh.add(keyOf(revision));
-        onRevision(revision);
-        for (const route of caches.routes.byIndex('toRevision', keyOf(revision)))
-          labels.enqueue(keyOf(route));
-      },
-      update: onRevision,
-      delete(revision) {
-        fresh.delete(keyOf(revision));
-        onRevision(revision);
+    wake({
+      caches,
+      config,
+      background,
+      fresh,
+      queues: {
+        services,
+        configurations,
+        routes,
+        revisions,
+        labels,
+        policies: policing,
+        mappings: mapping,
+        collector,
       },
     });
-
-    // A placeholder is of interest to the Route that owns it; what is in the way of one, to the Route of its name or tag.
-    const onPlaceholder = ({ metadata }: CoreService) => {
-      const route = metadata.labels?.[LABELS.route] ?? metadata.name;
-      for (const name of new Set([route, metadata.name])) {
-        if (caches.routes.get(metadata.namespace, name)) routes.enqueue(objectKey(metadata.namespace, name));
-      }
-      for (const route of caches.routes.list(metadata.namespace)) {
-        const tags = (route.spec.traffic ?? []).some(({ tag }) => tag && metadata.name.includes(tag));
-        if (tags) routes.enqueue(keyOf(route));
-      }
-    };
-    caches.coreServices.addHandler({
-      add(service) {
-        if (!service.metadata.ownerReferences?.some(({ kind }) => kind === 'Route')) onPlaceholder(service);
-      },
-      update: onPlaceholder,
-      delete: onPlaceholder,
-    });
-    const everyRoute = () => {
-      for (const route of caches.routes.list()) routes.enqueue(keyOf(route));
-    };
-    for (const name of [NETWORK.name, DOMAIN_MAP, FEATURES.name]) config.onChange(name, everyRoute);
     for (const { name } of [AUTOSCALER, DEPLOYMENT]) {
       config.onChange(name, () => running.configure(scaling()));
     }
@@ -335,9 +223,6 @@ export function createServing(options: ServingOptions): Serving {
       delete: (service) => scaleAs(service, true),
     });
     caches.routes.addHandler({ delete: (route) => running.setTraffic(keyOf(route), null) });
-    config.onChange(GC.name, () => {
-      for (const configuration of caches.configurations.list()) collector.enqueue(keyOf(configuration));
-    });
 
     stop = async () => {
       config.stop();

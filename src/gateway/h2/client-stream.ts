@@ -13,7 +13,7 @@ import { ownBlock, type ResponseBlock } from '../response-block.ts';
 import { due, overdue } from '../time-limits.ts';
 import type { ClientSession } from './client-session.ts';
 import { requestHead, responseHeaders, trailerLines, trailerObject } from './fields.ts';
-import { grpcTrailers } from './grpc.ts';
+import { grpcCountedAs, grpcTrailers } from './grpc.ts';
 import { CODE, closeStream, END_STREAM } from './http2.ts';
 
 /**
@@ -270,7 +270,7 @@ export class ClientStream implements Front, Timed {
 
   respond(x: Exchange, status: number, block: ResponseBlock, buf: Buffer, start: number, end: number): void {
     if (this.#exchange !== x) return;
-    x.status = status;
+    x.status = x.block.grpc ? grpcCountedAs(block.out, status) : status;
     const bodyless = this.#bodyless(x, status);
     let length = end - start;
     if (bodyless) length = status === 204 ? -1 : block.contentLength;
@@ -325,7 +325,10 @@ export class ClientStream implements Front, Timed {
       this.#cut(null);
       return;
     }
-    if (trailers !== null) this.#lastFields = trailerObject(trailers);
+    if (trailers !== null) {
+      this.#lastFields = trailerObject(trailers);
+      if (x.block.grpc) x.status = grpcCountedAs(trailers, x.status);
+    }
     if (this.#left !== SKIP) this.#stream.end();
     this.#finished();
   }

@@ -1,5 +1,6 @@
 /** How failures are told to gRPC clients: the status and the message are trailers, the HTTP status is always 200. */
 import type { Failure, FailureReason } from '../failures.ts';
+import { fieldValue, needle } from '../policy/lines.ts';
 
 /** Status codes of gRPC that the gateway uses. */
 const GRPC = {
@@ -44,6 +45,16 @@ const BY_STATUS: Record<number, number> = {
 
 export function grpcStatus(f: Failure): number {
   return BY_REASON[f.reason as FailureReason] ?? BY_STATUS[f.status] ?? GRPC.unknown;
+}
+
+/** What counts answers counts gRPC's by the HTTP status that means the same, index by code; the instance's faults are 5xx. */
+const COUNTED_AS = [200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401];
+const STATUS = needle('grpc-status');
+
+/** The status that an answer counts as by its `grpc-status` in `lines`; `status` when there is none. */
+export function grpcCountedAs(lines: Buffer, status: number): number {
+  const code = fieldValue(lines, STATUS);
+  return code === null || !/^\d{1,2}$/.test(code) ? status : (COUNTED_AS[Number(code)] ?? 500);
 }
 
 /** Printable ASCII stays, `%` and everything else becomes `%XX` of its UTF-8 bytes. */

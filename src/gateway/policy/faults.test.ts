@@ -5,7 +5,7 @@ import { after, test } from 'node:test';
 import { silentLogger } from '../../base/log.ts';
 import type { RoutePolicy } from '../contract.ts';
 import { GatewayControl } from '../gateway.ts';
-import { h2Client, startH2Instance } from '../testing/h2.ts';
+import { grpcFrame, h2Client, startH2Instance } from '../testing/h2.ts';
 import { eventually, get, HOST, KEY, RawClient } from '../testing/harness.ts';
 import { startMuxInstance } from '../testing/mux-instance.ts';
 import { names, SHOP_HOST, shopRequest, startShop } from '../testing/shop.ts';
@@ -124,6 +124,43 @@ for (const workers of [0, 1]) {
     client.destroy();
   });
 }
+
+test('what a gRPC answer says in its trailers is what counts', async () => {
+  const shop = await startShop();
+  const made = await startH2Instance((stream, headers) => {
+    stream.resume();
+    const code = String(headers['x-code']);
+    if (headers[':path'] === '/only') {
+      stream.respond(
+        { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': code },
+        { endStream: true },
+      );
+      return;
+    }
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': code }));
+    stream.end(grpcFrame('x'));
+  });
+  after(() => made.close());
+  await shop.stock('a', [], { outcomes: true });
+  shop.gateway.setEndpoints('default/a', [{ id: 'a', address: made.address }]);
+  shop.open({ a: 100 });
+  const client = h2Client(shop.port);
+  after(() => client.close());
+  for (const path of ['/only', '/whole']) {
+    for (const code of ['0', '5', '13', '14', '77']) {
+      const headers = { ':authority': SHOP_HOST, 'content-type': 'application/grpc', 'x-code': code };
+      const r = await client.fetch(path, headers, grpcFrame('q'));
+      assert.equal(r.headers['grpc-status'] ?? r.trailers['grpc-status'], code);
+    }
+  }
+  const classes = () => {
+    const all = shop.stats.flat().filter(({ key }) => key === 'default/a');
+    return all.reduce((sum, s) => sum.map((n, i) => n + (s.outcomes?.classes[i] ?? 0)), [0, 0, 0, 0, 0, 0]);
+  };
+  await eventually(() => classes().reduce((a, b) => a + b) === 10);
+  assert.deepEqual(classes(), [0, 0, 2, 0, 2, 6]);
+});
 
 test('policies are the same for HTTP/2, on both sides', async () => {
   const shop = await startShop();

@@ -285,6 +285,28 @@ for (const {
   });
 }
 
+test('a step that has had its time and no requests says what it waits for', () => {
+  const state = {
+    phase: 'Progressing',
+    revisionName: 'web-2',
+    stableRevisionName: 'web-1',
+    percent: 10,
+    stepStartedAt: new Date(NOW - 60_000).toISOString(),
+  };
+  const service: Service = {
+    apiVersion: 'serving.knative.dev/v1',
+    kind: 'Service',
+    metadata: { name: 'web', annotations: { [CANARY_ANNOTATION]: JSON.stringify(state) } },
+    spec: { template: { spec: { containers: [] } }, traffic: [to(1, 90), to(2, 10)] },
+    status: { latestCreatedRevisionName: 'web-2', latestReadyRevisionName: 'web-2' },
+  };
+  const revisions = [revision(1, 'True'), revision(2, 'True')];
+  const waiting = plan({ service, revisions, policy: POLICY, tally: emptyTally(), now: NOW });
+  assert.deepEqual(waiting, {
+    state: { ...state, message: 'Waits until 10 requests were answered at 10 %.' },
+  });
+});
+
 test('tags stay on their revisions through every step', () => {
   const tagged = { revisionName: 'web-1', tag: 'old', percent: 0 };
   const service: Service = {

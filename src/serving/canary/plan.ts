@@ -126,8 +126,11 @@ function progress(facts: Facts, state: CanaryState, latest: string, policy: Cana
   const elapsed = now - Date.parse(state.stepStartedAt ?? '');
   const decision = decide(rulesOf(policy), percent, Number.isNaN(elapsed) ? 0 : elapsed, facts.tally);
   switch (decision.act) {
-    case 'hold':
-      return { state, ...(decision.forMs === undefined ? {} : { againMs: decision.forMs }) };
+    case 'hold': {
+      if (decision.forMs !== undefined) return { state, againMs: decision.forMs };
+      const message = `Waits until ${rulesOf(policy).minRequests} requests were answered at ${percent} %.`;
+      return { state: { ...state, message } };
+    }
     case 'rollback':
       return rolledBack(state, only(traffic, stable), decision.message);
     case 'promote':

@@ -39,8 +39,8 @@ export const latencies = (result: LoadResult, second = 0): number[] =>
 export const summary = (result: LoadResult): string =>
   `${result.sent} sent, ${failures(result)} failed ${JSON.stringify(result.errors)}, ${result.repeated} repeated, p50 ${quantile(latencies(result), 0.5).toFixed(1)} ms, p99 ${quantile(latencies(result), 0.99).toFixed(1)} ms`;
 
-/** Starts the load in another process; `done` resolves with what became of it. */
-export function startLoad(options: LoadOptions): { done: Promise<LoadResult> } {
+/** Starts the load in another process; `done` resolves with what became of it, `stop` ends it before its time. */
+export function startLoad(options: LoadOptions): { done: Promise<LoadResult>; stop(): void } {
   const child = spawn(process.execPath, [fileURLToPath(import.meta.url), JSON.stringify(options)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -54,7 +54,7 @@ export function startLoad(options: LoadOptions): { done: Promise<LoadResult> } {
         : reject(new Error(`the load generator ended with ${code}`)),
     );
   });
-  return { done };
+  return { done, stop: () => child.kill('SIGTERM') };
 }
 
 /** Told when an answer is complete or the connection is over. */
@@ -116,7 +116,7 @@ async function run(options: LoadOptions): Promise<LoadResult> {
   const waiting: { due: number; repeated: boolean }[] = [];
   const limit = options.maxConnections ?? 4000;
   const begin = performance.now();
-  const total = Math.round(options.requestsPerSecond * options.seconds);
+  let total = Math.round(options.requestsPerSecond * options.seconds);
   let finished = 0;
   const { promise, resolve } = Promise.withResolvers<void>();
 
@@ -168,6 +168,11 @@ async function run(options: LoadOptions): Promise<LoadResult> {
     }
     if (result.sent === total) clearInterval(ticker);
   }, 1);
+  process.once('SIGTERM', () => {
+    clearInterval(ticker);
+    total = result.sent;
+    if (finished === total) resolve();
+  });
   // What is not answered long after the end never will be.
   const late = setTimeout(resolve, options.seconds * 1000 + 60_000);
   await promise;

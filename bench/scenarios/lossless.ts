@@ -11,6 +11,7 @@ import { program, serviceObject } from '../lib/services.ts';
 const RATE = 500;
 /** Load before and after the change itself. */
 const MARGIN_SECONDS = 1;
+const margin = () => new Promise((resolve) => setTimeout(resolve, MARGIN_SECONDS * 1000));
 
 export async function measure(): Promise<Row[]> {
   const platform = await startPlatform();
@@ -28,11 +29,13 @@ export async function measure(): Promise<Row[]> {
         ...platform.gateway,
         name: hostOf('steady'),
         requestsPerSecond: RATE,
-        seconds: 15,
+        seconds: 120,
       });
-      await new Promise((resolve) => setTimeout(resolve, MARGIN_SECONDS * 1000));
+      await margin();
       await change.run(subject);
       const took = performance.now() - begun - MARGIN_SECONDS * 1000;
+      await margin();
+      load.stop();
       const result = await load.done;
       rows.push({
         what: `${RATE} requests/s, ${change.what}: failed`,

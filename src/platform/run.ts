@@ -85,6 +85,8 @@ async function live(options: RunOptions, log: Logger): Promise<number> {
   if (options.readyFd === undefined) options.onReady(platform.record);
   else reportReady(options.readyFd, platform.record);
   void platform.settled();
+  const { trimWhenIdle } = await import('./memory-trim.ts');
+  trimWhenIdle();
 
   await platform.stop(await asked.promise);
   log.info('stopped');

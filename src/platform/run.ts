@@ -82,6 +82,13 @@ async function live(options: RunOptions, log: Logger): Promise<number> {
   });
   ready = true;
   log.info('ready', { ...platform.record });
+  process.on('SIGUSR2', () => {
+    log.info('restarting the gateway');
+    platform
+      .restartGateway()
+      .then(() => log.info('the gateway was restarted'))
+      .catch((error) => log.error('the gateway was not restarted', { error: String(error) }));
+  });
   if (options.readyFd === undefined) options.onReady(platform.record);
   else reportReady(options.readyFd, platform.record);
   void platform.settled();

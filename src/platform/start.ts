@@ -35,6 +35,8 @@ export interface Platform {
   readonly record: PlatformRecord;
   /** Does what can wait until requests are served. */
   settled(): Promise<void>;
+  /** Replaces the gateway's workers without failing a request. */
+  restartGateway(): Promise<void>;
   /** Lets requests in flight end for up to `graceMs`, then stops all parts. */
   stop(graceMs: number): Promise<void>;
 }
@@ -73,7 +75,12 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     parts.add('socket', () => socket.close());
     writeRecord(home, record);
     parts.add('record', () => removeRecord(home));
-    return { record, settled, stop: (graceMs) => parts.stop(graceMs) };
+    return {
+      record,
+      settled,
+      restartGateway: async () => gateway?.gateway.restart?.(),
+      stop: (graceMs) => parts.stop(graceMs),
+    };
   } catch (error) {
     await parts.stop(0);
     throw error;

@@ -1,6 +1,8 @@
 /** Names, labels and addresses of what serving creates. Source: knative.dev/pkg `kmeta`, serving `register.go`. */
-import { createHash } from 'node:crypto';
+import { childName } from '../kinds/child-name.ts';
 import type { KubeObject, OwnerReference } from '../kinds/object.ts';
+
+export { childName };
 
 const PREFIX = 'serving.knative.dev/';
 /** What `kubectl apply` keeps on an object for itself: never passed on to children. */
@@ -28,23 +30,6 @@ export const LABELS = {
   rollout: 'networking.internal.knative.dev/rollout',
   visibility: 'networking.knative.dev/visibility',
 } as const;
-
-const MAX_NAME = 63;
-const DIGEST = 32;
-
-/** A name for a child of `parent` that never exceeds a DNS label. Upstream's `kmeta.ChildName`. */
-export function childName(parent: string, suffix: string): string {
-  if (parent.length <= MAX_NAME - suffix.length) return parent + suffix;
-  const md5 = (text: string) => createHash('md5').update(text).digest('hex');
-  const head = MAX_NAME - DIGEST;
-  if (suffix.length < head) return shorten(parent, head - suffix.length, md5(parent)) + suffix;
-  const name = shorten(parent, head, md5(parent + suffix));
-  return (name + suffix.slice(0, MAX_NAME - name.length)).replace(/[^a-z0-9]+$/i, '');
-}
-
-function shorten(parent: string, length: number, digest: string): string {
-  return parent.slice(0, Math.max(0, length)) + digest;
-}
 
 /** `<configuration>-00001`. */
 export function revisionName(configuration: string, generation: number): string {

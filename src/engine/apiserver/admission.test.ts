@@ -119,3 +119,21 @@ test('what is accepted but unwise comes back as a warning', async (t) => {
   );
   assert.equal(status.headers.warning, undefined);
 });
+
+test('many warnings still fit into a head', async (t) => {
+  const api = await createTestApi();
+  t.after(api.close);
+  const object = service('many');
+  const containers = Array.from({ length: 60 }, (_, i) => ({
+    image: `image-${i}`,
+    ...(i === 0 && { ports: [{ containerPort: 80 }] }),
+    ...(i === 1 && { ünknown: '…' }),
+  }));
+  Object.assign(object.spec.template.spec, { containers });
+  const created = await api.call('POST', `${KSVC}?fieldValidation=Warn`, object);
+  assert.equal(created.code, 201);
+  const { warning = '' } = created.headers;
+  assert.ok(warning.length < 5000, String(warning.length));
+  assert.match(warning, /^[\x20-\xff]+$/);
+  assert.match(Buffer.from(warning, 'latin1').toString(), /unknown field .*ünknown/);
+});

@@ -183,10 +183,20 @@ async function deleteCollection(call: Call): Promise<KubeResponse> {
 
 const isDryRun = (query: URLSearchParams): boolean => query.getAll('dryRun').includes('All');
 
-/** Source: RFC 7234, 5.5; clients show the text. */
+/** Clients limit the size of a head: beyond a total, each text is cut, and those that still do not fit are left out. */
+const WARNINGS_MAX = { total: 4096, item: 256 };
+
+/** Source: RFC 7234, 5.5, and apiserver `endpoints/filters/warning.go`; clients show the text. */
 function warningHeaders(warnings: string[]): Record<string, string> {
   if (warnings.length === 0) return {};
-  return { warning: warnings.map((text) => `299 - ${JSON.stringify(text)}`).join(', ') };
+  let texts = warnings.map((text) => text.replace(/\p{Cc}+/gu, ' '));
+  if (texts.join('').length > WARNINGS_MAX.total) {
+    const fitting = WARNINGS_MAX.total / WARNINGS_MAX.item;
+    texts = texts.slice(0, fitting).map((text) => text.slice(0, WARNINGS_MAX.item));
+  }
+  const value = texts.map((text) => `299 - ${JSON.stringify(text)}`).join(', ');
+  // A head is bytes; clients read these as UTF-8.
+  return { warning: Buffer.from(value).toString('latin1') };
 }
 
 /** From the body, where there is one, else from the query. */

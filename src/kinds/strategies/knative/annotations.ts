@@ -282,15 +282,12 @@ export function validateTemplateAnnotations(annotations: Annotations, path: stri
   return problems;
 }
 
-/** What a template is warned of. */
-export function warnTemplateAnnotations(annotations: Annotations, path: string): KnativeProblem[] {
-  const key = SIDECAR_PERCENTAGE.find((k) => annotations?.[k] !== undefined);
-  return key === undefined
-    ? []
-    : [
+/** What a template is warned of; upstream says it without a path. */
+export const warnTemplateAnnotations = (annotations: Annotations): KnativeProblem[] =>
+  SIDECAR_PERCENTAGE.some((key) => annotations?.[key] !== undefined)
+    ? [
         problem(
           'Queue proxy resource percentage annotation is deprecated. Please use the available annotations to explicitly set resource values per service',
-          `${path}.[${key}]`,
         ),
-      ];
-}
+      ]
+    : [];

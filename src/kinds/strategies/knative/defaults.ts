@@ -1,5 +1,6 @@
 /** What Knative fills into revisions. Source: knative.dev/serving `pkg/apis/serving/v1/*_defaults.go`. */
 import { isDeepStrictEqual } from 'node:util';
+import { childName } from '../../child-name.ts';
 import type { ServingConfig } from '../../config/index.ts';
 import type { TemplateValues } from '../../go-template.ts';
 import type { ObjectMeta, UntypedObject } from '../../object.ts';
@@ -72,7 +73,7 @@ function nameContainers(containers: Untyped[], taken: Set<string>, base: string)
     if (container.name) continue;
     let name = base;
     if (containers.length > 1 || taken.has(base)) {
-      do name = `${base}-${next++}`;
+      do name = childName(base, `-${next++}`);
       while (taken.has(name));
     }
     container.name = name;

@@ -89,7 +89,7 @@ const MASKS = {
 export type Masked = keyof typeof MASKS;
 
 /** Whether Go would find anything in that field: for plain fields zero is nothing, for pointers and lists it is something. */
-function isSet(type: string, field: string, value: Untyped): boolean {
+export function isSet(type: string, field: string, value: Untyped): boolean {
   if (value === undefined || value === null) return false;
   const known = messageType(`${CORE}.${type}`)?.json.get(field);
   if (known === undefined || known.pointer || known.list || known.map) return true;

@@ -12,6 +12,7 @@ import {
   problem,
   severalOf,
 } from './errors.ts';
+import { isImageReference } from './image.ts';
 import { mask } from './masks.ts';
 import { validateInitProbes, validateServingProbes, validateSidecarProbes } from './probes.ts';
 import { validatePodSecurityContext, validateSecurityContext } from './security.ts';
@@ -50,7 +51,7 @@ export function validateKnativePod(spec: Untyped, path: string, features: Featur
     ...validatePortCount(containers, join(path, 'containers[*]')),
   );
   if (containers.length === 0) problems.push(missing(join(path, 'containers')));
-  problems.push(...validateContainers(spec, path, features));
+  problems.push(...validateContainers(spec ?? {}, path, features));
   for (const message of spec?.serviceAccountName ? dns1123Subdomain(spec.serviceAccountName) : []) {
     problems.push(badValue(spec.serviceAccountName, join(path, 'serviceAccountName'), message));
   }
@@ -61,28 +62,35 @@ function validateContainers(spec: Untyped, path: string, features: FeaturesConfi
   const containers = items(spec?.containers);
   const init = items(spec?.initContainers);
   const volumes = new Map<string, Untyped>(items(spec?.volumes).map((v) => [v.name, v]));
-  const problems: KnativeProblem[] = [];
-  const names = new Set<string>();
-  const check = (list: 'containers' | 'initContainers', role: (container: Untyped) => Role): void => {
-    for (const [at, container] of indexed(spec[list], join(path, list))) {
-      if (names.has(container.name)) {
+  const portName: string =
+    items(containers.findLast((c) => items(c.ports).length > 0)?.ports)[0]?.name || 'http';
+  const each = (list: string, taken: Set<string>, role: (container: Untyped) => Role): KnativeProblem[] =>
+    indexed(spec[list], join(path, list)).flatMap(([at, container]) => {
+      const problems = validateContainer(container, at, {
+        role: role(container),
+        portName,
+        volumes,
+        features,
+      });
+      if (taken.has(container.name)) {
         const shown = JSON.stringify(container.name ?? '');
         problems.push(problem(`duplicate container name ${shown}`, join(at, 'name')));
       }
-      names.add(container.name);
-      problems.push(...validateContainer(container, at, volumes, role(container), features));
-    }
-  };
+      taken.add(container.name);
+      return problems;
+    });
+  const problems: KnativeProblem[] = [];
   if (containers.length > 1 && features.multiContainer !== 'Enabled') {
     problems.push(problem(`multi-container is off, but found ${containers.length} containers`));
-  } else if (containers.length > 0) {
-    check('containers', (container) => (servesRequests(spec, container) ? 'serving' : 'sidecar'));
+  } else {
+    const role = (container: Untyped): Role => (servesRequests(spec, container) ? 'serving' : 'sidecar');
+    problems.push(...each('containers', new Set(), role));
   }
   if (init.length > 0 && features.initContainers !== 'Enabled') {
     problems.push(
       problem(`pod spec support for init-containers is off, but found ${init.length} init containers`),
     );
-  } else if (init.length > 0) check('initContainers', () => 'init');
+  } else problems.push(...each('initContainers', new Set(containers.map((c) => c.name)), () => 'init'));
   return problems;
 }
 
@@ -99,31 +107,30 @@ function validatePortCount(containers: Untyped[], path: string): KnativeProblem[
   ];
 }
 
-/** An image reference: `[host[:port]/]path[:tag][@digest]`. */
-const IMAGE =
-  /^(?:[a-zA-Z0-9.-]+(?::\d+)?\/)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*(?::[\w][\w.-]{0,127})?(?:@[a-z0-9]+:[0-9a-f]{32,})?$/;
-/** Longer than any registry takes; keeps matching cheap. */
-const IMAGE_MAX = 1024;
-
 function validateImage(image: Untyped, path: string): KnativeProblem[] {
   if (!image) return [missing(path)];
-  if (image.length <= IMAGE_MAX && IMAGE.test(image)) return [];
+  if (isImageReference(image)) return [];
   const details = `image: ${JSON.stringify(image)}, error: could not parse reference: ${image}`;
   return [problem('Failed to parse image reference', path, details)];
+}
+
+/** What the rest of the pod spec says of a container. */
+interface Surroundings {
+  role: Role;
+  /** Of the port that answers requests. */
+  portName: string;
+  volumes: Map<string, Untyped>;
+  features: FeaturesConfig;
 }
 
 function validateContainer(
   container: Untyped,
   path: string,
-  volumes: Map<string, Untyped>,
-  role: Role,
-  features: FeaturesConfig,
+  { role, portName, volumes, features }: Surroundings,
 ): KnativeProblem[] {
   const problems = mask('Container', container, path, features);
-  if (role === 'serving') {
-    const portName: string = items(container.ports)[0]?.name || 'http';
-    problems.push(...validateServingProbes(container, path, portName));
-  } else if (role === 'sidecar') problems.push(...validateSidecarProbes(container, path, features));
+  if (role === 'serving') problems.push(...validateServingProbes(container, path, portName));
+  else if (role === 'sidecar') problems.push(...validateSidecarProbes(container, path, features));
   else problems.push(...validateInitProbes(container, path));
   if (container.name === 'queue-proxy') {
     problems.push(problem('"queue-proxy" is a reserved container name', join(path, 'name')));

@@ -11,6 +11,7 @@ import {
   problem,
   severalOf,
 } from './errors.ts';
+import { isSet } from './masks.ts';
 
 const MAX_INT32 = 2147483647;
 const KINDS = ['livenessProbe', 'readinessProbe', 'startupProbe'] as const;
@@ -32,7 +33,7 @@ export function validateSidecarProbes(
     const probe = container[kind];
     const at = join(path, kind);
     if (features.multiContainerProbing === 'Enabled') return validateProbe(probe, kind, at, undefined);
-    const set = Object.keys(probe ?? {}).filter((field) => probe[field]);
+    const set = Object.keys(probe ?? {}).filter((field) => isSet('Probe', field, probe[field]));
     // The handlers have no name of their own in the probe.
     const fields = new Set(set.map((field) => (HANDLERS.includes(field) ? '' : field)));
     return fields.size === 0 ? [] : [disallowed(...[...fields].map((field) => join(at, field)))];

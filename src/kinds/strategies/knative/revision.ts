@@ -52,7 +52,7 @@ export function validateTemplate(
 /** What the client should be warned of in `spec.template`. */
 export const warnTemplate = (object: UntypedObject, config: Config): KnativeProblem[] => [
   ...warnSecurity(object.spec?.template?.spec, `${TEMPLATE}.spec`, config.features),
-  ...warnTemplateAnnotations(object.spec?.template?.metadata?.annotations, ANNOTATIONS),
+  ...warnTemplateAnnotations(object.spec?.template?.metadata?.annotations),
 ];
 
 const shown = (messages: string[]): string => `[${messages.join(' ')}]`;

@@ -101,6 +101,16 @@ test('several containers are numbered, volumes are read-only, probes complete', 
   ]);
 });
 
+test('a long name of the container is cut so that its number fits', () => {
+  const name = 'x'.repeat(63);
+  const config = configured({ defaults: { 'container-name-template': '{{.Name}}' } });
+  const created = service({ containers: [{ image: 'a', ports: [{}] }, { image: 'b' }] }, { name });
+  assert.equal(denied('services', created, config), '');
+  const [first, second] = created.spec.template.spec.containers;
+  assert.match(first.name, /^x{29}[0-9a-f]{32}-0$/);
+  assert.match(second.name, /^x{29}[0-9a-f]{32}-1$/);
+});
+
 test('time-outs of a part are filled in where they end before the whole', () => {
   const filled = (spec: object, defaults: Record<string, string>) => {
     const created = service({ ...image, ...spec });
@@ -440,4 +450,13 @@ test('warnings of what Kubernetes leaves insecure', () => {
     `invalid value: all: ${C}.securityContext.capabilities.drop\nMust be spelled as 'ALL'`,
   ]);
   assert.deepEqual(warned(image, { features: { 'secure-pod-defaults': 'Enabled' } }), []);
+  const old = service(
+    image,
+    {},
+    { annotations: { 'queue.sidecar.serving.knative.dev/resource-percentage': '1' } },
+  );
+  assert.match(
+    strategyOf('services').warn?.(old, undefined, context)?.[1] ?? '',
+    /^Queue proxy resource percentage annotation is deprecated\. .* per service: $/,
+  );
 });

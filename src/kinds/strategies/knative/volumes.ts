@@ -56,10 +56,8 @@ export function validateVolumes(
 function validateVolume(volume: Untyped, at: string, features: FeaturesConfig): KnativeProblem[] {
   const named: KnativeProblem[] = [];
   if (!volume.name) named.push(missing(join(at, 'name')));
-  else {
-    named.push(...validateFlags(volume, features));
-    if (dns1123Label(volume.name).length > 0) named.push(badValue(volume.name, join(at, 'name')));
-  }
+  else if (dns1123Label(volume.name).length > 0) named.push(badValue(volume.name, join(at, 'name')));
+  else named.push(...validateFlags(volume, features));
   const given = SOURCES.map(([source]) => source).filter((source) => volume[source]);
   const problems = [...named, ...mask('Volume', volume, at, features)];
   for (const source of given) problems.push(...(SOURCE_RULES[source]?.(volume[source], at) ?? []));

@@ -9,6 +9,9 @@ import { createController } from '../kube/controller.ts';
 import { createEventRecorder, type EventRecorder } from '../kube/events.ts';
 import { keyOf, objectKey } from '../kube/indexed-store.ts';
 import { type AutoscalerConfig, DEFAULT_AUTOSCALER_CONFIG } from './autoscaler/config.ts';
+import type { MetricSource } from './autoscaler/metrics.ts';
+import { createPrometheusSource } from './autoscaler/prometheus.ts';
+import { createUsageSource, type UsageReader } from './autoscaler/usage.ts';
 import { type Background, createBackground } from './background.ts';
 import { type Canary, createCanary } from './canary/controller.ts';
 import { createLiveConfig } from './config.ts';
@@ -47,6 +50,10 @@ export interface ServingOptions {
   autoscaler?: Partial<AutoscalerConfig>;
   /** Bytes; default 0: unlimited. */
   maxRequestBytes?: number;
+  /** What instances use, for scaling by CPU and memory. */
+  usage?: UsageReader;
+  /** Further sources of metrics to scale by, such as the lag of a queue. */
+  metrics?: MetricSource[];
   /** Requests of one revision that may wait for an instance. Default 10,000, as upstream's activator. */
   queueDepth?: number;
 }
@@ -157,6 +164,11 @@ export function createServing(options: ServingOptions): Serving {
       random,
       log,
       config: scaling(),
+      metrics: [
+        createPrometheusSource({ clock, log }),
+        ...(options.usage ? [createUsageSource({ clock, read: options.usage })] : []),
+        ...(options.metrics ?? []),
+      ],
       maxRequestBytes: options.maxRequestBytes ?? 0,
       queueDepth: options.queueDepth ?? 10_000,
       onChange: (key, urgent) =>

@@ -2,6 +2,7 @@
 
 import { type AutoscalerConfigMap, parseConfigAutoscaler } from '../../kinds/config/autoscaler.ts';
 import { parseGoDuration } from './duration.ts';
+import { type MetricSpec, metricSpec } from './metrics.ts';
 import type { Aggregation } from './window.ts';
 
 /** Defaults for all revisions: `config-autoscaler`, and from `config-deployment` the deadline. Durations in milliseconds. */
@@ -17,7 +18,10 @@ export const DEFAULT_AUTOSCALER_CONFIG: AutoscalerConfig = {
 /** How one revision scales: the defaults with its annotations applied, and what follows from them. */
 export interface ScalingSpec {
   class: string;
+  /** What is counted by the gateway; `source` takes its place. */
   metric: 'concurrency' | 'rps';
+  /** Another metric to scale by. */
+  source: MetricSpec | undefined;
   aggregation: Aggregation;
   /** What one instance can take at all. */
   total: number;
@@ -45,8 +49,13 @@ export interface ScalingSpec {
   keepAlive: 'hybrid' | 'fixed' | undefined;
   /** The fixed keep-alive, and what holds while the hybrid one knows nothing better; `autoscaling.petrel.dev/keep-alive`. */
   keepAliveMs: number;
+  /** For the HPA class: how long recommendations count, as the annotation `window` says; undefined: Kubernetes' defaults. */
+  stabilizationMs: number | undefined;
+  /** What cannot be understood and counts as absent. */
+  problem: string | undefined;
 }
 
+export const HPA_CLASS = 'hpa.autoscaling.knative.dev';
 /** Classes of our own: warmth by idle times. What holds while there are requests is the KPA's. */
 export const KEEP_ALIVE_CLASSES: Readonly<Record<string, 'hybrid' | 'fixed'>> = {
   'hybrid.autoscaling.petrel.dev': 'hybrid',
@@ -98,7 +107,15 @@ export function scalingSpec(
 
   const scalingClass = text('class') ?? config.podAutoscalerClass;
   const keepAliveMs = parseGoDuration(annotations[KEEP_ALIVE]);
+  const hpa = scalingClass === HPA_CLASS;
   const metric = text('metric') === 'rps' ? 'rps' : 'concurrency';
+  let source: MetricSpec | undefined;
+  let problem: string | undefined;
+  try {
+    source = metricSpec(annotations, hpa ? (text('metric') ?? 'cpu') : undefined, number('target', 0.01));
+  } catch (error) {
+    problem = error instanceof Error ? error.message : String(error);
+  }
   const percentage = number('target-utilization-percentage', 1, 100);
   const utilization =
     percentage !== undefined
@@ -114,10 +131,13 @@ export function scalingSpec(
   return {
     class: scalingClass,
     metric,
+    source,
+    problem,
+    stabilizationMs: hpa ? duration('window', 0, HOUR) : undefined,
     aggregation:
       text('metric-aggregation-algorithm') === 'weighted-exponential' ? 'weighted-exponential' : 'linear',
-    total,
-    target: Math.max(0.01, total * utilization),
+    total: source ? source.target : total,
+    target: source ? source.target : Math.max(0.01, total * utilization),
     targetBurstCapacity:
       burst !== undefined && (burst >= 0 || burst === -1) ? burst : config.targetBurstCapacity,
     stableWindowMs,

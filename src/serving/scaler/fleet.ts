@@ -31,6 +31,8 @@ export interface Fleet {
   readonly absent: number;
   /** When the oldest ready instance came up; undefined when there is none. */
   readonly oldest: number | undefined;
+  /** Ids of the ready ones. */
+  readonly ids: string[];
   has(id: string): boolean;
   add(instance: Instance): void;
   /**
@@ -109,6 +111,9 @@ export function createFleet(options: FleetOptions): Fleet {
       let oldest: number | undefined;
       for (const { down, since } of held.values()) if (!down) oldest = Math.min(oldest ?? since, since);
       return oldest;
+    },
+    get ids() {
+      return [...held].filter(([, { down }]) => !down).map(([id]) => id);
     },
     has: (id) => held.has(id),
     add(instance) {

@@ -1,7 +1,9 @@
 /** What was counted or measured for one revision, and what the autoscaler makes of it. */
 import type { RevisionStats } from '../../gateway/contract.ts';
-import type { ScalingSpec } from '../autoscaler/config.ts';
+import { HPA_CLASS, type ScalingSpec } from '../autoscaler/config.ts';
 import { type DeciderState, decide, initialState, type Observation } from '../autoscaler/decide.ts';
+import { decideHpa, hpaState } from '../autoscaler/hpa.ts';
+import type { MetricScope } from '../autoscaler/metrics.ts';
 import { createAverageWindow } from '../autoscaler/window.ts';
 
 /** A second without a report means nothing happened; reports come a little late now and then. */
@@ -13,7 +15,7 @@ export interface LoadHistory {
   /** A report of the gateway. */
   record(now: number, stats: RevisionStats, intervalMs: number): void;
   /** A value of the metric that is watched instead of the gateway's counts. */
-  measure(now: number, value: number): void;
+  measure(now: number, value: number, scope: MetricScope, readyPods: number, target: number): void;
   /** Silence is load of zero: the gateway reports only what is in use. A metric stays what it was. */
   fillSilence(now: number): void;
   /** Instances asked for; undefined while nothing has been measured. */
@@ -29,7 +31,39 @@ export interface LoadHistory {
   respec(spec: ScalingSpec): void;
 }
 
-export function createLoadHistory(initial: ScalingSpec, readyPods: number, now: number): LoadHistory {
+export function createHistory(spec: ScalingSpec, readyPods: number, now: number): LoadHistory {
+  return spec.class === HPA_CLASS ? createHpaHistory(spec) : createLoadHistory(spec, readyPods, now);
+}
+
+/** Decides once for each value: between two of them nothing is known to have changed. */
+function createHpaHistory(initial: ScalingSpec): LoadHistory {
+  let spec = initial;
+  const state = hpaState();
+  let answer: number | undefined;
+  return {
+    record() {},
+    measure(now, value, scope, ready, current) {
+      if (!spec.source) return;
+      const settings = {
+        target: spec.source.target,
+        min: spec.minScale,
+        max: spec.maxScale,
+        stabilizationMs: spec.stabilizationMs,
+      };
+      const mean = scope === 'instance' ? value : value / Math.max(1, ready);
+      answer = decideHpa(settings, state, { now, mean, ready, current });
+    },
+    fillSilence() {},
+    desired: (_now, _ready, reachable) => (reachable ? answer : 0),
+    projected: () => undefined,
+    quiet: () => true,
+    respec(next) {
+      spec = next;
+    },
+  };
+}
+
+function createLoadHistory(initial: ScalingSpec, readyPods: number, now: number): LoadHistory {
   let spec = initial;
   let stable = createAverageWindow(spec.stableWindowMs, spec.aggregation);
   let panic = createAverageWindow(spec.panicWindowMs, spec.aggregation);
@@ -53,7 +87,7 @@ export function createLoadHistory(initial: ScalingSpec, readyPods: number, now: 
   };
   return {
     record(at, stats, intervalMs) {
-      if (gauge !== undefined) return;
+      if (spec.source) return;
       reported = at;
       // Buckets hold one second: what was averaged over less, or more, counts for as long as it lasted.
       put(
@@ -61,7 +95,8 @@ export function createLoadHistory(initial: ScalingSpec, readyPods: number, now: 
         spec.metric === 'rps' ? stats.requestCount : (stats.averageConcurrency * intervalMs) / REPORT_MS,
       );
     },
-    measure(at, value) {
+    measure(at, reading, scope, ready) {
+      const value = scope === 'instance' ? reading * Math.max(1, ready) : reading;
       const second = Math.floor(at / REPORT_MS);
       // Several values in one second: the first stands for it, the last goes on.
       if (gauge === undefined || second > Math.floor(reported / REPORT_MS)) put(at, value);
@@ -76,11 +111,11 @@ export function createLoadHistory(initial: ScalingSpec, readyPods: number, now: 
         );
         for (let second = from; second * REPORT_MS <= at; second++) put(second * REPORT_MS, gauge);
         reported = Math.max(reported, at);
-      } else if (at - reported >= SILENCE_MS) put(at, 0);
+      } else if (!spec.source && at - reported >= SILENCE_MS) put(at, 0);
     },
     desired: (at, ready, reachable) => decide(spec, state, seen(at, ready, reachable))?.desired,
     projected(at, requests, ready, reachable) {
-      if (gauge !== undefined || spec.metric !== 'concurrency') return undefined;
+      if (spec.source || spec.metric !== 'concurrency') return undefined;
       const next = Math.max(at, reported + REPORT_MS);
       const windows = {
         stable: stable.resized(spec.stableWindowMs),
@@ -96,8 +131,9 @@ export function createLoadHistory(initial: ScalingSpec, readyPods: number, now: 
       stable.average(at) === 0 &&
       panic.average(at) === 0,
     respec(next) {
-      const { aggregation, stableWindowMs, panicWindowMs, scaleDownDelayMs } = spec;
+      const { source, aggregation, stableWindowMs, panicWindowMs, scaleDownDelayMs } = spec;
       spec = next;
+      if (JSON.stringify(next.source) !== JSON.stringify(source)) gauge = undefined;
       if (next.aggregation !== aggregation) {
         stable = createAverageWindow(next.stableWindowMs, next.aggregation);
         panic = createAverageWindow(next.panicWindowMs, next.aggregation);

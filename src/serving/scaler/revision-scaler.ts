@@ -14,14 +14,16 @@ import {
   type ScaleOutcome,
   scaleBounds,
 } from '../autoscaler/bounds.ts';
+import type { ScalingSpec } from '../autoscaler/config.ts';
 import { TICK_MS } from '../autoscaler/decide.ts';
+import type { MetricScope, MetricSource } from '../autoscaler/metrics.ts';
 import type { Instance, InstanceSource } from '../contract.ts';
 import { createAttempts, failureOf } from './attempts.ts';
 import { createFleet } from './fleet.ts';
-import { createLoadHistory, type LoadHistory } from './history.ts';
-import { LONGEST_TIMER_MS } from './services.ts';
+import { createHistory, type LoadHistory } from './history.ts';
+import { createShape } from './shape.ts';
 import { createStarts } from './starts.ts';
-import { resolveTerms, type Terms } from './terms.ts';
+import type { Terms } from './terms.ts';
 import { createWarmth } from './warmth.ts';
 
 /** What can be said of a revision's instances, for its status. */
@@ -47,6 +49,8 @@ export interface RevisionScalerOptions {
   random: () => number;
   log: Logger;
   terms: Terms;
+  /** Where other metrics than the gateway's counts come from. */
+  metrics: readonly MetricSource[];
   reachable: boolean;
   /** What the status said when the platform took the revision up. */
   proven: 'ready' | 'failed' | 'unknown';
@@ -98,9 +102,15 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
   const concurrency = revision.spec.containerConcurrency ?? 0;
   const age = clock.now() - (Date.parse(revision.metadata.creationTimestamp ?? '') || clock.now());
   const created = clock.monotonic() - Math.max(0, age);
-  let terms = options.terms;
-  let { spec, until, problem } = resolve();
-  let warmth = createWarmth(spec);
+  const shape = createShape({
+    ...options,
+    log,
+    concurrency,
+    instances: () => fleet.ids,
+    onChange: (before) => reshaped(before),
+    onMetric: (value, scope) => measured(value, scope),
+  });
+  let warmth = createWarmth(shape.spec);
   const graceMs = (revision.spec.timeoutSeconds ?? 300) * 1000;
   const attempts = createAttempts(options.random);
   const fleet = createFleet({
@@ -112,7 +122,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
   });
   const starts = createStarts({
     clock,
-    deadlineMs: () => spec.progressDeadlineMs,
+    deadlineMs: () => shape.spec.progressDeadlineMs,
     acquire: (signal) => options.borrow(signal) ?? source.acquire(revision, signal),
     discard: (id) => void source.release(revision, id, 0).catch((error) => reportRelease(id, error)),
     up: (instance) => arrived(instance),
@@ -127,7 +137,8 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
   let wish = 0;
   let wave = FIRST_WAVE;
   let permits = FIRST_WAVE;
-  let initialized = options.proven === 'ready' || (options.proven === 'unknown' && spec.initialScale === 0);
+  let initialized =
+    options.proven === 'ready' || (options.proven === 'unknown' && shape.spec.initialScale === 0);
   let active: Activity = options.proven === 'unknown' && !initialized ? 'Unknown' : 'False';
   let activeSince = clock.monotonic();
   /** The initial scale was not reached and is no longer tried for. */
@@ -136,12 +147,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
   let adopting = false;
   let stopped = false;
   let timer: { due: number; handle: Timer } | undefined;
-  let scheduled: Timer | undefined;
   let surge: number | undefined;
-
-  function resolve() {
-    return resolveTerms(revision.metadata.annotations ?? {}, concurrency, terms, clock.now());
-  }
 
   const reportRelease = (id: string, error: unknown) =>
     log.warn('an instance was not released', {
@@ -163,32 +169,31 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     onChange(false);
   };
 
-  /** Looks again at how the revision scales. What was measured, and what is warm, is kept. */
-  const respec = (): boolean => {
-    const before = spec;
-    ({ spec, until, problem } = resolve());
-    watchSchedule();
-    if (JSON.stringify(spec) === JSON.stringify(before)) return false;
+  /** What was measured, and what is warm, is kept when the revision scales differently from now on. */
+  const reshaped = (before: ScalingSpec) => {
+    const { spec } = shape;
     if (spec.keepAlive !== before.keepAlive || spec.keepAliveMs !== before.keepAliveMs)
       warmth = createWarmth(spec);
     history?.respec(spec);
-    return true;
+    wakeIn(0);
   };
 
-  const watchSchedule = () => {
-    scheduled?.cancel();
-    scheduled = undefined;
-    if (problem !== undefined) log.warn('a schedule counts as absent', { problem });
-    if (until === undefined || stopped) return;
-    scheduled = clock.after(Math.min(until - clock.now(), LONGEST_TIMER_MS), () => {
-      if (respec()) wakeIn(0);
-    });
+  const measured = (value: number, scope: MetricScope) => {
+    if (stopped) return;
+    const now = clock.monotonic();
+    if (value > 0 || fleet.ready > 0) history ??= createHistory(shape.spec, fleet.ready, now);
+    history?.measure(now, value, scope, fleet.ready, target);
+    const again = evaluate();
+    if (again !== undefined) wakeIn(again);
+    act();
+    if (history) wakeIn(TICK_MS);
   };
 
   /** Where nothing has to wait, the gateway tells by itself only once a second. */
   const watchSurge = () => {
-    const watched = concurrency === 0 && spec.metric === 'concurrency' && fleet.ready > 0;
-    const next = watched ? Math.ceil(spec.target * fleet.ready) + 1 : undefined;
+    const counted = shape.spec.metric === 'concurrency' && !shape.spec.source;
+    const watched = concurrency === 0 && counted && fleet.ready > 0;
+    const next = watched ? Math.ceil(shape.spec.target * fleet.ready) + 1 : undefined;
     if (next === surge) return;
     surge = next;
     options.onSurge(surge);
@@ -198,7 +203,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
   const demanded = (): number => {
     const requests = load.queued + load.inFlight;
     const needed = concurrency > 0 ? Math.ceil(requests / concurrency) : Math.min(1, requests);
-    return spec.maxScale > 0 ? Math.min(needed, spec.maxScale) : needed;
+    return shape.spec.maxScale > 0 ? Math.min(needed, shape.spec.maxScale) : needed;
   };
 
   /**
@@ -209,11 +214,11 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     if (concurrency > 0) return 0;
     const requests = load.queued + load.inFlight;
     const desired = history?.projected(clock.monotonic(), requests, fleet.ready, reachable) ?? 0;
-    return applyBounds({ min: 0, max: spec.maxScale }, desired);
+    return applyBounds({ min: 0, max: shape.spec.maxScale }, desired);
   };
 
   const floor = (): number => {
-    const bounds = scaleBounds(spec, { initialized: initialized || abandoned, reachable });
+    const bounds = scaleBounds(shape.spec, { initialized: initialized || abandoned, reachable });
     if (initialized) return bounds.min;
     return abandoned ? 0 : applyBounds({ min: Math.max(1, bounds.min), max: bounds.max }, 0);
   };
@@ -241,24 +246,24 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
 
   const wayToZero = (now: number): ScaleOutcome => {
     const state = () => ({ active, since: activeSince, initialized, reachable, bufferedSince: created });
-    let result = outcome(spec, state(), wish, now);
+    let result = outcome(shape.spec, state(), wish, now);
     if (result.deactivate) {
       setActive('False');
-      result = outcome(spec, state(), wish, now);
+      result = outcome(shape.spec, state(), wish, now);
     }
     if (result.timedOut) timedOut = true;
     return result;
   };
 
   const keepWarm = (warm: boolean, againMs: number | undefined): ScaleOutcome => {
-    const scale = applyBounds(scaleBounds(spec, { initialized, reachable }), warm && reachable ? 1 : 0);
+    const scale = applyBounds(scaleBounds(shape.spec, { initialized, reachable }), warm && reachable ? 1 : 0);
     return { scale, againMs };
   };
 
   const reflect = () => {
     const idle = target === 0 || (active === 'False' && wish === 0 && !warmth && floor() === 0);
     if (idle) return;
-    const next = activity(spec, { active, initialized, reachable }, target, fleet.ready);
+    const next = activity(shape.spec, { active, initialized, reachable }, target, fleet.ready);
     if (next.active === 'True') timedOut = false;
     setActive(next.active);
   };
@@ -294,8 +299,8 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
   const arrived = (instance: Instance) => {
     fleet.add(instance);
     attempts.succeeded();
-    history ??= createLoadHistory(spec, 0, clock.monotonic());
-    if (!initialized && fleet.ready >= applyBounds(scaleBounds(spec, { initialized, reachable }), 1)) {
+    history ??= createHistory(shape.spec, 0, clock.monotonic());
+    if (!initialized && fleet.ready >= applyBounds(scaleBounds(shape.spec, { initialized, reachable }), 1)) {
       initialized = true;
       abandoned = false;
       onChange(true);
@@ -310,7 +315,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     const { reason, message } = failureOf(error);
     log.warn('an instance could not be started', { reason, error: message, permanent: attempts.permanent });
     if (load.queued > 0 && fleet.ready === 0 && attempts.hopeless) refuse();
-    const late = clock.monotonic() - begun >= spec.progressDeadlineMs;
+    const late = clock.monotonic() - begun >= shape.spec.progressDeadlineMs;
     if (!initialized && (attempts.permanent || late)) {
       abandoned = true;
       timedOut = late;
@@ -362,22 +367,21 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
   const end = () => {
     stopped = true;
     timer?.handle.cancel();
-    scheduled?.cancel();
+    shape.end();
     starts.abort();
   };
 
   return {
     update(next, nextReachable) {
       revision = next;
-      const changed = respec();
-      if (!changed && reachable === nextReachable) return;
+      shape.update(next);
+      if (reachable === nextReachable) return;
       reachable = nextReachable;
-      if (!history && fleet.ready > 0) history = createLoadHistory(spec, fleet.ready, clock.monotonic());
+      if (!history && fleet.ready > 0) history = createHistory(shape.spec, fleet.ready, clock.monotonic());
       wakeIn(0);
     },
     reshape(next) {
-      terms = next;
-      if (respec()) wakeIn(0);
+      shape.reshape(next);
     },
     get spare() {
       return reachable || adopting || stopped ? 0 : fleet.ready - demanded();
@@ -397,7 +401,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
         if (fleet.ready > 0) {
           target = Math.max(target, fleet.ready);
           initialized = true;
-          history = createLoadHistory(spec, fleet.ready, clock.monotonic());
+          history = createHistory(shape.spec, fleet.ready, clock.monotonic());
           setActive('True');
         }
       } catch (error) {
@@ -409,7 +413,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
       }
     },
     begin() {
-      watchSchedule();
+      shape.begin();
       wish = demanded();
       target = Math.max(target, floor(), wish);
       act();
@@ -424,7 +428,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     },
     stats(stats, intervalMs) {
       reported(stats.queued, stats.inFlight);
-      history ??= createLoadHistory(spec, fleet.ready, clock.monotonic());
+      history ??= createHistory(shape.spec, fleet.ready, clock.monotonic());
       history.record(clock.monotonic(), stats, intervalMs);
       const again = evaluate();
       if (again !== undefined) wakeIn(again);

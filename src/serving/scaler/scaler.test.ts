@@ -5,6 +5,7 @@ import { PetrelError } from '../../base/errors.ts';
 import { silentLogger } from '../../base/log.ts';
 import type { Revision } from '../../kinds/serving.ts';
 import { DEFAULT_AUTOSCALER_CONFIG } from '../autoscaler/config.ts';
+import { createPushedMetrics, type MetricSource } from '../autoscaler/metrics.ts';
 import { InstanceError } from '../contract.ts';
 import { createFakeGateway, createFakeSource } from '../testing.ts';
 import { createScaler } from './scaler.ts';
@@ -15,9 +16,10 @@ interface RevisionOptions {
   concurrency?: number;
   annotations?: Record<string, string>;
   ready?: 'True' | 'False' | 'none';
+  metrics?: MetricSource[];
 }
 
-function setUp({ concurrency = 0, annotations = {}, ready = 'True' }: RevisionOptions = {}) {
+function setUp({ concurrency = 0, annotations = {}, ready = 'True', metrics = [] }: RevisionOptions = {}) {
   const clock = simulatedClock();
   const gateway = createFakeGateway();
   const source = createFakeSource(clock);
@@ -29,6 +31,7 @@ function setUp({ concurrency = 0, annotations = {}, ready = 'True' }: RevisionOp
     random: () => 0.5,
     log: silentLogger,
     config: DEFAULT_AUTOSCALER_CONFIG,
+    metrics,
     maxRequestBytes: 0,
     queueDepth: 100,
     onChange: (_key, urgent) => changes.push(urgent),
@@ -690,4 +693,56 @@ test('whoever listens hears every report', async () => {
   stop();
   report(4);
   assert.deepEqual(heard, [3]);
+});
+
+test('a lag wakes a revision from zero, sets how many there are, and lets them go when it is gone', async () => {
+  const lag = createPushedMetrics('queue-lag');
+  const { scaler, clock, revision, up } = setUp({ metrics: [lag] });
+  revision.metadata.annotations = {
+    'autoscaling.petrel.dev/metric-source': 'queue-lag',
+    'autoscaling.petrel.dev/metric-target': '10',
+  };
+  await scaler.upsert(revision, true, true);
+  await clock.advance(5000);
+  assert.equal(up(), 0);
+  assert.equal(clock.pending(), 0);
+  lag.publish(KEY, 25);
+  await clock.advance(0);
+  assert.equal(up(), 3, '25 over 10, at once');
+  await clock.advance(120_000);
+  assert.equal(up(), 3, 'for as long as it is so');
+  lag.publish(KEY, 0);
+  await clock.advance(180_000);
+  assert.equal(up(), 0);
+  assert.equal(clock.pending(), 0);
+});
+
+test('the HPA class scales by its metric, never to zero while routes lead here', async () => {
+  const load = createPushedMetrics('load');
+  const { scaler, clock, revision, up } = setUp({ metrics: [load] });
+  revision.metadata.annotations = {
+    'autoscaling.knative.dev/class': 'hpa.autoscaling.knative.dev',
+    'autoscaling.knative.dev/metric': 'load',
+    'autoscaling.knative.dev/target': '10',
+    'autoscaling.petrel.dev/metric-source': 'load',
+  };
+  await scaler.upsert(revision, true, true);
+  await clock.advance(0);
+  assert.equal(up(), 1);
+  load.publish(KEY, 30);
+  await clock.advance(0);
+  assert.equal(up(), 3);
+  await clock.advance(60_000);
+  load.publish(KEY, 0);
+  await clock.advance(0);
+  assert.equal(up(), 3, 'what was asked for within five minutes');
+  await clock.advance(300_000);
+  load.publish(KEY, 0);
+  await clock.advance(0);
+  assert.equal(up(), 1);
+  await clock.advance(600_000);
+  assert.equal(up(), 1);
+  await scaler.upsert(revision, false, false);
+  await clock.advance(200_000);
+  assert.equal(up(), 0);
 });

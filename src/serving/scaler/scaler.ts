@@ -12,6 +12,7 @@ import { conditionOf } from '../../kinds/conditions.ts';
 import type { Revision } from '../../kinds/serving.ts';
 import { keyOf, objectKey } from '../../kube/indexed-store.ts';
 import type { AutoscalerConfig } from '../autoscaler/config.ts';
+import type { MetricSource } from '../autoscaler/metrics.ts';
 import { type Instance, InstanceError, type InstanceSource } from '../contract.ts';
 import { LABELS } from '../names.ts';
 import { createRevisionScaler, type RevisionScale, type RevisionScaler } from './revision-scaler.ts';
@@ -28,6 +29,8 @@ export interface ScalerOptions {
   random: () => number;
   log: Logger;
   config: AutoscalerConfig;
+  /** Where metrics come from that the gateway does not count. */
+  metrics?: readonly MetricSource[];
   /** Largest request body that is forwarded, bytes; 0 is unlimited. */
   maxRequestBytes: number;
   /** Requests of one revision that may wait for an instance. */
@@ -183,6 +186,7 @@ export function createScaler(options: ScalerOptions): Scaler {
         reachable,
         source,
         terms: termsOf(key, service),
+        metrics: options.metrics ?? [],
         proven: provenState(revision),
         onChange: (urgent) => options.onChange(key, urgent),
         onSurge(surge) {

@@ -1,5 +1,5 @@
 /** What decides how a revision scales, put together: its annotations, what its Service says, the schedule, the platform's defaults. */
-import { type AutoscalerConfig, type ScalingSpec, scalingSpec } from '../autoscaler/config.ts';
+import { type AutoscalerConfig, HPA_CLASS, type ScalingSpec, scalingSpec } from '../autoscaler/config.ts';
 import { parseSchedule, SCHEDULE, type ScheduleWindow, scheduledBounds } from '../autoscaler/schedule.ts';
 
 /** What holds for a revision beside its own annotations. */
@@ -13,11 +13,10 @@ export interface Terms {
 }
 
 export interface ResolvedTerms {
-  annotations: Record<string, string>;
   spec: ScalingSpec;
   /** Milliseconds since the epoch when the schedule may change it; undefined: never. */
   until: number | undefined;
-  /** What is wrong with the schedule, which then counts as absent. */
+  /** What is wrong with schedule or metric, which then count as absent. */
   problem: string | undefined;
 }
 
@@ -50,5 +49,6 @@ export function resolveTerms(
   spec.maxScale = terms.max ?? max ?? spec.maxScale;
   // A minimum above the maximum would win; what bounds all revisions together must not be broken by one.
   if (terms.max) spec.minScale = Math.min(spec.minScale, terms.max);
-  return { annotations, spec, until, problem };
+  if (spec.class === HPA_CLASS) spec.minScale = Math.max(1, spec.minScale);
+  return { spec, until, problem: problem ?? spec.problem };
 }

@@ -4,6 +4,7 @@ import type { Revision } from '../kinds/serving.ts';
 import { splitKey } from '../kube/indexed-store.ts';
 import { REVISIONS } from '../kube/refs.ts';
 import type { ServingContext } from './context.ts';
+import { FAILED_CREATE } from './scaler/attempts.ts';
 import type { RevisionScale } from './scaler/revision-scaler.ts';
 import type { Scaler } from './scaler/scaler.ts';
 
@@ -87,9 +88,13 @@ function markReadiness(manager: ConditionManager, revision: Revision, scale: Rev
   } else if (failure && scale.permanent) {
     const message = `Initial scale was never achieved: ${failure.message}`;
     manager.markFalse('ResourcesAvailable', 'ProgressDeadlineExceeded', message);
+  } else if (failure?.reason === FAILED_CREATE) {
+    // A quota or a policy refuses the Pod: nothing but somebody's change will help, so it is told at once.
+    manager.markFalse('ResourcesAvailable', failure.reason, failure.message);
   } else if (failure) {
     manager.markUnknown('ResourcesAvailable', failure.reason, failure.message);
   } else if (conditionOf(revision, 'Ready')?.status !== 'False') {
+    manager.markUnknown('ContainerHealthy', 'Deploying', '');
     manager.markUnknown('ResourcesAvailable', 'Deploying', '');
   }
 }

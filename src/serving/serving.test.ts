@@ -3,6 +3,7 @@ import test from 'node:test';
 import { conditionOf } from '../kinds/conditions.ts';
 import type { Json, UntypedObject } from '../kinds/object.ts';
 import type { Service } from '../kinds/serving.ts';
+import { KubeError } from '../kube/client.ts';
 import { CONFIGURATIONS, KSERVICES, REVISIONS, ROUTES } from '../kube/refs.ts';
 import { InstanceError } from './contract.ts';
 import { service, setUp } from './testing/platform.ts';
@@ -167,6 +168,21 @@ test('a load error goes verbatim through all four kinds, and traffic stays where
   await settle();
   assert.equal(ready('services', 'hello'), 'True');
   assert.equal(gateway.traffic('default/hello'), 'hello-00003=100');
+});
+
+test('a Pod that the API refuses is told at once, and tried again', async (t) => {
+  const { client, source, start, settle, ready, stop } = setUp();
+  t.after(stop);
+  await start();
+  const message = 'pods "hello-00001-x" is forbidden: exceeded quota: small';
+  source.failure = () => new KubeError(403, 'Forbidden', message);
+  await client.create(KSERVICES, service('hello'));
+  await settle();
+  assert.equal(ready('revisions', 'hello-00001'), `False FailedCreate ${message}`);
+  assert.match(ready('services', 'hello'), /^False RevisionFailed .*exceeded quota: small/);
+  source.failure = undefined;
+  await settle(60_000);
+  assert.equal(ready('services', 'hello'), 'True');
 });
 
 test('a first deploy that fails: requests get the reason instead of 404, once per back-off is tried again', async (t) => {

@@ -2,7 +2,11 @@
 import { PetrelError } from '../../base/errors.ts';
 import type { RevisionFailure } from '../../gateway/contract.ts';
 import { backoffDelay } from '../../kube/backoff.ts';
+import { KubeError } from '../../kube/client.ts';
 import { InstanceError } from '../contract.ts';
+
+/** Reason of a failure to create the Pod: the API refuses it. */
+export const FAILED_CREATE = 'FailedCreate';
 
 export interface Attempts {
   /** A start failed. `permanent`: it will fail again until the revision changes. */
@@ -81,5 +85,7 @@ export function failureOf(error: unknown): RevisionFailure {
     return { status: 503, component: 'scaler', reason: error.code, message };
   }
   const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof KubeError && error.code === 403)
+    return { status: 503, component: 'scaler', reason: FAILED_CREATE, message };
   return { status: 503, component: 'scaler', reason: 'StartFailed', message };
 }

@@ -165,7 +165,24 @@ test('revisions of our own runtimes are not for plain Pods', async (t) => {
   assert.equal(plain.source.handles(revision()), true);
 });
 
+const INIT = { ready: false, restartCount: 0, image: '', imageID: '' };
 const FAILURES: { name: string; status: PodStatus; reason: string; message: string }[] = [
+  {
+    name: 'an init container fails, after another that did not',
+    status: {
+      initContainerStatuses: [
+        { ...INIT, name: 'fine', state: { terminated: { exitCode: 0, reason: 'Completed' } }, lastState: {} },
+        {
+          ...INIT,
+          name: 'i',
+          state: { waiting: { reason: 'CrashLoopBackOff' } },
+          lastState: { terminated: { exitCode: 2, message: 'no schema' } },
+        },
+      ],
+    },
+    reason: 'ExitCode2',
+    message: 'Container failed with: no schema',
+  },
   {
     name: 'the image is missing',
     status: {

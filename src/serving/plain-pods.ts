@@ -259,7 +259,8 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
       let port = 0;
       try {
         if (!left) port = await portFor(revision);
-        const pod = left ?? (await client.create(PODS, podFor(revision, name, port)));
+        const pod =
+          left ?? (await client.create(PODS, podFor(revision, name, port, agents.list().length > 0)));
         return await readyPod(pod, revision, signal).catch(async (error) => {
           if (error instanceof InstanceError || signal.aborted)
             await remove(pod.metadata.uid ?? '', 0).catch(report(name));
@@ -360,8 +361,12 @@ function instanceOf(pod: Pod, revision: Revision): Instance {
 function startFailure(pod: Pod, revision: Revision): InstanceError | undefined {
   const failed = (reason: string, message: string) =>
     new InstanceError({ status: 503, component: 'instance', reason, message });
-  for (const { name, state, lastState } of pod.status?.containerStatuses ?? []) {
-    const image = revision.spec.containers.find((container) => container.name === name)?.image ?? '';
+  const { containers, initContainers = [] } = revision.spec;
+  const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};
+  for (const status of [...initContainerStatuses, ...containerStatuses]) {
+    const { name, state, lastState } = status;
+    const image =
+      [...containers, ...initContainers].find((container) => container.name === name)?.image ?? '';
     const { waiting } = state;
     if (waiting?.reason && HOPELESS.has(waiting.reason)) {
       const text = waiting.message ?? waiting.reason;
@@ -370,7 +375,8 @@ function startFailure(pod: Pod, revision: Revision): InstanceError | undefined {
         : failed(waiting.reason, text);
     }
     const ended = state.terminated ?? lastState.terminated;
-    if (ended) {
+    // An init container that has ended well has done its work.
+    if (ended && !(initContainerStatuses.includes(status) && ended.exitCode === 0)) {
       const text = ended.message?.trim() || ended.reason || `exit code ${ended.exitCode}`;
       return failed(`ExitCode${ended.exitCode}`, `Container failed with: ${text}`);
     }

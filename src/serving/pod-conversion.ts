@@ -43,7 +43,7 @@ export const updateId = (to: Revision): string => to.metadata.uid ?? to.metadata
 /** A merge patch that makes of `pod`, an instance of `from` on port `was`, one of `to` on `port`. */
 export function conversionPatch(pod: Pod, from: Revision, to: Revision, was: number, port: number): Json {
   const { name } = pod.metadata;
-  const [before, after] = [podFor(from, name, was), podFor(to, name, port)];
+  const [before, after] = [podFor(from, name, was), podFor(to, name, port, true)];
   const containers: InPlaceUpdate['containers'] = {};
   for (const container of after.spec.containers) {
     containers[container.name] = Object.fromEntries(

@@ -28,8 +28,14 @@ export function podName(revision: Revision, suffix: string): string {
   return childName(revision.metadata.name, `-${suffix}`);
 }
 
-/** A Pod for `revision`; `port` is where its server is to listen. */
-export function podFor(revision: Revision, name: string, port: number): Pod {
+/** Seconds between probes of whether the port is open, where the node looks more often by itself until it is. */
+const OPEN_PORT_PERIOD_S = 10;
+
+/**
+ * A Pod for `revision`; `port` is where its server is to listen. `eager`: its node probes what starts more often than the period says,
+ * so the period can be one that costs nothing.
+ */
+export function podFor(revision: Revision, name: string, port: number, eager = false): Pod {
   const { metadata, spec } = revision;
   const service = metadata.labels?.[LABELS.service] ?? '';
   const configuration = metadata.labels?.[LABELS.configuration] ?? '';
@@ -80,7 +86,7 @@ export function podFor(revision: Revision, name: string, port: number): Pod {
           ...named,
           env: [...others, ...own],
           ports: [{ ...container.ports?.[0], containerPort: port }, ...(container.ports?.slice(1) ?? [])],
-          readinessProbe: probeAt(container.readinessProbe ?? {}, declared, port),
+          readinessProbe: probeAt(container.readinessProbe ?? {}, declared, port, eager),
           ...(container.livenessProbe && { livenessProbe: probeAt(container.livenessProbe, declared, port) }),
           ...(container.startupProbe && { startupProbe: probeAt(container.startupProbe, declared, port) }),
         };
@@ -100,12 +106,20 @@ export function earlyProbe(pod: Pod): Probe | undefined {
   return probe;
 }
 
+/** The template leaves it to the platform how readiness is found out. */
+const asksForPortOnly = ({ httpGet, exec, grpc }: Probe): boolean => !httpGet && !exec && !grpc;
+
 /** The probe, aimed at the port in use where it is aimed at none or at the one declared, by number or name; without a handler it asks for the port to be open. */
-function probeAt(probe: Probe, declared: (number | string | undefined)[], port: number): Probe {
+function probeAt(
+  probe: Probe,
+  declared: (number | string | undefined)[],
+  port: number,
+  eager = false,
+): Probe {
   const aim = (asked: number | string) => (!asked || declared.includes(asked) ? port : asked);
   const aimed: Probe = { successThreshold: 1, ...probe };
   // "Aggressive probing" is upstream's own; as a Pod's probe it is the shortest period there is.
-  if (!aimed.periodSeconds) aimed.periodSeconds = 1;
+  if (!aimed.periodSeconds) aimed.periodSeconds = eager && asksForPortOnly(probe) ? OPEN_PORT_PERIOD_S : 1;
   if (probe.httpGet) aimed.httpGet = { ...probe.httpGet, port: aim(probe.httpGet.port) };
   else if (probe.grpc) aimed.grpc = { ...probe.grpc, port: Number(aim(probe.grpc.port)) };
   else if (probe.tcpSocket || !probe.exec)

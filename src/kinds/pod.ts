@@ -95,9 +95,14 @@ export interface SecurityContext {
   privileged?: boolean;
   capabilities?: { add?: string[]; drop?: string[] };
   procMount?: string;
+  seccompProfile?: { type?: string };
+  seLinuxOptions?: object;
 }
 export interface PodSecurityContext
-  extends Pick<SecurityContext, 'runAsUser' | 'runAsGroup' | 'runAsNonRoot'> {
+  extends Pick<
+    SecurityContext,
+    'runAsUser' | 'runAsGroup' | 'runAsNonRoot' | 'seccompProfile' | 'seLinuxOptions'
+  > {
   fsGroup?: number;
   supplementalGroups?: number[];
   sysctls?: { name: string; value: string }[];
@@ -130,6 +135,16 @@ export interface PodSpec {
   restartPolicy?: 'Always' | 'OnFailure' | 'Never';
   terminationGracePeriodSeconds?: number;
   securityContext?: PodSecurityContext;
+  hostAliases?: { ip: string; hostnames?: string[] }[];
+  dnsPolicy?: string;
+  dnsConfig?: {
+    nameservers?: string[];
+    searches?: string[];
+    options?: { name?: string; value?: string }[];
+  };
+  hostPID?: boolean;
+  hostIPC?: boolean;
+  shareProcessNamespace?: boolean;
   nodeName?: string;
   runtimeClassName?: string;
   serviceAccountName?: string;

@@ -1,10 +1,11 @@
 /** From a container as the API describes it to one that a driver can start. */
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError, type ConfigSource, containerEnv, expand } from '../../kinds/container-env.ts';
 import { type Container, NODE_ANNOTATIONS, type Pod } from '../../kinds/pod.ts';
 import type { WorkerContext } from './context.ts';
 import type { ContainerMount, ContainerSpec } from './drivers/driver.ts';
+import { etcFiles } from './etc-files.ts';
 import { resolveImage } from './images.ts';
 import { limitsOf } from './limits.ts';
 import { SecurityProblem, userOf } from './security.ts';
@@ -58,6 +59,30 @@ export function renewVolumes(context: WorkerContext, pod: Pod, config: ConfigSou
   }
 }
 
+const readSafe = (path: string) => {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+};
+
+/** For files that containers are shown one by one: what they can write to as a directory, the agent must not write files in. */
+function shownDir({ volumes }: WorkerContext, uid: string): string {
+  const dir = join(volumes.disk, uid, '.shown');
+  mkdirSync(dir, { recursive: true, mode: 0o755 });
+  return dir;
+}
+
+function etcMounts(dir: string, pod: Pod): ContainerMount[] {
+  const machine = { hosts: readSafe('/etc/hosts'), resolvConf: readSafe('/etc/resolv.conf') };
+  return Object.entries(etcFiles(pod, machine)).map(([target, content]) => {
+    const source = join(dir, target.slice(1).replaceAll('/', '.'));
+    writeFileSync(source, content, { mode: 0o644 });
+    return { source, target, readOnly: true };
+  });
+}
+
 /** Prepares everything that has to be there before the process. Throws `CannotStart`. */
 export function prepareLaunch(
   context: WorkerContext,
@@ -69,7 +94,8 @@ export function prepareLaunch(
   const socket = join(context.runDir, 'pods', uid, 'i.sock');
   const image = resolveImage(container, { ...context, socket });
   if (image.kind === 'unavailable') throw new CannotStart(image.reason, image.message);
-  const podDir = context.driver.preparePodDir(uid);
+  context.driver.preparePodDir(uid);
+  const shown = shownDir(context, uid);
   renewVolumes(context, pod, config);
   // A socket of the run before must not be taken for the one that is to come.
   if (image.socket) rmSync(socket, { force: true });
@@ -78,7 +104,7 @@ export function prepareLaunch(
     const env = containerEnv(pod, container, base, config, context.facts);
     const user = userOf(pod, container, image.user, context.driver.userProblem);
     // A runtime's instance speaks over its socket, and there are many of them.
-    const last = image.socket ? undefined : prepareTerminationLog(podDir, container.name);
+    const last = image.socket ? undefined : prepareTerminationLog(shown, container.name);
     const spec: ContainerSpec = {
       podUid: uid,
       name: container.name,
@@ -88,6 +114,7 @@ export function prepareLaunch(
       hostname: name,
       mounts: [
         ...(image.mounts ?? []),
+        ...etcMounts(shown, pod),
         ...mountsOf(pod, container, context.volumes, env),
         ...cacheMount(context, pod),
       ],

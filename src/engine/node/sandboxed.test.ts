@@ -252,14 +252,19 @@ test(
           volumeMounts: work,
         },
       ],
-      containers: [{ command: ['true'], volumeMounts: [{ name: 'work', mountPath: '/mine', subPath: 'x' }] }],
+      containers: [
+        {
+          command: ['true'],
+          volumeMounts: [{ name: 'work', mountPath: '/mine', subPath: 'x/made-by-nobody' }],
+        },
+      ],
     });
     const waiting = ({ status }: Pod) =>
       status?.containerStatuses?.[0]?.state.waiting?.reason === 'CreateContainerConfigError';
     const { status } = await cluster.until('climber', waiting);
     assert.match(
       status?.containerStatuses?.[0]?.state.waiting?.message ?? '',
-      /subPath x leads out of volume "work"/,
+      /subPath x\/made-by-nobody leads out of volume "work"/,
     );
   },
 );
@@ -277,3 +282,31 @@ test('what a Pod uses is what its control group or its processes have used', nee
   assert.ok(uses && uses.cpu.usageCoreNanoSeconds > 0.1e9, JSON.stringify(uses));
   assert.ok(uses.memory.workingSetBytes > 5e7 && uses.memory.workingSetBytes < 4e8, JSON.stringify(uses));
 });
+
+test(
+  'host aliases and DNS of a Pod are in its /etc; what would need the namespaces of others is refused',
+  needsSandbox,
+  async () => {
+    await cluster.run('etc', {
+      restartPolicy: 'Never',
+      hostAliases: [{ ip: '10.1.2.3', hostnames: ['db.example', 'db'] }],
+      dnsPolicy: 'None',
+      dnsConfig: {
+        nameservers: ['10.9.8.7'],
+        searches: ['here.example'],
+        options: [{ name: 'ndots', value: '2' }],
+      },
+      containers: [{ command: ['sh', '-c', 'tail -n1 /etc/hosts; cat /etc/resolv.conf'] }],
+    });
+    await cluster.until('etc', ({ status }) => status?.phase === 'Succeeded');
+    assert.equal(
+      (await cluster.log('etc', 'c')).text,
+      '10.1.2.3\tdb.example\tdb\nnameserver 10.9.8.7\nsearch here.example\noptions ndots:2\n',
+    );
+    await cluster.run('nosy', { hostPID: true, containers: [{ command: ['true'] }] });
+    const { status } = await cluster.until('nosy', (each) =>
+      Boolean(each.status?.containerStatuses?.[0]?.state.waiting?.message),
+    );
+    assert.match(status?.containerStatuses?.[0]?.state.waiting?.message ?? '', /^hostPID is not possible/);
+  },
+);

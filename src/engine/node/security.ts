@@ -5,6 +5,9 @@ import type { ContainerUser } from './drivers/driver.ts';
 /** The security context asks for something this node does not give. Becomes `CreateContainerConfigError`. */
 export class SecurityProblem extends Error {}
 
+/** Every container has namespaces of its own. */
+const SEPARATE = ['hostPID', 'hostIPC', 'shareProcessNamespace'] as const;
+
 /** `1000`, `1000:1000`; names mean nothing here. Root is what images are by default, and no wish. */
 function imageUser(text: string): ContainerUser | undefined {
   const match = /^(\d+)(?::(\d+))?$/.exec(text);
@@ -24,6 +27,21 @@ export function userOf(
   problem: (user: ContainerUser) => string | undefined,
 ): ContainerUser | undefined {
   const shared = pod.spec.securityContext ?? {};
+  for (const field of SEPARATE) {
+    if (pod.spec[field])
+      throw new SecurityProblem(
+        `${field} is not possible on this node: containers see only their own processes`,
+      );
+  }
+  const seccomp = own.seccompProfile ?? shared.seccompProfile;
+  if (seccomp?.type === 'Localhost') {
+    throw new SecurityProblem(`container ${name}: seccomp profiles of this machine cannot be used`);
+  }
+  if (own.seLinuxOptions ?? shared.seLinuxOptions) {
+    throw new SecurityProblem(
+      `container ${name}: seLinuxOptions have no effect on this node, so they are refused`,
+    );
+  }
   if (own.privileged)
     throw new SecurityProblem(`container ${name}: privileged containers do not run on this node`);
   if (own.capabilities?.add?.length) {

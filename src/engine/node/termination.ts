@@ -8,15 +8,15 @@ const MAX_FILE = 4096;
 const MAX_LOG = 2048;
 const MAX_LOG_LINES = 80;
 
-/** Makes the file empty, for everybody to write, in a directory that is the Pod's own. Returns its path. */
-export function prepareTerminationLog(podDir: string, container: string): string {
-  const path = join(podDir, `${container}.termination`);
+/** Makes the file empty, for everybody to write, in a directory that is the agent's own. Returns its path. */
+export function prepareTerminationLog(dir: string, container: string): string {
+  const path = join(dir, `${container}.termination`);
   writeFileSync(path, '');
   chmodSync(path, 0o666);
   return path;
 }
 
-/** What is in the file; empty when it is not a file any more. The container could have put anything in its place. */
+/** What is in the file; empty when it is not a file. */
 function readFile(path: string): string {
   let fd: number | undefined;
   try {

@@ -1,6 +1,6 @@
 /** Volumes of a Pod as directories of the host. */
-import { chmodSync, mkdirSync, realpathSync, rmSync, statSync } from 'node:fs';
-import { join, normalize } from 'node:path';
+import { chmodSync, lstatSync, mkdirSync, realpathSync, rmSync, statSync } from 'node:fs';
+import { basename, join, normalize } from 'node:path';
 import { ConfigError, expand } from '../../kinds/container-env.ts';
 import type { Container, Pod, Volume } from '../../kinds/pod.ts';
 import { writeFiles } from './atomic-files.ts';
@@ -94,14 +94,28 @@ function sourceOf(volume: Volume, dir: string, subPath: string): string {
   const inside = normalize(subPath);
   if (inside.startsWith('/') || inside.split('/').includes('..'))
     throw new ConfigError(`invalid subPath ${subPath}`);
-  const source = join(dir, inside);
-  if (volume.emptyDir && !exists(source)) {
-    mkdirSync(source, { recursive: true });
-    chmodSync(source, 0o777);
+  const root = realpathSync(dir);
+  let at = root;
+  for (const segment of inside.split('/').filter(Boolean)) {
+    const next = join(at, segment);
+    const found = lstatSync(next, { throwIfNoEntry: false });
+    if (!found) {
+      if (!volume.emptyDir)
+        throw new ConfigError(`subPath ${subPath} does not exist in volume "${volume.name}"`);
+      mkdirSync(next);
+      chmodSync(next, 0o777);
+    }
+    at = found?.isSymbolicLink() ? targetOf(next) : next;
+    if (!at.startsWith(`${root}/`))
+      throw new ConfigError(`subPath ${subPath} leads out of volume "${volume.name}"`);
   }
-  if (!exists(source)) throw new ConfigError(`subPath ${subPath} does not exist in volume "${volume.name}"`);
-  const real = realpathSync(source);
-  if (!real.startsWith(`${realpathSync(dir)}/`))
-    throw new ConfigError(`subPath ${subPath} leads out of volume "${volume.name}"`);
-  return real;
+  return at;
+}
+
+function targetOf(link: string): string {
+  try {
+    return realpathSync(link);
+  } catch {
+    throw new ConfigError(`${basename(link)} in a subPath is a link that leads nowhere`);
+  }
 }

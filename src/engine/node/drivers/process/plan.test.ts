@@ -20,7 +20,8 @@ function host(paths: string[], mounts: HostView['mounts'] = []): HostView {
     mounts: [{ target: '/', fstype: 'ext4', options: ['rw'] }, ...mounts],
     resolve: (path) => {
       for (const [from, to] of links)
-        if (path.startsWith(`${from}/`)) return `/${to}${path.slice(from.length)}`;
+        if (path === from) return to;
+        else if (path.startsWith(`${from}/`)) return `/${to}${path.slice(from.length)}`;
       return path;
     },
     list(dir) {
@@ -144,6 +145,40 @@ test('mount paths that would replace the system are refused', () => {
       target,
     );
   }
+});
+
+test('a resolver file that /etc links into /run is shown with its directory, and nothing else of /run', () => {
+  const stub = '/run/systemd/resolve/stub-resolv.conf';
+  const result = plan({}, host([...linux, stub, `/etc/resolv.conf -> ${stub}`]));
+  assert.deepEqual(at(result, '/run/systemd/resolve')?.options, ['bind', 'ro', 'X-mount.mkdir=0755']);
+  assert.equal(at(result, '/run')?.type, 'tmpfs');
+  assert.ok(!result.mounts.some(({ target }) => target === '/run/systemd'));
+});
+
+test('control groups are shown where programs look for them', () => {
+  const view = host([...linux, '/sys/fs/cgroup/']);
+  const second = plan({ groups: { '': '/sys/fs/cgroup/petrel/x' } }, view);
+  assert.equal(at(second, '/sys/fs/cgroup')?.source, '/sys/fs/cgroup/petrel/x');
+  const first = plan({ groups: { cpu: '/sys/fs/cgroup/cpu/petrel/x' } }, view);
+  assert.equal(at(first, '/sys/fs/cgroup')?.type, 'tmpfs');
+  assert.deepEqual(at(first, '/sys/fs/cgroup/cpu')?.options, ['bind', 'ro', 'X-mount.mkdir=0755']);
+});
+
+test('a file for last words lies where no file system of the container is in the way', () => {
+  const last = (target: string, mounts: SandboxRequest['mounts'] = []) =>
+    at(plan({ terminationLog: { source: '/s', target }, mounts }), target)?.source;
+  assert.equal(last('/dev/termination-log'), '/s');
+  assert.equal(last('/etc/last'), '/s');
+  assert.equal(last('/tmp/last'), undefined);
+  assert.equal(last('/data/last', [{ source: '/v', target: '/data', readOnly: false }]), undefined);
+});
+
+test('the directory to start in is made where there is none', () => {
+  assert.equal(at(plan({ workingDir: '/no/where' }), '/no/where')?.type, 'tmpfs');
+  assert.equal(at(plan({ workingDir: '/usr/bin' }), '/usr/bin'), undefined);
+  assert.ok(at(plan({ workingDir: '/tmp/deep' }), '/tmp/deep')?.options.includes('X-mount.mkdir=0755'));
+  const mounts = [{ source: '/v', target: '/data', readOnly: false }];
+  assert.equal(at(plan({ workingDir: '/data/x', mounts }), '/data/x'), undefined);
 });
 
 test('the table survives blanks and backslashes in paths', () => {

@@ -191,6 +191,15 @@ export function planSandbox(host: HostView, request: SandboxRequest): SandboxPla
     if ([...scratch].some((dir) => path !== dir && within(path, dir))) show(path, path, true);
   }
 
+  // Many machines keep the resolver's file in /run and have a link to it in /etc: without it no name is resolved.
+  const resolver = parent(host.resolve('/etc/resolv.conf'));
+  if (
+    host.kind(resolver) === 'dir' &&
+    [...scratch].some((dir) => dir !== resolver && within(resolver, dir))
+  ) {
+    show(resolver, resolver, true);
+  }
+
   for (const mount of request.mounts) {
     const target = host.resolve(mount.target);
     if (

@@ -1,7 +1,7 @@
 /** Brings a plan onto the disk: the empty root to mount on, and the table for mount(8). */
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { ContainerMount } from '../driver.ts';
 import type { ContainerGroup } from './cgroup.ts';
 import { realHost } from './host.ts';
@@ -45,7 +45,7 @@ export interface ViewRequest {
   fstab: string;
 }
 
-/** Name that stands for a Pod's own directory in a table that serves many Pods. */
+/** Stands for a Pod's uid in a table that serves many Pods. */
 const ANY_POD = '@pod@';
 /** The same for its control group. */
 const ANY_GROUP = '@group@';
@@ -60,7 +60,7 @@ export function createViews(options: ViewOptions, now: () => number): (request: 
     const mountinfo = readFileSync('/proc/self/mountinfo', 'utf8');
     // Planning is most of the time that a start holds up the event loop, and most containers have equal needs.
     const last = terminationLog && {
-      source: terminationLog.source.replace(podDir, anyPod),
+      source: terminationLog.source.replace(basename(podDir), ANY_POD),
       target: terminationLog.target,
     };
     const groups = Object.fromEntries(
@@ -80,7 +80,7 @@ export function createViews(options: ViewOptions, now: () => number): (request: 
       latest = { key, at: now(), root, table: toFstab(plan, root) };
     }
     const table = latest.table
-      .replaceAll(octal(anyPod), octal(podDir))
+      .replaceAll(ANY_POD, octal(basename(podDir)))
       .replaceAll(ANY_GROUP, octal(group?.name ?? ''));
     writeFileSync(fstab, table, { mode: 0o600 });
     return { root: latest.root, fstab };

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Service } from '../../src/kinds/serving.ts';
-import { KSERVICES } from '../../src/kube/refs.ts';
+import { KSERVICES, TRAFFIC_POLICIES } from '../../src/kube/refs.ts';
 import { call, eventually, Petrel, Scratch, type Status } from '../lib/platform.ts';
 
 const scratch = new Scratch();
@@ -129,6 +129,26 @@ test('a restart in the middle: it goes on where it was', async () => {
   const clients = load();
   await reached('Promoted', 'web-00005');
   assert.deepEqual([...(await clients.stop()).keys()].sort(), ['v2 200', 'v5 200']);
+});
+
+test('deploy --canary: the first takes everything, the next begins small, and the policy goes with its function', async () => {
+  const own = (text: string) => {
+    scratch.write({ 'own.ts': `export default { fetch: () => new Response('${text}') };` });
+    return petrel.deploy(scratch.path('own.ts'), '--canary');
+  };
+  const phase = async () => (await petrel.json<View>(['canary', 'own'])).canary;
+  await own('1');
+  await own('2');
+  await eventually('5 %', async () => (await phase())?.percent === 5);
+  const mine = await petrel.refused(['deploy', scratch.path('own.ts'), '--no-traffic']);
+  assert.match(mine.fix, /petrel canary own --off/);
+  await petrel.json(['delete', 'own']);
+  const api = await petrel.api();
+  await eventually('no policy', async () => {
+    const { items } = await api.list(TRAFFIC_POLICIES, { namespace: 'default' });
+    return !items.some(({ metadata }) => metadata.name === 'own');
+  });
+  api.close();
 });
 
 test('by hand: ended, and switched off', async () => {

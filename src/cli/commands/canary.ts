@@ -8,6 +8,7 @@ import { takesLatest } from '../../serving/canary/targets.ts';
 import type { Args } from '../args.ts';
 import type { CommandContext } from '../command.ts';
 import { until } from '../deploy/wait.ts';
+import { deployedAs } from '../deployed.ts';
 import type { Output } from '../output.ts';
 import { type Session, withSession } from '../session.ts';
 import { canaryRules, ensureCanary, policyOf, removeCanary } from '../traffic/canary.ts';
@@ -26,11 +27,10 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
   const action = actionOf(args, Object.keys(rules).length > 0);
   return withSession(home, async (session) => {
     const service = await serviceNamed(session.client, namespace, name);
-    const owned = service.metadata.ownerReferences?.some(({ kind }) => kind === 'Function');
     let policy = await policyOf(session.client, namespace, name);
     if (action === 'set') {
-      const kind = owned ? ('Function' as const) : ('Service' as const);
-      const written = await ensureCanary(session.client, namespace, { kind, name }, rules);
+      const target = await deployedAs(session.client, namespace, name);
+      const written = await ensureCanary(session.client, target, rules);
       policy = await taken(session.client, written, ({ status }) => status?.canary !== undefined);
     } else if (action === 'off') {
       if (policy?.spec.canary) await switchOff(session, service, policy);

@@ -14,7 +14,7 @@ import { apiError, openSession, type Session } from '../session.ts';
 import { orUndefined } from '../traffic/service.ts';
 import { PROCFILE } from './program.ts';
 import { checkReferences } from './references.ts';
-import { afterReady, beforeWrite, checkRollout } from './rollout.ts';
+import { afterReady, afterWrite, beforeWrite, checkRollout } from './rollout.ts';
 import { runningPlatform } from './running.ts';
 import { chooseRuntime, findSource, type Source } from './source.ts';
 import { type Code, specOf } from './spec.ts';
@@ -68,6 +68,7 @@ export async function deployCode(context: CommandContext): Promise<number> {
     const target = { namespace, name: source.name };
     await beforeWrite(session.client, args, target);
     const fn = await write(session.client, context, namespace, source, code);
+    await afterWrite(session.client, args, fn);
     if (packed.value.skipped.length > 0) out.note(`left out (no files): ${packed.value.skipped.join(', ')}`);
     const final = args.flag('no-wait')
       ? fn

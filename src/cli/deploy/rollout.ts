@@ -1,9 +1,10 @@
 /** What `deploy` does about the traffic of the new revision, besides letting it take over. */
 import { PetrelError } from '../../base/errors.ts';
+import type { PetrelFunction } from '../../kinds/function.ts';
 import { dns1035Label } from '../../kinds/name.ts';
 import type { Service } from '../../kinds/serving.ts';
 import type { KubeClient } from '../../kube/client.ts';
-import { KSERVICES } from '../../kube/refs.ts';
+import { FUNCTIONS, KSERVICES } from '../../kube/refs.ts';
 import type { Args } from '../args.ts';
 import { canaryPolicyOf, ensureCanary } from '../traffic/canary.ts';
 import { pinned, withTag } from '../traffic/edit.ts';
@@ -37,14 +38,17 @@ export function checkRollout(args: Args, name: string): void {
 /** Before the new code is written: so that it never has traffic that it should not have. */
 export async function beforeWrite(client: KubeClient, args: Args, target: Target): Promise<void> {
   const { namespace, name } = target;
-  if (args.flag('canary')) await ensureCanary(client, namespace, { kind: 'Function', name }, {});
+  if (args.flag('canary')) {
+    const current = await orUndefined(client.get<PetrelFunction>(FUNCTIONS, namespace, name));
+    if (current) await ensureCanary(client, current, {});
+  }
   if (!args.flag('no-traffic')) return;
   const policy = await canaryPolicyOf(client, namespace, name);
   if (policy) {
     throw invalid(
       `the TrafficPolicy ${policy.metadata.name} gives every new revision of ${name} traffic`,
       'it has a canary',
-      `leave out --no-traffic, or kubectl delete trafficpolicy ${policy.metadata.name} -n ${namespace} first`,
+      `leave out --no-traffic, or petrel canary ${name} --off first`,
     );
   }
   const service = await orUndefined(client.get<Service>(KSERVICES, namespace, name));
@@ -56,6 +60,11 @@ export async function beforeWrite(client: KubeClient, args: Args, target: Target
     );
   }
   await changeTraffic(client, namespace, name, pinned);
+}
+
+/** Once the Function is written: one that is new has nothing to begin small against, the next revision has. */
+export async function afterWrite(client: KubeClient, args: Args, fn: PetrelFunction): Promise<void> {
+  if (args.flag('canary')) await ensureCanary(client, fn, {});
 }
 
 /** Once the new revision is ready: gives it its tag. */

@@ -6,6 +6,7 @@ import type { KubeClient } from '../../kube/client.ts';
 import { TRAFFIC_POLICIES } from '../../kube/refs.ts';
 import { policyFor } from '../../serving/canary/policy.ts';
 import type { Args } from '../args.ts';
+import type { Deployed } from '../deployed.ts';
 import { orUndefined } from './service.ts';
 
 /** The policy in force for a service, with or without a canary. */
@@ -28,32 +29,32 @@ export async function canaryPolicyOf(
   return policy?.spec.canary ? policy : undefined;
 }
 
-/** Gives the service a canary with these rules; what they do not name stays as it is. */
+/** Gives a Function or Service a canary with these rules; what they do not name stays as it is. A new policy goes with its target. */
 export async function ensureCanary(
   client: KubeClient,
-  namespace: string,
-  target: { kind: 'Service' | 'Function'; name: string },
+  { apiVersion, kind, metadata }: Deployed,
   rules: CanaryPolicy,
 ): Promise<TrafficPolicy> {
-  const policy = await policyOf(client, namespace, target.name);
+  const { name, namespace = 'default', uid = '' } = metadata;
+  const policy = await policyOf(client, namespace, name);
   if (policy) {
     const canary = { ...policy.spec.canary, ...rules };
     return client.patch<TrafficPolicy>(TRAFFIC_POLICIES, namespace, policy.metadata.name, 'merge', {
       spec: { canary: canary as Json },
     });
   }
-  const taken = await orUndefined(client.get<TrafficPolicy>(TRAFFIC_POLICIES, namespace, target.name));
+  const taken = await orUndefined(client.get<TrafficPolicy>(TRAFFIC_POLICIES, namespace, name));
   if (taken) {
-    throw new PetrelError('NameTaken', `a TrafficPolicy ${target.name} exists and is for another target`, {
+    throw new PetrelError('NameTaken', `a TrafficPolicy ${name} exists and is for another target`, {
       why: `it is for ${taken.spec.targetRef.kind} ${taken.spec.targetRef.name}`,
-      fix: `write one by hand, with targetRef ${target.kind} ${target.name} and spec.canary`,
+      fix: `write one by hand, with targetRef ${kind} ${name} and spec.canary`,
     });
   }
   return client.create<TrafficPolicy>(TRAFFIC_POLICIES, {
     apiVersion: 'petrel.dev/v1',
     kind: 'TrafficPolicy',
-    metadata: { name: target.name, namespace },
-    spec: { targetRef: target, canary: rules },
+    metadata: { name, namespace, ownerReferences: [{ apiVersion, kind, name, uid }] },
+    spec: { targetRef: { kind: kind === 'Function' ? kind : 'Service', name }, canary: rules },
   });
 }
 

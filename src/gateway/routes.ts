@@ -33,7 +33,8 @@ export class RouteTable {
     if (entry === null) return;
     const turns = memory === null ? undefined : new Int32Array(memory.cells);
     const targets = new WeightedTargets(entry.targets, turns, CELL.turn);
-    const asks = entry.policy !== undefined || entry.tags !== undefined || entry.tag !== undefined;
+    const { policy, tags, tag } = entry;
+    const asks = tags !== undefined || tag !== undefined || Object.keys(policy ?? {}).length > 0;
     const terms = asks ? new (loadRouteTerms().RouteTerms)(entry, targets, memory, this.#around) : undefined;
     const state: RouteState = { entry, targets, terms };
     this.#byName.set(key, state);

@@ -14,6 +14,7 @@ import { createServing } from '../serving/serving.ts';
 import type { Address } from './address.ts';
 import type { HomePaths } from './home.ts';
 import type { Parts } from './parts.ts';
+import { sessionSecret } from './session-secret.ts';
 
 const RUNTIMES_DIR = fileURLToPath(new URL('../../runtimes', import.meta.url));
 
@@ -29,14 +30,19 @@ export interface ControllersOptions {
  * Starts the gateway before there is anything to serve: binding its address and starting its threads takes as long as opening the
  * store, and can happen at the same time. Events go to whoever `listen` names later.
  */
-export async function openGateway({ host, port }: Address, log: Logger, parts: Parts): Promise<EarlyGateway> {
+export async function openGateway(
+  { host, port }: Address,
+  home: HomePaths,
+  log: Logger,
+  parts: Parts,
+): Promise<EarlyGateway> {
   let listener: GatewayEvents = { demand() {}, stats() {}, endpointDown() {} };
   const events: GatewayEvents = {
     demand: (...args) => listener.demand(...args),
     stats: (...args) => listener.stats(...args),
     endpointDown: (...args) => listener.endpointDown(...args),
   };
-  const gateway = await startGateway({ host, port, events, log });
+  const gateway = await startGateway({ host, port, events, log, secret: sessionSecret(home) });
   parts.add('gateway listener', () => gateway.close(0));
   return {
     gateway,

@@ -54,7 +54,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
   const { home, role, log } = options;
   const parts = new Parts(log);
   try {
-    const early = role === 'apiserver' ? undefined : openGateway(options.gateway, log, parts);
+    const early = role === 'apiserver' ? undefined : openGateway(options.gateway, home, log, parts);
     early?.catch(() => {}); // reported where it is awaited
     const api = role === 'controllers' ? await foreignApi(options, parts) : await ownApi(options, parts);
     const packages = createPackageStore({ dir: home.packages });

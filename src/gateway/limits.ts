@@ -49,7 +49,7 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   maxDiscardBytes: 256 * 1024,
   maxStreams: 128,
   streamWindowBytes: 128 * 1024,
-  maxSessionMiB: 8,
+  maxSessionMiB: 16,
   maxUnsentBytes: 4 * 1024 * 1024,
   maxIdleFrames: 1000,
   resetBurst: 500,

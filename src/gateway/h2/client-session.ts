@@ -21,6 +21,8 @@ export interface SessionPlane extends Surroundings, IntakePlane {
   gone(client: ClientSession): void;
 }
 
+/** PING and SETTINGS frames that are no flood, however long they go on. */
+const IDLE_FRAMES_PER_SECOND = 10;
 /** How long a client may take to close its side, milliseconds. */
 const LINGER_MS = 1000;
 
@@ -33,8 +35,9 @@ export class ClientSession implements Timed {
   readonly #streams = new Set<ClientStream>();
   /** Answered streams whose bytes a slow client has not taken. */
   readonly #slow = new Set<ClientStream>();
-  /** PING and SETTINGS frames since something was last answered. */
+  /** PING and SETTINGS frames since something was last answered, less what time forgives. */
   #idleFrames = 0;
+  #idleFrameAt = 0;
   #leaving = false;
 
   /** `first` are the bytes read already, from the preface on. */
@@ -100,14 +103,21 @@ export class ClientSession implements Timed {
     return sum;
   }
 
-  /** A frame that asks for work and brings no request: bounded by what is answered in between. */
+  /**
+   * A frame that asks for work and brings no request: bounded by what is sent in between, because gRPC clients measure the
+   * line with a PING for what they receive, and by time, because they ask now and then whether the connection lives.
+   */
   #idleFrame(): void {
-    if (++this.#idleFrames <= this.plane.limits.maxIdleFrames || this.#session.destroyed) return;
+    const now = performance.now();
+    const forgiven = ((now - this.#idleFrameAt) / 1000) * IDLE_FRAMES_PER_SECOND;
+    this.#idleFrameAt = now;
+    this.#idleFrames = Math.max(0, this.#idleFrames - forgiven) + 1;
+    if (this.#idleFrames <= this.plane.limits.maxIdleFrames || this.#session.destroyed) return;
     this.#session.goaway(CODE.calm);
     this.#session.destroy();
   }
 
-  /** An answer leaves. */
+  /** Something of an answer leaves. */
   answered(): void {
     this.#idleFrames = 0;
   }

@@ -315,6 +315,7 @@ export class ClientStream implements Front, Timed {
       }
       this.#left = left - size;
     }
+    this.#session.answered();
     // the upstream reads into this memory again
     if (!this.#stream.closed) this.#stream.write(Buffer.from(buf.subarray(start, end)));
   }

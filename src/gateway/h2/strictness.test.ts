@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { answer, h2Client } from '../testing/h2.ts';
 import { eventually, type Harness, HOST, KEY, RawClient, startHarness } from '../testing/harness.ts';
-import { type MuxInstance, startMuxInstance } from '../testing/mux-instance.ts';
+import { type MuxInstance, startMuxInstance, type TestStream } from '../testing/mux-instance.ts';
 
 const TYPE = {
   data: 0,
@@ -115,11 +115,17 @@ class FrameClient {
 let h: Harness;
 let instance: MuxInstance;
 const seen: string[] = [];
+let streaming: TestStream | undefined;
 
 before(async () => {
   instance = await startMuxInstance((s) => {
     seen.push(s.head);
     if (s.target === '/hold') return;
+    if (s.target === '/stream') {
+      streaming = s;
+      s.begin(200);
+      return;
+    }
     const tell = () => s.respond(200, {}, 'ok');
     if (s.ended) tell();
     else s.onEnd = tell;
@@ -292,12 +298,19 @@ test('a flood of PINGs, of SETTINGS, of empty DATA ends the connection', async (
   await eventually(() => h.gateway.counts(KEY)?.inFlight === 0);
 });
 
-test('PINGs between answers are no flood', async () => {
+test('PINGs between answers, and between the parts of one, are no flood', async () => {
   const c = client();
   for (let i = 0; i < 20; i++) {
     c.send(Buffer.concat(Array.from({ length: 50 }, () => frame(TYPE.ping, 0, 0, Buffer.alloc(8)))));
     c.request(2 * i + 1);
     assert.equal((await c.first(TYPE.data, 2 * i + 1))?.payload.toString(), 'ok');
+  }
+  c.request(101, change(':path', '/stream'));
+  await c.first(TYPE.headers, 101);
+  for (let i = 1; i <= 20; i++) {
+    c.send(Buffer.concat(Array.from({ length: 50 }, () => frame(TYPE.ping, 0, 0, Buffer.alloc(8)))));
+    streaming!.data('x');
+    await eventually(() => c.frames.filter((f) => f.type === TYPE.data && f.stream === 101).length === i);
   }
   c.socket.destroy();
 });

@@ -8,11 +8,12 @@ import { CR, LF } from './chars.ts';
 import { acceptedTrailers } from './chunked.ts';
 import type { Timed } from './deadlines.ts';
 import { BODY, type Exchange, STATE, type Upstream } from './exchange.ts';
-import { type Failure, failure } from './failures.ts';
+import { failure } from './failures.ts';
 import { FieldTable, parseFields } from './fields.ts';
 import { FrameReader, ProtocolError } from './frame-reader.ts';
 import { FRAME, FRAME_HEADER, frame, INITIAL_WINDOW, MAX_DATA, putHeader, readU32 } from './frames.ts';
 import { Outgoing, ReadBuffer } from './io.ts';
+import { checkHello, readReset, resetFailure } from './mux-messages.ts';
 import type { Surroundings } from './plane-types.ts';
 import { putBytes, putRequestFields, requestSize } from './request-writer.ts';
 import { type ResponseBlock, readResponseBlock, sameBlock } from './response-block.ts';
@@ -313,13 +314,7 @@ export class MuxConnection implements Upstream, Timed {
 
   #hello(type: number, buf: Buffer, start: number, end: number): void {
     if (type !== FRAME.hello) throw new ProtocolError('the first frame is not HELLO');
-    let version: unknown;
-    try {
-      version = (JSON.parse(buf.toString('utf8', start, end)) as { version?: unknown } | null)?.version;
-    } catch {
-      throw new ProtocolError('HELLO is no JSON');
-    }
-    if (version !== 1) throw new ProtocolError('unknown version in HELLO');
+    checkHello(buf, start, end);
     this.#greeted = true;
   }
 
@@ -422,24 +417,14 @@ export class MuxConnection implements Upstream, Timed {
   #reset(stream: number, buf: Buffer, start: number, end: number): void {
     const x = this.#stream(stream);
     if (x === null) return;
-    let code = '';
-    let message = '';
-    try {
-      const reset = JSON.parse(buf.toString('utf8', start, end)) as {
-        code?: unknown;
-        message?: unknown;
-      } | null;
-      code = String(reset?.code ?? '');
-      message = String(reset?.message ?? '');
-    } catch {
-      // the reset counts whatever its payload says
-    }
+    const reset = readReset(buf, start, end);
+    const { code } = reset;
     x.bodySent = true;
     this.#forget(stream, x);
     // both say that the instance is about to end: what comes next must not be sent to it
     if (code === 'draining' || code === 'crashed') this.#leave(code);
     if (code === 'draining' && !x.begun && x.body === BODY.none) x.revision.requeue(x);
-    else x.front.fail(x, resetFailure(code, message));
+    else x.front.fail(x, resetFailure(reset));
   }
 
   #window(stream: number, buf: Buffer, start: number, end: number): void {
@@ -472,24 +457,5 @@ export class MuxConnection implements Upstream, Timed {
       x.front.fail(x, why);
     }
     this.#around.flushClients();
-  }
-}
-
-function resetFailure(code: string, message: string): Failure {
-  switch (code) {
-    case 'crashed':
-      return failure(
-        'instance_crashed',
-        message || 'the instance crashed while it worked on this request',
-        'function',
-      );
-    case 'handler_error':
-      return failure('function_error', message || 'the function failed', 'function');
-    case 'overloaded':
-      return failure('overloaded', message || 'the instance takes no more requests', 'function');
-    case 'draining':
-      return failure('draining', message || 'the instance is going away', 'function');
-    default:
-      return failure('upstream_reset', message || 'the instance gave up on this request', 'function');
   }
 }

@@ -72,6 +72,12 @@ test("Knative's ConfigMaps exist, hold for the next write, and say nothing that 
   });
   assert.equal(patched.code, 200);
   assert.equal(await timeout('after'), 30);
+  const cpu = { data: { 'revision-cpu-request': '400m' } };
+  assert.equal((await api.call('PATCH', `${CONFIGS}/config-defaults`, cpu, merge)).code, 200);
+  const status = { status: { observedGeneration: 1 } };
+  const reported = await api.call('PATCH', `${KSVC}/before/status`, status, merge);
+  assert.equal(reported.body.metadata.generation, 1, 'what is new by default stays out of a write of status');
+  assert.deepEqual(reported.body.spec.template.spec.containers[0].resources, {});
 
   const data = { data: { 'revision-timeout-seconds': 'soon' } };
   const refused = await api.call('PATCH', `${CONFIGS}/config-defaults`, data, merge);

@@ -16,7 +16,8 @@ export function admit(
   old?: UntypedObject,
 ): string[] {
   const { strategy } = definition;
-  strategy.setDefaults?.(object, old, context);
+  // What holds by default may be something else by now; a write of `/status` must not bring it into the spec.
+  if (subresource === '') strategy.setDefaults?.(object, old, context);
   const denial = subresource ? undefined : strategy.deny?.(object, old, context);
   if (denial !== undefined) throw badRequest(denial);
   const problems = [

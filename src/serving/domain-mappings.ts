@@ -8,6 +8,7 @@ import type { ClusterDomainClaim, DomainMapping } from '../kinds/serving-interna
 import { KubeError } from '../kube/client.ts';
 import { keyOf, objectKey, splitKey } from '../kube/indexed-store.ts';
 import { CLUSTER_DOMAIN_CLAIMS, DOMAIN_MAPPINGS } from '../kube/refs.ts';
+import { markCertificate } from './certificate.ts';
 import type { LiveConfig } from './config.ts';
 import type { ServingContext } from './context.ts';
 import { externalUrl } from './domains.ts';
@@ -106,7 +107,10 @@ export function createDomainMappings(options: {
         'CertificateExternallyProvided',
         'TLS certificate was provided externally',
       );
-    } else manager.markTrue('CertificateProvisioned', 'TLSNotEnabled', 'external-domain-tls is not enabled');
+    } else {
+      const certificate = mapping.metadata.name;
+      markCertificate(manager, config.read(NETWORK), mapping.metadata, { certificate });
+    }
     const problem = unresolved(mapping);
     if (problem) return manager.markFalse('ReferenceResolved', 'ResolveFailed', problem);
     manager.markTrue('ReferenceResolved');

@@ -4,6 +4,7 @@ import { conditionSet } from '../kinds/conditions.ts';
 import type { Route } from '../kinds/serving.ts';
 import { splitKey } from '../kube/indexed-store.ts';
 import { ROUTES } from '../kube/refs.ts';
+import { markCertificate } from './certificate.ts';
 import type { LiveConfig } from './config.ts';
 import type { ServingContext } from './context.ts';
 import { DomainError, type Domains, type RouteNames } from './domains.ts';
@@ -13,7 +14,7 @@ import type { RoutePolicies } from './policies.ts';
 import { isDone, type Rollout } from './rollout.ts';
 import type { Rollouts } from './rollouts.ts';
 import type { RouteTable } from './route-table.ts';
-import { FEATURES } from './settings.ts';
+import { FEATURES, NETWORK } from './settings.ts';
 import {
   type ResolvedTarget,
   resolveTraffic,
@@ -194,7 +195,10 @@ export function createRouteReconciler(options: RouteReconcilerOptions): RouteRec
     const status: NonNullable<Route['status']> = { ...route.status };
     const { name, namespace } = route.metadata;
     if (names) status.url = names.url();
-    manager.markTrue('CertificateProvisioned', 'TLSNotEnabled', 'external-domain-tls is not enabled');
+    markCertificate(manager, config.read(NETWORK), route.metadata, {
+      certificate: `route-${route.metadata.uid}`,
+      clusterLocal: names?.clusterLocal(),
+    });
     if (!now && route.metadata.generation !== route.status?.observedGeneration) {
       manager.markUnknown('IngressReady', 'IngressNotConfigured', 'Ingress has not yet been reconciled.');
     }

@@ -233,6 +233,34 @@ test('names follow config-domain and config-network while everything runs', asyn
   assert.equal(one('services', 'hello').status.url, 'https://hello.example.com');
 });
 
+test('what is said of certificates follows the settings, and serving goes on without one', async (t) => {
+  const { client, start, settle, one, ready, stop } = setUp();
+  t.after(stop);
+  await start();
+  await client.create(KSERVICES, service('hello'));
+  await settle();
+  const certificate = () => {
+    const { status, reason, message } = conditionOf(one('routes', 'hello'), 'CertificateProvisioned') ?? {};
+    return [status, reason, message].join(' ');
+  };
+  assert.equal(certificate(), 'True TLSNotEnabled external-domain-tls is not enabled');
+  await client.create(CONFIGMAPS, configMap('config-network', { 'external-domain-tls': 'Enabled' }));
+  await settle();
+  const name = `route-${one('routes', 'hello').metadata.uid}`;
+  assert.equal(certificate(), `True HTTPDowngrade Certificate ${name} is not ready downgrade HTTP.`);
+  assert.equal(ready('services', 'hello'), 'True');
+  await client.patch(CONFIGMAPS, 'knative-serving', 'config-network', 'merge', {
+    data: { 'http-protocol': 'Disabled' },
+  });
+  await settle();
+  assert.equal(ready('services', 'hello'), `Unknown CertificateNotReady Certificate ${name} is not ready.`);
+  const label = { labels: { 'networking.knative.dev/visibility': 'cluster-local' } };
+  await client.patch(KSERVICES, 'default', 'hello', 'merge', { metadata: label });
+  await settle();
+  assert.equal(certificate(), 'True TLSNotEnabled TLS is not enabled for cluster-local');
+  assert.equal(one('services', 'hello').status.url, 'http://hello.default.svc.cluster.local');
+});
+
 test('a gradual rollout takes its time, says so, and survives another deploy', async (t) => {
   const { client, clock, gateway, start, settle, one, ready, stop } = setUp();
   t.after(stop);

@@ -11,7 +11,7 @@ import { keyOf, objectKey } from '../kube/indexed-store.ts';
 import { type AutoscalerConfig, DEFAULT_AUTOSCALER_CONFIG } from './autoscaler/config.ts';
 import type { MetricSource } from './autoscaler/metrics.ts';
 import { createPrometheusSource } from './autoscaler/prometheus.ts';
-import { createUsageSource, type UsageReader } from './autoscaler/usage.ts';
+import { createUsageSource, nodeUsage, type UsageReader } from './autoscaler/usage.ts';
 import { type Background, createBackground } from './background.ts';
 import { type Canary, createCanary } from './canary/controller.ts';
 import { createLiveConfig } from './config.ts';
@@ -50,7 +50,7 @@ export interface ServingOptions {
   autoscaler?: Partial<AutoscalerConfig>;
   /** Bytes; default 0: unlimited. */
   maxRequestBytes?: number;
-  /** What instances use, for scaling by CPU and memory. */
+  /** What instances use, for scaling by CPU and memory. Default: what the agents of the nodes say. */
   usage?: UsageReader;
   /** Further sources of metrics to scale by, such as the lag of a queue. */
   metrics?: MetricSource[];
@@ -166,7 +166,7 @@ export function createServing(options: ServingOptions): Serving {
       config: scaling(),
       metrics: [
         createPrometheusSource({ clock, log }),
-        ...(options.usage ? [createUsageSource({ clock, read: options.usage })] : []),
+        createUsageSource({ clock, read: options.usage ?? nodeUsage(client) }),
         ...(options.metrics ?? []),
       ],
       maxRequestBytes: options.maxRequestBytes ?? 0,

@@ -2,6 +2,8 @@
 import type { Clock, Timer } from '../../base/clock.ts';
 import { parseQuantity } from '../../kinds/quantity.ts';
 import type { Revision } from '../../kinds/serving.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import type { NodeStatsReader } from '../../kube/node-stats.ts';
 import type { MetricSource } from './metrics.ts';
 
 /** Of all processes of one instance. */
@@ -13,6 +15,38 @@ export interface Usage {
 
 /** What is known of these instances' usage now, by id; instances that run elsewhere are left out. */
 export type UsageReader = (ids: readonly string[]) => Promise<ReadonlyMap<string, Usage>>;
+
+/** What the agents of the nodes say. All watchers of one moment share one question to them. */
+export function nodeUsage(client: KubeClient): UsageReader {
+  let reader: Promise<NodeStatsReader> | undefined;
+  let asking: Promise<ReadonlyMap<string, Usage>> | undefined;
+  const ask = async () => {
+    reader ??= import('../../kube/node-stats.ts').then(({ createNodeStatsReader }) =>
+      createNodeStatsReader(client),
+    );
+    const summaries = await (await reader).read();
+    return new Map(
+      summaries.flatMap(({ pods }) =>
+        pods.map(({ podRef, cpu, memory }): [string, Usage] => [
+          podRef.uid,
+          { cpuMs: cpu.usageCoreNanoSeconds / 1e6, memoryBytes: memory.workingSetBytes },
+        ]),
+      ),
+    );
+  };
+  return async (ids) => {
+    asking ??= ask().finally(() => {
+      asking = undefined;
+    });
+    const all = await asking;
+    return new Map(
+      ids.flatMap((id): [string, Usage][] => {
+        const usage = all.get(id);
+        return usage ? [[id, usage]] : [];
+      }),
+    );
+  };
+}
 
 /** As often as Kubernetes' HPA looks. */
 const INTERVAL_MS = 15_000;

@@ -61,6 +61,16 @@ export function failure(
   return { status, component, reason, message, close, retryAfter: status === 503 ? 1 : 0 };
 }
 
+/**
+ * What an answer whose length nobody was told ends with when time runs out in the middle of it. Ending it there, for the client to
+ * read why, is what Knative's own proxy does (`pkg/http/handler/timeout.go`), and its conformance suite asks for.
+ */
+export const OUT_OF_TIME = 'request timeout';
+
+export function ranOutOfTime({ reason }: Failure): boolean {
+  return reason === 'timeout' || reason === 'idle_timeout';
+}
+
 /** The request itself is refused; its connection is not trusted any further. */
 export function refusal(reason: FailureReason, message: string): Failure {
   return failure(reason, message, 'client', true);

@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import { chunkHead } from './chunked.ts';
 import type { Timed } from './deadlines.ts';
 import { CUT_OFF, type Exchange, type Front, STATE } from './exchange.ts';
-import { type Failure, failureBody, refusal } from './failures.ts';
+import { type Failure, failureBody, OUT_OF_TIME, ranOutOfTime, refusal } from './failures.ts';
 import { newRequestId } from './ids.ts';
 import type { Surroundings } from './plane-types.ts';
 import { ownBlock, type ResponseBlock } from './response-block.ts';
@@ -271,8 +271,18 @@ export abstract class Reply implements Front, Gathering, Timed {
 
   fail(x: Exchange, f: Failure): void {
     if (this.exchange !== x) return;
-    if (x.begun) this.#cut();
-    else this.refuse(f, x.requestId);
+    if (!x.begun) this.refuse(f, x.requestId);
+    else if (this.#left === FRAMING.chunked && ranOutOfTime(f)) this.#endLate(x);
+    else this.#cut();
+  }
+
+  #endLate(x: Exchange): void {
+    x.status = CUT_OFF;
+    this.closeAfter = true;
+    const writer = this.#plane.writer;
+    writer.gather(this);
+    writer.text(this, `${chunkHead(OUT_OF_TIME.length)}${OUT_OF_TIME}\r\n0\r\n\r\n`);
+    this.#finished();
   }
 
   congested(): boolean {

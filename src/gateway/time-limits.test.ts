@@ -62,6 +62,16 @@ test('any other answer is cut by the limit of the whole, bytes or not', async ()
   await client.end();
   clearInterval(timer);
   await eventually(() => stream!.reset?.code === 'timeout');
+  assert.match(client.text, /\r\n1\r\nx\r\nf\r\nrequest timeout\r\n0\r\n\r\n$/, 'it says so where it ends');
+});
+
+test('an answer that falls short of its length when time runs out is broken off', async () => {
+  const h = await setUp((s) => s.begin(200, { 'content-length': '5' }));
+  h.revision({ timeoutMs: LIMIT_MS });
+  const client = new RawClient(h.port).send(get());
+  await client.head();
+  await client.end();
+  assert.ok(!client.text.includes('request timeout'), client.text);
 });
 
 test('an idle limit of its own counts for event streams', async () => {

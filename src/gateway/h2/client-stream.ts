@@ -5,7 +5,7 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import type { Timed } from '../deadlines.ts';
 import { BODY, CUT_OFF, Exchange, type Front, STATE } from '../exchange.ts';
-import { type Failure, failureBody, refusal } from '../failures.ts';
+import { type Failure, failureBody, OUT_OF_TIME, ranOutOfTime, refusal } from '../failures.ts';
 import { newRequestId } from '../ids.ts';
 import { objection, takeIn, tooLarge } from '../intake.ts';
 import type { RequestBlock } from '../request-block.ts';
@@ -248,8 +248,10 @@ export class ClientStream implements Front, Timed {
     const stream = this.#stream;
     const x = this.#exchange;
     if (x !== null) x.status = CUT_OFF;
-    if (f !== null && this.#block?.grpc === true && this.#left === OPEN) {
-      this.#lastFields = grpcTrailers(f);
+    const grpc = this.#block?.grpc === true;
+    if (f !== null && this.#left === OPEN && (grpc || ranOutOfTime(f))) {
+      if (grpc) this.#lastFields = grpcTrailers(f);
+      else stream.write(OUT_OF_TIME);
       stream.end();
       this.#finished();
       return;

@@ -39,3 +39,13 @@ test('a Service bounds the sum, and overrides what its revisions say by the same
     },
   });
 });
+
+test('the bounds may be in Knative’s own group, too; ours come first, and nothing else of it counts', () => {
+  const scale = serviceScale({
+    'autoscaling.knative.dev/min-scale': '1',
+    'autoscaling.knative.dev/max-scale': '4',
+    'autoscaling.petrel.dev/max-scale': '9',
+    'autoscaling.knative.dev/target': '20',
+  });
+  assert.deepEqual(scale, { min: 1, max: 9, overrides: {} });
+});

@@ -1,7 +1,7 @@
 /**
  * What a Service says of its scaling on its own metadata, where upstream has nothing: it holds at once, for all its revisions,
  * without a new one. Annotations `autoscaling.petrel.dev/<name>` with the names (and meaning) of `autoscaling.knative.dev/`, which
- * upstream refuses there. `min-scale` and `max-scale` bound the sum over the revisions that receive traffic, each its share;
+ * upstream refuses there; `min-scale` and `max-scale` are taken from either group, ours first. They bound the sum over the revisions that receive traffic, each its share;
  * they take the place of what the revisions say. Everything else takes the place of the revisions' annotation of that name.
  */
 
@@ -37,7 +37,7 @@ export interface ServiceScale {
 /** The scaling that the Service with these annotations asks for. What makes no sense counts as absent. */
 export function serviceScale(annotations: Record<string, string> = {}): ServiceScale {
   const whole = (name: string) => {
-    const text = annotations[OWN + name];
+    const text = annotations[OWN + name] ?? annotations[KNATIVE + name];
     return text !== undefined && WHOLE.test(text) ? Number(text) : undefined;
   };
   const overrides: Record<string, string> = {};

@@ -11,6 +11,25 @@ import { badKey, badValue, type KnativeProblem, outOfBounds, problem } from './e
 export type Annotations = Record<string, string> | undefined;
 
 const GROUP = 'autoscaling.knative.dev/';
+/** Our own group: what it says on a Service holds for all its revisions. */
+const OWN_GROUP = 'autoscaling.petrel.dev/';
+/** What it has under the names, and by the rules, of `GROUP`. */
+const SHARED = new Set([
+  'class',
+  'metric',
+  'target',
+  'target-utilization-percentage',
+  'target-burst-capacity',
+  'min-scale',
+  'max-scale',
+  'activation-scale',
+  'window',
+  'panic-window-percentage',
+  'panic-threshold-percentage',
+  'scale-down-delay',
+  'metric-aggregation-algorithm',
+  'scale-to-zero-pod-retention-period',
+]);
 const KPA = 'kpa.autoscaling.knative.dev';
 const HPA = 'hpa.autoscaling.knative.dev';
 const MAX_INT32 = 2147483647;
@@ -207,9 +226,29 @@ export function validateOuterAutoscaling(
         ]
       : [],
   );
-  return bounds
-    ? [...problems, ...validateBounds(reader(withOnly(annotations, taken)), path, config)]
-    : problems;
+  if (!bounds) return problems;
+  return [
+    ...problems,
+    ...validateBounds(reader(withOnly(annotations, taken)), path, config),
+    ...validateOwnGroup(annotations, path, config),
+  ];
+}
+
+/** The annotations of our own group, by the rules of those whose names they have. */
+function validateOwnGroup(
+  annotations: Annotations,
+  path: string,
+  config: AutoscalerConfigMap,
+): KnativeProblem[] {
+  const shared: Record<string, string> = {};
+  for (const [key, value] of Object.entries(annotations ?? {})) {
+    const name = key.slice(OWN_GROUP.length);
+    if (key.startsWith(OWN_GROUP) && SHARED.has(name)) shared[GROUP + name] = value;
+  }
+  return validateAutoscaling(shared, path, config).map((found) => ({
+    ...found,
+    paths: found.paths.map((at) => at.replace(GROUP, OWN_GROUP)),
+  }));
 }
 
 const withOnly = (annotations: Annotations, keys: string[]): Annotations =>

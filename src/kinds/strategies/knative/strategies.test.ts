@@ -203,6 +203,20 @@ test('annotations of a Service: those of revisions are refused, the bounds of al
     with_({ [`${A}/min-scale`]: '5', [`${A}/max-scale`]: '1' }),
     `max-scale=1 is less than min-scale=5: metadata.annotations.${A}/max-scale, metadata.annotations.${A}/min-scale`,
   );
+  const own = (name: string, value: string) => with_({ [`autoscaling.petrel.dev/${name}`]: value });
+  assert.equal(
+    own('min-scale', 'x'),
+    'invalid value: x: metadata.annotations.autoscaling.petrel.dev/min-scale',
+  );
+  assert.match(own('window', '1s'), /^expected 6s <= 1s <= 1h0m0s: .*petrel\.dev\/window$/);
+  assert.match(own('class', 'x.knative.dev'), /^invalid value: x\.knative\.dev/);
+  for (const [name, value] of [
+    ['min-scale', '2'],
+    ['class', 'hybrid.autoscaling.petrel.dev'],
+    ['keep-alive', '10m'],
+    ['metric-source', 'prometheus'],
+  ] as const)
+    assert.equal(own(name, value), '', name);
   const route = (metadata: object) =>
     denied(
       'routes',

@@ -47,6 +47,7 @@ test('the example of the README, by host and by path', async () => {
       revision: 'hello-00001',
       url: '',
       ready: true,
+      percent: 100,
       runtime: '',
       package: '',
     },

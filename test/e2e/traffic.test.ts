@@ -173,6 +173,15 @@ test('traffic: moved, tagged, rolled back, and given to the latest again', async
   assert.match((await petrel.refused(['traffic', 'wbe'])).fix, /did you mean web\?/);
 });
 
+test('a deploy after a rollback says that it gets nothing, and how it would', async () => {
+  await petrel.json(['traffic', 'web', '--to', '1']);
+  const { stderr } = await petrel.run(['deploy', version('v4'), '--name', 'web']);
+  assert.match(stderr, /It gets 0 % of the requests[\s\S]*petrel traffic web --to latest/);
+  assert.equal(await get('web'), 'v1');
+  await petrel.json(['traffic', 'web', '--to', 'latest']);
+  assert.equal(await get('web'), 'v4');
+});
+
 test('blue/green: deployed beside, promoted in one command', async () => {
   const green = await petrel.deploy(
     version('green'),
@@ -185,7 +194,7 @@ test('blue/green: deployed beside, promoted in one command', async () => {
     'web-green',
   );
   assert.equal(green.revision, 'web-green');
-  assert.equal(await get('web'), 'v3');
+  assert.equal(await get('web'), 'v4');
   assert.equal(await get('green-web'), 'green');
   await petrel.json(['traffic', 'web', '--promote', 'green']);
   assert.equal(await get('web'), 'green');
@@ -197,6 +206,7 @@ test('blue/green: deployed beside, promoted in one command', async () => {
     revisions.map(({ name, percent, tags }) => [name, percent, tags.join()]),
     [
       ['web-green', 100, 'green'],
+      ['web-00004', 0, ''],
       ['web-00003', 0, ''],
       ['web-00002', 0, ''],
       ['web-00001', 0, ''],
@@ -219,7 +229,7 @@ test('scale: at once, and without a new revision', async () => {
   await petrel.json(['scale', 'web', '--min', '2']);
   await eventually('two instances', async () => (await replicas()) >= 2);
   const revisions = await petrel.json<unknown[]>(['revisions', 'web']);
-  assert.equal(revisions.length, 4);
+  assert.equal(revisions.length, 5);
   const { settings } = await petrel.json<{ settings: Record<string, unknown> }>([
     'scale',
     'web',

@@ -5,8 +5,11 @@ import { uploadPackage } from '../../functions/packages/client.ts';
 import { DEFAULT_MAX_PACKAGE_BYTES } from '../../functions/packages/store.ts';
 import { type PetrelFunction, REVISION_NAME_ANNOTATION, type Runtime } from '../../kinds/function.ts';
 import type { KubeObject } from '../../kinds/object.ts';
+import type { Service } from '../../kinds/serving.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
 import { FUNCTIONS, KSERVICES, RUNTIMES } from '../../kube/refs.ts';
+import { stateOf } from '../../serving/canary/plan.ts';
+import { percents } from '../../serving/canary/targets.ts';
 import type { CommandContext } from '../command.ts';
 import { readyCondition } from '../conditions.ts';
 import { findOrStart } from '../platform.ts';
@@ -130,7 +133,11 @@ async function refuseTaken(client: KubeClient, namespace: string, name: string):
   });
 }
 
-async function print({ args, out }: CommandContext, { record }: Session, fn: PetrelFunction): Promise<void> {
+async function print(
+  { args, out }: CommandContext,
+  { record, client }: Session,
+  fn: PetrelFunction,
+): Promise<void> {
   const { name, namespace = 'default' } = fn.metadata;
   const ready = readyCondition(fn)?.status === 'True';
   const result = {
@@ -139,9 +146,15 @@ async function print({ args, out }: CommandContext, { record }: Session, fn: Pet
     revision: (ready ? fn.status?.latestReadyRevisionName : fn.status?.latestCreatedRevisionName) ?? null,
     url: fn.status?.url ?? null,
     ready,
+    percent: null as number | null,
     runtime: fn.spec.runtime,
     package: fn.spec.package.digest,
   };
+  const service = ready ? await orUndefined(client.get<Service>(KSERVICES, namespace, name)) : undefined;
+  if (service && result.revision) {
+    const latest = service.status?.latestReadyRevisionName;
+    result.percent = percents(service.spec.traffic, latest).get(result.revision) ?? 0;
+  }
   await out.data(result, () => {
     if (!ready)
       return out.line(`${namespace}/${name} is accepted; petrel describe ${name} shows how it goes`);
@@ -155,5 +168,10 @@ async function print({ args, out }: CommandContext, { record }: Session, fn: Pet
     out.note(`${namespace}/${name} is ready (${result.revision}). Call it:`);
     out.note(`  curl ${result.url}`);
     out.note(`  curl http://${record.gateway}/fn/${namespace}/${name}/    # without DNS`);
+    if (service && result.percent !== null && result.percent < 100) {
+      out.note(`It gets ${result.percent} % of the requests, other revisions the rest:`);
+      if (stateOf(service)) out.note(`  petrel canary ${name}                # a canary hands them out`);
+      else out.note(`  petrel traffic ${name} --to latest   # gives it everything`);
+    }
   });
 }

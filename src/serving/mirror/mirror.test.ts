@@ -3,6 +3,7 @@ import test from 'node:test';
 import type { Json, UntypedObject } from '../../kinds/object.ts';
 import { KSERVICES } from '../../kube/refs.ts';
 import { service, setUp } from '../testing/platform.ts';
+import { podAutoscaler } from './revision-objects.ts';
 
 const QUIET = 2000;
 
@@ -74,6 +75,24 @@ test('PodAutoscaler, ServerlessService and Ingress tell what is, after the fact'
         : [],
     ),
   );
+});
+
+test('the class is what the revision says, else what config-autoscaler does', () => {
+  const revision = (annotations: Record<string, string>) => ({
+    apiVersion: 'serving.knative.dev/v1',
+    kind: 'Revision',
+    metadata: { name: 'r', annotations },
+    spec: { containers: [] },
+  });
+  const of = (annotations: Record<string, string>, fallback: string) => {
+    const found = podAutoscaler(revision(annotations), fallback).metadata.annotations;
+    return [found?.['autoscaling.knative.dev/class'], found?.['autoscaling.knative.dev/metric']];
+  };
+  const [kpa, hpa] = ['kpa.autoscaling.knative.dev', 'hpa.autoscaling.knative.dev'];
+  assert.deepEqual(of({}, kpa), [kpa, 'concurrency']);
+  assert.deepEqual(of({}, hpa), [hpa, 'cpu']);
+  assert.deepEqual(of({ 'autoscaling.knative.dev/class': hpa }, kpa), [hpa, 'cpu']);
+  assert.deepEqual(of({ 'autoscaling.knative.dev/metric': 'rps' }, kpa), [kpa, 'rps']);
 });
 
 test('an image from a registry has its Image; a retired revision is Unreachable', async (t) => {

@@ -10,7 +10,7 @@ import type { LiveConfig } from '../config.ts';
 import { LABELS } from '../names.ts';
 import { parseRollout, type Rollout } from '../rollout.ts';
 import type { AssignedRoute } from '../routes.ts';
-import { FEATURES, NETWORK } from '../settings.ts';
+import { AUTOSCALER, FEATURES, NETWORK } from '../settings.ts';
 import { ingressOf } from './ingress.ts';
 import { images, podAutoscaler, serverlessService } from './revision-objects.ts';
 import { createMirrorWriter } from './writer.ts';
@@ -40,7 +40,7 @@ export function createMirror({ client, config, background, revisions, host }: Mi
       const now = revisions.get(namespace, name);
       // Nothing is worth telling of a revision before its own status does.
       if (!now?.status?.conditions || now.metadata.deletionTimestamp) return;
-      await writer.write(POD_AUTOSCALERS, podAutoscaler(now));
+      await writer.write(POD_AUTOSCALERS, podAutoscaler(now, config.read(AUTOSCALER).podAutoscalerClass));
       await writer.write(SERVERLESS_SERVICES, serverlessService(now));
       for (const image of images(now)) await writer.write(IMAGES, image);
     });

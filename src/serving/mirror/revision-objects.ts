@@ -10,7 +10,8 @@ import { childName, controllerReference, LABELS, without } from '../names.ts';
 
 const CLASS = 'autoscaling.knative.dev/class';
 const METRIC = 'autoscaling.knative.dev/metric';
-const DEFAULT_CLASS = 'kpa.autoscaling.knative.dev';
+/** The class that scales by what the machine reports; the others count requests. */
+const HPA_CLASS = 'hpa.autoscaling.knative.dev';
 /** Images that no registry has: nothing of theirs can be cached. */
 const OWN_IMAGES = 'petrel.dev/';
 /** Here the gateway is always in the way of requests, and there is one. */
@@ -77,7 +78,9 @@ function like(type: string, condition: Condition | undefined): Condition {
 const since = (type: string, condition: Condition | undefined): Condition =>
   like(type, { type, status: 'True', lastTransitionTime: condition?.lastTransitionTime });
 
-export function podAutoscaler(revision: Revision): PodAutoscaler {
+/** `defaultClass`: of revisions that do not say by what they are scaled. */
+export function podAutoscaler(revision: Revision, defaultClass: string): PodAutoscaler {
+  const annotations = { [CLASS]: defaultClass, ...annotationsOf(revision) };
   const { name, labels = {} } = revision.metadata;
   const { desiredReplicas = 0, actualReplicas = 0 } = revision.status ?? {};
   const active = conditionOf(revision, 'Active');
@@ -87,9 +90,8 @@ export function podAutoscaler(revision: Revision): PodAutoscaler {
     apiVersion: 'autoscaling.internal.knative.dev/v1alpha1',
     kind: 'PodAutoscaler',
     metadata: objectMeta(revision, {
-      [CLASS]: DEFAULT_CLASS,
-      [METRIC]: 'concurrency',
-      ...annotationsOf(revision),
+      [METRIC]: annotations[CLASS] === HPA_CLASS ? 'cpu' : 'concurrency',
+      ...annotations,
     }),
     spec: {
       containerConcurrency: revision.spec.containerConcurrency ?? 0,

@@ -93,6 +93,14 @@ test('where claims are not made by themselves, somebody has to make one; it then
   await client.delete(DOMAIN_MAPPINGS, 'default', 'shop.example.com');
   await settle();
   assert.equal(api.objects('clusterdomainclaims').length, 1);
+  await client.create(DOMAIN_MAPPINGS, mapping('other.example.com'));
+  await settle();
+  assert.match(ready('domainmappings', 'other.example.com'), /^False DomainAlreadyClaimed/);
+  await client.patch(CONFIGMAPS, 'knative-serving', 'config-network', 'merge', {
+    data: { 'autocreate-cluster-domain-claims': 'true' },
+  });
+  await settle();
+  assert.equal(ready('domainmappings', 'other.example.com'), 'True');
 });
 
 test("a mapping takes no Route's own host, and leads to its own namespace only", async (t) => {

@@ -159,6 +159,9 @@ export function wake({ caches, config, background, fresh, queues }: WakeOptions)
     for (const route of caches.routes.list()) routes.enqueue(keyOf(route));
   };
   for (const name of [NETWORK.name, DOMAIN_MAP, FEATURES.name]) config.onChange(name, everyRoute);
+  config.onChange(NETWORK.name, () => {
+    for (const one of caches.domainMappings.list()) mappings.enqueue(keyOf(one));
+  });
   config.onChange(GC.name, () => {
     for (const configuration of caches.configurations.list()) collector.enqueue(keyOf(configuration));
   });

@@ -48,4 +48,5 @@ test('the bounds may be in Knative’s own group, too; ours come first, and noth
     'autoscaling.knative.dev/target': '20',
   });
   assert.deepEqual(scale, { min: 1, max: 9, overrides: {} });
+  assert.equal(serviceScale({ 'autoscaling.knative.dev/minScale': '3' }).min, 3, 'in the other spelling');
 });

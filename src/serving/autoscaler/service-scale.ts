@@ -23,6 +23,8 @@ const OVERRIDES = [
   'scale-to-zero-pod-retention-period',
 ];
 const WHOLE = /^\d{1,9}$/;
+/** Knative's other spelling of the bounds. */
+const camel = (name: string): string => name.replace('-s', 'S');
 
 /** What holds for all revisions of a Service. */
 export interface ServiceScale {
@@ -37,7 +39,7 @@ export interface ServiceScale {
 /** The scaling that the Service with these annotations asks for. What makes no sense counts as absent. */
 export function serviceScale(annotations: Record<string, string> = {}): ServiceScale {
   const whole = (name: string) => {
-    const text = annotations[OWN + name] ?? annotations[KNATIVE + name];
+    const text = annotations[OWN + name] ?? annotations[KNATIVE + name] ?? annotations[KNATIVE + camel(name)];
     return text !== undefined && WHOLE.test(text) ? Number(text) : undefined;
   };
   const overrides: Record<string, string> = {};

@@ -245,10 +245,21 @@ function validateOwnGroup(
     const name = key.slice(OWN_GROUP.length);
     if (key.startsWith(OWN_GROUP) && SHARED.has(name)) shared[GROUP + name] = value;
   }
-  return validateAutoscaling(shared, path, config).map((found) => ({
+  // Which metrics there are depends on the class, which may be the template's.
+  if (shared[`${GROUP}class`] === undefined) delete shared[`${GROUP}metric`];
+  const problems = validateAutoscaling(shared, path, config).map((found) => ({
     ...found,
     paths: found.paths.map((at) => at.replace(GROUP, OWN_GROUP)),
   }));
+  return [...problems, ...validateKeepAlive(annotations, path)];
+}
+
+/** How long the last instance is kept without requests, in a class of our own. */
+function validateKeepAlive(annotations: Annotations, path: string): KnativeProblem[] {
+  const key = `${OWN_GROUP}keep-alive`;
+  const text = annotations?.[key];
+  if (text === undefined || (parseGoDuration(text) ?? -1) >= 0) return [];
+  return [badValue(text, `${path}.${key}`)];
 }
 
 const withOnly = (annotations: Annotations, keys: string[]): Annotations =>
@@ -317,6 +328,7 @@ export function validateTemplateAnnotations(annotations: Annotations, path: stri
   }
   problems.push(
     ...validateSeconds(annotations, path, 'progress-deadline', ['serving.knative.dev/progress-deadline']),
+    ...validateKeepAlive(annotations, path),
   );
   return problems;
 }

@@ -217,8 +217,15 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     return applyBounds({ min: 0, max: shape.spec.maxScale }, desired);
   };
 
+  /** Before it is ready no route leads to a revision, and yet it must be there in full when one does. */
+  const lowest = () =>
+    scaleBounds(shape.spec, {
+      initialized: initialized || abandoned,
+      reachable: reachable || !(initialized || abandoned),
+    });
+
   const floor = (): number => {
-    const bounds = scaleBounds(shape.spec, { initialized: initialized || abandoned, reachable });
+    const bounds = lowest();
     if (initialized) return bounds.min;
     return abandoned ? 0 : applyBounds({ min: Math.max(1, bounds.min), max: bounds.max }, 0);
   };
@@ -300,7 +307,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     fleet.add(instance);
     attempts.succeeded();
     history ??= createHistory(shape.spec, 0, clock.monotonic());
-    if (!initialized && fleet.ready >= applyBounds(scaleBounds(shape.spec, { initialized, reachable }), 1)) {
+    if (!initialized && fleet.ready >= applyBounds(lowest(), 1)) {
       initialized = true;
       abandoned = false;
       onChange(true);

@@ -244,6 +244,19 @@ test('an unproven revision is started once; the initial scale may be larger', as
   assert.ok(changes.includes(true));
 });
 
+test('a new revision has its minimum before it is ready, so that it can take all traffic at once', async () => {
+  const { clock, source, scaler, revision, up } = setUp({ ready: 'none', annotations: { 'min-scale': '3' } });
+  source.startMs = 100;
+  await scaler.upsert(revision, false, true);
+  await clock.advance(50);
+  assert.equal(source.starts.get(KEY), 3);
+  assert.equal(scaler.scale(KEY)?.initialized, false);
+  await clock.advance(50);
+  assert.deepEqual([up(), scaler.scale(KEY)?.initialized], [3, true]);
+  await clock.advance(200_000);
+  assert.equal(up(), 0, 'nobody led traffic to it');
+});
+
 test('initial scale zero: ready without an instance, started by its first request', async () => {
   const { clock, source, scaler, begin, up } = setUp({
     ready: 'none',

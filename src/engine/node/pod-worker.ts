@@ -8,14 +8,14 @@ import { PODS } from '../../kube/refs.ts';
 import { type ContainerRun, followRun } from './container-run.ts';
 import type { WorkerContext } from './context.ts';
 import type { ContainerExit, ContainerUsage, RunningContainer } from './drivers/driver.ts';
-import { CannotStart, cacheMount, prepareLaunch, renewVolumes } from './launch.ts';
+import { CannotStart, cacheMount, prepareLaunch } from './launch.ts';
 import {
   afterExit,
+  type ContainerRecord,
   decide,
   hasEnded,
   isSidecar,
   newRecord,
-  nextBackoff,
   nextToStop,
   type Records,
   type Terminated,
@@ -26,7 +26,9 @@ import { podStatus, recordsFromStatus } from './pod-status.ts';
 import { createStatusWriter } from './status-writer.ts';
 import { terminationMessage } from './termination.ts';
 import { tellsOfPod } from './volume-files.ts';
+import { createVolumeRenewal } from './volume-renewal.ts';
 import { removeVolumes } from './volumes.ts';
+import { backedOff, heldBack } from './waiting.ts';
 
 export interface PodWorker {
   readonly uid: string;
@@ -47,8 +49,8 @@ export interface PodWorker {
 const DEFAULT_GRACE_S = 30;
 const CONFIG_RETRY_MS = 60_000;
 const START_RETRY_MS = 10_000;
-/** First the one, then the other, as kubelet shows an image that does not come. */
-const PULL_FAILED = new Set(['ErrImagePull', 'ImagePullBackOff']);
+/** Between the news that a Pod ends and the end of its programs: requests that are on their way still arrive at somebody. */
+const SETTLE_MS = 100;
 
 export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker {
   const { driver, clock, events, logs } = context;
@@ -70,12 +72,15 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
   let gone = false;
   let wake: Timer | undefined;
   let killAt: Timer | undefined;
-  /** When a token in a volume is to be replaced. */
-  let renewal: Timer | undefined;
+  /** The Pod ends, but whoever sends requests to it may not know yet. */
+  let settling: Timer | undefined;
   /** When what still runs of a Pod that ends is killed, by the monotonic clock. */
   let deadline = 0;
   let finishing: Promise<void> | undefined;
 
+  /** Somebody may be sending requests to it. */
+  const isServing = () =>
+    pod.spec.containers.some((container) => container.ports?.length && record(container.name).ready);
   const runs = () => [...live.values(), ...leaving];
   const all = () => [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
   /** Whether it takes part in the Pod's readiness, and may be probed. */
@@ -114,7 +119,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
   const sync = () => {
     if (gone) return;
     if (terminating) {
-      stopNext();
+      if (!settling) stopNext();
       return finishIfDone();
     }
     if (finished) return;
@@ -152,39 +157,19 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
     }
   };
 
-  const backOff = (container: Container, waiting: ReturnType<typeof newRecord>) => {
+  const backOff = (container: Container, waiting: ContainerRecord) => {
     if (waiting.state.kind !== 'terminated') return;
-    const seconds = Math.round(waiting.backoffMs / 1000);
-    const message = `back-off ${seconds}s restarting failed container=${container.name} pod=${name}_${namespace}(${uid})`;
-    change(container.name, {
-      last: waiting.state,
-      state: { kind: 'waiting', reason: 'CrashLoopBackOff', message },
-    });
-    events.record(
-      pod,
-      'Warning',
-      'BackOff',
-      `Back-off restarting failed container ${container.name} in pod ${name}_${namespace}(${uid})`,
-    );
+    const { change: fields, event } = backedOff(pod, container, waiting, waiting.state);
+    change(container.name, fields);
+    events.record(pod, 'Warning', 'BackOff', event);
     status.report(true);
   };
 
   /** Cannot start now: say why, and try again later or when something changes. */
   const hold = (container: Container, why: CannotStart, retryMs: number) => {
-    const { state: old, backoffMs } = record(container.name);
-    const { event } = why;
-    const again = why.reason === 'ErrImagePull' && old.kind === 'waiting' && PULL_FAILED.has(old.reason);
-    const reason = again ? 'ImagePullBackOff' : why.reason;
-    const message = again
-      ? `Back-off pulling image "${container.image}": ErrImagePull: ${why.message}`
-      : why.message;
-    if (old.kind !== 'waiting' || old.message !== message) events.record(pod, 'Warning', event, message);
-    const pause = why.reason === 'ErrImagePull' ? nextBackoff(again ? backoffMs : 0, 0, 1) : retryMs;
-    change(container.name, {
-      state: { kind: 'waiting', reason, message },
-      notBefore: clock.monotonic() + pause,
-      ...(why.reason === 'ErrImagePull' ? { backoffMs: pause } : {}),
-    });
+    const held = heldBack(container, record(container.name), why, retryMs, clock.monotonic());
+    if (held.isNews) events.record(pod, 'Warning', why.event, held.message);
+    change(container.name, held.change);
     status.report(true);
     sync();
   };
@@ -258,7 +243,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
       },
     });
     live.set(container.name, run);
-    renewTokensInTime();
+    volumes.started();
     if (gone) return running.kill();
     if (terminating) return stopNext();
     if (!isPooled(pod)) tell('Normal', 'Started', `Started container ${container.name}`);
@@ -330,6 +315,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
 
   const terminate = (graceSeconds: number) => {
     wake?.cancel();
+    const first = !terminating;
     terminating = true;
     killAt?.cancel();
     const kill = () => {
@@ -338,7 +324,13 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
     deadline = clock.monotonic() + graceSeconds * 1000;
     if (graceSeconds <= 0) kill();
     else killAt = clock.after(graceSeconds * 1000, kill);
-    // Who asks is told at once that nothing should be sent here any more.
+    // Who asks is told at once that nothing should be sent here any more, and hears it before the program does.
+    if (first && isServing() && graceSeconds * 1000 > SETTLE_MS) {
+      settling = clock.after(SETTLE_MS, () => {
+        settling = undefined;
+        sync();
+      });
+    }
     for (const name of live.keys()) change(name, { ready: false });
     status.report(true);
     sync();
@@ -375,24 +367,11 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
     })();
   };
 
-  /** Brings the files of volumes up to date under containers that run. */
-  const renew = () => {
-    if (live.size === 0 || !pod.spec.volumes?.length || gone || finished) return;
-    void context
-      .config(pod)
-      .then((config) => renewVolumes(context, pod, config))
-      .catch(() => {})
-      .finally(renewTokensInTime);
-  };
-  const renewTokensInTime = () => {
-    renewal?.cancel();
-    const ms = context.tokens.renewIn(uid);
-    if (ms !== undefined && !gone) renewal = clock.after(ms, renew);
-  };
+  const volumes = createVolumeRenewal(context, () => (live.size === 0 || gone || finished ? undefined : pod));
 
   /** Gives back what a Pod that will not run again has on this machine; its logs stay. */
   const release = () => {
-    renewal?.cancel();
+    volumes.stop();
     context.tokens.forget(uid);
     removeVolumes(context.volumes, uid);
     driver.removePod(uid);
@@ -443,7 +422,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
         if (!finished) replaceIfChanged(container.name);
       }
       const told = ({ metadata: { labels, annotations } }: Pod) => JSON.stringify([labels, annotations]);
-      if (tellsOfPod(pod) && told(old) !== told(pod)) renew();
+      if (tellsOfPod(pod) && told(old) !== told(pod)) volumes.renew();
     },
     refresh() {
       if (gone || finished || terminating) return;
@@ -452,13 +431,14 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
         if (state.kind === 'waiting' && state.reason !== 'CrashLoopBackOff')
           change(container.name, { notBefore: 0 });
       }
-      renew();
+      volumes.renew();
       sync();
     },
     async remove() {
       gone = true;
       wake?.cancel();
       killAt?.cancel();
+      settling?.cancel();
       status.stop();
       for (const { running } of runs()) running.kill();
       await Promise.all([...starting.values()]);

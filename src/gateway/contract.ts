@@ -132,7 +132,7 @@ export interface RevisionStats {
 /** What became of requests that were to be mirrored to a revision. */
 export interface MirrorCounts {
   copied: number;
-  /** By reason: `body_too_large`, `overloaded`, `queue_full`, `same_revision`, `upgrade`. */
+  /** By reason: `body_too_large`, `incomplete` (it ended before its body), `overloaded`, `queue_full`, `same_revision`, `upgrade`. */
   skipped: Record<string, number>;
 }
 

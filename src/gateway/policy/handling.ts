@@ -112,7 +112,7 @@ export class Handling implements Terms, Treatment, Front, Timed {
   }
 
   ended(x: Exchange, now: number): void {
-    this.#copy?.drop(null);
+    this.#copy?.drop('incomplete');
     this.#leave(now, failed(x.status));
   }
 

@@ -107,12 +107,17 @@ test('what cannot be copied is counted with its reason', async () => {
   await shop.ask({ client, headers: ['Connection: upgrade', 'Upgrade: other'] });
   await shop.ask({ client, method: 'POST', body: 'x'.repeat(MIRROR_BODY_LIMIT) });
   await eventually(() => copies.length === 1 && copies[0]!.received === MIRROR_BODY_LIMIT);
+  // the answer comes before the body is complete
+  const early = new RawClient(shop.port);
+  early.send(`${shopRequest({ method: 'POST', headers: ['Content-Length: 9'] })}abc`);
+  assert.equal((await early.response()).body, 'a');
+  early.destroy();
   shop.open({ m: 100 }, mirrorTo('m'));
   await shop.ask({ client });
   await eventually(() => reported(shop, 'default/m').mirror?.skipped.same_revision === 1);
   assert.deepEqual(reported(shop, 'default/m').mirror, {
     copied: 1,
-    skipped: { body_too_large: 2, upgrade: 1, same_revision: 1 },
+    skipped: { body_too_large: 2, upgrade: 1, incomplete: 1, same_revision: 1 },
   });
   client.destroy();
 });

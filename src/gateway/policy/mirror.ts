@@ -21,7 +21,13 @@ export const MIRROR_HEADER = needle('x-petrel-mirror');
 const MARK = 'x-petrel-mirror: true\r\n';
 
 /** Why a request was not copied. */
-export type MirrorSkip = 'body_too_large' | 'overloaded' | 'queue_full' | 'same_revision' | 'upgrade';
+export type MirrorSkip =
+  | 'body_too_large'
+  | 'incomplete'
+  | 'overloaded'
+  | 'queue_full'
+  | 'same_revision'
+  | 'upgrade';
 
 /** Which requests of a route are copied: exactly their part, over all workers. */
 export class MirrorShare {

@@ -28,6 +28,8 @@ export interface RateVerdict {
 const { sets: SETS, ways: WAYS } = RATE_TABLE;
 
 const TIME_BITS = 44n;
+/** Of the upper half of a word, whose other bits belong to the time; the machines this runs on store the lower half first. */
+const TAG_SHIFT = 12;
 const TIME_MASK = (1n << TIME_BITS) - 1n;
 /** Times are kept modulo so many ticks: 203 days, or 4.7 hours for limits of more than a thousand a second. */
 const TIME_RANGE = 2 ** 44;
@@ -57,12 +59,15 @@ export function gcra(
 
 export class RateTable {
   readonly #words: BigInt64Array;
+  /** The same words in halves: their upper one tells most tags apart without a 64-bit number. */
+  readonly #halves: Int32Array;
   readonly #shape: RateShape;
   readonly #secret: string;
 
   /** `secret` keeps strangers from choosing keys that share a place; the same in all workers. */
   constructor(memory: SharedArrayBuffer, shape: RateShape, secret: string) {
     this.#words = new BigInt64Array(memory);
+    this.#halves = new Int32Array(memory);
     this.#shape = shape;
     this.#secret = secret;
   }
@@ -71,13 +76,13 @@ export class RateTable {
   take(key: string, now: number): RateVerdict {
     const digest = hash('sha256', this.#secret + key, 'buffer');
     const from = (digest.readUInt32LE(0) % SETS) * WAYS;
-    const tag = BigInt(digest.readUInt32LE(4) & 0xfffff || 1) << TIME_BITS;
+    const tag = digest.readUInt32LE(4) & 0xfffff || 1;
     const time = Math.floor(now * this.#shape.perMs) % TIME_RANGE;
     for (let attempt = 0; ; attempt++) {
       const { at, word, debt } = this.#find(from, tag, time);
       const { verdict, debt: next } = gcra(debt, this.#shape);
       if (!verdict.allowed) return verdict;
-      const changed = BigInt.asIntN(64, tag | BigInt((time + next) % TIME_RANGE));
+      const changed = BigInt.asIntN(64, (BigInt(tag) << TIME_BITS) | BigInt((time + next) % TIME_RANGE));
       const seen = Atomics.compareExchange(this.#words, at, word, changed);
       if (seen === word || attempt === ATTEMPTS) return verdict;
     }
@@ -90,14 +95,18 @@ export class RateTable {
   }
 
   /** The place of the tag, else the one whose loss costs least. */
-  #find(from: number, tag: bigint, time: number): { at: number; word: bigint; debt: number } {
+  #find(from: number, tag: number, time: number): { at: number; word: bigint; debt: number } {
+    for (let at = from; at < from + WAYS; at++) {
+      if (this.#halves[2 * at + 1]! >>> TAG_SHIFT !== tag) continue;
+      const word = Atomics.load(this.#words, at);
+      if (Number(BigInt.asUintN(64, word) >> TIME_BITS) === tag)
+        return { at, word, debt: this.#debt(word, time) };
+    }
     let best = { at: from, word: 0n, debt: 0 };
     let least = Number.POSITIVE_INFINITY;
     for (let at = from; at < from + WAYS; at++) {
       const word = Atomics.load(this.#words, at);
       const debt = this.#debt(word, time);
-      if (word !== 0n && BigInt.asUintN(64, word) >> TIME_BITS === tag >> TIME_BITS)
-        return { at, word, debt };
       if (debt < least) {
         least = debt;
         best = { at, word, debt: 0 };

@@ -7,7 +7,7 @@ import type { KubeObject } from '../kinds/object.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { createController } from '../kube/controller.ts';
 import { createEventRecorder, type EventRecorder } from '../kube/events.ts';
-import { keyOf, objectKey } from '../kube/indexed-store.ts';
+import { keyOf, objectKey, splitKey } from '../kube/indexed-store.ts';
 import { type AutoscalerConfig, DEFAULT_AUTOSCALER_CONFIG } from './autoscaler/config.ts';
 import type { MetricSource } from './autoscaler/metrics.ts';
 import { createPrometheusSource } from './autoscaler/prometheus.ts';
@@ -174,6 +174,12 @@ export function createServing(options: ServingOptions): Serving {
       onChange: (key, urgent) =>
         urgent ? revisions.enqueue(key) : revisions.enqueueAfter(key, STATUS_DELAY_MS),
       onLoss: (revision, reason) => context.events.record(revision, 'Warning', 'InstanceLost', reason),
+      onProblem: (revision, problem) => context.events.record(revision, 'Warning', 'InvalidScaling', problem),
+      onServiceProblem(key, problem) {
+        const { namespace, name } = splitKey(key);
+        const service = caches.services.get(namespace, name);
+        if (service) context.events.record(service, 'Warning', 'InvalidScaling', problem);
+      },
     });
     const services = controller('services', createServiceReconciler(context));
     const configurations = controller('configurations', createConfigurationReconciler(context));

@@ -56,6 +56,8 @@ export interface RevisionScalerOptions {
   proven: 'ready' | 'failed' | 'unknown';
   /** Something that the status tells has changed; `urgent` when others wait for it. */
   onChange(urgent: boolean): void;
+  /** Annotations cannot be understood and count as absent. */
+  onProblem(revision: Revision, problem: string): void;
   /** From so many requests on the gateway is to tell at once; undefined: it need not. */
   onSurge(requests: number | undefined): void;
   /** An instance of another revision that becomes one of this, where that is possible; undefined: there is none. */
@@ -104,7 +106,6 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
   const created = clock.monotonic() - Math.max(0, age);
   const shape = createShape({
     ...options,
-    log,
     concurrency,
     instances: () => fleet.ids,
     onChange: (before) => reshaped(before),

@@ -24,6 +24,7 @@ function setUp({ concurrency = 0, annotations = {}, ready = 'True', metrics = []
   const gateway = createFakeGateway();
   const source = createFakeSource(clock);
   const changes: boolean[] = [];
+  const problems: string[] = [];
   const scaler = createScaler({
     gateway,
     sources: [source],
@@ -36,6 +37,8 @@ function setUp({ concurrency = 0, annotations = {}, ready = 'True', metrics = []
     queueDepth: 100,
     onChange: (_key, urgent) => changes.push(urgent),
     onLoss: () => {},
+    onProblem: (_revision, problem) => problems.push(problem),
+    onServiceProblem: (_key, problem) => problems.push(problem),
   });
   const revision: Revision = {
     apiVersion: 'serving.knative.dev/v1',
@@ -80,7 +83,7 @@ function setUp({ concurrency = 0, annotations = {}, ready = 'True', metrics = []
     }
   };
   const begin = () => scaler.upsert(revision, true, true);
-  return { clock, gateway, source, scaler, revision, changes, up, report, load, begin };
+  return { clock, gateway, source, scaler, revision, changes, problems, up, report, load, begin };
 }
 
 test('a waiting request starts an instance in the same turn, and the gateway has it as soon as it is up', async () => {
@@ -697,17 +700,6 @@ test('an instance that the old revision no longer needs becomes one of the new r
   );
 });
 
-test('whoever listens hears every report', async () => {
-  const { scaler, report, begin } = setUp();
-  await begin();
-  const heard: number[] = [];
-  const stop = scaler.onStats((stats) => heard.push(...stats.map(({ inFlight }) => inFlight)));
-  report(3);
-  stop();
-  report(4);
-  assert.deepEqual(heard, [3]);
-});
-
 test('a lag wakes a revision from zero, sets how many there are, and lets them go when it is gone', async () => {
   const lag = createPushedMetrics('queue-lag');
   const { scaler, clock, revision, up } = setUp({ metrics: [lag] });
@@ -758,4 +750,28 @@ test('the HPA class scales by its metric, never to zero while routes lead here',
   await scaler.upsert(revision, false, false);
   await clock.advance(200_000);
   assert.equal(up(), 0);
+});
+
+test('what cannot be understood is told once, and counts as absent', async () => {
+  const { scaler, clock, revision, problems, up } = setUp();
+  revision.metadata.labels = { 'serving.knative.dev/service': 's' };
+  revision.metadata.annotations = {
+    'autoscaling.petrel.dev/schedule': '[{"schedule":"* *","duration":"1h","minScale":1}]',
+  };
+  await scaler.upsert(revision, true, true);
+  await scaler.upsert(revision, true, false);
+  await clock.advance(1000);
+  assert.equal(problems.length, 1);
+  assert.match(problems[0] ?? '', /schedule\[0\]: .*2 fields instead of 5/);
+  scaler.setService('default/s', {
+    'autoscaling.petrel.dev/schedule': '{}',
+    'autoscaling.petrel.dev/min-scale': '1',
+    'autoscaling.petrel.dev/metric-source': 'nowhere',
+    'autoscaling.petrel.dev/metric-target': '1',
+  });
+  scaler.setTraffic('default/s', new Map([[KEY, 100]]));
+  await clock.advance(1000);
+  assert.match(problems[1] ?? '', /must be a list/);
+  assert.match(problems.slice(2).join(), /no source of metrics "nowhere"/);
+  assert.equal(up(), 1);
 });

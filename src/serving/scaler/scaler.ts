@@ -1,13 +1,7 @@
 /** All revisions' scalers: who makes their instances, and which of them an event is about. */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
-import type {
-  Gateway,
-  GatewayEvents,
-  RevisionEntry,
-  RevisionKey,
-  RevisionStats,
-} from '../../gateway/contract.ts';
+import type { Gateway, GatewayEvents, RevisionEntry, RevisionKey } from '../../gateway/contract.ts';
 import { conditionOf } from '../../kinds/conditions.ts';
 import type { Revision } from '../../kinds/serving.ts';
 import { keyOf, objectKey } from '../../kube/indexed-store.ts';
@@ -18,8 +12,6 @@ import { LABELS } from '../names.ts';
 import { createRevisionScaler, type RevisionScale, type RevisionScaler } from './revision-scaler.ts';
 import { createServiceBounds } from './services.ts';
 import type { Terms } from './terms.ts';
-
-export type StatsListener = (stats: readonly RevisionStats[], intervalMs: number) => void;
 
 export interface ScalerOptions {
   gateway: Gateway;
@@ -39,6 +31,9 @@ export interface ScalerOptions {
   onChange(key: string, urgent: boolean): void;
   /** An instance that served has crashed or is gone, though nobody let it go. */
   onLoss(revision: Revision, reason: string): void;
+  /** Annotations of a revision, or of the Service of that key, cannot be understood and count as absent. */
+  onProblem(revision: Revision, problem: string): void;
+  onServiceProblem(key: string, problem: string): void;
 }
 
 export interface Scaler extends GatewayEvents {
@@ -52,8 +47,6 @@ export interface Scaler extends GatewayEvents {
   setService(key: string, annotations: Record<string, string> | null): void;
   /** Percentages that the Service's Route gives its revisions now; null when there is none. */
   setTraffic(key: string, percents: ReadonlyMap<RevisionKey, number> | null): void;
-  /** Calls `listener` with every report of the gateway, after it was taken in. Returns the function that ends it. */
-  onStats(listener: StatsListener): () => void;
   stop(): void;
 }
 
@@ -73,10 +66,9 @@ export function createScaler(options: ScalerOptions): Scaler {
   const entries = new Map<string, Entry>();
   /** `<namespace>/<name>` of a Service → keys of its revisions. */
   const byService = new Map<string, Set<string>>();
-  const listeners = new Set<StatsListener>();
   const bounds = createServiceBounds({
     clock: options.clock,
-    log: options.log,
+    onProblem: options.onServiceProblem,
     onChange(service) {
       for (const key of byService.get(service) ?? []) reshape(key);
     },
@@ -211,10 +203,6 @@ export function createScaler(options: ScalerOptions): Scaler {
     },
     setService: bounds.setService,
     setTraffic: bounds.setTraffic,
-    onStats(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
     stop() {
       bounds.stop();
       for (const { scaler } of entries.values()) scaler.stop();
@@ -224,7 +212,6 @@ export function createScaler(options: ScalerOptions): Scaler {
     demand: (key, queued, inFlight) => entries.get(key)?.scaler.demand(queued, inFlight),
     stats(stats, intervalMs) {
       for (const one of stats) entries.get(one.key)?.scaler.stats(one, intervalMs);
-      for (const listener of listeners) listener(stats, intervalMs);
     },
     endpointDown: (key, id, reason) => entries.get(key)?.scaler.endpointDown(id, reason),
   };

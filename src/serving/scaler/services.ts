@@ -1,6 +1,5 @@
 /** What Services say of their revisions' scaling, and each revision's share of it. */
 import type { Clock, Timer } from '../../base/clock.ts';
-import type { Logger } from '../../base/log.ts';
 import type { RevisionKey } from '../../gateway/contract.ts';
 import { type ScheduleWindow, scheduledBounds } from '../autoscaler/schedule.ts';
 import { type ServiceScale, serviceScale, shareOut } from '../autoscaler/service-scale.ts';
@@ -34,10 +33,11 @@ export const LONGEST_TIMER_MS = 20 * 86_400_000;
 /** `onChange`: what holds for the revisions of this Service may have changed. */
 export function createServiceBounds(options: {
   clock: Clock;
-  log: Logger;
+  /** The schedule of this Service cannot be read and counts as absent. */
+  onProblem(key: string, problem: string): void;
   onChange(key: string): void;
 }): ServiceBounds {
-  const { clock, log, onChange } = options;
+  const { clock, onProblem, onChange } = options;
   const services = new Map<string, Known>();
   const traffic = new Map<string, ReadonlyMap<RevisionKey, number>>();
 
@@ -71,7 +71,7 @@ export function createServiceBounds(options: {
       if (annotations !== null) {
         const scale = serviceScale(annotations);
         const { windows, problem } = scheduleOf(annotations);
-        if (problem !== undefined) log.warn('a schedule counts as absent', { service: key, problem });
+        if (problem !== undefined) onProblem(key, problem);
         const says = scale.min !== undefined || scale.max !== undefined || windows.length > 0;
         if (says || Object.keys(scale.overrides).length > 0) {
           const percents = traffic.get(key) ?? NO_TRAFFIC;

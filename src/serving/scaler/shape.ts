@@ -1,6 +1,5 @@
 /** How one revision scales now: followed through edits, its Service, the schedule, and the metric it goes by. */
 import type { Clock, Timer } from '../../base/clock.ts';
-import type { Logger } from '../../base/log.ts';
 import type { Revision } from '../../kinds/serving.ts';
 import type { ScalingSpec } from '../autoscaler/config.ts';
 import type { MetricScope, MetricSource } from '../autoscaler/metrics.ts';
@@ -14,9 +13,10 @@ export interface ShapeOptions {
   terms: Terms;
   metrics: readonly MetricSource[];
   clock: Clock;
-  log: Logger;
   /** Ids of the ready instances. */
   instances(): string[];
+  /** Annotations cannot be understood and count as absent. */
+  onProblem(revision: Revision, problem: string): void;
   onChange(before: ScalingSpec): void;
   onMetric(value: number, scope: MetricScope): void;
 }
@@ -31,7 +31,7 @@ export interface Shape {
 }
 
 export function createShape(options: ShapeOptions): Shape {
-  const { key, clock, log } = options;
+  const { key, clock } = options;
   let { revision, terms } = options;
   let ended = false;
   let timer: Timer | undefined;
@@ -43,8 +43,7 @@ export function createShape(options: ShapeOptions): Shape {
 
   const follow = () => {
     if (ended) return;
-    if (problem !== undefined && problem !== complaint)
-      log.warn('an annotation counts as absent', { problem });
+    if (problem !== undefined && problem !== complaint) options.onProblem(revision, problem);
     complaint = problem;
     timer?.cancel();
     timer =
@@ -62,7 +61,7 @@ export function createShape(options: ShapeOptions): Shape {
     watched = undefined;
     if (!source || wanted === undefined) return;
     const from = options.metrics.find(({ name }) => name === source.source);
-    if (!from) log.warn('there is no such source of metrics', { source: source.source });
+    if (!from) options.onProblem(revision, `there is no source of metrics ${JSON.stringify(source.source)}`);
     const stop = from?.watch({ key, revision, spec: source, instances: options.instances }, options.onMetric);
     watched = { spec: wanted, end: () => stop?.() };
   };

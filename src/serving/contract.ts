@@ -23,8 +23,11 @@ export class InstanceError extends Error {
 
 /** Events about instances that were handed out. */
 export interface InstanceEvents {
-  /** Gone or crashed: must leave the gateway at once. It may come back with `up` (restarted and specialised again). */
-  down(revision: Revision, instanceId: string, reason: string): void;
+  /**
+   * Gone or crashed: must leave the gateway at once. It may come back with `up` (restarted and specialised again). `unready`: it
+   * runs, and only says that it can take no requests now; told again without it when it is gone after all.
+   */
+  down(revision: Revision, instanceId: string, reason: string, unready?: boolean): void;
   up(revision: Revision, instance: Instance): void;
 }
 

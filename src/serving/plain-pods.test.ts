@@ -50,7 +50,7 @@ async function setUp() {
   await started;
   const events: string[] = [];
   plain.source.onEvent({
-    down: (_revision, _id, reason) => events.push(`down ${reason}`),
+    down: (_revision, _id, reason, unready) => events.push(`${unready ? 'unready' : 'down'} ${reason}`),
     up: (_revision, instance) => events.push(`up ${instance.podName}`),
   });
   const pods = () => api.objects('pods');
@@ -295,7 +295,7 @@ test('a server that answers is an instance before its Pod is reported Ready, and
   assert.deepEqual(events, []);
   await setStatus(podName, status('True'));
   await setStatus(podName, status('False'));
-  assert.deepEqual(events, ['down its Pod is not ready']);
+  assert.deepEqual(events, ['unready its Pod is not ready']);
 });
 
 test('a template that asks to wait is waited for', () => {
@@ -346,7 +346,7 @@ test('an instance that is no longer ready goes down, comes up again, and is gone
   await ready(podName);
   await client.delete(PODS, 'default', podName);
   await clock.advance(0);
-  assert.deepEqual(events, ['down probe failed', `up ${podName}`, 'down its Pod was deleted']);
+  assert.deepEqual(events, ['unready probe failed', `up ${podName}`, 'down its Pod was deleted']);
   await plain.source.release(revision(), instance.id, 1000);
 });
 

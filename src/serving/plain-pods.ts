@@ -65,7 +65,7 @@ interface Waiter {
 
 interface Given {
   revision: Revision;
-  up: boolean;
+  state: 'up' | 'unready' | 'down';
   /** It has been reported Ready; before that, only its server has been seen to answer. */
   reported: boolean;
 }
@@ -138,7 +138,7 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
   const handOut = (pod: Pod, waiter: Waiter, reported: boolean) => {
     const uid = pod.metadata.uid ?? '';
     waiting.delete(uid);
-    given.set(uid, { revision: waiter.revision, up: true, reported });
+    given.set(uid, { revision: waiter.revision, state: 'up', reported });
     waiter.resolve(instanceOf(pod, waiter.revision));
   };
 
@@ -174,12 +174,14 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
     const ready = !gone && isReady(pod);
     entry.reported ||= ready;
     // Until it has been reported Ready once, that it is not yet is no news.
-    const up = ready || (!gone && !entry.reported && isRunning(pod));
-    if (up && !entry.up)
-      for (const listener of listeners) listener.up(entry.revision, instanceOf(pod, entry.revision));
-    if (!up && entry.up)
-      for (const listener of listeners) listener.down(entry.revision, uid, absence(pod, gone));
-    entry.up = up;
+    const running = !gone && isRunning(pod);
+    const state = ready || (running && !entry.reported) ? 'up' : running ? 'unready' : 'down';
+    if (state !== entry.state)
+      for (const listener of listeners) {
+        if (state === 'up') listener.up(entry.revision, instanceOf(pod, entry.revision));
+        else listener.down(entry.revision, uid, absence(pod, gone), state === 'unready');
+      }
+    entry.state = state;
     if (gone) given.delete(uid);
   };
   pods.addHandler({
@@ -274,7 +276,8 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
     release: (_revision, id, graceMs) => remove(id, graceMs),
     async adopt(revision) {
       const ready = owned(revision).filter(isReady);
-      for (const { metadata } of ready) given.set(metadata.uid ?? '', { revision, up: true, reported: true });
+      for (const { metadata } of ready)
+        given.set(metadata.uid ?? '', { revision, state: 'up', reported: true });
       return ready.map((pod) => instanceOf(pod, revision));
     },
     onEvent: (events) => listeners.push(events),

@@ -65,6 +65,8 @@ export interface FakeSource extends InstanceSource {
   failure: ((revision: Revision) => Error | undefined) | undefined;
   /** Makes an instance go away, as a crash does. */
   crash(key: string, id: string): void;
+  /** Says that it runs and is not ready. */
+  unready(key: string, id: string): void;
   /** Brings it back. */
   revive(key: string, id: string): void;
 }
@@ -113,6 +115,9 @@ export function createFakeSource(clock: Clock): FakeSource {
     onEvent: (events) => listeners.push(events),
     crash(key, id) {
       for (const listener of listeners) listener.down(known.get(key)!, id, 'exit code 1');
+    },
+    unready(key, id) {
+      for (const listener of listeners) listener.down(known.get(key)!, id, 'its Pod is not ready', true);
     },
     revive(key, id) {
       for (const listener of listeners) listener.up(known.get(key)!, instance(known.get(key)!, id));

@@ -3,7 +3,7 @@ import type { Gateway } from '../../gateway/contract.ts';
 import type { Instance } from '../contract.ts';
 
 /** Why an instance takes no requests now. */
-type Absence = 'source' | 'gateway';
+type Absence = 'source' | 'gateway' | 'unready';
 
 interface Held {
   instance: Instance;
@@ -29,6 +29,8 @@ export interface Fleet {
   readonly ready: number;
   /** Instances that are expected back. */
   readonly absent: number;
+  /** Those of them that run, and only say that they can take no requests. */
+  readonly unready: number;
   /** When the oldest ready instance came up; undefined when there is none. */
   readonly oldest: number | undefined;
   /** Ids of the ready ones. */
@@ -59,6 +61,13 @@ export interface Fleet {
 
 /** A crashed instance that its source has not brought back by then is replaced. */
 const RETURN_MS = 5000;
+/**
+ * An instance that is not ready keeps its place for so long, even while requests wait: its readiness is to hold them back, not to
+ * have one instance after the other started. Upstream keeps its place for ever.
+ */
+const UNREADY_MS = 10_000;
+/** After how long one that is absent is given up. */
+const GIVEN_UP_MS: Record<Absence, number> = { gateway: 0, source: RETURN_MS, unready: UNREADY_MS };
 const RETRY_MS = 100;
 const MAX_STRIKES = 5;
 
@@ -93,7 +102,7 @@ export function createFleet(options: FleetOptions): Fleet {
   const dueAt = ({ down, strikes }: Held): number | undefined => {
     if (!down || down.asked) return undefined;
     if (down.by === 'gateway' && strikes < MAX_STRIKES) return down.at + RETRY_MS * 2 ** (strikes - 1);
-    return down.at + (down.by === 'gateway' ? 0 : RETURN_MS);
+    return down.at + GIVEN_UP_MS[down.by];
   };
 
   return {
@@ -105,6 +114,11 @@ export function createFleet(options: FleetOptions): Fleet {
     get absent() {
       let count = 0;
       for (const { down } of held.values()) if (down) count++;
+      return count;
+    },
+    get unready() {
+      let count = 0;
+      for (const { down } of held.values()) if (down?.by === 'unready') count++;
       return count;
     },
     get oldest() {
@@ -125,7 +139,7 @@ export function createFleet(options: FleetOptions): Fleet {
       if (!entry) return undefined;
       if (entry.down) {
         // The source knows best: what it calls gone is not to be tried.
-        if (by === 'source') {
+        if (by !== 'gateway') {
           entry.down.by = by;
           entry.down.asked = false;
         }

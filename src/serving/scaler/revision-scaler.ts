@@ -79,7 +79,7 @@ export interface RevisionScaler {
   demand(queued: number, inFlight: number): void;
   stats(stats: RevisionStats, intervalMs: number): void;
   endpointDown(id: string, reason: string): void;
-  instanceDown(id: string, reason: string): void;
+  instanceDown(id: string, reason: string, unready?: boolean): void;
   instanceUp(instance: Instance): void;
   scale(): RevisionScale;
   /** Forgets everything and lets instances be. */
@@ -280,7 +280,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
   const act = () => {
     if (stopped || adopting) return;
     const urgent = load.queued > 0;
-    const present = fleet.ready + starts.count + (urgent ? 0 : fleet.absent);
+    const present = fleet.ready + starts.count + (urgent ? fleet.unready : fleet.absent);
     const now = clock.monotonic();
     if (present < target) {
       const wait = attempts.waitMs(now);
@@ -454,10 +454,10 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
       onChange(false);
       wakeIn(fleet.dueIn() ?? TICK_MS);
     },
-    instanceDown(id, reason) {
-      const lived = fleet.down(id, 'source');
-      if (lived === undefined) return;
-      attempts.crashed(reason, lived, clock.monotonic());
+    instanceDown(id, reason, unready = false) {
+      const lived = fleet.down(id, unready ? 'unready' : 'source');
+      if (lived === undefined) return act();
+      if (!unready) attempts.crashed(reason, lived, clock.monotonic());
       onChange(false);
       act();
       wakeIn(fleet.dueIn() ?? TICK_MS);

@@ -372,6 +372,30 @@ test('without anyone waiting a crashed instance may come back by itself, or is r
   assert.deepEqual(source.released, ['i1']);
 });
 
+test('an instance that is not ready keeps its place for a while though requests wait; one that dies does not', async () => {
+  const { clock, source, scaler, gateway, begin, up, load } = setUp();
+  await begin();
+  scaler.demand(KEY, 1, 0);
+  await load(20, 1);
+  source.unready(KEY, 'i1');
+  scaler.demand(KEY, 1, 0);
+  await clock.advance(9000);
+  assert.equal(up(), 0);
+  source.revive(KEY, 'i1');
+  assert.deepEqual(gateway.ids(KEY), ['i1']);
+  source.unready(KEY, 'i1');
+  for (let second = 0; second < 11; second++) {
+    scaler.demand(KEY, 1, 0);
+    await clock.advance(1000);
+  }
+  assert.deepEqual(gateway.ids(KEY), ['i2']);
+  source.unready(KEY, 'i2');
+  scaler.demand(KEY, 1, 0);
+  source.crash(KEY, 'i2');
+  await clock.advance(0);
+  assert.deepEqual(gateway.ids(KEY), ['i3']);
+});
+
 test('a revision that crashes on every request backs off', async () => {
   const { clock, source, scaler, gateway, begin } = setUp();
   await begin();

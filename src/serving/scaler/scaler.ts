@@ -133,10 +133,10 @@ export function createScaler(options: ScalerOptions): Scaler {
 
   for (const source of sources) {
     source.onEvent({
-      down(revision, id, reason) {
+      down(revision, id, reason, unready) {
         const scaler = find(revision);
         if (scaler === undefined) return;
-        scaler.instanceDown(id, reason);
+        scaler.instanceDown(id, reason, unready);
         options.onLoss(revision, reason);
       },
       up: (revision, instance) => find(revision)?.instanceUp(instance),

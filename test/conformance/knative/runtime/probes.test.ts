@@ -68,9 +68,7 @@ await suite('Knative runtime contract: probes', 6, (cluster) => {
   }
 
   for (const periodSeconds of [0, 1]) {
-    test(`TestProbeRuntimeAfterStartup/periodSeconds=${periodSeconds}`, {
-      skip: 'not yet: another instance takes the place of one that is not ready',
-    }, async (t) => {
+    test(`TestProbeRuntimeAfterStartup/periodSeconds=${periodSeconds}`, async (t) => {
       const { status } = await failingService(cluster, t, {
         readinessProbe: { httpGet: { path: READINESS }, ...(periodSeconds ? { periodSeconds } : {}) },
       });

@@ -43,10 +43,13 @@ export function formatGoDuration(milliseconds: number): string {
 export function goDurationProblem(text: string): string | undefined {
   if (parseGoDuration(text) !== undefined) return undefined;
   const shown = JSON.stringify(text);
-  if (/^[+-]?(\d+(\.\d*)?|\.\d+)$/.test(text)) return `time: missing unit in duration ${shown}`;
-  const unit =
-    /^[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))*(?:\d+(?:\.\d*)?|\.\d+)([^\d.]+)/.exec(text);
-  return unit === null
-    ? `time: invalid duration ${shown}`
-    : `time: unknown unit ${JSON.stringify(unit[1])} in duration ${shown}`;
+  let rest = text.replace(/^[+-]/, '');
+  while (rest !== '') {
+    const [part = '', unit = ''] = /^(?:\d+\.?\d*|\.\d+)([^\d.]*)/.exec(rest) ?? [];
+    if (part === '') break;
+    if (unit === '') return `time: missing unit in duration ${shown}`;
+    if (!Object.hasOwn(UNITS, unit)) return `time: unknown unit ${JSON.stringify(unit)} in duration ${shown}`;
+    rest = rest.slice(part.length);
+  }
+  return `time: invalid duration ${shown}`;
 }

@@ -92,6 +92,9 @@ test('values are read, whatever their spelling', () => {
     'rollout-duration': '60',
   });
   assert.equal(network.domainTemplate({ Name: 'n', Namespace: 's', Domain: 'd' }), 'n.d');
+  const byAnnotation = parseConfigNetwork({ 'domain-template': '{{index .Annotations "sub"}}.{{.Domain}}' });
+  const values = { Name: 'n', Namespace: 's', Domain: 'd', Annotations: { sub: 'x' } };
+  assert.equal(byAnnotation.domainTemplate(values), 'x.d');
   assert.equal(network.tagTemplate({ Name: 'n', Tag: 't' }), 't-n');
   assert.equal(network.rolloutDurationSeconds, 60, 'the newer key counts');
   assert.equal(parseConfigNetwork({ 'http-protocol': 'Redirected' }).httpProtocol, 'redirected');
@@ -112,6 +115,7 @@ test('the domain of a Route is that of the most specific selector', () => {
     'svc.cluster.local',
   );
   assert.equal(domainFor(parseConfigDomain({}, 'localhost')), 'localhost');
+  assert.equal(domainFor(parseConfigDomain({ 'one.com': 'selector: {tier: 1}' }), { tier: '1' }), 'one.com');
   assert.equal(domainFor(parseConfigDomain({ 'b.com': '', 'a.com': '' })), 'a.com');
 });
 
@@ -293,7 +297,7 @@ const wrong: [string, Record<string, string>, string][] = [
   [
     'gc',
     { 'retain-since-create-time': '-1h' },
-    'failed to parse "retain-since-create-time": must be non-negative',
+    'failed to parse retain-since-create-time: must be non-negative',
   ],
   ['gc', { 'min-non-active-revisions': '-1' }, 'min-non-active-revisions must be non-negative, was: -1'],
   [
@@ -327,12 +331,12 @@ const wrong: [string, Record<string, string>, string][] = [
   [
     'network',
     { 'http-protocol': 'under-the-bridge' },
-    'failed to parse "http-protocol": httpProtocol under-the-bridge in config-network ConfigMap is not supported',
+    'httpProtocol under-the-bridge in config-network ConfigMap is not supported',
   ],
   [
     'network',
     { 'system-internal-tls': 'maybe' },
-    'failed to parse "system-internal-tls": system-internal-tls with value: "maybe" in config-network ConfigMap is not supported',
+    'system-internal-tls with value: "maybe" in config-network ConfigMap is not supported',
   ],
   ['domain', { bad_domain: '' }, 'failed to parse "bad_domain": a lowercase RFC 1123 subdomain'],
   ['domain', { 'a.com': 'selector: 5' }, 'failed to parse "a.com": selector must be a map from text to text'],
@@ -355,14 +359,33 @@ const wrong: [string, Record<string, string>, string][] = [
   [
     'deployment',
     { 'default-affinity-type': 'coconut' },
-    'failed to parse "default-affinity-type": unsupported default-affinity-type value: "coconut"',
+    'unsupported default-affinity-type value: "coconut"',
   ],
   [
     'deployment',
     { 'queue-sidecar-cpu-request': 'x' },
     'failed to parse "queue-sidecar-cpu-request": quantities must match',
   ],
-  ['deployment', { 'runtime-class-name': '???: {}' }, 'failed to parse "runtime-class-name": '],
+  [
+    'deployment',
+    { 'runtime-class-name': '???: {}' },
+    'runtime-class-name ??? selector not valid DNSSubdomain: [',
+  ],
+  [
+    'gc',
+    { 'min-non-active-revisions': '' },
+    'failed to parse data: failed to parse "min-non-active-revisions": strconv.ParseInt: parsing "": invalid syntax',
+  ],
+  [
+    'gc',
+    { 'max-non-active-revisions': '-1' },
+    'failed to parse max-non-active-revisions: strconv.ParseUint: parsing "-1": invalid syntax',
+  ],
+  [
+    'autoscaler',
+    { 'stable-window': '1m1' },
+    'failed to parse data: failed to parse "stable-window": time: missing unit in duration "1m1"',
+  ],
 ];
 for (const [name, data, expected] of wrong) {
   test(`config-${name} refused: ${JSON.stringify(data)}`, () => {

@@ -65,6 +65,8 @@ const given = (values: Record<string, string | undefined>): Record<string, strin
 /** Throws `ConfigMapError`. */
 export function parseConfigDefaults(data: ConfigData = {}): DefaultsConfig {
   const c = readFields(FIELDS, data);
+  const requests = given(readFields(REQUESTS, data));
+  const limits = given(readFields(LIMITS, data));
   const { responseStart } = readFields(
     { responseStart: field(int64, c.timeoutSeconds, 'revision-response-start-timeout-seconds') },
     data,
@@ -102,7 +104,7 @@ export function parseConfigDefaults(data: ConfigData = {}): DefaultsConfig {
   return {
     ...c,
     responseStartTimeoutSeconds: responseStart,
-    requests: given(readFields(REQUESTS, data)),
-    limits: given(readFields(LIMITS, data)),
+    requests,
+    limits,
   };
 }

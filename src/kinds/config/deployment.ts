@@ -4,6 +4,7 @@ import { dns1123Subdomain } from '../name.ts';
 import {
   bool,
   type ConfigData,
+  ConfigMapError,
   duration,
   field,
   list,
@@ -30,7 +31,7 @@ const AFFINITIES = ['none', 'prefer-spread-revision-over-nodes'];
 
 function affinity(raw: string): string {
   if (!AFFINITIES.includes(raw))
-    throw new Error(`unsupported default-affinity-type value: ${JSON.stringify(raw)}`);
+    throw new ConfigMapError(`unsupported default-affinity-type value: ${JSON.stringify(raw)}`);
   return raw;
 }
 
@@ -42,7 +43,9 @@ function runtimeClasses(raw: string): Record<string, Record<string, string>> {
     Object.entries(value).map(([name, rule]: [string, { selector?: unknown } | null]) => {
       const problems = dns1123Subdomain(name);
       if (problems.length > 0)
-        throw new Error(`${name} selector not valid DNSSubdomain: ${problems.join('; ')}`);
+        throw new ConfigMapError(
+          `runtime-class-name ${name} selector not valid DNSSubdomain: [${problems.join(' ')}]`,
+        );
       return [name, textMap(rule?.selector, 'selector')];
     }),
   );

@@ -1,5 +1,14 @@
 /** `config-gc`: how many Revisions without traffic are kept. Source: knative.dev/serving `pkg/gc/config.go`. */
-import { type ConfigData, duration, field, int64, readFields, requireAll } from './read.ts';
+import {
+  type ConfigData,
+  ConfigMapError,
+  duration,
+  field,
+  int64,
+  readFields,
+  requireAll,
+  unsigned,
+} from './read.ts';
 
 /** What is undefined was disabled. */
 export interface GcConfig {
@@ -11,29 +20,34 @@ export interface GcConfig {
 
 const HOUR = 3_600_000;
 
-const orDisabled =
-  (read: (raw: string) => number) =>
-  (raw: string): number | undefined => {
-    if (raw.trim().toLowerCase() === 'disabled') return undefined;
-    const value = read(raw.trim());
-    if (value < 0) throw new Error('must be non-negative');
-    return value;
-  };
+/** A value that may be `disabled`; an empty one is none. */
+const orDisabled = (key: string, read: (raw: string) => number, initial: number) =>
+  field<number | undefined>(
+    (raw) => {
+      if (raw.trim() === '') return initial;
+      if (raw.trim().toLowerCase() === 'disabled') return undefined;
+      try {
+        const value = read(raw.trim());
+        if (value < 0) throw new Error('must be non-negative');
+        return value;
+      } catch (error) {
+        throw new ConfigMapError(`failed to parse ${key}: ${(error as Error).message}`);
+      }
+    },
+    initial,
+    key,
+  );
 
 const FIELDS = {
-  retainSinceCreateTimeMs: field(orDisabled(duration), 48 * HOUR, 'retain-since-create-time'),
-  retainSinceLastActiveTimeMs: field(orDisabled(duration), 15 * HOUR, 'retain-since-last-active-time'),
   minNonActiveRevisions: field(int64, 20, 'min-non-active-revisions'),
-  maxNonActiveRevisions: field(orDisabled(int64), 1000, 'max-non-active-revisions'),
+  retainSinceCreateTimeMs: orDisabled('retain-since-create-time', duration, 48 * HOUR),
+  retainSinceLastActiveTimeMs: orDisabled('retain-since-last-active-time', duration, 15 * HOUR),
+  maxNonActiveRevisions: orDisabled('max-non-active-revisions', unsigned, 1000),
 };
 
 /** Throws `ConfigMapError`. */
 export function parseConfigGc(data: ConfigData = {}): GcConfig {
-  // An empty value is no value.
-  const c = readFields(
-    FIELDS,
-    Object.fromEntries(Object.entries(data).filter(([, raw]) => raw.trim() !== '')),
-  );
+  const c = readFields(FIELDS, data, 'failed to parse data: ');
   const { minNonActiveRevisions: min, maxNonActiveRevisions: max } = c;
   requireAll(
     [min >= 0, () => `min-non-active-revisions must be non-negative, was: ${min}`],

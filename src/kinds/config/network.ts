@@ -90,7 +90,8 @@ const FIELDS = {
   namespaceWildcardCertSelector: field(yaml, undefined, 'namespace-wildcard-cert-selector'),
 };
 
-const HOST = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/i;
+/** Without its annotations a Route may lack the first part of its name. */
+const HOST = /^[-a-z0-9._~]+$/i;
 
 function checkedTemplate(
   raw: string,

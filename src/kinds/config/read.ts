@@ -15,7 +15,7 @@ export interface Field<T> {
   /** Keys of the ConfigMap; where several are there, the last one counts. */
   keys: readonly string[];
   initial: T;
-  /** Throws an Error whose message is the reason. */
+  /** Throws an Error whose message is the reason, or a `ConfigMapError` that says it all. */
   read: (raw: string) => T;
 }
 
@@ -43,6 +43,7 @@ export function readFields<F extends Record<string, Field<unknown>>>(
       try {
         values[name] = read(raw);
       } catch (error) {
+        if (error instanceof ConfigMapError) throw error;
         throw new ConfigMapError(`${prefix}failed to parse "${key}": ${(error as Error).message}`);
       }
     }
@@ -82,6 +83,13 @@ const integer =
 export const int32 = integer(32);
 export const int64 = integer(64);
 
+/** Whole numbers from 0. */
+export function unsigned(raw: string): number {
+  if (!/^\d+$/.test(raw))
+    throw new Error(`strconv.ParseUint: parsing ${JSON.stringify(raw)}: invalid syntax`);
+  return Number(raw);
+}
+
 export function float(raw: string): number {
   if (!/^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(raw)) {
     throw new Error(`strconv.ParseFloat: parsing ${JSON.stringify(raw)}: invalid syntax`);
@@ -120,12 +128,13 @@ export function yaml(raw: string): unknown {
   return parser.parse(raw);
 }
 
-/** A map from text to text within YAML; throws an Error for anything else. */
+/** A map to text within YAML, where a number is text as well; throws an Error for anything else. */
 export function textMap(value: unknown, what: string): Record<string, string> {
   if (value === undefined || value === null) return {};
   const entries = typeof value === 'object' && !Array.isArray(value) ? Object.entries(value) : undefined;
-  if (entries === undefined || entries.some(([, item]) => typeof item !== 'string')) {
+  const isScalar = (item: unknown): boolean => ['string', 'number', 'boolean'].includes(typeof item);
+  if (entries === undefined || !entries.every(([, item]) => isScalar(item))) {
     throw new Error(`${what} must be a map from text to text`);
   }
-  return Object.fromEntries(entries);
+  return Object.fromEntries(entries.map(([key, item]) => [key, String(item)]));
 }

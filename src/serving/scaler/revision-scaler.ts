@@ -146,6 +146,8 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
   let abandoned = options.proven === 'failed';
   let timedOut = false;
   let adopting = false;
+  /** Traffic has come here once: only then can it have moved away. */
+  let served = reachable;
   let stopped = false;
   let timer: { due: number; handle: Timer } | undefined;
   let surge: number | undefined;
@@ -385,6 +387,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
       shape.update(next);
       if (reachable === nextReachable) return;
       reachable = nextReachable;
+      served ||= reachable;
       if (!history && fleet.ready > 0) history = createHistory(shape.spec, fleet.ready, clock.monotonic());
       wakeIn(0);
     },
@@ -392,7 +395,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
       shape.reshape(next);
     },
     get spare() {
-      return reachable || adopting || stopped ? 0 : fleet.ready - demanded();
+      return reachable || !served || adopting || stopped ? 0 : fleet.ready - demanded();
     },
     async give() {
       const id = await fleet.give(GIVE_MS);

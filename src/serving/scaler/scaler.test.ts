@@ -686,7 +686,7 @@ test('an instance that the old revision no longer needs becomes one of the new r
   const next = { ...revision, metadata: { ...revision.metadata, name: 'q', uid: 'u2' } };
   const converted: string[] = [];
   let broken = false;
-  source.convertible = (from, to) => from.metadata.name === 'r' && to.metadata.name === 'q';
+  source.convertible = () => true;
   source.convert = async (_from, id, to) => {
     if (broken) throw new Error('it broke');
     converted.push(id);
@@ -701,8 +701,15 @@ test('an instance that the old revision no longer needs becomes one of the new r
   scaler.demand(KEY, 4, 0);
   await clock.advance(0);
   assert.equal(gateway.ids(KEY).length, 4);
+  next.status = { observedGeneration: 1, conditions: [] };
+  await scaler.upsert(next, false, true);
+  await clock.advance(0);
+  assert.equal(gateway.ids('default/q').length, 1);
+  scaler.demand(KEY, 1, 4);
+  await clock.advance(0);
+  assert.deepEqual(converted, [], 'what the new one was proven with waits for its traffic');
   scaler.demand(KEY, 0, 1);
-  await scaler.upsert(next, true, true);
+  await scaler.upsert(next, true, false);
   scaler.demand('default/q', 1, 0);
   await clock.advance(0);
   assert.deepEqual(converted, [], 'routes still lead to the old one');

@@ -45,11 +45,13 @@ export function desiredPlaceholder(route: Route, names: RouteNames, tag = ''): C
   };
 }
 
-/** The existing placeholder as it should be; undefined when it is. */
+/**
+ * The existing placeholder as it should be; undefined when it is. Labels and annotations are only added, also those that the Route
+ * has no more, as upstream's `updatePlaceholderServices` does: its conformance suite looks for what was taken away.
+ */
 export function correctedPlaceholder(existing: CoreService, desired: CoreService): CoreService | undefined {
-  const local = existing.metadata.labels?.[LABELS.visibility];
-  const labels = { ...desired.metadata.labels, ...(local && { [LABELS.visibility]: local }) };
-  const annotations = desired.metadata.annotations ?? {};
+  const labels = { ...existing.metadata.labels, ...desired.metadata.labels };
+  const annotations = { ...existing.metadata.annotations, ...desired.metadata.annotations };
   const same =
     isDeepStrictEqual(existing.metadata.labels ?? {}, labels) &&
     isDeepStrictEqual(existing.metadata.annotations ?? {}, annotations) &&

@@ -24,8 +24,9 @@ export function declaredPort(revision: Revision): number {
 export const wantedPort = (revision: Revision): number | undefined =>
   servingContainer(revision)?.ports?.[0]?.containerPort || undefined;
 
+/** Begins like the Pods of upstream's Deployment, by which tools (and its conformance suite) find the Pods of a revision. */
 export function podName(revision: Revision, suffix: string): string {
-  return childName(revision.metadata.name, `-${suffix}`);
+  return childName(revision.metadata.name, `-deployment-${suffix}`);
 }
 
 /** Seconds between probes of whether the port is open, where the node looks more often by itself until it is. */

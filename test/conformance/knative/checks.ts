@@ -55,7 +55,7 @@ export async function assertAnnotations(cluster: Cluster, name: string, ...own: 
 }
 
 /** The Kubernetes Service by which other programs of the cluster reach the Route. */
-export function placeholder(cluster: Cluster, name: string): Promise<KubeObject> {
+function placeholder(cluster: Cluster, name: string): Promise<KubeObject> {
   return cluster.get<KubeObject>(SERVICES, name);
 }
 

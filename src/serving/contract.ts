@@ -21,13 +21,19 @@ export class InstanceError extends Error {
   }
 }
 
+/**
+ * Why an instance is not there. `crashed`: its program ended, or nothing better is known; `unready`: it runs, and only says that it
+ * can take no requests now; `removed`: somebody deleted its Pod, which says nothing against its code.
+ */
+export type AbsenceKind = 'crashed' | 'unready' | 'removed';
+
 /** Events about instances that were handed out. */
 export interface InstanceEvents {
   /**
-   * Gone or crashed: must leave the gateway at once. It may come back with `up` (restarted and specialised again). `unready`: it
-   * runs, and only says that it can take no requests now; told again without it when it is gone after all.
+   * Gone, crashed or unable: must leave the gateway at once. It may come back with `up` (restarted and specialised again).
+   * Told once more with another kind when it is gone after all.
    */
-  down(revision: Revision, instanceId: string, reason: string, unready?: boolean): void;
+  down(revision: Revision, instanceId: string, reason: string, kind: AbsenceKind): void;
   up(revision: Revision, instance: Instance): void;
 }
 

@@ -50,7 +50,7 @@ async function setUp() {
   await started;
   const events: string[] = [];
   plain.source.onEvent({
-    down: (_revision, _id, reason, unready) => events.push(`${unready ? 'unready' : 'down'} ${reason}`),
+    down: (_revision, _id, reason, kind) => events.push(`${kind} ${reason}`),
     up: (_revision, instance) => events.push(`up ${instance.podName}`),
   });
   const pods = () => api.objects('pods');
@@ -346,7 +346,7 @@ test('an instance that is no longer ready goes down, comes up again, and is gone
   await ready(podName);
   await client.delete(PODS, 'default', podName);
   await clock.advance(0);
-  assert.deepEqual(events, ['unready probe failed', `up ${podName}`, 'down its Pod was deleted']);
+  assert.deepEqual(events, ['unready probe failed', `up ${podName}`, 'removed its Pod was deleted']);
   await plain.source.release(revision(), instance.id, 1000);
 });
 

@@ -176,11 +176,14 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
     // Until it has been reported Ready once, that it is not yet is no news.
     const running = !gone && isRunning(pod);
     const state = ready || (running && !entry.reported) ? 'up' : running ? 'unready' : 'down';
-    if (state !== entry.state)
+    if (state !== entry.state) {
+      const removed = gone || pod.metadata.deletionTimestamp !== undefined;
+      const kind = state === 'unready' ? 'unready' : removed ? 'removed' : 'crashed';
       for (const listener of listeners) {
         if (state === 'up') listener.up(entry.revision, instanceOf(pod, entry.revision));
-        else listener.down(entry.revision, uid, absence(pod, gone), state === 'unready');
+        else listener.down(entry.revision, uid, absence(pod, gone), kind);
       }
+    }
     entry.state = state;
     if (gone) given.delete(uid);
   };

@@ -114,10 +114,10 @@ export function createFakeSource(clock: Clock): FakeSource {
     },
     onEvent: (events) => listeners.push(events),
     crash(key, id) {
-      for (const listener of listeners) listener.down(known.get(key)!, id, 'exit code 1');
+      for (const listener of listeners) listener.down(known.get(key)!, id, 'exit code 1', 'crashed');
     },
     unready(key, id) {
-      for (const listener of listeners) listener.down(known.get(key)!, id, 'its Pod is not ready', true);
+      for (const listener of listeners) listener.down(known.get(key)!, id, 'its Pod is not ready', 'unready');
     },
     revive(key, id) {
       for (const listener of listeners) listener.up(known.get(key)!, instance(known.get(key)!, id));

@@ -151,10 +151,10 @@ export function createMembers(options: MembersOptions): Members {
     reaper.enqueue(entry.key);
   };
 
-  const giveUp = (entry: Entry, reason: string): void => {
+  const giveUp = (entry: Entry, reason: string, grace = 0): void => {
     if (entry.dead) return;
     const { owner } = entry;
-    bury(entry, 0);
+    bury(entry, grace);
     owner.gone(reason);
   };
 
@@ -217,7 +217,8 @@ export function createMembers(options: MembersOptions): Members {
     if (entry === undefined) {
       reaper.enqueue(keyOf(pod));
     } else if (pod.metadata.deletionTimestamp !== undefined) {
-      giveUp(entry, 'its Pod is being deleted');
+      // Whoever deletes it has said how long it may take: what it is working on ends in that time.
+      giveUp(entry, 'its Pod is being deleted', pod.metadata.deletionGracePeriodSeconds ?? 0);
     } else {
       const problem = entry.channel === undefined ? startProblem(pod) : undefined;
       if (problem !== undefined) giveUp(entry, problem);

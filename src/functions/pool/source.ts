@@ -11,6 +11,7 @@ import type { Revision } from '../../kinds/serving.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
 import { PODS } from '../../kube/refs.ts';
 import {
+  type AbsenceKind,
   type Instance,
   InstanceError,
   type InstanceEvents,
@@ -85,8 +86,8 @@ export function createSource(options: SourceOptions): FunctionSource {
   const listeners: InstanceEvents[] = [];
   const known = Promise.withResolvers<void>();
 
-  const down = (revision: Revision, id: string, reason: string) => {
-    for (const listener of listeners) listener.down(revision, id, reason);
+  const down = (revision: Revision, id: string, reason: string, kind: AbsenceKind = 'crashed') => {
+    for (const listener of listeners) listener.down(revision, id, reason, kind);
   };
 
   const describe = (revision: Revision, member: Member, address: EndpointAddress): void => {
@@ -120,7 +121,7 @@ export function createSource(options: SourceOptions): FunctionSource {
     },
     gone(reason) {
       running.delete(entry.instance.id);
-      if (!entry.leaving) down(entry.revision, entry.instance.id, reason);
+      if (!entry.leaving) down(entry.revision, entry.instance.id, reason, 'removed');
     },
   });
 

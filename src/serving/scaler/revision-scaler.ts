@@ -17,7 +17,7 @@ import {
 import type { ScalingSpec } from '../autoscaler/config.ts';
 import { TICK_MS } from '../autoscaler/decide.ts';
 import type { MetricScope, MetricSource } from '../autoscaler/metrics.ts';
-import type { Instance, InstanceSource } from '../contract.ts';
+import type { AbsenceKind, Instance, InstanceSource } from '../contract.ts';
 import { createAttempts, failureOf } from './attempts.ts';
 import { createFleet } from './fleet.ts';
 import { createHistory, type LoadHistory } from './history.ts';
@@ -79,7 +79,7 @@ export interface RevisionScaler {
   demand(queued: number, inFlight: number): void;
   stats(stats: RevisionStats, intervalMs: number): void;
   endpointDown(id: string, reason: string): void;
-  instanceDown(id: string, reason: string, unready?: boolean): void;
+  instanceDown(id: string, reason: string, kind: AbsenceKind): void;
   instanceUp(instance: Instance): void;
   scale(): RevisionScale;
   /** Forgets everything and lets instances be. */
@@ -457,10 +457,10 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
       onChange(false);
       wakeIn(fleet.dueIn() ?? TICK_MS);
     },
-    instanceDown(id, reason, unready = false) {
-      const lived = fleet.down(id, unready ? 'unready' : 'source');
+    instanceDown(id, reason, kind) {
+      const lived = fleet.down(id, kind === 'unready' ? 'unready' : 'source');
       if (lived === undefined) return act();
-      if (!unready) attempts.crashed(reason, lived, clock.monotonic());
+      if (kind === 'crashed') attempts.crashed(reason, lived, clock.monotonic());
       onChange(false);
       act();
       wakeIn(fleet.dueIn() ?? TICK_MS);

@@ -133,10 +133,10 @@ export function createScaler(options: ScalerOptions): Scaler {
 
   for (const source of sources) {
     source.onEvent({
-      down(revision, id, reason, unready) {
+      down(revision, id, reason, kind) {
         const scaler = find(revision);
         if (scaler === undefined) return;
-        scaler.instanceDown(id, reason, unready);
+        scaler.instanceDown(id, reason, kind);
         options.onLoss(revision, reason);
       },
       up: (revision, instance) => find(revision)?.instanceUp(instance),

@@ -81,6 +81,9 @@ function testCommand(part: Part, report: string): string[] | undefined {
   ];
 }
 
+/** A part that takes longer hangs; node then names the file that it was in, milliseconds. */
+const PART_LIMIT_MS = 15 * 60_000;
+
 function capture(command: string[]): Promise<{ code: number; output: string }> {
   const [program = '', ...args] = command;
   const child = spawn(program, args, {
@@ -93,12 +96,16 @@ function capture(command: string[]): Promise<{ code: number; output: string }> {
       FORCE_COLOR: undefined,
     },
   });
+  const limit = setTimeout(() => child.kill('SIGINT'), PART_LIMIT_MS);
   const chunks: Buffer[] = [];
   child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
   child.stderr.on('data', (chunk: Buffer) => chunks.push(chunk));
   return new Promise((resolve) => {
     child.on('error', (error) => resolve({ code: 1, output: `${program}: ${error.message}` }));
-    child.on('close', (code) => resolve({ code: code ?? 1, output: Buffer.concat(chunks).toString() }));
+    child.on('close', (code) => {
+      clearTimeout(limit);
+      resolve({ code: code ?? 1, output: Buffer.concat(chunks).toString() });
+    });
   });
 }
 

@@ -51,6 +51,16 @@ export interface PlainPodsOptions {
   freePort?: typeof findFreePort;
 }
 
+/** Somebody deleted the Pod: no fault of the revision, and no reason not to start another. */
+class PodRemoved extends PetrelError {
+  constructor() {
+    super('StartFailed', 'its Pod was deleted');
+  }
+}
+
+/** Pods of one start that may be deleted under it before it is given up. */
+const REMOVED_TRIES = 20;
+
 interface Waiter {
   revision: Revision;
   /** The Pod is being updated: what ran in it before tells nothing. */
@@ -160,9 +170,7 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
       const ending = gone || pod.metadata.deletionTimestamp;
       if (waiter.since && !ending && !hasBegun(pod, waiter.revision)) return;
       // A Pod that somebody deletes ends like any program that is told to: no fault of the revision.
-      const failure = ending
-        ? new PetrelError('StartFailed', 'its Pod was deleted')
-        : startFailure(pod, waiter.revision);
+      const failure = ending ? new PodRemoved() : startFailure(pod, waiter.revision);
       if (failure) waiter.reject(failure);
       else if (waiter.since && !isUpdated(pod, waiter.revision)) return;
       else if (isReady(pod)) handOut(pod, waiter, true);
@@ -249,31 +257,38 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
     });
   };
 
+  const bringUp = async (revision: Revision, signal: AbortSignal): Promise<Instance> => {
+    // A Pod of an earlier attempt that has been waiting for a node is as good as a new one.
+    const left = owned(revision).find(
+      ({ metadata: { uid = '', name } }) => !given.has(uid) && !claimed.has(name),
+    );
+    const suffix = Array.from({ length: 5 }, () => ALPHABET[Math.floor(random() * ALPHABET.length)]).join('');
+    const name = left?.metadata.name ?? podName(revision, suffix);
+    claimed.add(name);
+    let port = 0;
+    try {
+      if (!left) port = await portFor(revision);
+      const pod = left ?? (await client.create(PODS, podFor(revision, name, port, agents.list().length > 0)));
+      return await readyPod(pod, revision, signal).catch(async (error) => {
+        if (error instanceof InstanceError || signal.aborted)
+          await remove(pod.metadata.uid ?? '', 0).catch(report(name));
+        throw error;
+      });
+    } finally {
+      claimed.delete(name);
+      promised.delete(port);
+    }
+  };
+
   const source: InstanceSource = {
     handles: (revision) => !servingContainer(revision)?.image?.startsWith(RUNTIME_IMAGE_PREFIX),
     async acquire(revision, signal) {
-      // A Pod of an earlier attempt that has been waiting for a node is as good as a new one.
-      const left = owned(revision).find(
-        ({ metadata: { uid = '', name } }) => !given.has(uid) && !claimed.has(name),
-      );
-      const suffix = Array.from({ length: 5 }, () => ALPHABET[Math.floor(random() * ALPHABET.length)]).join(
-        '',
-      );
-      const name = left?.metadata.name ?? podName(revision, suffix);
-      claimed.add(name);
-      let port = 0;
-      try {
-        if (!left) port = await portFor(revision);
-        const pod =
-          left ?? (await client.create(PODS, podFor(revision, name, port, agents.list().length > 0)));
-        return await readyPod(pod, revision, signal).catch(async (error) => {
-          if (error instanceof InstanceError || signal.aborted)
-            await remove(pod.metadata.uid ?? '', 0).catch(report(name));
-          throw error;
-        });
-      } finally {
-        claimed.delete(name);
-        promised.delete(port);
+      for (let tries = 1; ; tries++) {
+        try {
+          return await bringUp(revision, signal);
+        } catch (error) {
+          if (!(error instanceof PodRemoved) || signal.aborted || tries === REMOVED_TRIES) throw error;
+        }
       }
     },
     release: (_revision, id, graceMs) => remove(id, graceMs),
@@ -288,7 +303,7 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
     async convert(from, id, to, signal) {
       const pod = pods.byIndex('uid', id)[0];
       given.delete(id);
-      if (!pod || pod.metadata.deletionTimestamp) throw new PetrelError('StartFailed', 'its Pod was deleted');
+      if (!pod || pod.metadata.deletionTimestamp) throw new PodRemoved();
       const { name, namespace } = pod.metadata;
       claimed.add(name);
       let port = 0;

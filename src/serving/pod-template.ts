@@ -8,11 +8,6 @@ export const PORT_ANNOTATION = 'petrel.dev/port';
 /** On a Pod: it is an instance made here. The value is always `pod`. */
 export const INSTANCE_LABEL = 'petrel.dev/instance';
 const DEFAULT_PORT = 8080;
-/**
- * A Pod that somebody else deletes goes on serving for this long while the gateways learn of it, as upstream's instances do
- * (`/wait-for-drain`). Instances that the scaler lets go have been drained before.
- */
-const LEAVING_SECONDS = 1;
 
 /** The container that gets the requests: the one with a port, or the first. */
 export function servingContainer(revision: Revision): Container | undefined {
@@ -90,7 +85,6 @@ export function podFor(revision: Revision, name: string, port: number, eager = f
         const others = (container.env ?? []).filter(({ name }) => !(name in identity));
         return {
           ...named,
-          lifecycle: container.lifecycle ?? { preStop: { sleep: { seconds: LEAVING_SECONDS } } },
           env: [...others, ...own],
           ports: [{ ...container.ports?.[0], containerPort: port }, ...(container.ports?.slice(1) ?? [])],
           readinessProbe: probeAt(container.readinessProbe ?? {}, declared, port, eager),

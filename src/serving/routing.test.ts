@@ -20,7 +20,7 @@ const configMap = (name: string, data: Record<string, string>): UntypedObject =>
   data,
 });
 
-test('a Route and its tags have placeholder Services that follow its labels and annotations', async (t) => {
+test('a Route and its tags have placeholder Services that take over its labels and annotations', async (t) => {
   const { api, client, start, settle, placeholder, stop } = setUp();
   t.after(stop);
   await start();
@@ -45,6 +45,7 @@ test('a Route and its tags have placeholder Services that follow its labels and 
   assert.deepEqual(Object.keys(placeholder('hello')?.metadata.labels ?? {}).sort(), [
     `${SERVING}route`,
     `${SERVING}service`,
+    'team',
     'tier',
   ]);
   assert.equal(placeholder('hello')?.metadata.annotations?.note, 'x');
@@ -54,7 +55,7 @@ test('a Route and its tags have placeholder Services that follow its labels and 
   });
   await settle();
   assert.equal(placeholder('now-hello'), undefined);
-  assert.equal(placeholder('hello')?.metadata.annotations?.note, undefined);
+  assert.equal(placeholder('hello')?.metadata.annotations?.note, 'x', 'what it has it keeps');
   assert.equal(api.writes.filter((write) => write === 'POST /api/v1/namespaces/default/services').length, 2);
 });
 

@@ -103,7 +103,7 @@ test('a process on the host gets a port of its own, and probes follow it', () =>
       image: 'petrel.dev/host',
       ports: [{ name: 'http1', containerPort: 3000 }],
       livenessProbe: { httpGet: { path: '/live', port: 3000 } },
-      readinessProbe: { httpGet: { path: '/ready', port: 9999 }, periodSeconds: 7 },
+      readinessProbe: { httpGet: { path: '/ready', port: 9999, scheme: 'http' }, periodSeconds: 7 },
     }),
     'p',
     45_678,
@@ -113,6 +113,7 @@ test('a process on the host gets a port of its own, and probes follow it', () =>
   assert.equal(container.env?.find((one) => one.name === 'PORT')?.value, '45678');
   assert.equal(container.livenessProbe?.httpGet?.port, 45_678);
   assert.equal(container.readinessProbe?.httpGet?.port, 9999);
+  assert.equal(container.readinessProbe?.httpGet?.scheme, 'HTTP');
   assert.equal(container.readinessProbe?.periodSeconds, 7);
 });
 

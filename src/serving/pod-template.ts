@@ -121,8 +121,11 @@ function probeAt(
   const aimed: Probe = { successThreshold: 1, ...probe };
   // "Aggressive probing" is upstream's own; as a Pod's probe it is the shortest period there is.
   if (!aimed.periodSeconds) aimed.periodSeconds = eager && asksForPortOnly(probe) ? OPEN_PORT_PERIOD_S : 1;
-  if (probe.httpGet) aimed.httpGet = { ...probe.httpGet, port: aim(probe.httpGet.port) };
-  else if (probe.grpc) aimed.grpc = { ...probe.grpc, port: Number(aim(probe.grpc.port)) };
+  if (probe.httpGet) {
+    // Upstream's own prober takes it in any case; a Pod must have it in capitals.
+    const scheme = probe.httpGet.scheme?.toUpperCase();
+    aimed.httpGet = { ...probe.httpGet, port: aim(probe.httpGet.port), ...(scheme && { scheme }) };
+  } else if (probe.grpc) aimed.grpc = { ...probe.grpc, port: Number(aim(probe.grpc.port)) };
   else if (probe.tcpSocket || !probe.exec)
     aimed.tcpSocket = { ...probe.tcpSocket, port: aim(probe.tcpSocket?.port ?? 0) };
   return aimed;

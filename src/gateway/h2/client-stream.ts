@@ -182,8 +182,15 @@ export class ClientStream implements Front, Timed {
     const stream = this.#stream;
     if (stream.destroyed || stream.closed || stream.headersSent) return false;
     this.#session.answered();
-    stream.respond(headers, ended ? { endStream: true } : { waitForTrailers: trailers });
-    return true;
+    try {
+      stream.respond(headers, ended ? { endStream: true } : { waitForTrailers: trailers });
+      return true;
+    } catch (error) {
+      // a head that HTTP/2 has no form for costs this stream, not the worker
+      this.#session.plane.log.error('http2 answer', { error: String(error) });
+      closeStream(stream, CODE.internal);
+      return false;
+    }
   }
 
   #answer(status: number, block: ResponseBlock, id: string): void {

@@ -22,6 +22,8 @@ const NONE = Buffer.alloc(0);
 /** Bodies are kept for sending again up to this size, and until the answer begins. */
 const KEEP_LIMIT = 64 * 1024;
 
+const TRAILER = /(?:^|\n)trailer:/;
+
 /** Blocks repeat from answer to answer, whatever the instance. */
 let lastBlock: ResponseBlock | null = null;
 
@@ -32,12 +34,27 @@ export class UpstreamStream implements Upstream {
   #exchange: Exchange | null;
   #stream: ClientHttp2Stream | null = null;
   #trailers: Buffer | null = null;
+  /** The request has announced trailers; others that come unannounced are dropped, as HTTP allows. */
+  readonly #withTrailers: boolean;
 
   constructor(session: UpstreamSession, http2: ClientHttp2Session, sending: Sending) {
     this.#session = session;
     this.#http2 = http2;
     this.#sending = sending;
-    this.#exchange = sending.exchange;
+    const x = sending.exchange;
+    this.#exchange = x;
+    this.#withTrailers = x.body === BODY.chunked && TRAILER.test(x.block.out.toString('latin1'));
+  }
+
+  /**
+   * A stream that may send trailers is reset in a turn of its own: Node (26.10) ends the process when a stream that waits
+   * for trailers is cancelled while its session reads, `Assertion failed: !this->is_destroyed()` in `OnTrailers`.
+   */
+  #reset(code: number): void {
+    const stream = this.#stream;
+    if (stream === null) return;
+    if (this.#withTrailers) setImmediate(() => closeStream(stream, code));
+    else closeStream(stream, code);
   }
 
   start(): void {
@@ -46,11 +63,8 @@ export class UpstreamStream implements Upstream {
     x.upstream = this;
     x.state = STATE.sent;
     const bodyless = x.body === BODY.none || x.body === BODY.upgrade;
-    const stream = this.#http2.request(requestHeaders(x), {
-      endStream: bodyless,
-      // gRPC clients send none
-      waitForTrailers: x.body === BODY.chunked && !x.block.grpc,
-    });
+    const stream = this.#request(x, bodyless);
+    if (stream === null) return;
     this.#stream = stream;
     stream.on('error', () => {});
     stream.on('close', () => this.#closed());
@@ -73,6 +87,23 @@ export class UpstreamStream implements Upstream {
       x.bodySent = true;
       stream.end();
     } else x.front.dispatched(x);
+  }
+
+  #request(x: Exchange, bodyless: boolean): ClientHttp2Stream | null {
+    try {
+      return this.#http2.request(requestHeaders(x), {
+        endStream: bodyless,
+        waitForTrailers: this.#withTrailers,
+      });
+    } catch (error) {
+      // a head that HTTP/2 has no form for costs this request, not the worker
+      this.#session.ended(this);
+      this.#exchange = null;
+      x.upstream = null;
+      const message = `the request cannot be sent over HTTP/2: ${(error as Error).message}`;
+      x.front.fail(x, failure('upstream_protocol', message));
+      return null;
+    }
   }
 
   sendBody(_x: Exchange, chunk: Buffer): boolean {
@@ -103,7 +134,7 @@ export class UpstreamStream implements Upstream {
   cancel(x: Exchange, code: 'cancelled' | 'timeout'): void {
     x.upstream = null;
     this.#exchange = null;
-    if (this.#stream !== null) closeStream(this.#stream, CODE.cancel);
+    this.#reset(CODE.cancel);
     if (code === 'timeout') this.#session.probe();
   }
 
@@ -170,7 +201,7 @@ export class UpstreamStream implements Upstream {
   #release(x: Exchange): void {
     this.#exchange = null;
     x.upstream = null;
-    if (!x.bodySent) closeStream(this.#stream!, CODE.cancel);
+    if (!x.bodySent) this.#reset(CODE.cancel);
   }
 
   /** The connection is gone; Node closes its streams one by one, some of them later. */

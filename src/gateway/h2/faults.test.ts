@@ -106,3 +106,20 @@ test('an answer before the end of the request reaches the client, and the instan
   await eventually(() => body === 'too much');
   await eventually(() => stream.closed && code >= 0);
 });
+
+test('an instance whose connection ends while it is doubted is used again', async () => {
+  const { h, c } = await setUp((stream, headers) => {
+    if (headers[':path'] === '/hang') {
+      const { session } = stream;
+      stream.on('close', () => session?.destroy());
+      return;
+    }
+    stream.respond({ ':status': 200 });
+    stream.end('ok');
+  });
+  h.revision({ timeoutMs: 60 });
+  for (let i = 0; i < 5; i++) {
+    assert.equal((await c.fetch('/hang')).status, 504);
+    assert.equal((await c.fetch('/')).body, 'ok');
+  }
+});

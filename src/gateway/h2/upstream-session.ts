@@ -29,6 +29,8 @@ export class UpstreamSession implements Upstream, Timed {
   #lastId = Number.POSITIVE_INFINITY;
   #reason = '';
   #flushing = false;
+  /** A PING is out, and the endpoint doubted. */
+  #probing = false;
 
   constructor(link: Http2Link) {
     const { host, port, around } = link;
@@ -137,16 +139,22 @@ export class UpstreamSession implements Upstream, Timed {
     const { around } = this.link;
     this.deadline = performance.now() + around.limits.pongTimeoutMs;
     around.deadlines.arm(this.deadline);
+    this.#probing = true;
     this.link.doubted();
-    this.#session.ping((error) => {
-      if (error !== null) return;
-      this.deadline = Number.POSITIVE_INFINITY;
-      this.link.trusted();
-    });
+    this.#session.ping(() => this.#answered());
+  }
+
+  /** It answers, or the connection has ended: then the next one decides. */
+  #answered(): void {
+    if (!this.#probing) return;
+    this.#probing = false;
+    this.deadline = Number.POSITIVE_INFINITY;
+    this.link.trusted();
   }
 
   expire(): void {
     this.deadline = Number.POSITIVE_INFINITY;
+    this.#probing = false;
     if (this.#ready) {
       this.#leave();
       this.link.failed('does not answer');
@@ -177,6 +185,7 @@ export class UpstreamSession implements Upstream, Timed {
     this.#waiting = [];
     if (this.#accepted && this.broken) this.link.misunderstood(waiting);
     else if (!this.#ready) this.link.connectFailed(waiting, `connect: ${this.#reason || 'closed'}`);
+    this.#answered();
     for (const stream of [...this.#streams]) stream.lost();
     around.flushClients();
   }

@@ -126,7 +126,9 @@ function show({ part, ok, seconds, output, tally }: Outcome): void {
   );
   for (const { name, reason } of tally?.skipped ?? [])
     process.stdout.write(`        skipped: ${name}: ${reason}\n`);
-  if (!ok) process.stdout.write(`${output.trimEnd()}\n\n`);
+  // What passed would bury what did not.
+  const told = tally ? output.replaceAll(/^\s*✔ .*\n/gm, '') : output;
+  if (!ok) process.stdout.write(`${told.trimEnd()}\n\n`);
 }
 
 const { values } = parseArgs({

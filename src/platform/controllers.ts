@@ -16,6 +16,8 @@ import type { HomePaths } from './home.ts';
 import type { Parts } from './parts.ts';
 import { sessionSecret } from './session-secret.ts';
 
+/** Where this machine stands, for balancing that keeps to its own zone. */
+const ZONE = process.env.PETREL_ZONE;
 const RUNTIMES_DIR = fileURLToPath(new URL('../../runtimes', import.meta.url));
 
 export interface ControllersOptions {
@@ -42,7 +44,7 @@ export async function openGateway(
     stats: (...args) => listener.stats(...args),
     endpointDown: (...args) => listener.endpointDown(...args),
   };
-  const gateway = await startGateway({ host, port, events, log, secret: sessionSecret(home) });
+  const gateway = await startGateway({ host, port, events, log, zone: ZONE, secret: sessionSecret(home) });
   parts.add('gateway listener', () => gateway.close(0));
   return {
     gateway,
@@ -67,6 +69,7 @@ export async function startControllers(
   const nodeAgent = createNodeAgent({
     client: client('node-agent'),
     nodeName: nodeName(),
+    zone: ZONE,
     home: home.dir,
     runDir: home.runDir,
     node: process.execPath,

@@ -9,6 +9,8 @@ export interface Instance {
   namespace: string;
   podName: string;
   address: EndpointAddress;
+  /** Zone of its node, where that is known. */
+  zone?: string;
 }
 
 /** The revision's code cannot be started: every attempt will fail until the revision changes. */

@@ -4,7 +4,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import test from 'node:test';
 import { simulatedClock } from '../base/clock.ts';
 import { silentLogger } from '../base/log.ts';
-import { POD_NETWORK_LABEL } from '../kinds/node.ts';
+import { POD_NETWORK_LABEL, ZONE_LABEL } from '../kinds/node.ts';
 import type { UntypedObject } from '../kinds/object.ts';
 import type { Container, PodStatus } from '../kinds/pod.ts';
 import type { Revision } from '../kinds/serving.ts';
@@ -149,6 +149,19 @@ test('where a node says that its Pods share its network, every instance has a po
     { name: 'h2c', containerPort: 45_678 },
     { name: 'more', containerPort: 81 },
   ]);
+});
+
+test('an instance is in the zone of its node', async (t) => {
+  const { plain, client, clock, name, ready } = await setUp();
+  t.after(() => plain.stop());
+  const labels = { [POD_NETWORK_LABEL]: 'host', [ZONE_LABEL]: 'west' };
+  await client.create(NODES, { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n', labels } });
+  await clock.advance(0);
+  const starting = plain.source.acquire(revision(), new AbortController().signal);
+  await clock.advance(0);
+  await client.patch(PODS, 'default', name(), 'merge', { spec: { nodeName: 'n' } });
+  await ready(name());
+  assert.equal((await starting).zone, 'west');
 });
 
 test('only the serving container of several gets the port', () => {

@@ -6,7 +6,7 @@ import type { EndpointAddress } from '../gateway/contract.ts';
 import { conditionOf } from '../kinds/conditions.ts';
 import { RUNTIME_IMAGE_PREFIX } from '../kinds/function.ts';
 import { asUpdated } from '../kinds/in-place.ts';
-import { POD_NETWORK_LABEL } from '../kinds/node.ts';
+import { POD_NETWORK_LABEL, ZONE_LABEL } from '../kinds/node.ts';
 import type { Pod } from '../kinds/pod.ts';
 import type { Revision } from '../kinds/serving.ts';
 import { type KubeClient, KubeError } from '../kube/client.ts';
@@ -143,6 +143,17 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
       promised.add(port);
       return port;
     }
+  };
+
+  const instanceOf = (pod: Pod, revision: Revision): Instance => {
+    const zone = agents.get(undefined, pod.spec.nodeName ?? '')?.metadata.labels?.[ZONE_LABEL];
+    return {
+      id: pod.metadata.uid ?? '',
+      namespace: pod.metadata.namespace ?? '',
+      podName: pod.metadata.name,
+      address: addressOf(pod.status?.podIP ?? '127.0.0.1', portOf(pod, revision), revision),
+      ...(zone && { zone }),
+    };
   };
 
   const handOut = (pod: Pod, waiter: Waiter, reported: boolean) => {
@@ -367,15 +378,6 @@ function addressOf(host: string, port: number, revision: Revision): EndpointAddr
   const name = servingContainer(revision)?.ports?.[0]?.name;
   if (name === 'h2c') return { kind: 'h2c', host, port };
   return name === 'http1' ? { kind: 'http1', host, port } : { kind: 'http1', host, port, detect: true };
-}
-
-function instanceOf(pod: Pod, revision: Revision): Instance {
-  return {
-    id: pod.metadata.uid ?? '',
-    namespace: pod.metadata.namespace ?? '',
-    podName: pod.metadata.name,
-    address: addressOf(pod.status?.podIP ?? '127.0.0.1', portOf(pod, revision), revision),
-  };
 }
 
 /** Why the Pod will not become ready; undefined while it still may. Reasons and texts are upstream's. */

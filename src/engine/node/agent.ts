@@ -33,6 +33,8 @@ import type { VolumeDirs } from './volumes.ts';
 export interface NodeAgentOptions {
   client: KubeClient;
   nodeName: string;
+  /** Zone that the Node is labelled with; absent: none. */
+  zone?: string;
   /** The platform's home: `logs`, `packages`, `cache` and `images` below it. */
   home: string;
   /** Sockets and process records; short enough that `<runDir>/pods/<uid>/i.sock` fits a unix socket address. */
@@ -223,6 +225,7 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
             name: nodeName,
             address: ADDRESS,
             logPort: server.port,
+            zone: options.zone,
             version: options.version ?? 'v1.32.4+petrel',
           },
           clock.now(),

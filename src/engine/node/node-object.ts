@@ -1,6 +1,6 @@
 /** The Node object by which this machine takes part in the cluster. */
 import { arch, availableParallelism, hostname, type as osType, platform, release, totalmem } from 'node:os';
-import { POD_NETWORK_LABEL } from '../../kinds/node.ts';
+import { POD_NETWORK_LABEL, ZONE_LABEL } from '../../kinds/node.ts';
 import type { Condition, Json, KubeObject } from '../../kinds/object.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
 import { NODES } from '../../kube/refs.ts';
@@ -15,6 +15,8 @@ export interface NodeDescription {
   /** Address at which pods and the log server answer. */
   address: string;
   logPort: number;
+  /** What it fails together with; see `ZONE_LABEL`. */
+  zone?: string;
   /** Version reported as kubelet's. */
   version: string;
 }
@@ -66,6 +68,7 @@ export async function registerNode(client: KubeClient, node: NodeDescription, no
     'kubernetes.io/arch': ARCHITECTURES[arch()] ?? arch(),
     'node-role.kubernetes.io/control-plane': '',
     [POD_NETWORK_LABEL]: 'host',
+    ...(node.zone && { [ZONE_LABEL]: node.zone }),
   };
   const object: KubeObject = { apiVersion: 'v1', kind: 'Node', metadata: { name: node.name, labels } };
   try {

@@ -80,7 +80,11 @@ export function createFleet(options: FleetOptions): Fleet {
     const up = [...held.values()].filter(({ down }) => !down);
     gateway.setEndpoints(
       key,
-      up.map(({ instance }) => ({ id: instance.id, address: instance.address })),
+      up.map(({ instance }) => ({
+        id: instance.id,
+        address: instance.address,
+        ...(instance.zone && { zone: instance.zone }),
+      })),
     );
   };
 

@@ -6,7 +6,7 @@ import { simulatedClock } from '../base/clock.ts';
 import { silentLogger } from '../base/log.ts';
 import { POD_NETWORK_LABEL, ZONE_LABEL } from '../kinds/node.ts';
 import type { UntypedObject } from '../kinds/object.ts';
-import type { Container, PodStatus } from '../kinds/pod.ts';
+import type { Container, Pod, PodStatus } from '../kinds/pod.ts';
 import type { Revision } from '../kinds/serving.ts';
 import { NODES, PODS } from '../kube/refs.ts';
 import { createClient } from '../kube/rest.ts';
@@ -319,6 +319,13 @@ test('a template that asks to wait is waited for', () => {
   assert.equal(template({ readinessProbe: { exec: { command: ['true'] } } }), undefined);
   assert.equal(template({ readinessProbe: { initialDelaySeconds: 5 } }), undefined);
   assert.equal(template({ startupProbe: { tcpSocket: { port: 8080 } } }), undefined);
+  const pod = podFor(revision({}), 'p', 8080);
+  const beside = (container: Partial<Container>): Pod => ({
+    ...pod,
+    spec: { ...pod.spec, containers: [...pod.spec.containers, { name: 'beside', ...container }] },
+  });
+  assert.deepEqual(earlyProbe(beside({}))?.tcpSocket, { port: 8080 });
+  assert.equal(earlyProbe(beside({ readinessProbe: { tcpSocket: { port: 9000 } } })), undefined);
 });
 
 test('two starts at once make two Pods', async (t) => {

@@ -104,6 +104,8 @@ export function earlyProbe(pod: Pod): Probe | undefined {
   );
   const probe = main?.readinessProbe;
   if (!probe || probe.exec || probe.initialDelaySeconds || main.startupProbe) return undefined;
+  const beside = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])].filter((one) => one !== main);
+  if (beside.some(({ readinessProbe, startupProbe }) => readinessProbe ?? startupProbe)) return undefined;
   return probe;
 }
 

@@ -3,9 +3,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 
+/** As Go reads booleans. */
+const skips = (name) => /^(1|t|true)$/i.test(process.env[name] ?? '');
 const file = join(process.env.DATA_PATH ?? '/data', 'testfile');
-if (process.env.SKIP_DATA_WRITE !== 'true') writeFileSync(file, 'From file in empty dir!');
-if (process.env.SKIP_DATA_SERVE !== 'true') {
+if (!skips('SKIP_DATA_WRITE')) writeFileSync(file, 'From file in empty dir!');
+if (!skips('SKIP_DATA_SERVE')) {
   const server = createServer((_request, response) => {
     try {
       response.end(readFileSync(file));

@@ -16,13 +16,13 @@ import { USER_CONTAINER } from '../pool/pods.ts';
 /** On the owned Service: digest of the template the Function asked for, so that fields taken out of it are noticed. */
 const TEMPLATE_ANNOTATION = 'petrel.dev/template';
 
-/** Annotations on a Function with this prefix tune how its revisions scale, as on a Knative template. */
-const AUTOSCALING_PREFIX = 'autoscaling.knative.dev/';
+/** Annotations on a Function with these prefixes tune how its revisions scale, as on a Knative template. */
+const AUTOSCALING_PREFIXES = ['autoscaling.knative.dev/', 'autoscaling.petrel.dev/'];
 
 /** What the Function's Service must run. */
 export function templateOf({ metadata, spec }: PetrelFunction): RevisionTemplate {
   const tuning = Object.entries(metadata.annotations ?? {}).filter(([key]) =>
-    key.startsWith(AUTOSCALING_PREFIX),
+    AUTOSCALING_PREFIXES.some((prefix) => key.startsWith(prefix)),
   );
   const annotations: Record<string, string> = {
     ...Object.fromEntries(tuning.sort()),

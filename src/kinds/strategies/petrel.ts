@@ -1,10 +1,14 @@
 /** Functions and Runtimes: defaults and rules of our own. */
 import { isDeepStrictEqual } from 'node:util';
+import type { AutoscalerConfigMap } from '../config/index.ts';
 import { duplicate, invalid, notSupported, required } from '../field.ts';
 import { REVISION_NAME_ANNOTATION } from '../function.ts';
 import { dns1035Label } from '../name.ts';
 import type { FieldError, UntypedObject } from '../object.ts';
 import type { ResourceStrategy } from '../resource.ts';
+import { validateAutoscaling } from './knative/annotations.ts';
+import { texts } from './knative/errors.ts';
+import { validateOwnMetric, validateOwnTemplate } from './knative/own-annotations.ts';
 import { textQuantities } from './pod-defaults.ts';
 import {
   check,
@@ -99,7 +103,19 @@ function validateUnmounted(spec: Untyped, volumes: Set<string>): FieldError[] {
   return unused.map((name) => invalid('spec.volumes', name, 'is not mounted by any of spec.volumeMounts'));
 }
 
+/** What is said of scaling goes to the function's template: what could not stand there is refused here. */
+function denyFunction({ metadata: { annotations } }: UntypedObject, config: AutoscalerConfigMap) {
+  const path = 'metadata.annotations';
+  const problems = [
+    ...validateAutoscaling(annotations, path, config),
+    ...validateOwnTemplate(annotations, path),
+    ...validateOwnMetric(annotations, undefined, path, config),
+  ];
+  return problems.length === 0 ? undefined : `validation failed: ${texts(problems).join('\n')}`;
+}
+
 export const FUNCTION_STRATEGY: ResourceStrategy = {
+  deny: (object, _, { config }) => denyFunction(object, config.autoscaler),
   setDefaults(object) {
     object.spec ??= {};
     textQuantities(object.spec.resources);

@@ -1,8 +1,8 @@
 /** What may be set about scaling: platform defaults (upstream's `config-autoscaler`) and a revision's annotations. */
 
 import { type AutoscalerConfigMap, parseConfigAutoscaler } from '../../kinds/config/autoscaler.ts';
-import { parseGoDuration } from './duration.ts';
-import { type MetricSpec, metricSpec } from './metrics.ts';
+import { parseGoDuration } from '../../kinds/go-duration.ts';
+import { type MetricSpec, metricSpec } from '../../kinds/scaling/metric.ts';
 import type { Aggregation } from './window.ts';
 
 /** Defaults for all revisions: `config-autoscaler`, and from `config-deployment` the deadline. Durations in milliseconds. */

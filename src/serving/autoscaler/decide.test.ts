@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { parseGoDuration } from '../../kinds/go-duration.ts';
 import { applyBounds, outcome, type ScaleState, scaleBounds } from './bounds.ts';
 import { DEFAULT_AUTOSCALER_CONFIG, scalingSpec } from './config.ts';
 import { decide, initialState } from './decide.ts';
-import { parseGoDuration } from './duration.ts';
 
 const NOW = 1_700_000_000_000;
 const annotated = (annotations: Record<string, string>, concurrency = 0) =>

@@ -4,46 +4,18 @@ import test, { type TestContext } from 'node:test';
 import { simulatedClock } from '../../base/clock.ts';
 import { createServer } from '../../base/http.ts';
 import { silentLogger } from '../../base/log.ts';
+import type { MetricSpec } from '../../kinds/scaling/metric.ts';
 import type { Revision } from '../../kinds/serving.ts';
-import { createPushedMetrics, type MetricSpec, metricSpec } from './metrics.ts';
+import { createPushedMetrics } from './metrics.ts';
 import { createPrometheusSource } from './prometheus.ts';
 import { createUsageSource, type Usage } from './usage.ts';
 
-const OWN = 'autoscaling.petrel.dev/metric-';
-const own = (values: Record<string, string>) =>
-  Object.fromEntries(Object.entries(values).map(([name, value]) => [OWN + name, value]));
 const revision: Revision = {
   apiVersion: 'serving.knative.dev/v1',
   kind: 'Revision',
   metadata: { name: 'r', namespace: 'default' },
   spec: { containers: [{ name: 'c', resources: { requests: { cpu: '500m' } } }] },
 };
-
-test('what annotations name, and what is wrong with them', () => {
-  assert.equal(metricSpec({}, undefined, 100), undefined);
-  assert.deepEqual(metricSpec({}, 'cpu', undefined), {
-    source: 'usage',
-    metric: 'cpu',
-    server: '',
-    query: '',
-    target: 80,
-  });
-  assert.equal(metricSpec({}, 'memory', 200)?.target, 200);
-  const prometheus = { source: 'prometheus', server: 'http://p:9090', query: 'up', target: '7.5' };
-  assert.equal(metricSpec(own(prometheus), undefined, undefined)?.target, 7.5);
-  const wrong: [Record<string, string>, string | undefined, RegExp][] = [
-    [{}, 'orders', /needs .*metric-source/],
-    [{}, 'memory', /metric-target must say/],
-    [{ source: 'lag' }, undefined, /metric-target must say/],
-    [{ source: 'lag', target: '0' }, undefined, /no number above 0/],
-    [{ source: 'lag', target: '1e3' }, undefined, /no number above 0/],
-    [{ ...prometheus, server: 'file:///etc/passwd' }, undefined, /metric-server/],
-    [{ ...prometheus, query: '' }, undefined, /metric-query/],
-    [{ ...prometheus, query: 'x'.repeat(5000) }, undefined, /metric-query/],
-  ];
-  for (const [values, metric, message] of wrong)
-    assert.throws(() => metricSpec(own(values), metric, undefined), message);
-});
 
 test('a pushed value reaches who watches, first and later, and nobody afterwards', () => {
   const lag = createPushedMetrics('lag');

@@ -1,7 +1,7 @@
 /** What Services say of their revisions' scaling, and each revision's share of it. */
 import type { Clock, Timer } from '../../base/clock.ts';
 import type { RevisionKey } from '../../gateway/contract.ts';
-import { type ScheduleWindow, scheduledBounds } from '../autoscaler/schedule.ts';
+import { type ScheduleWindow, scheduledBounds } from '../../kinds/scaling/schedule.ts';
 import { type ServiceScale, serviceScale, shareOut } from '../autoscaler/service-scale.ts';
 import { scheduleOf, type Terms } from './terms.ts';
 

@@ -1,6 +1,12 @@
 /** What decides how a revision scales, put together: its annotations, what its Service says, the schedule, the platform's defaults. */
+
+import {
+  parseSchedule,
+  SCHEDULE,
+  type ScheduleWindow,
+  scheduledBounds,
+} from '../../kinds/scaling/schedule.ts';
 import { type AutoscalerConfig, HPA_CLASS, type ScalingSpec, scalingSpec } from '../autoscaler/config.ts';
-import { parseSchedule, SCHEDULE, type ScheduleWindow, scheduledBounds } from '../autoscaler/schedule.ts';
 
 /** What holds for a revision beside its own annotations. */
 export interface Terms {

@@ -10,28 +10,9 @@ import { badKey, badValue, type KnativeProblem, outOfBounds, problem } from './e
 /** Annotations of an object; none is the same as absent. */
 export type Annotations = Record<string, string> | undefined;
 
-const GROUP = 'autoscaling.knative.dev/';
-/** Our own group: what it says on a Service holds for all its revisions. */
-const OWN_GROUP = 'autoscaling.petrel.dev/';
-/** What it has under the names, and by the rules, of `GROUP`. */
-const SHARED = new Set([
-  'class',
-  'metric',
-  'target',
-  'target-utilization-percentage',
-  'target-burst-capacity',
-  'min-scale',
-  'max-scale',
-  'activation-scale',
-  'window',
-  'panic-window-percentage',
-  'panic-threshold-percentage',
-  'scale-down-delay',
-  'metric-aggregation-algorithm',
-  'scale-to-zero-pod-retention-period',
-]);
+export const GROUP = 'autoscaling.knative.dev/';
 const KPA = 'kpa.autoscaling.knative.dev';
-const HPA = 'hpa.autoscaling.knative.dev';
+export const HPA = 'hpa.autoscaling.knative.dev';
 const MAX_INT32 = 2147483647;
 const TARGET_MIN = 0.01;
 const WINDOW = { min: 6000, max: 3_600_000 };
@@ -227,39 +208,7 @@ export function validateOuterAutoscaling(
       : [],
   );
   if (!bounds) return problems;
-  return [
-    ...problems,
-    ...validateBounds(reader(withOnly(annotations, taken)), path, config),
-    ...validateOwnGroup(annotations, path, config),
-  ];
-}
-
-/** The annotations of our own group, by the rules of those whose names they have. */
-function validateOwnGroup(
-  annotations: Annotations,
-  path: string,
-  config: AutoscalerConfigMap,
-): KnativeProblem[] {
-  const shared: Record<string, string> = {};
-  for (const [key, value] of Object.entries(annotations ?? {})) {
-    const name = key.slice(OWN_GROUP.length);
-    if (key.startsWith(OWN_GROUP) && SHARED.has(name)) shared[GROUP + name] = value;
-  }
-  // Which metrics there are depends on the class, which may be the template's.
-  if (shared[`${GROUP}class`] === undefined) delete shared[`${GROUP}metric`];
-  const problems = validateAutoscaling(shared, path, config).map((found) => ({
-    ...found,
-    paths: found.paths.map((at) => at.replace(GROUP, OWN_GROUP)),
-  }));
-  return [...problems, ...validateKeepAlive(annotations, path)];
-}
-
-/** How long the last instance is kept without requests, in a class of our own. */
-function validateKeepAlive(annotations: Annotations, path: string): KnativeProblem[] {
-  const key = `${OWN_GROUP}keep-alive`;
-  const text = annotations?.[key];
-  if (text === undefined || (parseGoDuration(text) ?? -1) >= 0) return [];
-  return [badValue(text, `${path}.${key}`)];
+  return [...problems, ...validateBounds(reader(withOnly(annotations, taken)), path, config)];
 }
 
 const withOnly = (annotations: Annotations, keys: string[]): Annotations =>
@@ -328,7 +277,6 @@ export function validateTemplateAnnotations(annotations: Annotations, path: stri
   }
   problems.push(
     ...validateSeconds(annotations, path, 'progress-deadline', ['serving.knative.dev/progress-deadline']),
-    ...validateKeepAlive(annotations, path),
   );
   return problems;
 }

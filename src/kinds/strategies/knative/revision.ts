@@ -6,6 +6,7 @@ import type { UntypedObject } from '../../object.ts';
 import type { Untyped } from '../untyped.ts';
 import { validateAutoscaling, validateTemplateAnnotations, warnTemplateAnnotations } from './annotations.ts';
 import { badValue, differences, disallowed, type KnativeProblem, outOfBounds, problem } from './errors.ts';
+import { validateOwnTemplate } from './own-annotations.ts';
 import { validateKnativePod } from './pod.ts';
 import { warnSecurity } from './security.ts';
 
@@ -44,6 +45,7 @@ export function validateTemplate(
     ...validateRevisionSpec(template.spec ?? {}, `${TEMPLATE}.spec`, config),
     ...validateAutoscaling(annotations, ANNOTATIONS, config.autoscaler),
     ...validateTemplateAnnotations(annotations, ANNOTATIONS),
+    ...validateOwnTemplate(annotations, ANNOTATIONS),
     ...validateTemplateName(object, old),
     ...validateNameChange(template, old?.spec?.template),
   ];

@@ -209,17 +209,12 @@ test('annotations of a Service: those of revisions are refused, the bounds of al
     'invalid value: x: metadata.annotations.autoscaling.petrel.dev/min-scale',
   );
   assert.match(own('window', '1s'), /^expected 6s <= 1s <= 1h0m0s: .*petrel\.dev\/window$/);
-  assert.equal(
-    own('keep-alive', 'x'),
-    'invalid value: x: metadata.annotations.autoscaling.petrel.dev/keep-alive',
-  );
   assert.equal(own('metric', 'cpu'), '', "the class may be the template's");
   assert.match(own('class', 'x.knative.dev'), /^invalid value: x\.knative\.dev/);
   for (const [name, value] of [
     ['min-scale', '2'],
     ['class', 'hybrid.autoscaling.petrel.dev'],
     ['keep-alive', '10m'],
-    ['metric-source', 'prometheus'],
   ] as const)
     assert.equal(own(name, value), '', name);
   const route = (metadata: object) =>

@@ -1,12 +1,18 @@
 /** Knative Serving v1: defaults and validation by kind. Source: knative.dev/serving `pkg/apis/serving/v1`. */
 import { isDeepStrictEqual } from 'node:util';
-import type { ServingConfig } from '../../config/index.ts';
+import type { AutoscalerConfigMap, ServingConfig } from '../../config/index.ts';
 import type { UntypedObject } from '../../object.ts';
 import type { ResourceStrategy } from '../../resource.ts';
-import { validateAutoscaling, validateOuterAutoscaling, validateRollout } from './annotations.ts';
+import {
+  type Annotations,
+  validateAutoscaling,
+  validateOuterAutoscaling,
+  validateRollout,
+} from './annotations.ts';
 import { defaultRevisionSpec, defaultTemplate } from './defaults.ts';
 import { denial, differences, type KnativeProblem, problem, texts } from './errors.ts';
 import { recordUser, validateName, validateOwnerLabel, validateUsers } from './metadata.ts';
+import { OWN_METRIC, validateOwnMetric, validateOwnTemplate, validateOwnValues } from './own-annotations.ts';
 import { validateRevisionSpec, validateTemplate, warnTemplate } from './revision.ts';
 import { warnSecurity } from './security.ts';
 import { defaultTraffic, validateTraffic } from './traffic.ts';
@@ -23,9 +29,23 @@ function validateOuter(object: UntypedObject, { autoscaler }: Readonly<ServingCo
   return [
     ...validateName(object),
     ...validateOuterAutoscaling(annotations, ANNOTATIONS, autoscaler, carriesBounds),
+    ...(carriesBounds ? validateOwnValues(annotations, ANNOTATIONS, autoscaler) : []),
+    ...(isService || !carriesBounds ? validateMetric(object, autoscaler) : []),
     ...(object.kind === 'Configuration' ? [] : validateRollout(annotations, ANNOTATIONS)),
     ...(isService ? [] : validateOwnerLabel(object, SERVICE_LABEL, 'Service')),
   ];
+}
+
+/** Part of what a metric needs may stand in the template, part on the Service itself. */
+function validateMetric(
+  { kind, metadata, spec }: UntypedObject,
+  config: AutoscalerConfigMap,
+): KnativeProblem[] {
+  const template: Annotations = spec?.template?.metadata?.annotations;
+  const service = kind === 'Service' ? metadata.annotations : undefined;
+  const onService = Object.keys(service ?? {}).some((key) => key.startsWith(OWN_METRIC));
+  const path = onService ? ANNOTATIONS : `spec.template.${ANNOTATIONS}`;
+  return validateOwnMetric(template, service, path, config);
 }
 
 export const KSERVICE_STRATEGY: ResourceStrategy = {
@@ -75,6 +95,7 @@ function validateRevisionMeta(object: UntypedObject, config: Readonly<ServingCon
   return [
     ...validateName(object),
     ...validateAutoscaling(object.metadata.annotations, ANNOTATIONS, config.autoscaler),
+    ...validateOwnTemplate(object.metadata.annotations, ANNOTATIONS),
     ...validateOwnerLabel(object, CONFIGURATION_LABEL, 'Configuration'),
   ];
 }

@@ -7,8 +7,9 @@
  * `schedule` is when a window begins (cron, five fields), `timezone` an IANA name (default UTC), `duration` how long it lasts
  * (as Go writes it, at most 744h). Of windows that overlap the last in the list that says anything decides.
  */
+import { parseGoDuration } from '../go-duration.ts';
+import { AnnotationError } from './annotation-error.ts';
 import { type Cron, lastDue, nextDue, parseCron } from './cron.ts';
-import { parseGoDuration } from './duration.ts';
 
 export const SCHEDULE = 'autoscaling.petrel.dev/schedule';
 
@@ -31,21 +32,26 @@ const LONGEST_MS = 31 * 86_400_000;
 const MOST_WINDOWS = 50;
 const KEYS = ['schedule', 'timezone', 'duration', 'minScale', 'maxScale'];
 
-/** Reads the annotation. Throws an `Error` that says what is wrong with which window. */
+const EXAMPLE =
+  '[{"schedule":"0 8 * * mon-fri","timezone":"Europe/Berlin","duration":"10h","minScale":2,"maxScale":20}]';
+
+/** Reads the annotation. Throws an `AnnotationError` that says what is wrong with which window. */
 export function parseSchedule(text: string): ScheduleWindow[] {
+  const wrong = (why: string, at = SCHEDULE) => new AnnotationError(at, why, EXAMPLE);
+  const said = (error: unknown) => (error instanceof Error ? error.message : String(error));
   let list: unknown;
   try {
     list = JSON.parse(text);
   } catch (error) {
-    throw new Error(`${SCHEDULE} is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+    throw wrong(`not JSON (${said(error)})`);
   }
-  if (!Array.isArray(list)) throw new Error(`${SCHEDULE} must be a list of windows`);
-  if (list.length > MOST_WINDOWS) throw new Error(`${SCHEDULE} has more than ${MOST_WINDOWS} windows`);
+  if (!Array.isArray(list)) throw wrong('must be a list of windows');
+  if (list.length > MOST_WINDOWS) throw wrong(`must not have more than ${MOST_WINDOWS} windows`);
   return list.map((window, index) => {
     try {
       return parseWindow(window);
     } catch (error) {
-      throw new Error(`${SCHEDULE}[${index}]: ${error instanceof Error ? error.message : String(error)}`);
+      throw wrong(said(error), `${SCHEDULE}[${index}]`);
     }
   });
 }

@@ -1,2 +1,0 @@
-/** Durations as Go writes them. */
-export { parseGoDuration } from '../../kinds/go-duration.ts';

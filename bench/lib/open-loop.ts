@@ -23,7 +23,10 @@ export interface LoadResult {
   sent: number;
   /** Anything but a complete 200, by what happened. */
   errors: Record<string, number>;
-  /** Sent a second time because a kept connection ended before any byte of the answer (RFC 9112 §9.3.1). */
+  /**
+   * GET requests sent a second time because the connection ended before any byte of the answer: a kept one that was closed meanwhile
+   * (RFC 9112 §9.3.1), or a new one in the queue of a listener that closes.
+   */
   repeated: number;
   /** Milliseconds from due to answered, [second in which it was due, latency]. */
   answered: [number, number][];
@@ -63,7 +66,6 @@ type Ended = (connection: Connection, outcome: string, reusable: boolean) => voi
 /** One kept connection; at most one request at a time. */
 class Connection {
   readonly socket: net.Socket;
-  fresh = true;
   busy: { due: number; repeated: boolean } | undefined;
   #text = '';
   readonly #ended: Ended;
@@ -84,7 +86,7 @@ class Connection {
   }
 
   #over(reason: string): void {
-    const untouched = !this.fresh && this.#text === '';
+    const untouched = this.#text === '';
     if (this.busy) this.#ended(this, untouched ? 'untouched' : reason, false);
     else this.#ended(this, '', false);
     this.socket.destroy();
@@ -100,7 +102,6 @@ class Connection {
       ? this.#text.length - head - 4 >= Number(length[1])
       : this.#text.endsWith('0\r\n\r\n') && /\r\ntransfer-encoding: *chunked/i.test(fields);
     if (!complete || !this.busy) return;
-    this.fresh = false;
     const status = this.#text.slice(9, 12);
     const reusable = !/\r\nconnection: *close/i.test(fields);
     this.#ended(this, status === '200' ? 'ok' : status, reusable);

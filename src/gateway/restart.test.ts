@@ -19,17 +19,22 @@ const tally = (): Tally => ({ answered: 0, again: 0, failed: [] });
 
 async function keptAlive(h: Harness, stop: () => boolean, t: Tally): Promise<void> {
   let c = new RawClient(h.port);
+  let first = true;
   while (!stop()) {
     try {
       const r = await c.send(get()).response();
+      first = false;
       if (r.status === 200) t.answered++;
       else t.failed.push(`${r.status} ${r.body}`);
       if (r.headers.connection !== 'close') continue;
     } catch (error) {
-      t.failed.push(String(error));
+      // In the queue of the listener that closes: nobody has read a byte of it.
+      if (first && c.text === '') t.again++;
+      else t.failed.push(String(error));
     }
     c.destroy();
     c = new RawClient(h.port);
+    first = true;
   }
   c.destroy();
 }
@@ -127,8 +132,10 @@ for (const workers of [0, 1, 2]) {
     stopped = true;
     await Promise.all(runs);
     assert.deepEqual([kept.failed, news.failed, h2.failed], [[], [], []]);
-    assert.equal(kept.again, 0);
-    assert.ok(news.again <= 3, `${news.again} fresh connections were reset before they were accepted`);
+    assert.ok(
+      kept.again + news.again <= 3,
+      `${kept.again} + ${news.again} fresh connections were reset before they were accepted`,
+    );
 
     const last = await idle.send(get()).response();
     assert.equal(last.status, 200);

@@ -8,6 +8,11 @@ export const PORT_ANNOTATION = 'petrel.dev/port';
 /** On a Pod: it is an instance made here. The value is always `pod`. */
 export const INSTANCE_LABEL = 'petrel.dev/instance';
 const DEFAULT_PORT = 8080;
+/**
+ * A Pod that somebody deletes serves on for this long: until then every gateway knows, however busy the machine is. What upstream's
+ * `/wait-for-drain` does with seconds of quiet.
+ */
+const LEAVING_SECONDS = 1;
 
 /** The container that gets the requests: the one with a port, or the first. */
 export function servingContainer(revision: Revision): Container | undefined {
@@ -85,6 +90,7 @@ export function podFor(revision: Revision, name: string, port: number, eager = f
         const others = (container.env ?? []).filter(({ name }) => !(name in identity));
         return {
           ...named,
+          lifecycle: { preStop: { sleep: { seconds: LEAVING_SECONDS } }, ...container.lifecycle },
           env: [...others, ...own],
           ports: [{ ...container.ports?.[0], containerPort: port }, ...(container.ports?.slice(1) ?? [])],
           readinessProbe: probeAt(container.readinessProbe ?? {}, declared, port, eager),

@@ -178,12 +178,17 @@ const SUFFIX_LENGTH = 5;
 const MAX_GENERATED = 63;
 
 /**
- * A name from `metadata.generateName`: the prefix (cut so that the whole has at most 63 characters) and five
- * characters of an alphabet without vowels. `random` returns numbers in [0, 1).
+ * What tells a generated name from others: five characters of an alphabet without what reads like words or is easily confused,
+ * as upstream has it. `random` returns numbers in [0, 1).
  */
-export function generateName(prefix: string, random: () => number): string {
+export function randomSuffix(random: () => number): string {
   let suffix = '';
   for (let i = 0; i < SUFFIX_LENGTH; i++)
     suffix += SUFFIX_ALPHABET[Math.floor(random() * SUFFIX_ALPHABET.length)];
-  return prefix.slice(0, MAX_GENERATED - SUFFIX_LENGTH) + suffix;
+  return suffix;
+}
+
+/** A name from `metadata.generateName`: the prefix, cut so that the whole has at most 63 characters, and a random suffix. */
+export function generateName(prefix: string, random: () => number): string {
+  return prefix.slice(0, MAX_GENERATED - SUFFIX_LENGTH) + randomSuffix(random);
 }

@@ -6,6 +6,7 @@ import type { EndpointAddress } from '../gateway/contract.ts';
 import { conditionOf } from '../kinds/conditions.ts';
 import { RUNTIME_IMAGE_PREFIX } from '../kinds/function.ts';
 import { asUpdated } from '../kinds/in-place.ts';
+import { randomSuffix } from '../kinds/name.ts';
 import { POD_NETWORK_LABEL, ZONE_LABEL } from '../kinds/node.ts';
 import type { Pod } from '../kinds/pod.ts';
 import type { Revision } from '../kinds/serving.ts';
@@ -80,8 +81,6 @@ interface Given {
   reported: boolean;
 }
 
-/** Characters of generated names; Kubernetes leaves out what reads like words or is easily confused. */
-const ALPHABET = 'bcdfghjklmnpqrstvwxz2456789';
 /** Reasons for which a container will not start however long one waits. Source: kubelet `pkg/kubelet/images`, `kuberuntime`. */
 const HOPELESS = new Set([
   'ErrImagePull',
@@ -273,8 +272,7 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
     const left = owned(revision).find(
       ({ metadata: { uid = '', name } }) => !given.has(uid) && !claimed.has(name),
     );
-    const suffix = Array.from({ length: 5 }, () => ALPHABET[Math.floor(random() * ALPHABET.length)]).join('');
-    const name = left?.metadata.name ?? podName(revision, suffix);
+    const name = left?.metadata.name ?? podName(revision, randomSuffix(random));
     claimed.add(name);
     let port = 0;
     try {

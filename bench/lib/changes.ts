@@ -1,9 +1,11 @@
 /** What a platform goes through while its users go on asking: each change must cost them nothing. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Json } from '../../src/kinds/object.ts';
 import type { Pod } from '../../src/kinds/pod.ts';
 import type { Service } from '../../src/kinds/serving.ts';
 import type { KubeClient } from '../../src/kube/client.ts';
 import { CONFIGMAPS, KSERVICES, PODS } from '../../src/kube/refs.ts';
+import { isReady } from './services.ts';
 
 export interface Subject {
   client: KubeClient;
@@ -18,7 +20,6 @@ export interface Change {
   run(subject: Subject): Promise<void>;
 }
 
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const PATIENCE_MS = 60_000;
 
 async function until<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
@@ -37,10 +38,7 @@ const service = ({ client, name }: Subject) => client.get<Service>(KSERVICES, 'd
 export const ready = (subject: Subject): Promise<Service> =>
   until(`${subject.name} Ready`, async () => {
     const one = await service(subject);
-    const condition = one.status?.conditions?.find(({ type }) => type === 'Ready');
-    return condition?.status === 'True' && one.status?.observedGeneration === one.metadata.generation
-      ? one
-      : undefined;
+    return isReady(one) ? one : undefined;
   });
 
 /** The Pods that serve, without those that are on their way out. */

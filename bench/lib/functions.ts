@@ -4,6 +4,7 @@ import http from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { packDirectory } from '../../src/functions/pack.ts';
 import { type Digest, FUNCTION_LABELS, type PetrelFunction } from '../../src/kinds/function.ts';
 import { FUNCTIONS, PODS, RUNTIMES } from '../../src/kube/refs.ts';
@@ -123,8 +124,6 @@ export async function createFunctions(platform: BenchPlatform, functions: Petrel
   abort.abort();
   if (waiting.size > 0) throw new Error(`not ready within 120 s: ${[...waiting].slice(0, 5).join(', ')} …`);
 }
-
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Host under which the gateway answers a function. */
 export const hostOf = (name: string) => `${name}.default.localhost`;

@@ -30,7 +30,8 @@ export function serviceObject(
   };
 }
 
-const isReady = (one: Service): boolean =>
+/** Ready, with nothing left to be done about the latest change. */
+export const isReady = (one: Service): boolean =>
   one.status?.observedGeneration === one.metadata.generation &&
   Boolean(one.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True'));
 

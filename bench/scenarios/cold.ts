@@ -1,4 +1,5 @@
 /** Cold starts through the gateway: pool hit, a large bundle with and without its code cache, an empty pool. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { largeBundle } from '../lib/bundle.ts';
 import {
   createFunctions,
@@ -13,7 +14,6 @@ import { quantile, type Row } from '../lib/report.ts';
 
 const FUNCTIONS_PER_SERIES = 40;
 const REFILL_MS = 750;
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function coldSeries(platform: BenchPlatform, names: string[], pauseMs: number): Promise<number[]> {
   const times: number[] = [];

@@ -1,4 +1,5 @@
 /** A thousand Knative Services: how soon each is Ready, and what they cost in memory. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CODE_ANNOTATIONS } from '../../src/kinds/function.ts';
 import { KSERVICES } from '../../src/kube/refs.ts';
 import { uploadSource } from '../lib/functions.ts';
@@ -9,7 +10,6 @@ import { serviceObject, whenReady } from '../lib/services.ts';
 const COUNT = 1000;
 /** Services that are on their way at once. */
 const AT_ONCE = 4;
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export async function measure(): Promise<Row[]> {
   const platform = await startPlatform();

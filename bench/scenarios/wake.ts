@@ -1,5 +1,6 @@
 /** From zero: one program, 25 and 100 at once, each a process of its own that no pool holds ready. */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { KSERVICES } from '../../src/kube/refs.ts';
 import { hostOf } from '../lib/functions.ts';
 import { type BenchPlatform, request, startPlatform } from '../lib/platform.ts';
@@ -8,7 +9,6 @@ import { atZero, program, serviceObject, whenReady } from '../lib/services.ts';
 
 const ROUNDS = 10;
 const MOST = 100;
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function wake(platform: BenchPlatform, names: string[]): Promise<{ ms: number[]; errors: number }> {
   await atZero(platform);

@@ -5,6 +5,7 @@ import type { Route } from '../kinds/serving.ts';
 import type { TrafficPolicy } from '../kinds/traffic-policy.ts';
 import { keyOf, splitKey } from '../kube/indexed-store.ts';
 import { TRAFFIC_POLICIES } from '../kube/refs.ts';
+import { olderFirst } from './canary/policy.ts';
 import type { ServingContext } from './context.ts';
 import { translatePolicy } from './policy.ts';
 import type { TermedGateway } from './revision-terms.ts';
@@ -40,12 +41,11 @@ export function createPolicies(options: {
   /** Policy key → which one was applied last, and what was wrong with it. */
   const outcomes = new Map<string, { of: string; problems: string }>();
 
-  /** The oldest counts. */
   const chosen = (routeKey: string): TrafficPolicy | undefined =>
     caches.policies
       .byIndex('route', routeKey)
       .filter(({ metadata }) => !metadata.deletionTimestamp)
-      .sort((a, b) => rank(a).localeCompare(rank(b)))[0];
+      .sort(olderFirst)[0];
 
   const tell = (routeKey: string, revisions: Set<RevisionKey>, what: Parameters<TermedGateway['say']>[2]) => {
     for (const key of told.get(routeKey) ?? []) if (!revisions.has(key)) terms.say(key, routeKey, undefined);
@@ -125,10 +125,6 @@ export function createPolicies(options: {
       });
     },
   };
-}
-
-function rank({ metadata }: TrafficPolicy): string {
-  return `${metadata.creationTimestamp ?? ''} ${metadata.name}`;
 }
 
 function version({ metadata }: TrafficPolicy): string {

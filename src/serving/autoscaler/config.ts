@@ -55,6 +55,7 @@ export interface ScalingSpec {
   problem: string | undefined;
 }
 
+/** The class that scales by what the machine reports; the others count requests. */
 export const HPA_CLASS = 'hpa.autoscaling.knative.dev';
 /** Classes of our own: warmth by idle times. What holds while there are requests is the KPA's. */
 export const KEEP_ALIVE_CLASSES: Readonly<Record<string, 'hybrid' | 'fixed'>> = {

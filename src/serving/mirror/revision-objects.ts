@@ -6,12 +6,11 @@ import { conditionOf } from '../../kinds/conditions.ts';
 import type { Condition } from '../../kinds/object.ts';
 import type { Revision } from '../../kinds/serving.ts';
 import type { Image, PodAutoscaler, ServerlessService } from '../../kinds/serving-internal.ts';
+import { HPA_CLASS } from '../autoscaler/config.ts';
 import { childName, controllerReference, LABELS, without } from '../names.ts';
 
 const CLASS = 'autoscaling.knative.dev/class';
 const METRIC = 'autoscaling.knative.dev/metric';
-/** The class that scales by what the machine reports; the others count requests. */
-const HPA_CLASS = 'hpa.autoscaling.knative.dev';
 /** Images that no registry has: nothing of theirs can be cached. */
 const OWN_IMAGES = 'petrel.dev/';
 /** Here the gateway is always in the way of requests, and there is one. */

@@ -72,7 +72,7 @@ export function fieldRefusal(code: number): Failure {
   return refusal('bad_request', FIELD_ERROR_TEXT[code] ?? 'malformed header');
 }
 /** Host without port and trailing dot, lower-case; null when it is no host. */
-export function normaliseHost(host: string): string | null {
+function normaliseHost(host: string): string | null {
   for (let i = 0; i < host.length; i++) if (HOST[host.charCodeAt(i)] !== 1) return null;
   let name = host.toLowerCase();
   const colon = name.lastIndexOf(':');

@@ -21,7 +21,7 @@ export interface NodeFacts {
   memoryBytes: number;
 }
 
-export const decodeBase64 = (text: string): string => Buffer.from(text, 'base64').toString('utf8');
+const decodeBase64 = (text: string): string => Buffer.from(text, 'base64').toString('utf8');
 
 /** Replaces `$(NAME)` where NAME is known; `$$` is a dollar sign. */
 export function expand(text: string, lookup: (name: string) => string | undefined): string {

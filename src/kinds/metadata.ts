@@ -14,10 +14,7 @@ export function validateLabels(labels: Record<string, string> | undefined, path:
 }
 
 /** Problems of an annotation map at `path`. */
-export function validateAnnotations(
-  annotations: Record<string, string> | undefined,
-  path: string,
-): FieldError[] {
+function validateAnnotations(annotations: Record<string, string> | undefined, path: string): FieldError[] {
   const errors: FieldError[] = [];
   let bytes = 0;
   for (const [key, value] of Object.entries(annotations ?? {})) {

@@ -73,12 +73,6 @@ export function dns1035Label(value: string): string[] {
   return problems;
 }
 
-/** A name that is safe as one path segment; all that RBAC kinds and a few others ask for. */
-export function pathSegmentName(value: string): string[] {
-  if (value === '.' || value === '..') return [`may not be '${value}'`];
-  return ['/', '%'].filter((c) => value.includes(c)).map((c) => `may not contain '${c}'`);
-}
-
 /** `[prefix/]name`, as in label keys, annotation keys (lower-cased first), finalizers and taint keys. */
 export function qualifiedName(value: string): string[] {
   const message =

@@ -14,7 +14,7 @@ const META_PACKAGE = 'io.k8s.apimachinery.pkg.apis.meta.v1';
 const MAX_DEPTH = 64;
 
 /** Whether a body starts as Kubernetes protobuf does. */
-export function isKubernetesProtobuf(bytes: Uint8Array): boolean {
+function isKubernetesProtobuf(bytes: Uint8Array): boolean {
   return MAGIC.every((byte, i) => bytes[i] === byte);
 }
 

@@ -73,9 +73,6 @@ const SPECIALS = new Set([
 /** Whether a field's `type` names a message (and not a scalar or a type with its own JSON form). */
 export const isMessage = (type: string): boolean => !SCALARS.has(type) && !SPECIALS.has(type);
 
-/** Message name of `metadata` of every object. */
-export const OBJECT_META = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta';
-
 const packages = new Map<string, TypeTexts | undefined>([
   ['dev.petrel.v1', { ...PETREL_TYPES, ...TRAFFIC_POLICY_TYPES }],
   ['dev.knative.serving.v1', SERVING_TYPES],

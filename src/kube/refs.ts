@@ -19,19 +19,9 @@ export const PODS = ref('', 'v1', 'Pod', 'pods');
 export const SECRETS = ref('', 'v1', 'Secret', 'secrets');
 export const CONFIGMAPS = ref('', 'v1', 'ConfigMap', 'configmaps');
 export const EVENTS = ref('', 'v1', 'Event', 'events');
-export const SERVICE_ACCOUNTS = ref('', 'v1', 'ServiceAccount', 'serviceaccounts');
 export const SERVICES = ref('', 'v1', 'Service', 'services');
 export const NAMESPACES = ref('', 'v1', 'Namespace', 'namespaces', false);
 export const NODES = ref('', 'v1', 'Node', 'nodes', false);
-export const ENDPOINTS = ref('', 'v1', 'Endpoints', 'endpoints');
-export const ENDPOINT_SLICES = ref('discovery.k8s.io', 'v1', 'EndpointSlice', 'endpointslices');
-export const DEPLOYMENTS = ref('apps', 'v1', 'Deployment', 'deployments');
-export const HORIZONTAL_POD_AUTOSCALERS = ref(
-  'autoscaling',
-  'v2',
-  'HorizontalPodAutoscaler',
-  'horizontalpodautoscalers',
-);
 export const LEASES = ref('coordination.k8s.io', 'v1', 'Lease', 'leases');
 
 export const FUNCTIONS = ref('petrel.dev', 'v1', 'Function', 'functions');
@@ -45,15 +35,17 @@ export const REVISIONS = ref('serving.knative.dev', 'v1', 'Revision', 'revisions
 export const ROUTES = ref('serving.knative.dev', 'v1', 'Route', 'routes');
 export const DOMAIN_MAPPINGS = ref('serving.knative.dev', 'v1beta1', 'DomainMapping', 'domainmappings');
 
-const AUTOSCALING = 'autoscaling.internal.knative.dev';
-export const POD_AUTOSCALERS = ref(AUTOSCALING, 'v1alpha1', 'PodAutoscaler', 'podautoscalers');
-export const METRICS = ref(AUTOSCALING, 'v1alpha1', 'Metric', 'metrics');
+export const POD_AUTOSCALERS = ref(
+  'autoscaling.internal.knative.dev',
+  'v1alpha1',
+  'PodAutoscaler',
+  'podautoscalers',
+);
 
 /** Knative's own Ingress and what belongs with it. */
 const NETWORKING = 'networking.internal.knative.dev';
 export const INGRESSES = ref(NETWORKING, 'v1alpha1', 'Ingress', 'ingresses');
 export const SERVERLESS_SERVICES = ref(NETWORKING, 'v1alpha1', 'ServerlessService', 'serverlessservices');
-export const CERTIFICATES = ref(NETWORKING, 'v1alpha1', 'Certificate', 'certificates');
 export const CLUSTER_DOMAIN_CLAIMS = ref(
   NETWORKING,
   'v1alpha1',

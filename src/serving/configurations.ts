@@ -11,7 +11,7 @@ import { controllerReference, isControlledBy, LABELS, revisionName } from './nam
 const conditions = conditionSet();
 
 /** The Revision of a Configuration's present generation. */
-export function desiredRevision(configuration: Configuration, now: number): Revision {
+function desiredRevision(configuration: Configuration, now: number): Revision {
   const { metadata, spec } = configuration;
   const template = spec.template.metadata;
   const generation = metadata.generation ?? 1;

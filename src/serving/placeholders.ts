@@ -23,7 +23,7 @@ export interface Placeholders {
 }
 
 /** The placeholder for a tag, or without one for the Route itself. */
-export function desiredPlaceholder(route: Route, names: RouteNames, tag = ''): CoreService {
+function desiredPlaceholder(route: Route, names: RouteNames, tag = ''): CoreService {
   const { metadata } = route;
   return {
     apiVersion: 'v1',
@@ -49,7 +49,7 @@ export function desiredPlaceholder(route: Route, names: RouteNames, tag = ''): C
  * The existing placeholder as it should be; undefined when it is. Labels and annotations are only added, also those that the Route
  * has no more, as upstream's `updatePlaceholderServices` does: its conformance suite looks for what was taken away.
  */
-export function correctedPlaceholder(existing: CoreService, desired: CoreService): CoreService | undefined {
+function correctedPlaceholder(existing: CoreService, desired: CoreService): CoreService | undefined {
   const labels = { ...existing.metadata.labels, ...desired.metadata.labels };
   const annotations = { ...existing.metadata.annotations, ...desired.metadata.annotations };
   const same =

@@ -38,7 +38,7 @@ const replaced = (old: Record<string, string> = {}, wanted: Record<string, strin
 });
 
 /** The name by which the update to `to` is known, see `InPlaceUpdate`. */
-export const updateId = (to: Revision): string => to.metadata.uid ?? to.metadata.name;
+const updateId = (to: Revision): string => to.metadata.uid ?? to.metadata.name;
 
 /** A merge patch that makes of `pod`, an instance of `from` on port `was`, one of `to` on `port`. */
 export function conversionPatch(pod: Pod, from: Revision, to: Revision, was: number, port: number): Json {

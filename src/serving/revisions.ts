@@ -43,7 +43,7 @@ export function createRevisionReconciler({ context, scaler, reachable, isFresh }
 }
 
 /** The status that follows from what the scaler knows. */
-export function revisionStatus(
+function revisionStatus(
   revision: Revision,
   scale: RevisionScale,
   now: number,

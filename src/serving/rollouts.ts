@@ -21,7 +21,7 @@ export interface Rollouts {
 }
 
 /** Seconds over which new revisions take the traffic; 0 is at once. */
-export function rolloutSeconds(route: Route, config: LiveConfig): number {
+function rolloutSeconds(route: Route, config: LiveConfig): number {
   const { annotations = {} } = route.metadata;
   const text = annotations[LABELS.rolloutDuration] ?? annotations[LABELS.rolloutDurationAlias];
   return Math.trunc((parseGoDuration(text) ?? 0) / 1000) || config.read(NETWORK).rolloutDurationSeconds;

@@ -15,7 +15,7 @@ const conditions = conditionSet('ConfigurationsReady', 'RoutesReady');
 const SERVING_GROUP_VERSION = 'serving.knative.dev/v1';
 
 /** The Configuration that a Service asks for; that other Routes lead to the existing one is kept. */
-export function desiredConfiguration(service: Service, existing?: Configuration): Configuration {
+function desiredConfiguration(service: Service, existing?: Configuration): Configuration {
   const { name, namespace, uid = '' } = service.metadata;
   const routes = new Set([...listOf(existing?.metadata.annotations, LABELS.routes), name]);
   return {
@@ -42,7 +42,7 @@ export function desiredConfiguration(service: Service, existing?: Configuration)
 }
 
 /** The Route that a Service asks for. */
-export function desiredRoute(service: Service): Route {
+function desiredRoute(service: Service): Route {
   const { name, namespace } = service.metadata;
   const traffic: TrafficTarget[] = service.spec.traffic?.length
     ? service.spec.traffic

@@ -51,7 +51,7 @@ export function programAt(path: string, stats: Stats, command: string | undefine
 }
 
 /** The `web` line of a Procfile. */
-export function webCommand(text: string): string | undefined {
+function webCommand(text: string): string | undefined {
   return /^web:[ \t]*(\S.*?)\s*$/m.exec(text)?.[1];
 }
 

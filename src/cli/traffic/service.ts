@@ -95,7 +95,7 @@ export async function changeTraffic(
 }
 
 /** Resolves when requests go where `spec.traffic` says. Throws `NotReady` with the Route's own words when they will not. */
-export function trafficInForce(client: KubeClient, service: Service): Promise<Service> {
+function trafficInForce(client: KubeClient, service: Service): Promise<Service> {
   const { name } = service.metadata;
   return until(client, {
     resource: KSERVICES,

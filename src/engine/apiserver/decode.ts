@@ -147,7 +147,7 @@ export interface DeleteOptions {
 }
 
 /** Throws 400 for values of a wrong type. */
-export function asDeleteOptions(value: Json): DeleteOptions {
+function asDeleteOptions(value: Json): DeleteOptions {
   dropNulls(value);
   const [problem] = typeErrors(value as object, 'io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions');
   if (problem !== undefined) throw badRequest(cannotBeHandled(OPTIONS.kind, OPTIONS.version, problem));

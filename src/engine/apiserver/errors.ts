@@ -30,7 +30,7 @@ export class ApiError extends Error {
 type Named = Pick<ResourceDefinition, 'group' | 'plural' | 'kind'>;
 
 /** `pods`, `functions.petrel.dev`. */
-export const resourceName = ({ group, plural }: Pick<Named, 'group' | 'plural'>): string =>
+const resourceName = ({ group, plural }: Pick<Named, 'group' | 'plural'>): string =>
   group === '' ? plural : `${plural}.${group}`;
 const kindName = ({ group, kind }: Pick<Named, 'group' | 'kind'>): string =>
   group === '' ? kind : `${kind}.${group}`;

@@ -11,7 +11,7 @@ const PREFIX = 5;
 const MAX_ANSWER = 4096;
 
 /** `HealthCheckRequest{service}` with its prefix. Field 1, length-delimited. */
-export function encodeRequest(service: string): Buffer {
+function encodeRequest(service: string): Buffer {
   const name = Buffer.from(service);
   const length: number[] = [];
   for (let left = name.length; ; left >>>= 7) {
@@ -25,7 +25,7 @@ export function encodeRequest(service: string): Buffer {
 }
 
 /** The status in a `HealthCheckResponse` with its prefix. Field 1, varint; absent is 0. */
-export function decodeStatus(answer: Buffer): number {
+function decodeStatus(answer: Buffer): number {
   const message = answer.subarray(PREFIX);
   return message[0] === 0x08 ? (message[1] ?? 0) : 0;
 }

@@ -50,7 +50,7 @@ export interface RuntimeController {
 }
 
 /** The manifests in `<runtimesDir>/<name>/runtime.yaml`. */
-export async function builtinRuntimes(runtimesDir: string): Promise<Runtime[]> {
+async function builtinRuntimes(runtimesDir: string): Promise<Runtime[]> {
   const { parse } = await import('yaml');
   const found: Runtime[] = [];
   for (const entry of await readdir(runtimesDir, { withFileTypes: true })) {

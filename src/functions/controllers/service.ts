@@ -20,7 +20,7 @@ const TEMPLATE_ANNOTATION = 'petrel.dev/template';
 const AUTOSCALING_PREFIXES = ['autoscaling.knative.dev/', 'autoscaling.petrel.dev/'];
 
 /** What the Function's Service must run. */
-export function templateOf({ metadata, spec }: PetrelFunction): RevisionTemplate {
+function templateOf({ metadata, spec }: PetrelFunction): RevisionTemplate {
   const tuning = Object.entries(metadata.annotations ?? {}).filter(([key]) =>
     AUTOSCALING_PREFIXES.some((prefix) => key.startsWith(prefix)),
   );

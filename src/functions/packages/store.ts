@@ -78,7 +78,7 @@ function notFound(digest: Digest): PetrelError {
 }
 
 /** Turns a disk's error into one a user can act on. */
-export function diskError(error: unknown, doing: string): unknown {
+function diskError(error: unknown, doing: string): unknown {
   const { code } = error as NodeJS.ErrnoException;
   if (code !== 'ENOSPC' && code !== 'EDQUOT') return error;
   return new PetrelError('DiskFull', `The disk is full: ${doing}.`, {

@@ -8,7 +8,7 @@ const REMEMBERED_MS = 3000;
 const MAX_REMEMBERED = 1000;
 
 /** The language's own text with file and line; it usually repeats the message, under a name of its own. */
-export function loadErrorText(error: InstanceCallError): string {
+function loadErrorText(error: InstanceCallError): string {
   const at = [error.file, error.line].filter((part) => part !== undefined).join(':');
   const place = error.column === undefined ? at : `${at}:${error.column}`;
   const detail = error.detail?.trim() ?? '';

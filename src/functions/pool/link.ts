@@ -8,7 +8,7 @@ import type { Clock, Timer } from '../../base/clock.ts';
 import { connectInstance, type InstanceChannel, type InstanceEvent } from '../instance-channel.ts';
 
 /** Name of the socket in a Pod's directory. */
-export const INSTANCE_SOCKET = 'i.sock';
+const INSTANCE_SOCKET = 'i.sock';
 /** A bound socket refuses connections until it listens: tried again after 1, 2, 4 … ms for this long, ms. */
 const REFUSED_FOR_MS = 5000;
 const HELLO_TIMEOUT_MS = 10_000;

@@ -1,7 +1,7 @@
 /** How many generic instances a pool keeps, and how many are started now. Pure arithmetic over counts. */
 
 /** Pool size of a Runtime that names none. */
-export const DEFAULT_POOL = { min: 4, max: 32 };
+const DEFAULT_POOL = { min: 4, max: 32 };
 /** One warm instance for this many functions that could wake. */
 const FUNCTIONS_PER_INSTANCE = 3;
 /** Time in which the memory of a burst halves, ms. */
@@ -22,7 +22,7 @@ export interface Demand {
 export const noDemand: Demand = { peak: 0, burst: 0, since: 0, at: 0 };
 
 /** The peak after fading until `now`. A clock that went backwards fades nothing. */
-export function fadedPeak(demand: Demand, now: number): number {
+function fadedPeak(demand: Demand, now: number): number {
   return demand.peak * 0.5 ** (Math.max(0, now - demand.at) / HALF_LIFE_MS);
 }
 

@@ -44,10 +44,7 @@ export function rateShape(requests: number, periodMs: number, burst: number): Ra
 }
 
 /** The algorithm itself: `debt` is by how many ticks the key's theoretical arrival time is ahead of now, at least 0. */
-export function gcra(
-  debt: number,
-  { perMs, interval, depth }: RateShape,
-): { verdict: RateVerdict; debt: number } {
+function gcra(debt: number, { perMs, interval, depth }: RateShape): { verdict: RateVerdict; debt: number } {
   const next = debt + interval;
   if (next > depth) {
     const retryAfter = (next - depth) / perMs;

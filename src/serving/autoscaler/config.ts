@@ -58,7 +58,7 @@ export interface ScalingSpec {
 /** The class that scales by what the machine reports; the others count requests. */
 export const HPA_CLASS = 'hpa.autoscaling.knative.dev';
 /** Classes of our own: warmth by idle times. What holds while there are requests is the KPA's. */
-export const KEEP_ALIVE_CLASSES: Readonly<Record<string, 'hybrid' | 'fixed'>> = {
+const KEEP_ALIVE_CLASSES: Readonly<Record<string, 'hybrid' | 'fixed'>> = {
   'hybrid.autoscaling.petrel.dev': 'hybrid',
   'keep-alive.autoscaling.petrel.dev': 'fixed',
 };

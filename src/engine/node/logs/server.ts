@@ -41,7 +41,7 @@ function count(query: URLSearchParams, name: string): number | undefined {
 }
 
 /** Query parameters of `v1.PodLogOptions`. */
-export function parseLogQuery(query: URLSearchParams, now: number): ReadOptions & { previous: boolean } {
+function parseLogQuery(query: URLSearchParams, now: number): ReadOptions & { previous: boolean } {
   const flag = (name: string) => query.get(name) === 'true' || query.get(name) === '1';
   const seconds = count(query, 'sinceSeconds');
   const time = query.get('sinceTime');

@@ -7,8 +7,8 @@ import { dns1035Label, forPrefix } from '../../name.ts';
 import type { UntypedObject } from '../../object.ts';
 import { badValue, type KnativeProblem, missing, problem } from './errors.ts';
 
-export const CREATOR = 'serving.knative.dev/creator';
-export const LAST_MODIFIER = 'serving.knative.dev/lastModifier';
+const CREATOR = 'serving.knative.dev/creator';
+const LAST_MODIFIER = 'serving.knative.dev/lastModifier';
 
 const labels = (messages: string[]): string => `[${messages.join(' ')}]`;
 

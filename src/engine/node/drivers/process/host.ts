@@ -18,7 +18,7 @@ function resolve(path: string): string {
 }
 
 /** Parses /proc/self/mountinfo, proc(5). */
-export function parseMounts(text: string): HostView['mounts'] {
+function parseMounts(text: string): HostView['mounts'] {
   const mounts: HostView['mounts'] = [];
   for (const line of text.split('\n')) {
     const [left, right] = line.split(' - ');

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatDivided, parseCpuMillis, parseQuantity } from './quantity.ts';
+import { formatDivided, formatMillis, formatQuantity, parseCpuMillis, parseQuantity } from './quantity.ts';
 
 test('quantities', () => {
   const cases: [string, number][] = [
@@ -26,4 +26,20 @@ test('cpu in thousandths rounds up, division too', () => {
   assert.equal(parseCpuMillis('250m'), 250);
   assert.equal(formatDivided(1.5), '2');
   assert.equal(formatDivided(2 ** 26, '1Mi'), '64');
+});
+
+test('amounts are printed in their canonical form', () => {
+  const table: [number, boolean, string][] = [
+    [0, true, '0'],
+    [1000, false, '1k'],
+    [1500, false, '1500'],
+    [1000, true, '1k'],
+    [1024, true, '1Ki'],
+    [1536 * 1024 * 1024, true, '1536Mi'],
+    [2 ** 30, true, '1Gi'],
+    [128_000_000, true, '125000Ki'],
+  ];
+  for (const [amount, binary, text] of table) assert.equal(formatQuantity(amount, binary), text);
+  assert.equal(formatMillis(1500), '1500m');
+  assert.equal(formatMillis(2000), '2');
 });

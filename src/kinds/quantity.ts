@@ -36,3 +36,18 @@ export function formatDivided(amount: number, divisor?: string): string {
   const unit = divisor === undefined || divisor === '0' ? 1 : parseQuantity(divisor);
   return String(Math.ceil(Number((amount / unit).toFixed(6))));
 }
+
+const DECIMAL = ['', 'k', 'M', 'G', 'T', 'P', 'E'];
+const BINARY = ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei'];
+
+/** A whole amount in its canonical form: the largest unit that leaves no fraction. `binary`: in units of 1024, from 1024 on. */
+export function formatQuantity(amount: number, binary = false): string {
+  const [units, step] = binary && Math.abs(amount) >= 1024 ? [BINARY, 1024] : [DECIMAL, 1000];
+  let [rest, unit] = [amount, 0];
+  while (rest !== 0 && rest % step === 0 && unit < units.length - 1) [rest, unit] = [rest / step, unit + 1];
+  return `${rest}${units[unit]}`;
+}
+
+/** Thousandths in their canonical form: `1500m`, `2`. */
+export const formatMillis = (millis: number): string =>
+  millis % 1000 === 0 ? formatQuantity(millis / 1000) : `${millis}m`;

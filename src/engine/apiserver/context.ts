@@ -4,6 +4,7 @@ import type { Logger } from '../../base/log.ts';
 import type { ServingConfig } from '../../kinds/config/index.ts';
 import type { Registry } from '../../kinds/registry.ts';
 import type { Store } from '../store/contract.ts';
+import type { Quotas } from './quotas.ts';
 
 export interface ApiContext {
   store: Store;
@@ -14,6 +15,7 @@ export interface ApiContext {
   /** A fresh object uid. */
   uid: () => string;
   log: Logger;
+  quotas: Quotas;
   /** What Knative's ConfigMaps say now. */
   config: () => Readonly<ServingConfig>;
 }

@@ -66,6 +66,7 @@ export async function createObject(
     const dying = existing.object.metadata.deletionTimestamp !== undefined;
     throw alreadyExists(definition, meta.name, dying ? 'object is being deleted: ' : '');
   }
+  if (context.quotas.has(namespace)) context.quotas.admit(definition, object);
   if (options.dryRun) return simulated(resource, object);
   return context.store.put(resource, object);
 }

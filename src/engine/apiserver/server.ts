@@ -16,6 +16,7 @@ import { asObject } from './decode.ts';
 import { createDiscovery } from './discovery.ts';
 import { ApiError, internal, methodNotAllowed, noSuchPath } from './errors.ts';
 import { answerOpenApi } from './openapi.ts';
+import { createQuotas } from './quotas.ts';
 import { failure, json, plain } from './reply.ts';
 import { handleResource } from './resource-handler.ts';
 import { findReview, type Review } from './reviews.ts';
@@ -51,6 +52,7 @@ export interface ApiServer {
 
 export function createApiServer(options: ApiServerOptions): ApiServer {
   const servingConfig = followServingConfig(options.store);
+  const quotas = createQuotas(options.store, options.log);
   const context: ApiContext = {
     store: options.store,
     registry: options.registry,
@@ -58,6 +60,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,
     uid: options.uid ?? randomUUID,
+    quotas,
     config: servingConfig.current,
   };
   const watches = new WatchHub(context);
@@ -117,6 +120,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     },
     close() {
       servingConfig.close();
+      quotas.close();
       watches.close();
     },
   };

@@ -53,6 +53,8 @@ export async function updateObject(
 
   meta.resourceVersion = old.metadata.resourceVersion;
   if (sameObject(object, old)) return stored;
+  if (target.subresource === '' && context.quotas.has(namespace))
+    context.quotas.admit(definition, object, old);
   if (options.dryRun) return simulated(resource, object);
   return removable(object) ? store.remove(resource, object) : store.put(resource, object);
 }

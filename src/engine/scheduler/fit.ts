@@ -4,7 +4,7 @@
  */
 import type { KubeObject } from '../../kinds/object.ts';
 import type { Pod, PodSpec } from '../../kinds/pod.ts';
-import { parseCpuMillis, parseQuantity } from '../../kinds/quantity.ts';
+import { type Amounts, amountOf, podAmounts } from '../../kinds/pod-amounts.ts';
 
 export interface Taint {
   key: string;
@@ -33,30 +33,9 @@ export type SchedulablePod = Pod & {
   };
 };
 
-/** Amounts a Pod asks for: cpu in thousandths of a core, everything else in base units. */
-export type Amounts = Record<string, number>;
-
-const amountOf = (resource: string, text: string) => {
-  const value = resource === 'cpu' ? parseCpuMillis(text) : parseQuantity(text);
-  return Number.isFinite(value) ? value : 0;
-};
-
-/** Requests of a Pod: the sum of its containers, at least the largest of its init containers. A limit without a request is one. */
-export function requestsOf(pod: Pod): Amounts {
-  const of = ({ resources = {} }: PodSpec['containers'][number]): [string, number][] =>
-    Object.entries({ ...resources.limits, ...resources.requests }).map(([name, text]) => [
-      name,
-      amountOf(name, text),
-    ]);
-  const total: Amounts = {};
-  for (const container of pod.spec.containers) {
-    for (const [name, value] of of(container)) total[name] = (total[name] ?? 0) + value;
-  }
-  for (const container of pod.spec.initContainers ?? []) {
-    for (const [name, value] of of(container)) total[name] = Math.max(total[name] ?? 0, value);
-  }
-  return total;
-}
+/** Requests of a Pod. A limit without a request is one. */
+export const requestsOf = (pod: Pod): Amounts =>
+  podAmounts(pod, ({ limits, requests }) => ({ ...limits, ...requests }));
 
 /** A node and what is already placed on it. */
 export interface NodeState {

@@ -1,19 +1,14 @@
 /** Binds Pods that have no node yet: watches, lets `fit.ts` decide, writes the binding. */
+
 import { type Clock, systemClock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Json, KubeObject } from '../../kinds/object.ts';
+import type { Amounts } from '../../kinds/pod-amounts.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
 import { createEventRecorder } from '../../kube/events.ts';
 import { createInformer } from '../../kube/informer.ts';
 import { NODES, PODS } from '../../kube/refs.ts';
-import {
-  type Amounts,
-  type NodeObject,
-  type NodeState,
-  place,
-  requestsOf,
-  type SchedulablePod,
-} from './fit.ts';
+import { type NodeObject, type NodeState, place, requestsOf, type SchedulablePod } from './fit.ts';
 
 export interface SchedulerOptions {
   client: KubeClient;

@@ -72,6 +72,8 @@ export interface Store {
    * then no other write can come between the two.
    */
   latest(resource: string, namespace: string, name: string): Stored | undefined;
+  /** The newest version of everything of a resource in a namespace, committed or about to be, as `latest` shows each; in no order. */
+  latestIn(resource: string, namespace: string): Stored[];
   /** In key order. Throws `RevisionExpired` when `at` is older than the history. */
   list(resource: string, options?: StoreListOptions): StoreList;
   count(resource: string): number;

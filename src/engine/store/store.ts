@@ -149,6 +149,16 @@ class SqliteStore implements Store {
     return ahead.type === 'DELETED' ? undefined : ahead.current;
   }
 
+  latestIn(resource: string, namespace: string): Stored[] {
+    const found = new Map(this.list(resource, { namespace }).items.map((stored) => [stored.name, stored]));
+    for (const { type, current } of this.#ahead.values()) {
+      if (current.resource !== resource || current.namespace !== namespace) continue;
+      if (type === 'DELETED') found.delete(current.name);
+      else found.set(current.name, current);
+    }
+    return [...found.values()];
+  }
+
   list(resource: string, options: Parameters<Store['list']>[1] = {}): ReturnType<Store['list']> {
     return this.#collection(resource).list(options, this.revision);
   }

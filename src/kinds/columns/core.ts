@@ -132,6 +132,23 @@ export const NODE_COLUMNS: PrinterColumn[] = [
   column('Container-Runtime', 'string', (o) => nodeInfo(o, 'containerRuntimeVersion'), true),
 ];
 
+// --- quotas ---------------------------------------------------------------------------------------------------------
+
+/** `pods: 1/5, requests.cpu: 1/2`: what is used of what. */
+const quotaUse = (quota: UntypedObject, limits: boolean): string =>
+  Object.keys(quota.status?.hard ?? {})
+    .filter((name) => name.startsWith('limits.') === limits)
+    .sort()
+    .map((name) => `${name}: ${quota.status.used?.[name] ?? '0'}/${quota.status.hard[name]}`)
+    .join(', ');
+
+export const QUOTA_COLUMNS: PrinterColumn[] = [
+  NAME,
+  AGE,
+  column('Request', 'string', (o) => quotaUse(o, false)),
+  column('Limit', 'string', (o) => quotaUse(o, true)),
+];
+
 // --- services and workloads -----------------------------------------------------------------------------------------
 
 function servicePorts(service: UntypedObject): string {

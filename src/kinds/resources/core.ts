@@ -5,6 +5,7 @@ import {
   LEASE_COLUMNS,
   NAMESPACE_COLUMNS,
   NODE_COLUMNS,
+  QUOTA_COLUMNS,
   SECRET_COLUMNS,
   SERVICE_COLUMNS,
   SERVICEACCOUNT_COLUMNS,
@@ -22,6 +23,7 @@ import {
 } from '../strategies/cluster.ts';
 import { CONFIGMAP_STRATEGY, SECRET_STRATEGY } from '../strategies/config.ts';
 import { POD_STRATEGY } from '../strategies/pod.ts';
+import { QUOTA_STRATEGY } from '../strategies/quota.ts';
 import { byPath, rows } from './row.ts';
 
 const joined = (values: { ip: string }[] | undefined): string => (values ?? []).map((v) => v.ip).join(',');
@@ -115,6 +117,14 @@ export const CORE_RESOURCES: ResourceDefinition[] = [
       strategy: SERVICE_STRATEGY,
       selectable: byPath('spec.clusterIP', 'spec.type'),
       nameRule: dns1035Label,
+    },
+    {
+      kind: 'ResourceQuota',
+      plural: 'resourcequotas',
+      shortNames: ['quota'],
+      subresources: ['status'],
+      columns: QUOTA_COLUMNS,
+      strategy: QUOTA_STRATEGY,
     },
     { kind: 'Endpoints', plural: 'endpoints', shortNames: ['ep'], columns: ENDPOINTS_COLUMNS },
   ]),

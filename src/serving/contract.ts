@@ -23,6 +23,11 @@ export class InstanceError extends Error {
   }
 }
 
+/** No node takes the instance's Pod, with the scheduler's words. It stays, and the next attempt waits for it. */
+export class UnschedulableError extends Error {
+  override name = 'UnschedulableError';
+}
+
 /**
  * Why an instance is not there. `crashed`: its program ended, or nothing better is known; `unready`: it runs, and only says that it
  * can take no requests now; `removed`: somebody deleted its Pod, which says nothing against its code.

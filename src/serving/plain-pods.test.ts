@@ -11,7 +11,7 @@ import type { Revision } from '../kinds/serving.ts';
 import { NODES, PODS } from '../kube/refs.ts';
 import { createClient } from '../kube/rest.ts';
 import { createFakeApi } from '../kube/testing.ts';
-import { InstanceError } from './contract.ts';
+import { InstanceError, UnschedulableError } from './contract.ts';
 import { createPlainPods } from './plain-pods.ts';
 import { earlyProbe, podFor } from './pod-template.ts';
 
@@ -264,7 +264,7 @@ test('a Pod that no node takes is reported, stays, and is what the next attempt 
     ],
   });
   await clock.advance(30_000);
-  await assert.rejects(starting, /Unschedulable: 0\/1 nodes are available/);
+  await assert.rejects(starting, new UnschedulableError('0/1 nodes are available'));
   const again = plain.source.acquire(revision(), new AbortController().signal);
   await clock.advance(0);
   assert.equal(pods().length, 1);

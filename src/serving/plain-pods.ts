@@ -13,7 +13,13 @@ import type { Revision } from '../kinds/serving.ts';
 import { type KubeClient, KubeError } from '../kube/client.ts';
 import { createInformer } from '../kube/informer.ts';
 import { NODES, PODS } from '../kube/refs.ts';
-import { type Instance, InstanceError, type InstanceEvents, type InstanceSource } from './contract.ts';
+import {
+  type Instance,
+  InstanceError,
+  type InstanceEvents,
+  type InstanceSource,
+  UnschedulableError,
+} from './contract.ts';
 import { probeEarly } from './early-probe.ts';
 import {
   conversionPatch,
@@ -93,7 +99,7 @@ const HOPELESS = new Set([
   'RunContainerError',
 ]);
 /** A Pod that no node takes for this long is reported; it stays, and the next attempt takes it up. */
-const UNSCHEDULABLE_MS = 30_000;
+const UNSCHEDULABLE_MS = 10_000;
 
 export function createPlainPods(options: PlainPodsOptions): PlainPods {
   const { client, clock, random } = options;
@@ -249,12 +255,7 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
     const unschedulable = clock.after(UNSCHEDULABLE_MS, () => {
       const condition = conditionOf(pods.byIndex('uid', uid)[0], 'PodScheduled');
       if (condition?.status === 'False') {
-        reject(
-          new PetrelError(
-            'StartFailed',
-            `${condition.reason ?? 'Unschedulable'}: ${condition.message ?? 'no node takes the Pod'}`,
-          ),
-        );
+        reject(new UnschedulableError(condition.message ?? 'no node takes the Pod'));
       }
     });
     const known = pods.byIndex('uid', uid)[0];

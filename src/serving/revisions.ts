@@ -4,11 +4,13 @@ import type { Revision } from '../kinds/serving.ts';
 import { splitKey } from '../kube/indexed-store.ts';
 import { REVISIONS } from '../kube/refs.ts';
 import type { ServingContext } from './context.ts';
-import { FAILED_CREATE } from './scaler/attempts.ts';
+import { FAILED_CREATE, UNSCHEDULABLE } from './scaler/attempts.ts';
 import type { RevisionScale } from './scaler/revision-scaler.ts';
 import type { Scaler } from './scaler/scaler.ts';
 
 const conditions = conditionSet('ContainerHealthy', 'ResourcesAvailable');
+/** A quota or a policy refuses the Pod, or no node takes it: waiting alone will not help, so it is told as a failure, until it passes. */
+const NEEDS_SOMEBODY = new Set([FAILED_CREATE, UNSCHEDULABLE]);
 const QUEUED = 'Requests to the target are being buffered as resources are provisioned.';
 
 export interface RevisionReconcilerOptions {
@@ -88,8 +90,7 @@ function markReadiness(manager: ConditionManager, revision: Revision, scale: Rev
   } else if (failure && scale.permanent) {
     const message = `Initial scale was never achieved: ${failure.message}`;
     manager.markFalse('ResourcesAvailable', 'ProgressDeadlineExceeded', message);
-  } else if (failure?.reason === FAILED_CREATE) {
-    // A quota or a policy refuses the Pod: nothing but somebody's change will help, so it is told at once.
+  } else if (failure && NEEDS_SOMEBODY.has(failure.reason)) {
     manager.markFalse('ResourcesAvailable', failure.reason, failure.message);
   } else if (failure) {
     manager.markUnknown('ResourcesAvailable', failure.reason, failure.message);

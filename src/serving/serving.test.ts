@@ -5,7 +5,7 @@ import type { Json, UntypedObject } from '../kinds/object.ts';
 import type { Service } from '../kinds/serving.ts';
 import { KubeError } from '../kube/client.ts';
 import { CONFIGURATIONS, KSERVICES, REVISIONS, ROUTES } from '../kube/refs.ts';
-import { InstanceError } from './contract.ts';
+import { InstanceError, UnschedulableError } from './contract.ts';
 import { service, setUp } from './testing/platform.ts';
 
 test('a Service becomes a Configuration, a Revision that is proven to start, and a Route that leads to it', async (t) => {
@@ -180,6 +180,27 @@ test('a Pod that the API refuses is told at once, and tried again', async (t) =>
   await settle();
   assert.equal(ready('revisions', 'hello-00001'), `False FailedCreate ${message}`);
   assert.match(ready('services', 'hello'), /^False RevisionFailed .*exceeded quota: small/);
+  source.failure = undefined;
+  await settle(60_000);
+  assert.equal(ready('services', 'hello'), 'True');
+});
+
+test('a Pod that no node takes is told with the words of the scheduler, and heals when one does', async (t) => {
+  const { client, source, start, settle, ready, one, stop } = setUp();
+  t.after(stop);
+  await start();
+  const message = '0/1 nodes are available: 1 Insufficient cpu.';
+  source.failure = () => new UnschedulableError(message);
+  await client.create(KSERVICES, service('hello'));
+  await settle();
+  assert.equal(ready('revisions', 'hello-00001'), `False Unschedulable ${message}`);
+  const conditions: { type: string; status: string; reason?: string }[] = one('revisions', 'hello-00001')
+    .status.conditions;
+  const resources = conditions.find(({ type }) => type === 'ResourcesAvailable');
+  assert.deepEqual([resources?.status, resources?.reason], ['False', 'Unschedulable']);
+  assert.match(ready('services', 'hello'), /^False RevisionFailed .*Insufficient cpu/);
+  await settle(60_000);
+  assert.equal(ready('revisions', 'hello-00001'), `False Unschedulable ${message}`, 'as long as it holds');
   source.failure = undefined;
   await settle(60_000);
   assert.equal(ready('services', 'hello'), 'True');

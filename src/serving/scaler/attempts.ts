@@ -3,10 +3,13 @@ import { PetrelError } from '../../base/errors.ts';
 import type { RevisionFailure } from '../../gateway/contract.ts';
 import { backoffDelay } from '../../kube/backoff.ts';
 import { KubeError } from '../../kube/client.ts';
-import { InstanceError } from '../contract.ts';
+import { InstanceError, UnschedulableError } from '../contract.ts';
 
 /** Reason of a failure to create the Pod: the API refuses it. */
 export const FAILED_CREATE = 'FailedCreate';
+
+/** Reason of a failure that only another node, or room on one, helps. Source: kubernetes `PodReasonUnschedulable`. */
+export const UNSCHEDULABLE = 'Unschedulable';
 
 export interface Attempts {
   /** A start failed. `permanent`: it will fail again until the revision changes. */
@@ -80,6 +83,8 @@ export function createAttempts(random: () => number): Attempts {
 /** What a client is told about a failed start. */
 export function failureOf(error: unknown): RevisionFailure {
   if (error instanceof InstanceError) return error.failure;
+  if (error instanceof UnschedulableError)
+    return { status: 503, component: 'scaler', reason: UNSCHEDULABLE, message: error.message };
   if (error instanceof PetrelError) {
     const message = error.why ? `${error.message}: ${error.why}` : error.message;
     return { status: 503, component: 'scaler', reason: error.code, message };

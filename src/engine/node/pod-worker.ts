@@ -458,7 +458,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
       await Promise.all([...starting.values()]);
       for (const run of runs()) if (!current.includes(run)) run.kill();
       await Promise.all(runs().map(({ running }) => running.exited));
-      timer.cancel();
+      for (const left of [timer, killAt, settling]) left?.cancel();
     },
   };
 

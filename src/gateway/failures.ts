@@ -67,6 +67,7 @@ export function failure(
  */
 export const OUT_OF_TIME = 'request timeout';
 
+/** Whether a time limit of the request, and no fault of the instance's connection, ended it. */
 export function ranOutOfTime({ reason }: Failure): boolean {
   return reason === 'timeout' || reason === 'idle_timeout';
 }

@@ -13,6 +13,7 @@ const DISABLED_BY = [
   'networking.knative.dev/disableAutoTLS',
 ];
 
+/** Marks the condition `CertificateProvisioned` of a Route or DomainMapping with these annotations. */
 export function markCertificate(
   manager: ConditionManager,
   network: Pick<NetworkConfig, 'externalDomainTls' | 'httpProtocol'>,

@@ -49,6 +49,7 @@ export function controllerReference(owner: KubeObject): OwnerReference {
   };
 }
 
+/** Whether `owner` is the controller among the owners of `object`; by uid, so a namesake is not. */
 export function isControlledBy(object: KubeObject, owner: KubeObject): boolean {
   return (object.metadata.ownerReferences ?? []).some(
     (ref) => ref.controller && ref.uid === owner.metadata.uid,

@@ -34,6 +34,7 @@ const RETRIES = { attempts: 2, on: ['connect-failure', 'reset', '503'], budgetPe
 const OUTLIERS = { consecutiveErrors: 5, baseEjectionSeconds: 30, maxEjectionPercent: 50 };
 const BREAKER = { minRequests: 20, openSeconds: 5 };
 
+/** Translates for the gateway: seconds to milliseconds, tags to revisions, defaults filled in. Throws nothing: see `problems`. */
 export function translatePolicy(spec: TrafficPolicySpec, around: PolicySurroundings): TranslatedPolicy {
   const problems: string[] = [];
   const revisions = new Set<RevisionKey>();

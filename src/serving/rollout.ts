@@ -36,6 +36,7 @@ export interface Rollout {
 
 const SECOND = 1e9;
 
+/** Whether each Configuration's traffic has arrived at one revision. */
 export function isDone({ configurations }: Rollout): boolean {
   return configurations.every(({ revisions }) => revisions.length < 2);
 }

@@ -33,6 +33,7 @@ export interface WakeOptions {
   };
 }
 
+/** Wakes, for every change of an object, the controllers whose result depends on it. */
 export function wake({ caches, config, background, fresh, queues }: WakeOptions): void {
   const { services, configurations, routes, revisions, labels, policies, mappings, collector } = queues;
   const routesTo = (index: 'toConfiguration' | 'toRevision', key: string) => {

@@ -50,6 +50,7 @@ export async function revisionsOf(
   return items.sort((a, b) => generation(b) - generation(a));
 }
 
+/** What decides how the traffic of a Service can be changed. */
 export function factsOf(service: Service, revisions: readonly Revision[]): TrafficFacts {
   return {
     service: service.metadata.name,

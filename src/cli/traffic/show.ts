@@ -25,6 +25,7 @@ export interface TrafficView {
   }[];
 }
 
+/** Who gets what, as the command prints it. `revisions` are those of the Service. */
 export function trafficView(service: Service, revisions: readonly Revision[]): TrafficView {
   const facts = factsOf(service, revisions);
   return {

@@ -15,6 +15,7 @@ import { badRequest, invalid } from './errors.ts';
 /** What to do about fields that the kind does not have and keys that occur twice. */
 export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
 
+/** What the query asks for; `Warn` where it says nothing. Throws an Invalid for what is none of the three. */
 export function fieldValidation(query: URLSearchParams): FieldValidation {
   const value = query.get('fieldValidation') || 'Warn';
   if (value === 'Strict' || value === 'Warn' || value === 'Ignore') return value;

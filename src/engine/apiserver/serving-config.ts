@@ -16,6 +16,7 @@ export interface LiveServingConfig {
   close(): void;
 }
 
+/** Follows the ConfigMaps in the store; `close` ends that. */
 export function followServingConfig(store: Store): LiveServingConfig {
   let config: Readonly<ServingConfig> | undefined;
   const stop = store.subscribe(CONFIGMAPS, ({ type, current }) => {

@@ -51,6 +51,7 @@ export const newRecord = (): ContainerRecord => ({
 /** First restart at once, then 10 s doubling to 5 min, forgotten after 10 min of running (kubelet `MaxContainerBackOff`). */
 export const BACKOFF = { firstMs: 10_000, maxMs: 300_000, resetAfterMs: 600_000 };
 
+/** Milliseconds to wait before the next start, after a run of `ranMs` that came after a wait of `previousMs`. */
 export function nextBackoff(previousMs: number, ranMs: number, restarts: number): number {
   if (ranMs >= BACKOFF.resetAfterMs) return 0;
   if (restarts === 0 && previousMs === 0) return 0;

@@ -14,6 +14,7 @@ function statsOf(usages: ContainerUsage[], time: string): UsageStats {
   };
 }
 
+/** What the Pods of a node use now, in the form of the kubelet's Summary API. Pods that run nothing are left out. */
 export function summarize(nodeName: string, workers: Iterable<PodWorker>, now: number): StatsSummary {
   const time = new Date(now).toISOString();
   const pods: StatsSummary['pods'] = [];

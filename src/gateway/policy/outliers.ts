@@ -13,6 +13,7 @@ export interface OutlierRecord {
   since: number;
 }
 
+/** Of an endpoint that nothing is held against. */
 export function outlierRecord(): OutlierRecord {
   return { failures: 0, ejections: 0, since: 0 };
 }

@@ -63,6 +63,7 @@ const BOOLS: Record<string, boolean> = {
   ...Object.fromEntries(['0', 'f', 'F', 'false', 'FALSE', 'False'].map((word) => [word, false])),
 };
 
+/** Source: Go's `strconv.ParseBool`. */
 export function bool(raw: string): boolean {
   const value = Object.hasOwn(BOOLS, raw) ? BOOLS[raw] : undefined;
   if (value === undefined)
@@ -90,6 +91,7 @@ export function unsigned(raw: string): number {
   return Number(raw);
 }
 
+/** Decimal numbers; hexadecimal ones, infinities and NaN, which Go would take, suit no setting. */
 export function float(raw: string): number {
   if (!/^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(raw)) {
     throw new Error(`strconv.ParseFloat: parsing ${JSON.stringify(raw)}: invalid syntax`);

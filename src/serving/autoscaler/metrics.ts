@@ -29,6 +29,7 @@ export interface PushedMetrics extends MetricSource {
   publish(key: string, value: number): void;
 }
 
+/** `name` is what the annotation `metric-source` says to have this source. */
 export function createPushedMetrics(name: string): PushedMetrics {
   const values = new Map<string, number>();
   const listeners = new Map<string, Set<(value: number, scope: MetricScope) => void>>();

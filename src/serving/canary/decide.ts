@@ -36,6 +36,7 @@ const DEFAULTS = {
   latencyPercentile: 95,
 };
 
+/** The rules of a policy, with the defaults for what it leaves out. */
 export function rulesOf(policy: CanaryPolicy): CanaryRules {
   const { steps, intervalSeconds, minRequests, maxErrorPercent, latencyPercentile } = {
     ...DEFAULTS,

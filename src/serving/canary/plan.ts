@@ -52,6 +52,7 @@ export function stateOf({ metadata }: Service): CanaryState | undefined {
   }
 }
 
+/** What is to be done now about the canary of a Service; without a policy, how one that is under way ends. */
 export function plan(facts: Facts): Plan {
   const state = stateOf(facts.service);
   if (!facts.policy) return withoutPolicy(facts, state);

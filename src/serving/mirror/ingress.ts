@@ -22,6 +22,7 @@ export interface IngressOptions {
   host: string;
 }
 
+/** The Ingress that upstream would write for a Route whose traffic is assigned. */
 export function ingressOf(assigned: AssignedRoute, options: IngressOptions): Ingress {
   const { route, names, rollout, targets } = assigned;
   const { name, namespace = '' } = route.metadata;

@@ -6,7 +6,7 @@ import { KubeError } from '../kube/client.ts';
 import { splitKey } from '../kube/indexed-store.ts';
 import { CONFIGURATIONS, REVISIONS } from '../kube/refs.ts';
 import type { ServingContext } from './context.ts';
-import { controllerReference, isControlledBy, LABELS, revisionName } from './names.ts';
+import { controllerReference, generationOf, isControlledBy, LABELS, revisionName } from './names.ts';
 
 const conditions = conditionSet();
 
@@ -52,10 +52,6 @@ export function revisionConflict(configuration: Configuration, revision: Revisio
   if (!isControlledBy(revision, configuration)) return true;
   if (generationOf(revision) === configuration.metadata.generation) return false;
   return !isDeepStrictEqual(configuration.spec.template.spec, revision.spec);
-}
-
-export function generationOf(revision: Revision): number {
-  return Number(revision.metadata.labels?.[LABELS.configurationGeneration] ?? 0);
 }
 
 export function createConfigurationReconciler(context: ServingContext) {

@@ -1,6 +1,7 @@
 /** Names, labels and addresses of what serving creates. Source: knative.dev/pkg `kmeta`, serving `register.go`. */
 import { childName } from '../kinds/child-name.ts';
 import type { KubeObject, OwnerReference } from '../kinds/object.ts';
+import type { Revision } from '../kinds/serving.ts';
 
 export { childName };
 
@@ -47,6 +48,11 @@ export function controllerReference(owner: KubeObject): OwnerReference {
     controller: true,
     blockOwnerDeletion: true,
   };
+}
+
+/** The generation of its Configuration that a revision was made from; larger is newer, 0 is unknown. */
+export function generationOf(revision: Revision | undefined): number {
+  return Number(revision?.metadata.labels?.[LABELS.configurationGeneration] ?? 0);
 }
 
 /** Whether `owner` is the controller among the owners of `object`; by uid, so a namesake is not. */

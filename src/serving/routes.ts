@@ -8,7 +8,7 @@ import { markCertificate } from './certificate.ts';
 import type { LiveConfig } from './config.ts';
 import type { ServingContext } from './context.ts';
 import { DomainError, type Domains, type RouteNames } from './domains.ts';
-import { LABELS } from './names.ts';
+import { generationOf } from './names.ts';
 import type { Placeholders } from './placeholders.ts';
 import type { RoutePolicies } from './policies.ts';
 import { isDone, type Rollout } from './rollout.ts';
@@ -139,8 +139,7 @@ export function createRouteReconciler(options: RouteReconcilerOptions): RouteRec
 
   const newest = (route: Route, configurationName = ''): string | undefined => {
     const all = caches.revisions.byIndex('configuration', `${route.metadata.namespace}/${configurationName}`);
-    const age = (labels: Record<string, string> = {}) => Number(labels[LABELS.configurationGeneration] ?? 0);
-    return all.sort((a, b) => age(b.metadata.labels) - age(a.metadata.labels))[0]?.metadata.name;
+    return all.sort((a, b) => generationOf(b) - generationOf(a))[0]?.metadata.name;
   };
 
   const namesOf = (route: Route): RouteNames | TrafficProblem => {

@@ -9,6 +9,7 @@ import {
   spelledOut,
   takesLatest,
 } from '../../serving/canary/targets.ts';
+import { generationOf } from '../../serving/names.ts';
 import { readyCondition } from '../conditions.ts';
 import { closest } from '../suggest.ts';
 
@@ -185,11 +186,6 @@ export function followsLatest(facts: TrafficFacts): boolean {
 /** Percent of the traffic that each revision gets now, by name. */
 export function percentOf(facts: TrafficFacts): Map<string, number> {
   return percents(facts.traffic, facts.latestReady);
-}
-
-/** The generation that a revision was made from; larger is newer. */
-export function generationOf({ metadata }: Revision): number {
-  return Number(metadata.labels?.['serving.knative.dev/configurationGeneration'] ?? 0);
 }
 
 /**

@@ -4,6 +4,7 @@ import type { KubeObject } from '../../kinds/object.ts';
 import type { Revision, Service, TrafficTarget } from '../../kinds/serving.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
 import { KSERVICES, REVISIONS } from '../../kube/refs.ts';
+import { generationOf, LABELS } from '../../serving/names.ts';
 import { until } from '../deploy/wait.ts';
 import { closest } from '../suggest.ts';
 import type { TrafficFacts } from './edit.ts';
@@ -43,11 +44,9 @@ export async function revisionsOf(
   client: KubeClient,
   { metadata: { namespace, name } }: KubeObject,
 ): Promise<Revision[]> {
-  const labelSelector = `serving.knative.dev/service=${name}`;
+  const labelSelector = `${LABELS.service}=${name}`;
   const { items } = await client.list<Revision>(REVISIONS, { namespace, labelSelector });
-  const generation = ({ metadata }: Revision) =>
-    Number(metadata.labels?.['serving.knative.dev/configurationGeneration'] ?? 0);
-  return items.sort((a, b) => generation(b) - generation(a));
+  return items.sort((a, b) => generationOf(b) - generationOf(a));
 }
 
 /** What decides how the traffic of a Service can be changed. */

@@ -6,7 +6,7 @@
 import { conditionOf, readiness } from '../../kinds/conditions.ts';
 import type { Revision, Service, TrafficTarget } from '../../kinds/serving.ts';
 import type { CanaryPolicy, TrafficPolicyStatus } from '../../kinds/traffic-policy.ts';
-import { LABELS } from '../names.ts';
+import { generationOf } from '../names.ts';
 import { decide, rulesOf, type Tally } from './decide.ts';
 import { divided, percents, takesLatest } from './targets.ts';
 
@@ -242,14 +242,11 @@ function asSet(
 const find = (revisions: readonly Revision[], name: string) =>
   revisions.find(({ metadata }) => metadata.name === name);
 
-const generation = (revision: Revision | undefined) =>
-  Number(revision?.metadata.labels?.[LABELS.configurationGeneration] ?? 0);
-
 /** Whether the latest has not been considered yet. One that had failed to start and now has not is considered once more. */
 function isNewer({ revisions }: Facts, latest: string, state: CanaryState): boolean {
   if (latest === state.revisionName) return state.phase === 'RolledBack' && state.percent === undefined;
   const known = find(revisions, state.revisionName);
-  return known === undefined || generation(find(revisions, latest)) > generation(known);
+  return known === undefined || generationOf(find(revisions, latest)) > generationOf(known);
 }
 
 /** The newest revision, when it has failed and that has not been said yet. */

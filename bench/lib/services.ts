@@ -1,4 +1,8 @@
 /** Knative Services for benchmarks: programs of their own, without a pool. */
+import { execFile } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
 import type { Service } from '../../src/kinds/serving.ts';
 import { KSERVICES, PODS } from '../../src/kube/refs.ts';
 import type { BenchPlatform } from './platform.ts';
@@ -11,6 +15,35 @@ export const program = (sleepMs = 0, text = 'hello'): string[] => [
     sleepMs > 0 ? `setTimeout(() => r.end('${text}'), ${sleepMs})` : `r.end('${text}')`
   }).listen(Number(process.env.PORT), '0.0.0.0')`,
 ];
+
+const GO_SOURCE = `package main
+
+import (
+	"io"
+	"net/http"
+	"os"
+)
+
+func main() {
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") })
+	http.ListenAndServe(":"+os.Getenv("PORT"), nil)
+}
+`;
+
+/** The same in Go, the language of upstream's own test programs; undefined where no Go compiler is. */
+export async function goProgram(): Promise<string[] | undefined> {
+  const out = path.resolve(import.meta.dirname, '../out/hello-go');
+  const binary = path.join(out, 'hello');
+  await mkdir(out, { recursive: true });
+  await writeFile(path.join(out, 'main.go'), GO_SOURCE);
+  const built = promisify(execFile)('go', ['build', '-o', binary, path.join(out, 'main.go')], {
+    env: { ...process.env, CGO_ENABLED: '0' },
+  });
+  return built.then(
+    () => [binary],
+    () => undefined,
+  );
+}
 
 export function serviceObject(
   name: string,

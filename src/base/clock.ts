@@ -26,6 +26,11 @@ export const systemClock: Clock = {
   },
 };
 
+/** Milliseconds since the epoch as Kubernetes writes a time: RFC 3339 in UTC, to the second. */
+export function timestamp(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
+}
+
 /** Resolves after `ms` milliseconds of `clock`, or at once when `signal` aborts. Never rejects. */
 export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

@@ -2,6 +2,7 @@
  * The conditions of an object as one consistent set. Rules of knative.dev/pkg `apis.ConditionSet`: `Ready` follows its
  * dependents, sorted by type, and a transition time moves only with its condition.
  */
+import { timestamp } from '../base/clock.ts';
 import type { Condition, KubeObject } from './object.ts';
 
 type ConditionStatus = Condition['status'];
@@ -30,7 +31,7 @@ export function conditionSet(...dependents: string[]): ConditionSet {
   return {
     manage(current, now) {
       let conditions: Condition[] = (current ?? []).map((condition) => ({ ...condition }));
-      const time = new Date(now).toISOString().replace(/\.\d+Z$/, 'Z');
+      const time = timestamp(now);
       const get = (type: string) => conditions.find((condition) => condition.type === type);
 
       const set = (type: string, status: ConditionStatus, reason?: string, message?: string) => {

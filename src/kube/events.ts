@@ -2,6 +2,7 @@
  * Kubernetes Events about an object. Recording never waits and never fails: an Event that cannot be written is lost.
  * Repetitions count up one Event; a source that floods is cut (limits of client-go's `EventCorrelator`).
  */
+import { timestamp } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { Json, KubeObject } from '../kinds/object.ts';
 import { type KubeClient, KubeError } from './client.ts';
@@ -51,7 +52,7 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
     const { metadata } = object;
     const namespace = metadata.namespace ?? 'default';
     const id = [metadata.uid, object.kind, metadata.name, type, reason, message].join('\u0000');
-    const time = new Date(now()).toISOString().replace(/\.\d+Z$/, 'Z');
+    const time = timestamp(now());
     const earlier = known.get(id);
     if (earlier) {
       try {

@@ -1,5 +1,6 @@
 /** Configuration → one immutable Revision per generation; the newest ready one is what routes follow. */
 import { isDeepStrictEqual } from 'node:util';
+import { timestamp } from '../base/clock.ts';
 import { conditionOf, conditionSet, readiness } from '../kinds/conditions.ts';
 import type { Configuration, Revision } from '../kinds/serving.ts';
 import { KubeError } from '../kube/client.ts';
@@ -20,7 +21,7 @@ function desiredRevision(configuration: Configuration, now: number): Revision {
   if (author) annotations[LABELS.creator] = author;
   const routes = metadata.annotations?.[LABELS.routes];
   if (routes) annotations[LABELS.routes] = routes;
-  annotations[LABELS.routingStateModified] = new Date(now).toISOString().replace(/\.\d+Z$/, 'Z');
+  annotations[LABELS.routingStateModified] = timestamp(now);
   const labels: Record<string, string> = {
     ...template?.labels,
     [LABELS.configuration]: metadata.name,

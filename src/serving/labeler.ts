@@ -2,6 +2,7 @@
  * Which Routes lead to a Configuration or Revision, written on it: the annotation `routes`, on Revisions the label `routingState`
  * too. Rules of upstream's `reconciler/labeler`.
  */
+import { timestamp } from '../base/clock.ts';
 import { conditionOf, readiness } from '../kinds/conditions.ts';
 import type { Json, KubeObject } from '../kinds/object.ts';
 import type { Route } from '../kinds/serving.ts';
@@ -27,7 +28,7 @@ export function routingPatch(
   const state = after.length > 0 ? 'active' : 'reserve';
   const restated = options.state && labels[LABELS.routingState] !== state;
   if (restated) {
-    changed[LABELS.routingStateModified] = new Date(options.now).toISOString().replace(/\.\d+Z$/, 'Z');
+    changed[LABELS.routingStateModified] = timestamp(options.now);
   }
   if (Object.keys(changed).length === 0) return undefined;
   return {

@@ -29,6 +29,3 @@ export interface User {
 
 /** May do everything. Source: kubernetes `user.SystemPrivilegedGroup`. */
 export const MASTERS = 'system:masters';
-/** RFC 3339 with second precision, as all timestamps of the API are. */
-export const timestamp = (milliseconds: number): string =>
-  `${new Date(milliseconds).toISOString().slice(0, 19)}Z`;

@@ -1,10 +1,11 @@
 /** POST on a collection. Source of the rules: apiserver `registry/rest/create.go`, `registry/generic/registry/store.go`. */
+import { timestamp } from '../../base/clock.ts';
 import { required } from '../../kinds/field.ts';
 import { generateName } from '../../kinds/name.ts';
 import type { UntypedObject } from '../../kinds/object.ts';
 import type { Stored } from '../store/contract.ts';
 import { admit } from './admission.ts';
-import { type ApiContext, timestamp } from './context.ts';
+import type { ApiContext } from './context.ts';
 import { alreadyExists, badRequest, forbidden, invalid } from './errors.ts';
 import { prepareNamespace, requireNamespace } from './namespaces.ts';
 import { storeKey, type Target } from './target.ts';

@@ -1,8 +1,8 @@
 /** `/apis/apiextensions.k8s.io/v1/customresourcedefinitions`: read from the registry, never written. */
+import { timestamp } from '../../base/clock.ts';
 import { customResourceDefinitions } from '../../kinds/custom-resource-definitions.ts';
 import type { KubeResponse } from '../../kube/transport.ts';
 import { StoredObject } from '../store/stored.ts';
-import { timestamp } from './context.ts';
 import { methodNotAllowed, notFound } from './errors.ts';
 import { flag, revisionOf, watchParameters } from './options.ts';
 import { renderList, renderObject } from './render.ts';

@@ -1,7 +1,8 @@
 /** DELETE on an object or a collection. Source of the rules: apiserver `registry/rest/delete.go`, `generic/registry/store.go`. */
+import { timestamp } from '../../base/clock.ts';
 import type { Status, UntypedObject } from '../../kinds/object.ts';
 import type { Stored } from '../store/contract.ts';
-import { type ApiContext, timestamp } from './context.ts';
+import type { ApiContext } from './context.ts';
 import type { DeleteOptions } from './decode.ts';
 import { badRequest, conflict, invalid, notFound } from './errors.ts';
 import { refuseSystemNamespace } from './namespaces.ts';

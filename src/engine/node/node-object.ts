@@ -1,10 +1,10 @@
 /** The Node object by which this machine takes part in the cluster. */
 import { arch, availableParallelism, hostname, type as osType, platform, release, totalmem } from 'node:os';
+import { timestamp } from '../../base/clock.ts';
 import { POD_NETWORK_LABEL, ZONE_LABEL } from '../../kinds/node.ts';
 import type { Condition, Json, KubeObject } from '../../kinds/object.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
 import { NODES } from '../../kube/refs.ts';
-import { timestamp } from './pod-status.ts';
 
 /** Containers are processes and share the machine; this bounds what the scheduler places, not what it can carry. */
 const MAX_PODS = 1000;

@@ -1,4 +1,5 @@
 /** What the status of a Pod says. Pure. Rules: kubelet (`kubelet_pods.getPhase`, `status/generate.go`). */
+import { timestamp } from '../../base/clock.ts';
 import type { Condition } from '../../kinds/object.ts';
 import type { Container, ContainerState, ContainerStatus, Pod, PodStatus } from '../../kinds/pod.ts';
 import { updateConditions } from './in-place.ts';
@@ -11,8 +12,6 @@ import {
   recordOf,
   type Terminated,
 } from './lifecycle.ts';
-
-export const timestamp = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
 
 function terminatedState(end: Terminated, containerID?: string): NonNullable<ContainerState['terminated']> {
   const { exitCode, reason, message, startedAt, finishedAt } = end;

@@ -1,6 +1,6 @@
 /** Binds Pods that have no node yet: watches, lets `fit.ts` decide, writes the binding. */
 
-import { type Clock, systemClock } from '../../base/clock.ts';
+import { type Clock, systemClock, timestamp } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Json, KubeObject } from '../../kinds/object.ts';
 import type { Amounts } from '../../kinds/pod-amounts.ts';
@@ -37,7 +37,6 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   const waiting = new Set<string>();
   const busy = new Set<string>();
   const keyOf = ({ metadata }: KubeObject) => `${metadata.namespace}/${metadata.name}`;
-  const timestamp = () => new Date(clock.now()).toISOString().replace(/\.\d+Z$/, 'Z');
 
   const states = (): NodeState[] => {
     const byName = new Map<string, NodeState>();
@@ -82,7 +81,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       status: 'False',
       reason: 'Unschedulable',
       message,
-      lastTransitionTime: before?.status === 'False' ? before.lastTransitionTime : timestamp(),
+      lastTransitionTime: before?.status === 'False' ? before.lastTransitionTime : timestamp(clock.now()),
     };
     const { name, namespace } = pod.metadata;
     const others = (pod.status?.conditions ?? []).filter(({ type }) => type !== 'PodScheduled');

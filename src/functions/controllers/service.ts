@@ -1,5 +1,6 @@
 /** A Function as the Knative Service it owns, and the Service's state as the Function's. Pure. */
 import { createHash } from 'node:crypto';
+import { timestamp } from '../../base/clock.ts';
 import {
   CODE_ANNOTATIONS,
   FUNCTION_LABELS,
@@ -183,9 +184,7 @@ export function withCondition(
 ): Condition[] {
   const old = conditions?.find(({ type }) => type === next.type);
   const lastTransitionTime =
-    old?.status === next.status && old.lastTransitionTime
-      ? old.lastTransitionTime
-      : new Date(now).toISOString().replace(/\.\d+Z$/, 'Z');
+    old?.status === next.status && old.lastTransitionTime ? old.lastTransitionTime : timestamp(now);
   return [...(conditions ?? []).filter(({ type }) => type !== next.type), { ...next, lastTransitionTime }];
 }
 

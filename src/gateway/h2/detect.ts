@@ -23,7 +23,7 @@ const PROBE_MS = 1000;
  * Whether a port answers HTTP/2 by prior knowledge: its first frame must be SETTINGS. Null when nothing was learnt
  * (no connection, or nothing said within `timeoutMs`).
  */
-export function speaksHttp2(host: string, port: number, timeoutMs: number): Promise<boolean | null> {
+function speaksHttp2(host: string, port: number, timeoutMs: number): Promise<boolean | null> {
   return new Promise((resolve) => {
     const socket = connect({ host, port, noDelay: true });
     let seen: Buffer = Buffer.alloc(0);

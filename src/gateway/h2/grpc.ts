@@ -43,7 +43,7 @@ const BY_STATUS: Record<number, number> = {
   504: GRPC.deadlineExceeded,
 };
 
-export function grpcStatus(f: Failure): number {
+function grpcStatus(f: Failure): number {
   return BY_REASON[f.reason as FailureReason] ?? BY_STATUS[f.status] ?? GRPC.unknown;
 }
 

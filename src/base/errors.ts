@@ -52,3 +52,8 @@ export class PetrelError extends Error {
     this.fix = options.fix ?? '';
   }
 }
+
+/** What a thrown value says, for logs and for messages of errors that it causes; anything may be thrown. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

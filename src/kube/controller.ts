@@ -1,4 +1,5 @@
 /** The harness of a level-triggered controller: keys in, one `reconcile` per key at a time, retries on failure. */
+import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { KubeError } from './client.ts';
 import { createQueue, type QueueOptions } from './queue.ts';
@@ -43,7 +44,7 @@ export function createController(options: ControllerOptions): Controller {
     } catch (error) {
       if (!stopping.signal.aborted) {
         const retryMs = Math.round(queue.addRateLimited(key));
-        const message = error instanceof Error ? error.message : String(error);
+        const message = messageOf(error);
         if (isRace(error)) log.debug('reconcile met a concurrent change', { key, error: message, retryMs });
         else log.warn('reconcile failed', { key, error: message, retryMs });
       }

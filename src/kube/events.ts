@@ -3,6 +3,7 @@
  * Repetitions count up one Event; a source that floods is cut (limits of client-go's `EventCorrelator`).
  */
 import { timestamp } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Json, KubeObject } from '../kinds/object.ts';
 import { type KubeClient, KubeError } from './client.ts';
@@ -102,7 +103,7 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
         .catch((error) =>
           options.log.debug('an Event was not written', {
             reason,
-            error: error instanceof Error ? error.message : String(error),
+            error: messageOf(error),
           }),
         );
     },

@@ -3,6 +3,7 @@
  * with every other reader and must not be changed.
  */
 import { type Clock, sleep, systemClock } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { KubeObject } from '../kinds/object.ts';
 import { backoffDelay } from './backoff.ts';
@@ -165,7 +166,7 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
           if (failures === 1) continue;
         } else if (failures > 1) {
           log.warn('cannot follow the API; trying again', {
-            error: error instanceof Error ? error.message : String(error),
+            error: messageOf(error),
             failures,
           });
         }

@@ -1,7 +1,7 @@
 /** Reads what a kubeconfig says about the current context. Source: client-go `tools/clientcmd/api/v1`. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { PetrelError } from '../base/errors.ts';
+import { messageOf, PetrelError } from '../base/errors.ts';
 import type { HttpsTransportOptions } from './https.ts';
 
 /** How to reach the cluster of a context, and the namespace it names. */
@@ -48,7 +48,7 @@ export async function loadKubeconfig(file: string, context?: string): Promise<Ku
     text = await readFile(file, 'utf8');
   } catch (cause) {
     throw new PetrelError('FileNotFound', `cannot read the kubeconfig ${file}`, {
-      why: cause instanceof Error ? cause.message : String(cause),
+      why: messageOf(cause),
       fix: 'Give the path of an existing file with --kubeconfig.',
       cause,
     });
@@ -58,7 +58,7 @@ export async function loadKubeconfig(file: string, context?: string): Promise<Ku
   try {
     config = parse(text) as KubeconfigFile | null;
   } catch (cause) {
-    throw invalid(file, cause instanceof Error ? cause.message : String(cause));
+    throw invalid(file, messageOf(cause));
   }
   const wanted = context ?? config?.['current-context'];
   if (!config || !wanted) throw invalid(file, 'it has no current-context');
@@ -79,7 +79,7 @@ export async function loadKubeconfig(file: string, context?: string): Promise<Ku
     try {
       return await readFile(path.resolve(path.dirname(file), name));
     } catch (cause) {
-      throw invalid(file, cause instanceof Error ? cause.message : String(cause));
+      throw invalid(file, messageOf(cause));
     }
   };
   const tokenFile = user.tokenFile && path.resolve(path.dirname(file), user.tokenFile);

@@ -1,5 +1,7 @@
 /** What may be written later: never in competition with the requests and deploys that cause it. */
+
 import type { Clock, Timer } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 
 export interface Background {
@@ -58,7 +60,7 @@ export function createBackground(options: BackgroundOptions): Background {
     try {
       await task.run();
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       log.debug('something written afterwards was not written', {
         key,
         error: message,

@@ -1,6 +1,7 @@
 /** The ConfigMaps by which Knative is configured, read live: one cache for all of serving. */
 import { isDeepStrictEqual } from 'node:util';
 import { type Clock, systemClock } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { type ConfigData, SERVING_NAMESPACE } from '../kinds/config/index.ts';
 import type { KubeObject } from '../kinds/object.ts';
@@ -84,7 +85,7 @@ export function createLiveConfig(options: {
       (name, error) =>
         log.warn('a ConfigMap makes no sense; its last good values stay in force', {
           configMap: `${SERVING_NAMESPACE}/${name}`,
-          error: error instanceof Error ? error.message : String(error),
+          error: messageOf(error),
         }),
     ),
     onChange(name, listener) {

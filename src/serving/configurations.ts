@@ -1,6 +1,7 @@
 /** Configuration → one immutable Revision per generation; the newest ready one is what routes follow. */
 import { isDeepStrictEqual } from 'node:util';
 import { timestamp } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
 import { conditionOf, conditionSet, readiness } from '../kinds/conditions.ts';
 import type { Configuration, Revision } from '../kinds/serving.ts';
 import { KubeError } from '../kube/client.ts';
@@ -109,7 +110,7 @@ export function createConfigurationReconciler(context: ServingContext) {
       } catch (error) {
         // Ours, and only not in the cache yet: its arrival there brings us back.
         if (error instanceof KubeError && error.reason === 'AlreadyExists') throw error;
-        const message = error instanceof Error ? error.message : String(error);
+        const message = messageOf(error);
         events.record(configuration, 'Warning', 'CreationFailed', `Failed to create Revision: ${message}`);
         await creationFailed(message);
         throw error;

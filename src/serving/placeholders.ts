@@ -3,6 +3,7 @@
  * name. Source: upstream's `route/resources/service.go`.
  */
 import { isDeepStrictEqual } from 'node:util';
+import { messageOf } from '../base/errors.ts';
 import type { Route } from '../kinds/serving.ts';
 import type { CoreService } from '../kinds/serving-internal.ts';
 import { type KubeClient, KubeError } from '../kube/client.ts';
@@ -92,7 +93,7 @@ export function createPlaceholders(options: {
       underWay.delete(keyOf(desired));
       // Ours and not in the cache yet, or somebody else's: its arrival there decides.
       if (error instanceof KubeError && error.reason === 'AlreadyExists') return;
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       events.record(
         route,
         'Warning',

@@ -1,5 +1,6 @@
 /** Service → Configuration and Route of the same name, and their state back into the Service. */
 import { isDeepStrictEqual } from 'node:util';
+import { messageOf } from '../base/errors.ts';
 import { type ConditionManager, conditionOf, conditionSet, readiness } from '../kinds/conditions.ts';
 import type { Condition, KubeObject } from '../kinds/object.ts';
 import type { Configuration, Route, Service, TrafficTarget } from '../kinds/serving.ts';
@@ -82,7 +83,7 @@ export function createServiceReconciler(context: ServingContext) {
         events.record(service, 'Normal', 'Created', `Created ${what}`);
         return created;
       } catch (error) {
-        const message = error instanceof Error ? error.message : String(error);
+        const message = messageOf(error);
         events.record(service, 'Warning', 'CreationFailed', `Failed to create ${what}: ${message}`);
         throw error;
       }

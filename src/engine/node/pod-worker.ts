@@ -1,5 +1,6 @@
 /** Brings one Pod to life and to its end: does what `lifecycle.ts` decides and reports what has happened. */
 import type { Timer } from '../../base/clock.ts';
+import { messageOf } from '../../base/errors.ts';
 import { FUNCTION_LABELS } from '../../kinds/function.ts';
 import { asUpdated, launchKey, overlaps, updateOf } from '../../kinds/in-place.ts';
 import type { Container, Pod } from '../../kinds/pod.ts';
@@ -193,7 +194,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
       began(container, running, writer, restarts, { socket, said: spec.terminationLog?.source });
     } catch (error) {
       if (error instanceof CannotStart) return hold(container, error, CONFIG_RETRY_MS);
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       log.warn('a container was not started', { container: container.name, error: message });
       hold(container, new CannotStart('CreateContainerError', message), START_RETRY_MS);
     }
@@ -356,7 +357,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
       } catch (error) {
         if (!(error instanceof KubeError && (error.code === 404 || error.code === 409))) {
           log.warn('a Pod that has ended was not deleted', {
-            error: error instanceof Error ? error.message : String(error),
+            error: messageOf(error),
           });
           clock.after(1000, () => {
             finishing = undefined;

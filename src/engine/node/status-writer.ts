@@ -1,5 +1,6 @@
 /** Writes Pod statuses: one write in flight per Pod, what happens meanwhile in the next, nothing when nothing has changed. */
 import { type Clock, sleep, type Timer } from '../../base/clock.ts';
+import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Json } from '../../kinds/object.ts';
 import type { Pod, PodStatus } from '../../kinds/pod.ts';
@@ -54,7 +55,7 @@ export function createStatusWriter(options: {
         dirty = true;
         log.warn('the status of a Pod was not written; trying again', {
           pod: `${namespace}/${name}`,
-          error: error instanceof Error ? error.message : String(error),
+          error: messageOf(error),
         });
         await sleep(clock, backoffDelay(failures, { baseMs: 50, maxMs: 10_000, random: Math.random }));
       }

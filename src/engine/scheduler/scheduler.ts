@@ -1,6 +1,6 @@
 /** Binds Pods that have no node yet: watches, lets `fit.ts` decide, writes the binding. */
-
 import { type Clock, systemClock, timestamp } from '../../base/clock.ts';
+import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Json, KubeObject } from '../../kinds/object.ts';
 import type { Amounts } from '../../kinds/pod-amounts.ts';
@@ -107,7 +107,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     else waiting.add(key);
     void done
       .catch((error) => {
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = messageOf(error);
         log.warn('a Pod was not bound; trying again', { pod: key, error: reason });
         waiting.add(key);
         clock.after(RETRY_MS, again);

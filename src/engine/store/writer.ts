@@ -1,6 +1,6 @@
 /** The writer thread as the store sees it: one batch at a time, acknowledged when it is on disk. */
 import { Worker } from 'node:worker_threads';
-import { type ErrorCode, PetrelError } from '../../base/errors.ts';
+import { type ErrorCode, messageOf, PetrelError } from '../../base/errors.ts';
 import type { Batch } from './database.ts';
 
 export interface BatchSink {
@@ -48,7 +48,7 @@ export function createWriter(path: string): BatchSink {
       else
         done?.reject(new PetrelError(failure.code, failure.message, { why: failure.why, fix: failure.fix }));
     });
-    started.on('error', (error) => fail(error instanceof Error ? error.message : String(error)));
+    started.on('error', (error) => fail(messageOf(error)));
     started.on('exit', () => fail('The thread has ended.'));
     return started;
   };

@@ -7,6 +7,7 @@
  * `schedule` is when a window begins (cron, five fields), `timezone` an IANA name (default UTC), `duration` how long it lasts
  * (as Go writes it, at most 744h). Of windows that overlap the last in the list that says anything decides.
  */
+import { messageOf } from '../../base/errors.ts';
 import { parseGoDuration } from '../go-duration.ts';
 import { AnnotationError } from './annotation-error.ts';
 import { type Cron, lastDue, nextDue, parseCron } from './cron.ts';
@@ -38,12 +39,11 @@ const EXAMPLE =
 /** Reads the annotation. Throws an `AnnotationError` that says what is wrong with which window. */
 export function parseSchedule(text: string): ScheduleWindow[] {
   const wrong = (why: string, at = SCHEDULE) => new AnnotationError(at, why, EXAMPLE);
-  const said = (error: unknown) => (error instanceof Error ? error.message : String(error));
   let list: unknown;
   try {
     list = JSON.parse(text);
   } catch (error) {
-    throw wrong(`not JSON (${said(error)})`);
+    throw wrong(`not JSON (${messageOf(error)})`);
   }
   if (!Array.isArray(list)) throw wrong('must be a list of windows');
   if (list.length > MOST_WINDOWS) throw wrong(`must not have more than ${MOST_WINDOWS} windows`);
@@ -51,7 +51,7 @@ export function parseSchedule(text: string): ScheduleWindow[] {
     try {
       return parseWindow(window);
     } catch (error) {
-      throw wrong(said(error), `${SCHEDULE}[${index}]`);
+      throw wrong(messageOf(error), `${SCHEDULE}[${index}]`);
     }
   });
 }

@@ -1,5 +1,5 @@
 /** What may be set about scaling: platform defaults (upstream's `config-autoscaler`) and a revision's annotations. */
-
+import { messageOf } from '../../base/errors.ts';
 import { type AutoscalerConfigMap, parseConfigAutoscaler } from '../../kinds/config/autoscaler.ts';
 import { parseGoDuration } from '../../kinds/go-duration.ts';
 import { type MetricSpec, metricSpec } from '../../kinds/scaling/metric.ts';
@@ -115,7 +115,7 @@ export function scalingSpec(
   try {
     source = metricSpec(annotations, hpa ? (text('metric') ?? 'cpu') : undefined, number('target', 0.01));
   } catch (error) {
-    problem = error instanceof Error ? error.message : String(error);
+    problem = messageOf(error);
   }
   const percentage = number('target-utilization-percentage', 1, 100);
   const utilization =

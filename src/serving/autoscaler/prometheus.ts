@@ -1,5 +1,7 @@
 /** Values of Prometheus queries, asked for as long as somebody watches. */
+
 import type { Clock, Timer } from '../../base/clock.ts';
+import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { MetricSource } from './metrics.ts';
 
@@ -31,7 +33,7 @@ export function createPrometheusSource({ clock, log, ...options }: PrometheusOpt
         } catch (error) {
           // Said once, not every ten seconds.
           if (!failing && !stopped) {
-            const reason = error instanceof Error ? error.message : String(error);
+            const reason = messageOf(error);
             log.warn('a metric cannot be read; its last value stays in force', {
               revision: key,
               error: reason,

@@ -1,5 +1,5 @@
 /** Memory of failed starts and early crashes of one revision, so that a broken one neither spins nor keeps clients waiting. */
-import { PetrelError } from '../../base/errors.ts';
+import { messageOf, PetrelError } from '../../base/errors.ts';
 import type { RevisionFailure } from '../../gateway/contract.ts';
 import { backoffDelay } from '../../kube/backoff.ts';
 import { KubeError } from '../../kube/client.ts';
@@ -89,7 +89,7 @@ export function failureOf(error: unknown): RevisionFailure {
     const message = error.why ? `${error.message}: ${error.why}` : error.message;
     return { status: 503, component: 'scaler', reason: error.code, message };
   }
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   if (error instanceof KubeError && error.code === 403)
     return { status: 503, component: 'scaler', reason: FAILED_CREATE, message };
   return { status: 503, component: 'scaler', reason: 'StartFailed', message };

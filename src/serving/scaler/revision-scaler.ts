@@ -3,6 +3,7 @@
  * there is. Everything between a waiting request and its instance happens in memory.
  */
 import type { Clock, Timer } from '../../base/clock.ts';
+import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Gateway, RevisionFailure, RevisionStats } from '../../gateway/contract.ts';
 import type { Revision } from '../../kinds/serving.ts';
@@ -155,7 +156,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
   const reportRelease = (id: string, error: unknown) =>
     log.warn('an instance was not released', {
       instance: id,
-      error: error instanceof Error ? error.message : String(error),
+      error: messageOf(error),
     });
 
   const wakeIn = (ms: number) => {
@@ -417,7 +418,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
         }
       } catch (error) {
         log.warn('instances could not be taken over', {
-          error: error instanceof Error ? error.message : String(error),
+          error: messageOf(error),
         });
       } finally {
         adopting = false;

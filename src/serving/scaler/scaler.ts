@@ -1,5 +1,6 @@
 /** All revisions' scalers: who makes their instances, and which of them an event is about. */
 import type { Clock } from '../../base/clock.ts';
+import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Gateway, GatewayEvents, RevisionEntry, RevisionKey } from '../../gateway/contract.ts';
 import { conditionOf } from '../../kinds/conditions.ts';
@@ -117,7 +118,7 @@ export function createScaler(options: ScalerOptions): Scaler {
       if (signal.aborted) throw error;
       options.log.debug('an instance was not converted; another is started', {
         instance: id,
-        error: error instanceof Error ? error.message : String(error),
+        error: messageOf(error),
       });
       return source.acquire(to, signal);
     }

@@ -1,5 +1,6 @@
 /** What decides how a revision scales, put together: its annotations, what its Service says, the schedule, the platform's defaults. */
 
+import { messageOf } from '../../base/errors.ts';
 import {
   parseSchedule,
   SCHEDULE,
@@ -36,7 +37,7 @@ export function scheduleOf(annotations: Record<string, string>): {
   try {
     return { windows: parseSchedule(text), problem: undefined };
   } catch (error) {
-    return { windows: [], problem: error instanceof Error ? error.message : String(error) };
+    return { windows: [], problem: messageOf(error) };
   }
 }
 

@@ -6,6 +6,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { messageOf } from '../../../base/errors.ts';
 import { createServer } from '../../../base/http.ts';
 import type { StatsSummary } from '../../../kube/node-stats.ts';
 import type { ReadOptions } from './reader.ts';
@@ -110,7 +111,7 @@ export async function startLogServer(options: {
       if (response.headersSent) return response.destroy();
       const status = error instanceof LogRefusal ? error.status : 500;
       response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' });
-      response.end(`${error instanceof Error ? error.message : String(error)}\n`);
+      response.end(`${messageOf(error)}\n`);
     });
   });
   // The process ends when the platform says so, not when the last log reader has left.

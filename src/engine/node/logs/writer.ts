@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { messageOf } from '../../../base/errors.ts';
 import type { Logger } from '../../../base/log.ts';
 import { createLineCutter, type StreamName } from './format.ts';
 
@@ -87,7 +88,7 @@ export function createLogWriter(options: {
         // A full disk must not fill memory too: the lines are lost, the container lives.
         log.warn('log lines were lost', {
           path,
-          error: error instanceof Error ? error.message : String(error),
+          error: messageOf(error),
         });
         await file?.close().catch(() => {});
         file = undefined;

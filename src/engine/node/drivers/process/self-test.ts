@@ -1,6 +1,7 @@
 /** Finds out once what this machine allows, by trying exactly what containers will need. */
 import { chownSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { messageOf } from '../../../../base/errors.ts';
 import type { Capability, DriverCapabilities } from '../driver.ts';
 import { type CgroupManager, type ContainerGroup, openCgroups } from './cgroup.ts';
 import { findTools, type Tools } from './host.ts';
@@ -72,7 +73,7 @@ async function trySandbox(
     const { exitCode, output } = await finished(launch, { timeoutMs: TIMEOUT_MS });
     return exitCode === 0 ? undefined : output.trim() || `the self-test ended with exit code ${exitCode}`;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   } finally {
     rmSync(podDir, { recursive: true, force: true });
     rmSync(fstab, { force: true });

@@ -16,6 +16,7 @@ const ref = (
 });
 
 export const PODS = ref('', 'v1', 'Pod', 'pods');
+export const RESOURCE_QUOTAS = ref('', 'v1', 'ResourceQuota', 'resourcequotas');
 export const SECRETS = ref('', 'v1', 'Secret', 'secrets');
 export const CONFIGMAPS = ref('', 'v1', 'ConfigMap', 'configmaps');
 export const EVENTS = ref('', 'v1', 'Event', 'events');

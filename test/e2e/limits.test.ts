@@ -74,6 +74,19 @@ test('a Pod that a quota refuses: the revision says so in its words, and starts 
   });
 });
 
+test('a function whose instances a quota refuses says so too, and starts when there is room', async () => {
+  scratch.write({ 'hi.mjs': "export default () => new Response('hi');" });
+  await petrel.run(['deploy', scratch.path('hi.mjs'), '-n', 'small', '--no-wait']);
+  const refused = await eventually('the refusal is told', async () => {
+    const condition = await resourcesAvailable('hi', 'small');
+    return condition?.status === 'False' && condition;
+  });
+  assert.equal(refused.reason, 'FailedCreate');
+  assert.match(refused.message ?? '', /is forbidden: exceeded quota: none, requested: pods=1, used: pods=1,/);
+  await api.patch(RESOURCE_QUOTAS, 'small', 'none', 'merge', { spec: { hard: { pods: '9' } } });
+  await eventually('it starts', () => isReady('hi', 'small'), 60_000);
+});
+
 test('a Pod that no node takes: the revision says what the scheduler says, and starts when one does', async () => {
   const [node] = (await api.list<KubeObject>(NODES)).items;
   const cordon = (unschedulable: boolean) =>

@@ -32,8 +32,8 @@ export interface MemberOwner {
   warm(channel: InstanceChannel): void;
   /** Crashed; its Pod will restart it. `told`: the instance itself has said why, so user code broke it. */
   cold(reason: string, told: boolean): void;
-  /** Will not come back. */
-  gone(reason: string): void;
+  /** Will not come back. `refusal`: the API refuses its Pod, for example on account of a quota. */
+  gone(reason: string, refusal?: KubeError): void;
 }
 
 /** One Pod of ours. */
@@ -151,11 +151,11 @@ export function createMembers(options: MembersOptions): Members {
     reaper.enqueue(entry.key);
   };
 
-  const giveUp = (entry: Entry, reason: string, grace = 0): void => {
+  const giveUp = (entry: Entry, reason: string, grace = 0, refusal?: KubeError): void => {
     if (entry.dead) return;
     const { owner } = entry;
     bury(entry, grace);
-    owner.gone(reason);
+    owner.gone(reason, refusal);
   };
 
   const mustComeUp = (entry: Entry, what: string): void => {
@@ -204,7 +204,9 @@ export function createMembers(options: MembersOptions): Members {
       else entry.port = port.value;
     }
     if (created.status === 'rejected') {
-      return giveUp(entry, `its Pod could not be created: ${(created.reason as Error).message}`);
+      const error: unknown = created.reason;
+      const refusal = error instanceof KubeError && error.code === 403 ? error : undefined;
+      return giveUp(entry, `its Pod could not be created: ${(error as Error).message}`, 0, refusal);
     }
     entry.pod = created.value;
     if (entry.dead || stopped) return reaper.enqueue(entry.key);

@@ -41,6 +41,8 @@ interface Pool {
   demand: Demand;
   failures: number;
   lastProblem: string;
+  /** The API refuses its Pods. */
+  refusal: Error | undefined;
   pausedUntil: number;
   shrink: Timer | undefined;
 }
@@ -168,6 +170,7 @@ export function createPools(options: PoolsOptions): Pools {
     warm() {
       pool.starting.delete(self());
       pool.failures = 0;
+      pool.refusal = undefined;
       deliver(pool, self());
     },
     cold() {
@@ -175,10 +178,10 @@ export function createPools(options: PoolsOptions): Pools {
       pool.starting.add(self());
       schedule();
     },
-    gone(reason) {
+    gone(reason, refusal) {
       const wasStarting = pool.starting.delete(self());
       if (remove(pool.idle, self())) options.onWarm(pool.runtime);
-      if (wasStarting) startFailed(pool, reason);
+      if (wasStarting) startFailed(pool, reason, refusal);
       else schedule();
     },
   });
@@ -203,17 +206,23 @@ export function createPools(options: PoolsOptions): Pools {
     schedule();
   };
 
-  const startFailed = (pool: Pool, reason: string): void => {
+  const startFailed = (pool: Pool, reason: string, refusal: Error | undefined): void => {
     const { runtime, namespace } = pool;
     pool.failures++;
     pool.lastProblem = reason;
+    pool.refusal = refusal;
     pool.pausedUntil = clock.monotonic() + Math.min(PAUSE.maxMs, PAUSE.baseMs * 2 ** (pool.failures - 1));
     log.warn('an instance did not start', { runtime, namespace, reason, failures: pool.failures });
-    if (pool.failures >= FAILURES_BEFORE_GIVING_UP) pool.waiters.rejectAll(doesNotStart(pool));
+    if (isGivenUp(pool)) pool.waiters.rejectAll(doesNotStart(pool));
     schedule();
   };
 
-  const doesNotStart = ({ runtime, namespace, lastProblem }: Pool) =>
+  /** A Pod that is refused stays so until somebody changes something: that is told at once. */
+  const isGivenUp = ({ failures, refusal }: Pool): boolean =>
+    failures >= FAILURES_BEFORE_GIVING_UP || refusal !== undefined;
+
+  const doesNotStart = ({ runtime, namespace, lastProblem, refusal }: Pool): Error =>
+    refusal ??
     new PetrelError('RuntimeUnavailable', `Instances of runtime "${runtime}" do not start.`, {
       why: lastProblem,
       fix: `See the logs of its Pods: kubectl logs -n ${namespace} -l petrel.dev/runtime=${runtime}.`,
@@ -231,12 +240,13 @@ export function createPools(options: PoolsOptions): Pools {
         schedule();
       },
       cold: () => {},
-      gone: (reason) => {
+      gone: (reason, refusal) => {
         ownStarting.delete(member);
         waiters.rejectAll(
-          new PetrelError('StartFailed', `The function's own Pod did not start: ${reason}.`, {
-            fix: 'Check the volumes that the function names: kubectl describe pods.',
-          }),
+          refusal ??
+            new PetrelError('StartFailed', `The function's own Pod did not start: ${reason}.`, {
+              fix: 'Check the volumes that the function names: kubectl describe pods.',
+            }),
         );
         schedule();
       },
@@ -270,6 +280,7 @@ export function createPools(options: PoolsOptions): Pools {
         demand: noDemand,
         failures: 0,
         lastProblem: '',
+        refusal: undefined,
         pausedUntil: 0,
         shrink: undefined,
       };
@@ -284,6 +295,7 @@ export function createPools(options: PoolsOptions): Pools {
     for (const member of [...pool.idle.splice(0), ...pool.starting]) members.discard(member, 0);
     pool.starting.clear();
     pool.failures = 0;
+    pool.refusal = undefined;
     pool.pausedUntil = 0;
   };
 
@@ -321,8 +333,7 @@ export function createPools(options: PoolsOptions): Pools {
     async take(runtime, namespace, signal) {
       mustRun(runtime);
       const pool = poolOf(runtime, namespace);
-      if (pool.failures >= FAILURES_BEFORE_GIVING_UP && pool.pausedUntil > clock.monotonic())
-        throw doesNotStart(pool);
+      if (isGivenUp(pool) && pool.pausedUntil > clock.monotonic()) throw doesNotStart(pool);
       pool.demand = withTake(pool.demand, clock.monotonic());
       const member = pool.idle.shift();
       if (member !== undefined) {

@@ -109,8 +109,8 @@ test('a crash restarts at once, the next waits in CrashLoopBackOff; the previous
     /^back-off 10s restarting failed container=c pod=crash_default\(/,
   );
   assert.equal(pod.status?.phase, 'Running');
-  assert.equal((await cluster.log('crash', 'c', 'previous=true')).text, 'run\n');
-  assert.equal((await cluster.log('crash', 'c')).text, 'run\n');
+  await cluster.says('crash', 'c', 'run\n', 'previous=true');
+  await cluster.says('crash', 'c', 'run\n');
 });
 
 test('init containers run in order before the others; one that fails for good fails the Pod', async () => {
@@ -161,7 +161,7 @@ test('a missing Secret is named, and the container starts when it appears', asyn
   const data = { token: Buffer.from('s3').toString('base64') };
   await cluster.client.create(SECRETS, { ...secret, data } as KubeObject);
   await cluster.until('needs', ({ status }) => status?.phase === 'Succeeded');
-  assert.equal((await cluster.log('needs', 'c')).text, 'needs:s3:$(UNKNOWN):$(POD)\n');
+  await cluster.says('needs', 'c', 'needs:s3:$(UNKNOWN):$(POD)\n');
 });
 
 test('an image this node cannot run says what to do', async () => {
@@ -196,8 +196,8 @@ test('a sidecar starts first, is probed, is reached at 127.0.0.1, and ends last'
     containers: [{ command: [process.execPath, '-e', client] }],
   });
   const pod = await cluster.until('beside', ({ status }) => status?.phase === 'Succeeded');
-  assert.equal((await cluster.log('beside', 'c')).text, 'beside\n');
-  assert.equal((await cluster.log('beside', 'side')).text, 'sidecar ends\n');
+  await cluster.says('beside', 'c', 'beside\n');
+  await cluster.says('beside', 'side', 'sidecar ends\n');
   assert.equal(pod.status?.initContainerStatuses?.[0]?.restartCount, 0);
 });
 
@@ -259,8 +259,8 @@ test('in place: the Pod stays, its container is replaced, and the condition says
   const after = await cluster.until('stays', made('v2'));
   assert.equal(after.metadata.uid, pod.metadata.uid);
   assert.equal(after.status?.containerStatuses?.[0]?.restartCount, 1);
-  assert.equal((await cluster.log('stays', 'c')).text, 'new\n');
-  assert.equal((await cluster.log('stays', 'c', 'previous=true')).text, 'old\n');
+  await cluster.says('stays', 'c', 'new\n');
+  await cluster.says('stays', 'c', 'old\n', 'previous=true');
 
   // What Kubernetes itself allows: another image. One that is not here waits, and the way back is open.
   const image = (name: string) =>
@@ -330,7 +330,7 @@ test('an instance of a runtime is ready when its socket accepts', async () => {
   const socket = connect(join(cluster.runDir, 'pods', pod.metadata.uid!, 'i.sock'));
   await once(socket, 'connect');
   socket.destroy();
-  assert.equal((await cluster.log('instance', 'c')).text, 'warm\n');
+  await cluster.says('instance', 'c', 'warm\n');
 });
 
 test('a Pod too large for the machine says so', async () => {
@@ -345,9 +345,9 @@ test('a Pod too large for the machine says so', async () => {
 test('logs: last lines, bytes, time stamps, unknown containers, no token', async () => {
   await cluster.run('talk', { restartPolicy: 'Never', containers: [{ command: ['seq', '1', '100'] }] });
   await cluster.until('talk', ({ status }) => status?.phase === 'Succeeded');
-  assert.equal((await cluster.log('talk', 'c', 'tailLines=2')).text, '99\n100\n');
+  await cluster.says('talk', 'c', '99\n100\n', 'tailLines=2');
   assert.equal((await cluster.log('talk', 'c', 'tailLines=0')).text, '');
-  assert.equal((await cluster.log('talk', 'c', 'limitBytes=4')).text, '1\n2\n');
+  await cluster.says('talk', 'c', '1\n2\n', 'limitBytes=4');
   assert.match(
     (await cluster.log('talk', 'c', 'tailLines=1&timestamps=true')).text,
     /^\d{4}-\d\d-\d\dT[\d:.]+Z 100\n$/,

@@ -63,7 +63,7 @@ test(
     for await (const chunk of follow.body!) if (Buffer.from(chunk).includes('deep')) break;
     await cluster.client.patch(CONFIGMAPS, 'default', 'conf', 'merge', { data: { 'a.txt': 'new\n' } });
     await cluster.until('files', ({ status }) => status?.phase === 'Succeeded');
-    assert.equal((await cluster.log('files', 'c')).text, 's3\none\n400\ndeep\nnew\n');
+    await cluster.says('files', 'c', 's3\none\n400\ndeep\nnew\n');
   },
 );
 
@@ -175,7 +175,7 @@ test(
       containers: [{ command: ['sh', '-c', script] }],
     });
     const { status } = await cluster.until('as', (each) => each.status?.phase === 'Failed');
-    assert.equal((await cluster.log('as', 'c')).text, '54321\n54322\n');
+    await cluster.says('as', 'c', '54321\n54322\n');
     const end = status?.containerStatuses?.[0]?.state.terminated;
     assert.deepEqual([end?.exitCode, end?.message], [3, 'gone for good\n']);
 

@@ -1,4 +1,5 @@
 /** A whole small cluster in this process for tests: API server, scheduler, node agent with real processes. */
+import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -31,6 +32,8 @@ export interface TestCluster {
   untilGone(name: string): Promise<void>;
   /** Log of a container through the agent's own HTTP server. */
   log(pod: string, container: string, query?: string): Promise<{ status: number; text: string }>;
+  /** Resolves when the log is `text`: what a program has said is on its way for a moment. Fails with what it is instead. */
+  says(pod: string, container: string, text: string, query?: string): Promise<void>;
   /** A streaming read of the same. */
   openLog(pod: string, container: string, query: string): Promise<Response>;
   restartAgent(change?: Partial<NodeAgentOptions>): Promise<void>;
@@ -141,6 +144,14 @@ export async function createTestCluster(options: Partial<NodeAgentOptions> = {})
     async log(pod, container, query = '') {
       const response = await openLog(pod, container, query);
       return { status: response.status, text: await response.text() };
+    },
+    async says(pod, container, text, query = '') {
+      for (const deadline = Date.now() + PATIENCE_MS; ; ) {
+        const said = await (await openLog(pod, container, query)).text();
+        if (said === text) return;
+        if (Date.now() > deadline) assert.equal(said, text);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
     },
     async restartAgent(change) {
       await agent.stop();

@@ -38,7 +38,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
 };
 
 /** How long the rest of a refused upload is read and dropped, so that its sender sees the answer, ms. */
-const LINGER_MS = 1000;
+const LINGER_MS = 2000;
 
 /** Answers with one JSON value. */
 export function sendJson(response: ServerResponse, status: number, value: unknown): void {
@@ -66,12 +66,20 @@ function sendError(request: IncomingMessage, response: ServerResponse, error: un
     return;
   }
   const body: ErrorBody = { code: told.code, message: told.message, why: told.why, fix: told.fix };
-  if (!request.complete) {
-    response.setHeader('connection', 'close');
-    request.resume();
-    response.on('finish', () => setTimeout(() => request.destroy(), LINGER_MS).unref());
+  const answer = () => sendJson(response, STATUS[told.code] ?? 500, body);
+  if (request.complete || request.destroyed) {
+    answer();
+    return;
   }
-  sendJson(response, STATUS[told.code] ?? 500, body);
+  // An answer closes the connection of an upload that is still under way, and its sender may never read it.
+  response.setHeader('connection', 'close');
+  const late = setTimeout(answer, LINGER_MS).unref();
+  request.once('close', () => clearTimeout(late));
+  request.once('end', () => {
+    clearTimeout(late);
+    if (!response.headersSent) answer();
+  });
+  request.resume();
 }
 
 /** The error that an answer's body carries. */

@@ -15,35 +15,36 @@ const WORTH_TRIMMING = 30;
 export interface MemoryTrim {
   /** V8 has collected `count` times. */
   collected(count: number): void;
-  stop(): void;
 }
 
 /** Decides when: `trim` is called when nothing was collected for a while after a good deal was. Holds no timer when idle. */
 export function createMemoryTrim(clock: Clock, trim: () => void): MemoryTrim {
   let since = 0;
   let last = 0;
-  let timer: { cancel(): void } | undefined;
+  let waiting = false;
   const look = () => {
-    timer = undefined;
     const left = last + QUIET_MS - clock.monotonic();
-    if (left > 0) timer = clock.after(left, look);
-    else if (since >= WORTH_TRIMMING) {
-      since = 0;
-      trim();
+    if (left > 0) {
+      clock.after(left, look);
+      return;
     }
+    waiting = false;
+    since = 0;
+    trim();
   };
   return {
     collected(count) {
       since += count;
       last = clock.monotonic();
-      if (since >= WORTH_TRIMMING) timer ??= clock.after(QUIET_MS, look);
+      if (waiting || since < WORTH_TRIMMING) return;
+      waiting = true;
+      clock.after(QUIET_MS, look);
     },
-    stop: () => timer?.cancel(),
   };
 }
 
-/** Watches this process's collector. Returns what ends it. */
-export function trimWhenIdle(clock: Clock = systemClock): () => void {
+/** Watches this process's collector for as long as the process lives; keeps nothing alive itself. */
+export function trimWhenIdle(clock: Clock = systemClock): void {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as (options: { type: string; flavor: string }) => void;
   setFlagsFromString('--no-expose-gc');
@@ -58,8 +59,4 @@ export function trimWhenIdle(clock: Clock = systemClock): () => void {
     trimming = false;
   });
   observer.observe({ entryTypes: ['gc'] });
-  return () => {
-    observer.disconnect();
-    memory.stop();
-  };
 }

@@ -41,7 +41,7 @@ export interface SpecialiseParams {
 export interface SpecialiseResult {
   shape: string;
   loadMs: number;
-  transport: { kind: 'mux' } | { kind: 'http1'; host: string; port: number };
+  transport: { kind: 'mux' } | { kind: 'http1-unix' } | { kind: 'http1'; host: string; port: number };
 }
 
 /** The error that an instance answered a call with. */

@@ -20,6 +20,63 @@ export interface RouteEntry {
   /** The tag whose hosts these are: its instances see it as `Knative-Serving-Tag`, as if the client had sent it. */
   tag?: string;
   policy?: RoutePolicy;
+  /** Who may call, and what a browser is told. Asked before everything of `policy`. */
+  access?: RouteAccess;
+  /**
+   * Where requests go that ask to be carried out later (`Prefer: respond-async`, `X-Petrel-Invoke-Mode: async`): an HTTP server of the
+   * platform. It gets the request as it is, with `x-petrel-route: <namespace>/<name>`, and its answer is the answer. Absent: the wish is ignored.
+   */
+  async?: EndpointAddress;
+}
+
+/**
+ * Requests that belong to a route by more than its host: what Fission's HTTPTriggers, OpenFaaS and Lambda paths, and ingresses need.
+ * Asked before hosts and `/fn/…`. Order: host-bound before hostless, exact before template before prefix, the longest prefix first,
+ * then the lowest `order`.
+ */
+export interface PathRoute {
+  /** Lower-case, without port; empty is any host, the platform's own names included. */
+  hosts: string[];
+  /** `template` has `{name}` or `{name:regexp}` for parts of the path (a regexp is what RE2 can express). */
+  path: { type: 'exact' | 'prefix' | 'template'; value: string };
+  /** Upper-case; empty is any. A path that matches with another method answers 405 with `Allow`. */
+  methods: string[];
+  /** What the instance sees as path: as it came, without the prefix, or always this. The query stays. */
+  rewrite: 'keep' | 'strip' | { to: string };
+  /** Whose targets, policy, access and async apply, and their weights, sum 100; `revision` fixes one. Or a server of the platform. */
+  to: { route: string; revision?: RevisionKey; percent: number }[] | EndpointAddress;
+  /** Added to the request, replacing what the client sent; `{name}` stands for a template's part. Names lower case. */
+  headers?: Record<string, string>;
+  access?: RouteAccess;
+  /** Every request is asynchronous. */
+  async?: boolean;
+  order: number;
+}
+
+/** `src/kinds/function.ts` AccessPolicy with Secrets resolved. All comparisons are constant-time. */
+export interface RouteAccess {
+  cors?: {
+    origins: string[];
+    methods: string[];
+    headers: string[];
+    expose: string[];
+    credentials: boolean;
+    maxAgeSeconds?: number;
+  };
+  /** One of these must hold; 401 (none given) or 403 (given and wrong) otherwise. */
+  auth?: {
+    /** SHA-256 of each accepted key, hex: the keys themselves stay out of the workers. */
+    apiKeys?: { header: string; digests: string[] };
+    /** Public keys as JWK, or secrets for HS256; kept up to date by who pushes them. */
+    jwt?: {
+      issuer?: string;
+      audiences?: string[];
+      keys: Record<string, unknown>[];
+      claims?: Record<string, string>;
+    };
+    /** The body is held back, up to 1 MiB, until its signature is checked. */
+    hmac?: { header: string; secrets: string[] };
+  };
 }
 
 /** How requests of one route are treated; see `src/kinds/traffic-policy.ts`. All times in milliseconds, resolved and with defaults applied. */
@@ -57,6 +114,7 @@ export interface ValueMatch {
 export interface RequestKey {
   header?: string;
   cookie?: string;
+  queryParameter?: string;
 }
 
 /** What the gateway has to know of a revision to admit and time its requests. */
@@ -80,6 +138,8 @@ export interface RevisionEntry {
   outcomes?: boolean;
   /** Requests in flight or queued from which `demand` is raised though none has to wait: at once, again whenever they double. */
   surge?: number;
+  /** An instance gets one request in its life and is reported by `endpointDown` with the reason `used` when it is answered. */
+  onceOnly?: boolean;
   outliers?: { consecutiveErrors: number; baseEjectionMs: number; maxEjectionPercent: number };
 }
 
@@ -92,6 +152,8 @@ export type EndpointAddress =
    * the first of them finds that the port speaks it; HTTP/1.1 clients are served over HTTP/1.1 without asking.
    */
   | { kind: 'http1'; host: string; port: number; detect?: boolean }
+  /** HTTP/1.1 on a unix socket: servers of the platform, and instances whose language has an HTTP server of its own. */
+  | { kind: 'http1-unix'; path: string }
   /** HTTP/2 without TLS, by prior knowledge: gRPC, or a port named `h2c`. */
   | { kind: 'h2c'; host: string; port: number };
 
@@ -162,6 +224,8 @@ export interface Gateway {
   /** Address bound, for example `127.0.0.1:8080`. */
   readonly address: { host: string; port: number };
   setRoute(namespace: string, name: string, entry: RouteEntry | null): void;
+  /** `id` is unique among path routes, for example `fission/<namespace>/<trigger>`. */
+  setPathRoute?(id: string, route: PathRoute | null): void;
   setRevision(key: RevisionKey, entry: RevisionEntry | null): void;
   /** Replaces the endpoint set. An endpoint that is left out is drained: in-flight requests end, no new ones. */
   setEndpoints(key: RevisionKey, endpoints: Endpoint[]): void;

@@ -24,26 +24,21 @@ const LINE: StatusLine = { minor: 1, status: 0 };
 /** Heads are put together here; replaced when the kernel did not take one at once. */
 let scratch = Buffer.allocUnsafeSlow(64 * 1024);
 
+/** Where connections go: an address, or a unix socket. */
+export type Http1Target = { host: string; port: number } | { path: string };
+
 export class Http1Link implements Link {
   readonly around: Surroundings;
-  readonly host: string;
-  readonly port: number;
+  readonly to: Http1Target;
   readonly #revision: RevisionState;
   readonly #endpoint: EndpointState;
   readonly #idle: Http1Connection[] = [];
   #retired = false;
 
-  constructor(
-    revision: RevisionState,
-    endpoint: EndpointState,
-    host: string,
-    port: number,
-    around: Surroundings,
-  ) {
+  constructor(revision: RevisionState, endpoint: EndpointState, to: Http1Target, around: Surroundings) {
     this.#revision = revision;
     this.#endpoint = endpoint;
-    this.host = host;
-    this.port = port;
+    this.to = to;
     this.around = around;
   }
 
@@ -106,8 +101,7 @@ class Http1Connection implements Upstream, Timed {
     this.#idleMs = limits.upstreamIdleMs;
     this.deadline = performance.now() + limits.connectTimeoutMs;
     const socket = connect({
-      host: link.host,
-      port: link.port,
+      ...link.to,
       noDelay: true,
       onread: { buffer: () => this.#input.next(), callback: (n, buf) => this.#read(n, buf as Buffer) },
     });

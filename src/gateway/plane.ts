@@ -265,10 +265,11 @@ export class Plane implements ClientPlane, RevisionHooks {
   connect(revision: RevisionState, endpoint: EndpointState): Link {
     const address = endpoint.endpoint.address;
     if (address.kind === 'mux') return new MuxLink(revision, endpoint, address.path, this);
+    if (address.kind === 'http1-unix') return new Http1Link(revision, endpoint, { path: address.path }, this);
     const { host, port } = address;
     if (address.kind === 'h2c') return new LazyHttp2Link(revision, endpoint, host, port, this);
     if (address.detect === true) return new DetectingLink(revision, endpoint, host, port, this);
-    return new Http1Link(revision, endpoint, host, port, this);
+    return new Http1Link(revision, endpoint, { host, port }, this);
   }
 
   active(revision: RevisionState): void {

@@ -35,14 +35,164 @@ export interface FunctionSpec {
   scale?: { min?: number; max?: number };
   /** Whole request, seconds. Default 300. */
   timeoutSeconds?: number;
+  /** How `package`, then the source, becomes what instances load. Absent: as the Runtime says, if the source asks for it. */
+  build?: FunctionBuild;
+  /** How requests that are only accepted (202) are carried out later. */
+  invocation?: FunctionInvocation;
+  /** Who may call it from a browser, who may call it at all, and how often. */
+  access?: FunctionAccess;
+  /** Keyed state of its own. */
+  state?: FunctionState;
+  /** Published as a tool to MCP clients. */
+  tool?: FunctionTool;
+  /** Old revisions kept for rollback besides those that an alias, a tag or traffic names. Default 10. */
+  retainRevisions?: number;
+  /** Instances kept ready for a revision that has traffic, at all times and in windows. */
+  provisioned?: FunctionProvisioned;
+  /** Requests with the same key go to the same instance while it lives. Exactly one of the two. */
+  sticky?: { header?: string; queryParameter?: string };
+  /** An instance works on one request in its life. Implies a concurrency of 1. */
+  onceOnly?: boolean;
+}
+
+export interface FunctionBuild {
+  /** `never`: the package is run as it is. `always`: even when nothing in it asks for a build. Default `auto`. */
+  mode?: 'auto' | 'always' | 'never';
+  /** Instead of the Runtime's; run by `sh -c` in the source's directory. See `runtimes/BUILDS.md`. */
+  command?: string;
+  env?: EnvVar[];
+  /** Default 600. */
+  timeoutSeconds?: number;
+  /** Also written as an OCI image under this reference, without a container engine. */
+  image?: string;
+}
+
+export interface FunctionInvocation {
+  /** Attempts in all, the first one included. Default 3. */
+  maxAttempts?: number;
+  /** Before the second attempt; doubles each time up to `backoffCapSeconds`. Default 1, cap 60; a random part of up to `jitter` (0–1, default 0.2) is added. */
+  backoffSeconds?: number;
+  backoffCapSeconds?: number;
+  jitter?: number;
+  /** An invocation older than this is not tried again. Default 21600. */
+  maxAgeSeconds?: number;
+  onSuccess?: InvocationDestination;
+  onFailure?: InvocationDestination;
+}
+
+/** Where the outcome of an asynchronous invocation goes. Exactly one. */
+export interface InvocationDestination {
+  /** A function of the same namespace, called asynchronously. */
+  function?: string;
+  /** Gets a POST. */
+  url?: string;
+}
+
+export interface FunctionAccess {
+  cors?: CorsPolicy;
+  /** One of these must hold; absent: everybody may call. */
+  auth?: AuthPolicy;
+  /** GCRA, as in a TrafficPolicy; the policy's own wins where there is one. */
+  rateLimit?: {
+    requests: number;
+    seconds?: number;
+    burst?: number;
+    key?: { header?: string; cookie?: string };
+  };
+}
+
+export interface CorsPolicy {
+  /** Exact origins, `https://*.example.com`, or `*`. */
+  allowOrigins: string[];
+  allowMethods?: string[];
+  allowHeaders?: string[];
+  exposeHeaders?: string[];
+  allowCredentials?: boolean;
+  maxAgeSeconds?: number;
+}
+
+/** Keys are read from Secrets of the function's namespace; a change takes effect at once. */
+export interface AuthPolicy {
+  /** Sent in the header (default `x-api-key`) or as `Authorization: Bearer`. Every key of the Secret is one that is accepted. */
+  apiKey?: { secret: string; header?: string };
+  /** `jwksUrl` or a Secret with the key `jwks` or `secret` (HS256). */
+  jwt?: {
+    issuer?: string;
+    audiences?: string[];
+    jwksUrl?: string;
+    secret?: string;
+    requiredClaims?: Record<string, string>;
+  };
+  /** A signature of the body: `sha256=<hex>` of HMAC-SHA-256 with the Secret's key `secret`. Header default `x-hub-signature-256`. */
+  hmac?: { secret: string; header?: string };
+}
+
+export interface FunctionState {
+  /** Functions with the same keyspace share. Default: the function's own name. */
+  keyspace?: string;
+  /** Seconds a key lives unless the writer says otherwise; 0 is for ever. Default 0. */
+  defaultTtlSeconds?: number;
+  /** Default 262144. */
+  maxValueBytes?: number;
+  /** Default 10000. */
+  maxKeys?: number;
+}
+
+export interface FunctionTool {
+  description: string;
+  /** Default: the function's name. */
+  name?: string;
+  /** JSON Schema of the arguments, which become the request's JSON body. Default: any object. */
+  inputSchema?: Record<string, unknown>;
+}
+
+export interface FunctionProvisioned {
+  /** Instances at all times. */
+  target?: number;
+  /** `cron` (five fields, `timeZone` default UTC) begins a window of `durationSeconds` with its own target; the highest wins. */
+  windows?: { name: string; cron: string; timeZone?: string; durationSeconds: number; target: number }[];
 }
 
 export interface FunctionStatus {
   observedGeneration?: number;
   conditions?: Condition[];
   url?: string;
+  build?: BuildStatus;
   latestCreatedRevisionName?: string;
   latestReadyRevisionName?: string;
+}
+
+/** The last build: what was built, and what came of it. */
+export interface BuildStatus {
+  phase: 'Pending' | 'Running' | 'Succeeded' | 'Failed';
+  /** What was built: `spec.package.digest` then. */
+  source: Digest;
+  /** Digest of source, command, variables and toolchain: the same inputs are not built again. */
+  inputs: string;
+  /** What instances load. */
+  digest?: Digest;
+  image?: string;
+  /** Name of the Job, whose Pod has the whole log. */
+  job?: string;
+  startedAt?: string;
+  finishedAt?: string;
+  /** The end of the log, when it failed; at most 4 KiB. */
+  message?: string;
+}
+
+/** A name for one or two revisions of a function: `prod`, `canary`. Owns a Knative Route `<function>-<alias>`. */
+export interface FunctionAlias extends KubeObject {
+  apiVersion: 'petrel.dev/v1';
+  kind: 'FunctionAlias';
+  spec: {
+    /** Immutable. */
+    function: string;
+    /** Absent: the newest ready revision, always. */
+    revisionName?: string;
+    /** A second revision and its part of the requests, percent. */
+    secondary?: { revisionName: string; percent: number };
+  };
+  status?: { observedGeneration?: number; conditions?: Condition[]; url?: string };
 }
 
 /** A language environment (cluster-scoped): how a generic instance is started and how many are kept warm. */
@@ -63,6 +213,29 @@ export interface RuntimeSpec {
   env?: EnvVar[];
   /** Warm generic instances. The pool holds `min`, grows with demand to `max`. */
   pool?: { min?: number; max?: number };
+  /** Files whose presence at the top of a folder chooses this runtime, for example `go.mod`. */
+  markers?: string[];
+  /** How source becomes what instances load; see `runtimes/BUILDS.md`. Absent: source is loaded as it is. */
+  build?: RuntimeBuild;
+  /** Programs that must be on the machine for instances (`for: run`) or builds (`for: build`). */
+  tools?: RuntimeTool[];
+  /** How instances are forked from a warm process; see `runtimes/PROTOCOL.md`. Absent: every instance is started by `command`. */
+  zygote?: { command: string[] };
+}
+
+export interface RuntimeBuild {
+  /** argv, run in a writable copy of the source; `$(NODE)` and `$(RUNTIME_DIR)` as in `RuntimeSpec.command`. */
+  command: string[];
+  /** Built only when one of these files is at the top of the source; absent or empty: always. */
+  when?: string[];
+}
+
+export interface RuntimeTool {
+  /** Looked for in PATH, for example `cargo`. */
+  command: string;
+  for: 'run' | 'build';
+  /** How to get it, one sentence with a command. */
+  install: string;
 }
 
 /** Labels and annotations by which parts of the platform recognise each other's objects. */

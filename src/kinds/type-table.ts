@@ -13,6 +13,7 @@
  *   `items`), `m=atomic`.
  */
 import { readFileSync } from 'node:fs';
+import { FUNCTION_PART_DOCS, FUNCTION_PART_TYPES } from './types-function.ts';
 import { PETREL_DOCS, PETREL_TYPES } from './types-petrel.ts';
 import { SERVING_DOCS, SERVING_TYPES } from './types-serving.ts';
 import * as internal from './types-serving-internal.ts';
@@ -74,7 +75,7 @@ const SPECIALS = new Set([
 export const isMessage = (type: string): boolean => !SCALARS.has(type) && !SPECIALS.has(type);
 
 const packages = new Map<string, TypeTexts | undefined>([
-  ['dev.petrel.v1', { ...PETREL_TYPES, ...TRAFFIC_POLICY_TYPES }],
+  ['dev.petrel.v1', { ...PETREL_TYPES, ...FUNCTION_PART_TYPES, ...TRAFFIC_POLICY_TYPES }],
   ['dev.knative.serving.v1', SERVING_TYPES],
   ['dev.knative.serving.v1beta1', internal.SERVING_BETA_TYPES],
   ['dev.knative.autoscaling.v1alpha1', internal.AUTOSCALING_TYPES],
@@ -82,7 +83,7 @@ const packages = new Map<string, TypeTexts | undefined>([
   ['dev.knative.caching.v1alpha1', internal.CACHING_TYPES],
 ]);
 const docPackages = new Map<string, TypeTexts | undefined>([
-  ['dev.petrel.v1', { ...PETREL_DOCS, ...TRAFFIC_POLICY_DOCS }],
+  ['dev.petrel.v1', { ...PETREL_DOCS, ...FUNCTION_PART_DOCS, ...TRAFFIC_POLICY_DOCS }],
   ['dev.knative.serving.v1', SERVING_DOCS],
   ['dev.knative.serving.v1beta1', internal.SERVING_BETA_DOCS],
   ['dev.knative.autoscaling.v1alpha1', internal.AUTOSCALING_DOCS],

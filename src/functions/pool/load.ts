@@ -1,6 +1,6 @@
 /** Loading a revision's code into an instance: what is sent, and what its answer means. */
 import { availableParallelism, totalmem } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { PetrelError } from '../../base/errors.ts';
 import type { EndpointAddress } from '../../gateway/contract.ts';
 import { ConfigError, containerEnv, type NodeFacts } from '../../kinds/container-env.ts';
@@ -39,6 +39,11 @@ export class LoadInterrupted extends Error {
     super(reason);
     this.name = 'LoadInterrupted';
   }
+}
+
+/** Where an instance takes requests that has no port: on its one socket, or as HTTP on `h.sock` beside it. */
+export function addressAt(kind: 'mux' | 'http1-unix', socket: string): EndpointAddress {
+  return { kind, path: kind === 'mux' ? socket : join(dirname(socket), 'h.sock') };
 }
 
 export interface LoaderOptions {
@@ -130,7 +135,7 @@ export function createLoader(options: LoaderOptions & { socket(member: Member): 
       };
       try {
         const { transport } = await channel.call<SpecialiseResult>('specialise', params, LOAD_TIMEOUT_MS);
-        return transport.kind === 'mux' ? { kind: 'mux', path: options.socket(member) } : transport;
+        return 'port' in transport ? transport : addressAt(transport.kind, options.socket(member));
       } catch (error) {
         if (error instanceof InstanceCallError) throw loadFailure(error);
         if (!(error instanceof InstanceGone)) throw error;

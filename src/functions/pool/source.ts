@@ -19,7 +19,7 @@ import {
 } from '../../serving/contract.ts';
 import { InstanceGone } from '../instance-channel.ts';
 import { createFailureMemory, functionFailure } from './failures.ts';
-import { type Loader, LoadInterrupted } from './load.ts';
+import { addressAt, type Loader, LoadInterrupted } from './load.ts';
 import { type Member, type MemberOwner, type Members, uidOf } from './members.ts';
 import {
   ADDRESS_ANNOTATION,
@@ -73,7 +73,8 @@ export interface SourceOptions {
 
 const keyOfRevision = (revision: Revision): RevisionKey =>
   `${revision.metadata.namespace}/${revision.metadata.name}`;
-const addressText = (address: EndpointAddress) => (address.kind === 'mux' ? 'mux' : `http1:${address.port}`);
+const addressText = (address: EndpointAddress) =>
+  'port' in address ? `http1:${address.port}` : address.kind;
 
 export function createSource(options: SourceOptions): FunctionSource {
   const { client, pools, members, loader, clock, log } = options;
@@ -320,7 +321,7 @@ export function createSource(options: SourceOptions): FunctionSource {
       const port = /^http1:(\d+)$/.exec(text)?.[1];
       const address: EndpointAddress = port
         ? { kind: 'http1', host: '127.0.0.1', port: Number(port) }
-        : { kind: 'mux', path: members.socket(member) };
+        : addressAt(text === 'mux' ? 'mux' : 'http1-unix', members.socket(member));
       const list = orphans.get(key) ?? [];
       if (list.length === 0) removeLater(key);
       orphans.set(key, [...list, { member, address }]);

@@ -72,7 +72,7 @@ export class DetectingLink implements Link, Upstream {
     port: number,
     around: Surroundings,
   ) {
-    this.#http1 = new Http1Link(revision, endpoint, host, port, around);
+    this.#http1 = new Http1Link(revision, endpoint, { host, port }, around);
     this.#http2 = new LazyHttp2Link(revision, endpoint, host, port, around);
     this.#host = host;
     this.#port = port;

@@ -1,167 +1,20 @@
 // @ts-check
 'use strict';
-/**
- * The supervisor of the node runtime: one process, one instance. Speaks runtimes/PROTOCOL.md on the unix socket named by
- * PETREL_SOCKET, is specialised at most once, and ends when its platform does.
- *
- * Only what HELLO needs is loaded before it; the rest follows while nobody waits (warm/warm-up.cjs), or with `specialise`.
- */
+/** The supervisor of the node runtime. Its life is lib/life.cjs; here stands what makes it one of functions in JavaScript and TypeScript. */
 
-const fs = require('node:fs');
-const net = require('node:net');
-const { TYPE } = require('./lib/frames.cjs');
-const { Connection } = require('./lib/connection.cjs');
-const { SpecialiseError } = require('./lib/entry.cjs');
-const { settings, messageOf, stackOf } = require('./lib/answer.cjs');
+const { live } = require('./lib/life.cjs');
 
-/** Settings of the process; milliseconds. User code sees none of them. */
-const options = {
-  socket: process.env.PETREL_SOCKET ?? '',
-  /** Life after the last control connection has closed. */
-  controlGraceMs: Number(process.env.PETREL_CONTROL_GRACE_MS ?? 10_000),
-  /** Life without any control connection ever. */
-  orphanMs: Number(process.env.PETREL_ORPHAN_MS ?? 60_000),
-  /** Loading: top-level await, init, a program's port. */
-  loadTimeoutMs: Number(process.env.PETREL_LOAD_TIMEOUT_MS ?? 30_000),
-  /** Requests in flight at SIGTERM. */
-  termGraceMs: Number(process.env.PETREL_TERM_GRACE_MS ?? 25_000),
-  /** Parts that are loaded at the start instead of when first needed: `typescript`, `fetch`. */
-  warm: (process.env.PETREL_WARM ?? '').split(',').filter((word) => word !== ''),
-};
-/** Time after the first answer until the code cache is written: the first burst is over by then. */
+/** Time between loading and the first time that compiled code is written, milliseconds: the first burst is over by then. */
 const CACHE_DELAY_MS = 500;
 
-/** Time between the platform's first HELLO and the warm-up. */
-const WARM_DELAY_MS = 5;
-
-/** @type {'generic' | 'specialising' | 'specialised' | 'failed'} */
-let state = 'generic';
-/** @type {import('./lib/loader.cjs').Loaded | undefined} */
-let loaded;
-let inFlight = 0;
-let draining = false;
-let answeredOne = false;
-let warmed = false;
-/** @type {Set<Connection>} */
-const connections = new Set();
-let controls = 0;
-/** @type {NodeJS.Timeout | undefined} */
-let lonely;
-/** @type {(() => void)[]} */
-const idleWaiters = [];
-
-/** @type {import('./lib/connection.cjs').Host} */
-const host = {
-  hello: () => ({
-    version: 1,
-    runtime: 'node',
-    language: process.version,
-    pid: process.pid,
-    state: state === 'specialising' ? 'generic' : state,
-  }),
-  request(exchange) {
-    inFlight++;
-    if (loaded?.dispatch === undefined) {
-      exchange.reset(
-        draining ? 'draining' : 'overloaded',
-        `this instance is ${state} and takes no requests here`,
-      );
-      return;
-    }
-    loaded.dispatch(exchange);
-  },
-  answered() {
-    inFlight--;
-    if (!answeredOne) {
-      answeredOne = true;
-      setTimeout(saveCaches, CACHE_DELAY_MS).unref();
-    }
-    if (inFlight === 0 && idleWaiters.length > 0) for (const waiter of idleWaiters.splice(0)) waiter();
-  },
-  call(connection, call) {
-    const method = Object.hasOwn(methods, call.method) ? methods[call.method] : undefined;
-    const answer = (/** @type {object} */ value) => {
-      connection.writer.json(TYPE.RESULT, 0, { id: call.id, ...value });
-    };
-    if (method === undefined) {
-      answer({ error: { code: 'BadRequest', message: `no such method: ${call.method}` } });
-      return;
-    }
-    method(call.params ?? {}).then(
-      (result) => answer({ result }),
-      (error) =>
-        answer({
-          error:
-            error instanceof SpecialiseError
-              ? error.toJSON()
-              : { code: 'BadRequest', message: messageOf(error) },
-        }),
-    );
-  },
-  opened(connection, role) {
-    if (role === 'control') {
-      controls++;
-      // Not at once: an instance that was started for a waiting request hears of it now.
-      if (!warmed)
-        setTimeout(
-          () => require('./warm/warm-up.cjs').warmUp(options.warm, () => state === 'generic', host.call),
-          WARM_DELAY_MS,
-        );
-      warmed = true;
-      clearTimeout(lonely);
-    }
-    if (draining) connection.goaway();
-  },
-  closed(connection) {
-    connections.delete(connection);
-    if (connection.role !== 'control') return;
-    controls--;
-    if (controls === 0) lonely = setTimeout(() => leave(0), options.controlGraceMs);
-  },
-};
-
-/** Calls of the control connection. @type {Record<string, (params: any) => Promise<object>>} */
-const methods = {
-  specialise,
-  health: async () => ({ state: state === 'specialising' ? 'generic' : state, inFlight }),
-  drain: async ({ graceMs = 30_000 }) => ({ left: await drain(Number(graceMs)) }),
-  shutdown: async () => {
-    setImmediate(() => stop(0));
-    return {};
-  },
-};
-
-/** @param {any} params @param {string} name @param {string} type @param {boolean} [required] */
-function check(params, name, type, required = false) {
-  const value = params[name];
-  if ((value === undefined || value === null) && !required) return;
-  if (typeof value !== type) throw new SpecialiseError('BadRequest', `specialise: ${name} must be a ${type}`);
-}
-
-/** Turns this generic instance into one of a function. @param {any} params see PROTOCOL.md */
-async function specialise(params) {
-  if (state !== 'generic')
-    throw new SpecialiseError('AlreadySpecialised', `this instance is ${state} already`);
-  check(params, 'code', 'string', true);
-  for (const name of ['entry', 'handler', 'shape', 'cache', 'workdir', 'namespace', 'function', 'revision'])
-    check(params, name, 'string');
-  for (const name of ['port', 'timeoutMs', 'concurrency']) check(params, name, 'number');
-  check(params, 'env', 'object');
-  if (fs.statSync(params.code, { throwIfNoEntry: false })?.isDirectory() !== true) {
-    throw new SpecialiseError('BadRequest', `specialise: ${params.code} is not a directory`);
-  }
-  state = 'specialising';
-  // Not `performance`: touching it for the first time costs a millisecond.
-  const begin = process.hrtime.bigint();
-  try {
-    for (const [name, value] of Object.entries(params.env ?? {})) process.env[name] = String(value);
-    if (params.port !== undefined && process.env.PORT === undefined) process.env.PORT = String(params.port);
-    settings.development = params.development === true;
-    process.chdir(params.workdir ?? params.code);
-    process.title = `node ${params.namespace ?? 'default'}/${params.function ?? 'function'}`;
+live({
+  name: 'node',
+  language: process.version,
+  warmUp: (idle, call, warm) => require('./warm/warm-up.cjs').warmUp(warm, idle, call),
+  async load(params, { loadTimeoutMs, onProgramExit }) {
     require('./shapes/web.cjs').install();
     require('./lib/listening.cjs').watchListening();
-    loaded = await require('./lib/loader.cjs').load({
+    const loaded = await require('./lib/loader.cjs').load({
       code: params.code,
       entry: params.entry,
       handler: params.handler,
@@ -170,142 +23,22 @@ async function specialise(params) {
       port: params.port,
       name: params.function ?? 'function',
       timeoutMs: params.timeoutMs ?? 300_000,
-      loadTimeoutMs: options.loadTimeoutMs,
-      onProgramExit: (message, detail) => crash('exit', message, detail),
+      loadTimeoutMs,
+      onProgramExit,
     });
-    state = 'specialised';
     if (params.cache !== undefined)
       setTimeout(() => require('node:module').flushCompileCache(), CACHE_DELAY_MS).unref();
-    return {
-      shape: loaded.shape,
-      loadMs: Number((process.hrtime.bigint() - begin) / 10_000n) / 100,
-      transport: loaded.transport,
-    };
-  } catch (error) {
-    state = 'failed';
-    // Used up: half-loaded code may hold anything. The answer goes out first.
-    setTimeout(() => leave(1), 50);
-    throw require('./lib/load-error.cjs').loadError(
+    return loaded;
+  },
+  loadError: (error, { code, entry }) =>
+    require('./lib/load-error.cjs').loadError(
       error,
-      fs.realpathSync(params.code),
-      `${params.code}/${params.entry ?? ''}`,
-    );
-  }
-}
-
-/** Writes what makes the next start of the same code faster; at rest when there is a choice. */
-function saveCaches() {
-  if (inFlight > 0 && !draining) {
-    setTimeout(saveCaches, CACHE_DELAY_MS).unref();
-    return;
-  }
-  require('./lib/code-cache.cjs').saveCodeCache();
-  require('./lib/type-cache.cjs').saveTypeCache();
-  require('node:module').flushCompileCache();
-}
-
-/** @param {number} graceMs @returns {Promise<number>} requests that are left when the time is over */
-async function drain(graceMs) {
-  draining = true;
-  for (const connection of connections) connection.goaway();
-  if (inFlight > 0) {
-    await new Promise((resolve) => {
-      idleWaiters.push(() => resolve(undefined));
-      setTimeout(resolve, graceMs);
-    });
-  }
-  return inFlight;
-}
-
-/** Ends in order: the user's own shutdown hook or program first. @param {number} code */
-async function stop(code) {
-  try {
-    if (state === 'specialised') saveCaches();
-    await Promise.race([
-      loaded?.stop?.('SIGTERM'),
-      new Promise((resolve) => setTimeout(resolve, options.termGraceMs)),
-    ]);
-  } catch (error) {
-    process.stderr.write(`petrel: shutdown failed: ${stackOf(error)}\n`);
-  }
-  leave(code);
-}
-
-let leaving = false;
-/** Ends now, after what has been written is on its way. @param {number} code */
-function leave(code) {
-  if (leaving) return;
-  leaving = true;
-  loaded?.stop?.('SIGKILL')?.catch(() => {});
-  let open = connections.size;
-  const done = () => {
-    if (--open <= 0) process.exit(code);
-  };
-  if (open === 0) done();
-  for (const { writer, socket } of connections) {
-    writer.flush();
-    socket.end(done);
-  }
-  setTimeout(() => process.exit(code), 200);
-}
-
-/** User code has broken the process. @param {string} reason @param {string} message @param {string} detail */
-function crash(reason, message, detail) {
-  if (leaving) return;
-  state = 'failed';
-  for (const connection of connections) {
-    connection.goaway(); // first, so that nothing new is sent here
-    for (const exchange of [...connection.exchanges.values()]) {
-      exchange.reset(
-        'crashed',
-        settings.development ? message : 'the instance crashed while it worked on this request',
-      );
-    }
-    if (connection.role === 'control')
-      connection.writer.json(TYPE.EVENT, 0, { event: 'failed', reason, message, detail });
-  }
-  leave(1);
-}
-
-process.on('uncaughtException', (error, origin) => {
-  // A listener of the user's own has taken it upon itself.
-  if (process.listenerCount('uncaughtException') > 1) return;
-  process.stderr.write(`petrel: ${origin}: ${stackOf(error)}\n`);
-  crash(origin, messageOf(error), stackOf(error));
+      require('node:fs').realpathSync(code),
+      `${code}/${entry ?? ''}`,
+    ),
+  saveCaches() {
+    require('./lib/code-cache.cjs').saveCodeCache();
+    require('./lib/type-cache.cjs').saveTypeCache();
+    require('node:module').flushCompileCache();
+  },
 });
-process.on('SIGTERM', async () => {
-  if (draining && leaving) return;
-  await drain(options.termGraceMs);
-  await stop(0);
-});
-
-/** Standard input is at its end for user code, whatever the process was started with. */
-function closeStdin() {
-  try {
-    fs.closeSync(0);
-    fs.openSync('/dev/null', 'r'); // takes the lowest number, which is 0
-  } catch {}
-}
-
-async function main() {
-  if (options.socket === '') {
-    process.stderr.write('petrel: PETREL_SOCKET is not set: the node runtime is started by the platform\n');
-    process.exit(2);
-  }
-  for (const name of Object.keys(process.env)) if (name.startsWith('PETREL_')) delete process.env[name];
-  process.execArgv = [];
-  closeStdin();
-  fs.rmSync(options.socket, { force: true });
-  const server = net.createServer((socket) => {
-    connections.add(new Connection(socket, host));
-  });
-  server.on('error', (error) => {
-    process.stderr.write(`petrel: cannot listen on ${options.socket}: ${error.message}\n`);
-    process.exit(2);
-  });
-  server.listen(options.socket, () => {
-    lonely = setTimeout(() => leave(0), options.orphanMs);
-  });
-}
-
-main();

@@ -218,6 +218,17 @@ export class Stream {
     this.#reject(error);
   }
 
+  /** Whether the instance takes no more of the request's body for now. */
+  stuck(): boolean {
+    return this.sendWindow === 0;
+  }
+
+  /** Takes the rest of an answer that was begun with `grant: false`. */
+  takeAll(): void {
+    this.onData = (chunk) => this.grant(chunk.length);
+    this.grant(WINDOW);
+  }
+
   grant(bytes: number): void {
     this.#allowed += bytes;
     const payload = Buffer.alloc(4);

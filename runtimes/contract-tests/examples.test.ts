@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { freePort, Instance, missing, type RuntimeName } from './instance.ts';
+import { freePort, Instance, withoutProgram } from './instance.ts';
 
 const EXAMPLES = path.join(import.meta.dirname, '../../examples');
 const SHAPES: Record<string, string> = {
@@ -34,8 +34,10 @@ test('every example is listed here', () => {
 });
 
 for (const [file, shape] of Object.entries(SHAPES)) {
-  const runtime: RuntimeName = file.endsWith('.py') ? 'python' : 'node';
-  test(`${file} answers as ${shape}`, { skip: missing[runtime] ?? false }, async (t) => {
+  const runtime: string = file.endsWith('.py') ? 'python' : 'node';
+  test(`${file} answers as ${shape}`, {
+    skip: withoutProgram(runtime === 'python' ? 'python3' : 'sh') ?? false,
+  }, async (t) => {
     const instance = await Instance.start({ runtime });
     t.after(() => instance.stop());
     const name = path.basename(file);

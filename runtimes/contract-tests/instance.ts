@@ -5,35 +5,121 @@ import fs from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { parse } from 'yaml';
 import { MuxClient } from './client.ts';
+import { type Caller, HttpClient } from './http-client.ts';
 
 const RUNTIMES = path.dirname(import.meta.dirname);
+/** Kept between runs: compilers and package managers are slow without what they remember. */
+const BUILD_CACHE = path.join(os.homedir(), '.cache/petrel/contract-tests');
 
-export type RuntimeName = 'node' | 'python';
+/** Why a runtime cannot be tested here: a program it needs is not installed; undefined when all are. */
+export function withoutProgram(...names: string[]): string | undefined {
+  const found = (name: string) =>
+    spawnSync('/bin/sh', ['-c', 'command -v "$0"', name], { stdio: 'ignore' }).status === 0;
+  const gone = names.filter((name) => !found(name));
+  return gone.length === 0 ? undefined : `${gone.join(', ')} is not installed`;
+}
+
+/** The part of a runtime's manifest that tests need. */
+interface Manifest {
+  spec: {
+    command: string[];
+    env?: { name: string; value?: string }[];
+    build?: { command: string[]; when?: string[] };
+  };
+}
+
+const manifestOf = (runtime: string): Manifest =>
+  parse(fs.readFileSync(path.join(RUNTIMES, runtime, 'runtime.yaml'), 'utf8')) as Manifest;
 
 /** Where Python really is: a version manager's shim would add its own start to every instance. */
-function findPython(): string | undefined {
+const real = (command: string): string => {
+  if (command !== 'python3') return command;
   const found = spawnSync('python3', ['-c', 'import sys; print(sys.executable)'], { encoding: 'utf8' });
-  return found.status === 0 ? found.stdout.trim() : undefined;
+  return found.status === 0 ? found.stdout.trim() : command;
+};
+
+const argvOf = (command: string[], runtime: string): string[] =>
+  command.map((argument) =>
+    real(
+      argument.replace('$(NODE)', process.execPath).replace('$(RUNTIME_DIR)', path.join(RUNTIMES, runtime)),
+    ),
+  );
+
+/** A build ended with another code than 0; `log` is what it said. */
+export class BuildError extends Error {
+  readonly log: string;
+  constructor(log: string) {
+    super(log.slice(-2000));
+    this.log = log;
+  }
 }
-const python = findPython();
 
-/** argv of a generic instance, as the runtime's manifest has it. */
-const COMMANDS: Record<RuntimeName, string[]> = {
-  node: [
-    process.execPath,
-    '--disable-sigusr1',
-    '--min-semi-space-size=4',
-    path.join(RUNTIMES, 'node/supervisor.cjs'),
-  ],
-  python: [python ?? 'python3', '-S', '-u', path.join(RUNTIMES, 'python/supervisor.py')],
-};
+const built = new Map<string, string>();
 
-/** Why a runtime cannot be tested here; undefined when it can. */
-export const missing: Record<RuntimeName, string | undefined> = {
-  node: undefined,
-  python: python === undefined ? 'python3 is not installed' : undefined,
-};
+/**
+ * Builds a package as BUILDS.md says, or returns the directory as it is when its runtime builds nothing of it. The same files are
+ * built once in a process. Throws `BuildError`.
+ */
+export function build(
+  runtime: string,
+  source: string,
+  files: Files,
+  entry?: string,
+  handler?: string,
+): string {
+  const { spec } = manifestOf(runtime);
+  const { command, when = [] } = spec.build ?? { command: [] };
+  if (command.length === 0) return source;
+  if (when.length > 0 && !when.some((name) => fs.existsSync(path.join(source, name)))) return source;
+  const key = JSON.stringify([runtime, entry, handler, Object.entries(files)]);
+  const known = built.get(key);
+  if (known !== undefined) return known;
+  const output = fs.mkdtempSync(path.join(os.tmpdir(), 'petrel-built-'));
+  const home = fs.mkdtempSync(path.join(os.tmpdir(), 'petrel-home-'));
+  const cache = path.join(BUILD_CACHE, runtime);
+  fs.mkdirSync(cache, { recursive: true });
+  const registries = Object.entries(process.env).filter(([name]) =>
+    /^(.*_proxy|GOPROXY|GOFLAGS|GONOSUMDB|GOSUMDB|PIP_.*|NPM_CONFIG_.*|CARGO_.*|RUSTUP_.*|JAVA_HOME|SSL_CERT_FILE|NODE_EXTRA_CA_CERTS)$/i.test(
+      name,
+    ),
+  );
+  const [program, ...args] = argvOf(command, runtime);
+  const done = spawnSync(program as string, args, {
+    cwd: source,
+    encoding: 'utf8',
+    timeout: 280_000,
+    env: {
+      PATH: process.env.PATH,
+      HOME: home,
+      TMPDIR: home,
+      ...Object.fromEntries(registries),
+      PETREL_OUTPUT: output,
+      PETREL_CACHE: cache,
+      PETREL_RUNTIME_DIR: path.join(RUNTIMES, runtime),
+      ...(entry ? { PETREL_ENTRY: entry } : {}),
+      ...(handler ? { PETREL_HANDLER: handler } : {}),
+    },
+  });
+  fs.rmSync(home, { recursive: true, force: true });
+  if (done.status !== 0) {
+    fs.rmSync(output, { recursive: true, force: true });
+    throw new BuildError(`${done.stdout}${done.stderr}${done.error ?? ''}`);
+  }
+  if (fs.readdirSync(output).length === 0) {
+    fs.rmdirSync(output);
+    return source;
+  }
+  built.set(key, output);
+  return output;
+}
+
+/** Removes what was built; for the end of a test file. */
+export function forgetBuilds(): void {
+  for (const directory of built.values()) fs.rmSync(directory, { recursive: true, force: true });
+  built.clear();
+}
 
 /** Files of a package: path and content. */
 export type Files = Record<string, string | Uint8Array>;
@@ -61,7 +147,7 @@ export async function until(
 }
 
 export interface InstanceOptions {
-  runtime: RuntimeName;
+  runtime: string;
   /** Extra variables of the process, for example `PETREL_LOAD_TIMEOUT_MS`. */
   env?: Record<string, string>;
 }
@@ -70,18 +156,24 @@ export class Instance {
   readonly child: ChildProcess;
   readonly dir: string;
   readonly socket: string;
+  readonly runtime: string;
   readonly exited: Promise<{ code: number | null; signal: string | null }>;
   output = '';
   control!: MuxClient;
   #clients: MuxClient[] = [];
+  #callers: Caller[] = [];
+  #transport: { kind: string; host?: string; port?: number } | undefined;
 
   private constructor({ runtime, env = {} }: InstanceOptions) {
     this.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'petrel-rt-'));
     this.socket = path.join(this.dir, 'i.sock');
-    const [command, ...args] = COMMANDS[runtime];
+    this.runtime = runtime;
+    const { command: argv, env: fixed = [] } = manifestOf(runtime).spec;
+    const [command, ...args] = argvOf(argv, runtime);
+    const own = Object.fromEntries(fixed.map(({ name, value }) => [name, value]));
     this.child = spawn(command as string, args, {
       stdio: ['pipe', 'pipe', 'pipe'], // stdin stays open: the supervisor itself has to put user code at its end
-      env: { PATH: process.env.PATH, HOME: this.dir, PETREL_SOCKET: this.socket, ...env },
+      env: { PATH: process.env.PATH, HOME: this.dir, PETREL_SOCKET: this.socket, ...own, ...env },
     });
     this.child.stdout?.on('data', (chunk) => {
       this.output += chunk;
@@ -111,6 +203,16 @@ export class Instance {
     return instance;
   }
 
+  /** A client of what the instance said that requests take; for `mux` a data connection. */
+  async caller(): Promise<Caller> {
+    const { kind = 'mux', host = '127.0.0.1', port = 0 } = this.#transport ?? {};
+    if (kind === 'mux') return this.connect();
+    const target = kind === 'http1' ? { host, port } : { socketPath: path.join(this.dir, 'h.sock') };
+    const client = new HttpClient(target);
+    this.#callers.push(client);
+    return client;
+  }
+
   async connect(role: 'data' | 'control' = 'data'): Promise<MuxClient> {
     const client = await MuxClient.open(this.socket, role);
     this.#clients.push(client);
@@ -128,19 +230,25 @@ export class Instance {
     return code;
   }
 
-  // biome-ignore lint/suspicious/noExplicitAny: a JSON result
-  specialise(files: Files, params: object = {}): Promise<any> {
-    return this.control.call('specialise', {
+  /** Builds the package where its runtime does, and loads it. Rejects with the instance's error, or with `BuildError`. */
+  async specialise(
+    files: Files,
+    params: { entry?: string; handler?: string; [name: string]: unknown } = {},
+    // biome-ignore lint/suspicious/noExplicitAny: a JSON result
+  ): Promise<any> {
+    const result = await this.control.call('specialise', {
       namespace: 'default',
       function: 'hello',
       revision: 'hello-00001',
-      code: this.package(files),
+      code: build(this.runtime, this.package(files), files, params.entry, params.handler),
       development: true,
       timeoutMs: 300_000,
       concurrency: 0,
       env: { K_SERVICE: 'hello', K_CONFIGURATION: 'hello', K_REVISION: 'hello-00001', GREETING: 'hi there' },
       ...params,
     });
+    this.#transport = result.transport;
+    return result;
   }
 
   /** What the instance did against the protocol on any connection. */
@@ -149,7 +257,7 @@ export class Instance {
   }
 
   async stop(): Promise<void> {
-    for (const client of this.#clients) client.close();
+    for (const client of [...this.#clients, ...this.#callers]) client.close();
     this.child.kill('SIGKILL');
     await this.exited;
     fs.rmSync(this.dir, { recursive: true, force: true });

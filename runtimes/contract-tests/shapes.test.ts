@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type Answer, header, type MuxClient, type RequestOptions } from './client.ts';
-import { type Files, Instance, missing, type RuntimeName, until } from './instance.ts';
+import { type Files, Instance, until, withoutProgram } from './instance.ts';
 
 interface Call {
   request: RequestOptions;
@@ -657,8 +657,10 @@ function check(answer: Answer, call: Call): void {
 for (const [runtime, cases] of [
   ['node', node],
   ['python', python],
-] as [RuntimeName, Case[]][]) {
-  describe(`${runtime}: shapes`, { skip: missing[runtime] ?? false }, () => {
+] as [string, Case[]][]) {
+  describe(`${runtime}: shapes`, {
+    skip: withoutProgram(runtime === 'python' ? 'python3' : 'sh') ?? false,
+  }, () => {
     for (const { title, files, params, shape, calls } of cases) {
       test(title, async (t) => {
         const instance = await Instance.start({ runtime });

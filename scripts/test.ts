@@ -29,6 +29,7 @@ const STAGES: Part[][] = [
     { name: 'types', command: [bin('tsc'), '--noEmit', '-p', ROOT] },
     { name: 'style', command: [bin('biome'), 'ci', '--colors=off', '--error-on-warnings', ROOT] },
     { name: 'layers', command: [process.execPath, join(ROOT, 'scripts', 'check-layers.ts')] },
+    { name: 'toolchains', command: [process.execPath, join(ROOT, 'scripts', 'toolchains.ts')] },
   ],
   [{ name: 'unit', files: ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/**/*.test.ts'] }],
   [{ name: 'runtimes', files: ['runtimes/**/*.test.ts'] }],

@@ -19,6 +19,7 @@ import { codeOf } from './pool/pods.ts';
 import { createPools } from './pool/pools.ts';
 import { createPorts } from './pool/ports.ts';
 import { createSource, type FunctionSource } from './pool/source.ts';
+import { createAliasController } from './versions/aliases.ts';
 
 /** Packages nobody refers to are looked for this long after something was deleted, ms. */
 const COLLECT_AFTER_MS = 10 * 60_000;
@@ -82,6 +83,7 @@ export function createFunctions(options: FunctionsOptions): Functions {
     development: options.development ?? true,
     socket: (member: Member) => members.socket(member),
   });
+  const aliases = createAliasController({ client, clock, log });
   const source = createSource({ client, pools, members, loader, clock, log });
 
   const runtimes = createRuntimeController({
@@ -159,6 +161,7 @@ export function createFunctions(options: FunctionsOptions): Functions {
     source,
     async start() {
       controller.start();
+      aliases.start();
       members.start();
       await runtimes.start();
       await members.takeOver((member, pod) => {
@@ -175,7 +178,7 @@ export function createFunctions(options: FunctionsOptions): Functions {
     async stop() {
       pools.stop();
       config.stop();
-      await Promise.all([controller.stop(), runtimes.stop(), members.stop()]);
+      await Promise.all([controller.stop(), aliases.stop(), runtimes.stop(), members.stop()]);
       sockets.close();
     },
   };

@@ -180,7 +180,7 @@ export interface BuildStatus {
   message?: string;
 }
 
-/** A name for one or two revisions of a function: `prod`, `canary`. Owns a Knative Route `<function>-<alias>`. */
+/** A name for one or two revisions of a function, for example `hello-prod`. Owns a Knative Route of its name. */
 export interface FunctionAlias extends KubeObject {
   apiVersion: 'petrel.dev/v1';
   kind: 'FunctionAlias';

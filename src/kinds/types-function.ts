@@ -164,8 +164,8 @@ export const FUNCTION_PART_DOCS: TypeTexts = {
     command: 'argv of the process.',
   },
   FunctionAlias: {
-    '': 'FunctionAlias is a name for one or two revisions of a function. It owns a Knative Route <function>-<alias>.',
-    metadata: 'Standard object metadata. The name is the alias.',
+    '': 'FunctionAlias is a name for one or two revisions of a function. It owns a Knative Route of its name.',
+    metadata: 'Standard object metadata. The name becomes part of the URL.',
     spec: 'What the name stands for.',
     status: 'Where it answers and whether it can.',
   },

@@ -26,6 +26,7 @@ export const NODES = ref('', 'v1', 'Node', 'nodes', false);
 export const LEASES = ref('coordination.k8s.io', 'v1', 'Lease', 'leases');
 
 export const FUNCTIONS = ref('petrel.dev', 'v1', 'Function', 'functions');
+export const FUNCTION_ALIASES = ref('petrel.dev', 'v1', 'FunctionAlias', 'functionaliases');
 export const RUNTIMES = ref('petrel.dev', 'v1', 'Runtime', 'runtimes', false);
 export const TRAFFIC_POLICIES = ref('petrel.dev', 'v1', 'TrafficPolicy', 'trafficpolicies');
 

@@ -252,3 +252,22 @@ test('the Runtimes of the platform are applied, users’ pool sizes kept, readin
   assert.deepEqual(after.spec.command, ['$(NODE)', '$(RUNTIME_DIR)/main.js']);
   assert.deepEqual(after.spec.pool, { min: 1, max: 1 });
 });
+
+test('what is provisioned holds at once: on the Service, without another template', async (t) => {
+  const { client, digest, hasService, service, get } = await started(t);
+  await client.create(FUNCTIONS, functionOf(digest, { provisioned: { target: 2 } }));
+  const { metadata, spec } = await hasService();
+  assert.equal(metadata.annotations?.['autoscaling.petrel.dev/min-scale'], '2');
+  await client.update(KSERVICES, {
+    ...(await service()),
+    metadata: { ...metadata, annotations: { ...metadata.annotations, mine: 'stays' } },
+  });
+  const { provisioned: _, ...bare } = (await get()).spec;
+  await client.update(FUNCTIONS, { ...(await get()), spec: bare });
+  const after = await until(async () => {
+    const found = await service();
+    return !('autoscaling.petrel.dev/min-scale' in (found.metadata.annotations ?? {})) && found;
+  }, 'the bound is gone');
+  assert.equal(after.metadata.annotations?.mine, 'stays');
+  assert.deepEqual(after.spec.template, spec.template);
+});

@@ -1,5 +1,6 @@
 /** A Function as the Knative Service it owns, and the Service's state as the Function's. Pure. */
 import { createHash } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { timestamp } from '../../base/clock.ts';
 import {
   CODE_ANNOTATIONS,
@@ -13,6 +14,7 @@ import type { Condition } from '../../kinds/object.ts';
 import type { Container } from '../../kinds/pod.ts';
 import type { Revision, RevisionTemplate, Service } from '../../kinds/serving.ts';
 import { USER_CONTAINER } from '../pool/pods.ts';
+import { provisionedAnnotations } from '../versions/provisioned.ts';
 
 /** On the owned Service: digest of the template the Function asked for, so that fields taken out of it are noticed. */
 const TEMPLATE_ANNOTATION = 'petrel.dev/template';
@@ -49,6 +51,7 @@ function templateOf({ metadata, spec }: PetrelFunction): RevisionTemplate {
       containers: [container],
       ...(spec.volumes ? { volumes: spec.volumes } : {}),
       ...(spec.concurrency === undefined ? {} : { containerConcurrency: spec.concurrency }),
+      ...(spec.onceOnly ? { containerConcurrency: 1 } : {}),
       ...(spec.timeoutSeconds === undefined ? {} : { timeoutSeconds: spec.timeoutSeconds }),
     },
   };
@@ -56,6 +59,25 @@ function templateOf({ metadata, spec }: PetrelFunction): RevisionTemplate {
 
 const digestOf = (template: RevisionTemplate) =>
   createHash('sha256').update(JSON.stringify(template)).digest('hex').slice(0, 16);
+
+/** On the owned Service: which of its annotations the Function asked for, so that those it no longer asks for go. */
+const MANAGED_ANNOTATION = 'petrel.dev/managed-annotations';
+
+/** What the Function says of its Service as a whole: it holds at once, for all revisions. */
+function serviceAnnotations({ spec }: PetrelFunction): Record<string, string> {
+  return provisionedAnnotations(spec.provisioned);
+}
+
+/** The annotations of a Service with those that its Function asks for now, and without those that it asked for before. */
+function withManaged(
+  annotations: Record<string, string>,
+  wanted: Record<string, string>,
+): Record<string, string> {
+  const { [MANAGED_ANNOTATION]: before, ...rest } = annotations;
+  for (const key of before?.split(' ') ?? []) delete rest[key];
+  const keys = Object.keys(wanted).sort();
+  return { ...rest, ...wanted, ...(keys.length > 0 ? { [MANAGED_ANNOTATION]: keys.join(' ') } : {}) };
+}
 
 /** A new Service for a Function. */
 export function serviceOf(fn: PetrelFunction): Service {
@@ -67,7 +89,7 @@ export function serviceOf(fn: PetrelFunction): Service {
       name: fn.metadata.name,
       namespace: fn.metadata.namespace,
       labels: { ...fn.metadata.labels, [FUNCTION_LABELS.function]: fn.metadata.name },
-      annotations: { [TEMPLATE_ANNOTATION]: digestOf(template) },
+      annotations: withManaged({ [TEMPLATE_ANNOTATION]: digestOf(template) }, serviceAnnotations(fn)),
       ownerReferences: [
         {
           apiVersion: fn.apiVersion,
@@ -103,15 +125,15 @@ function contains(found: unknown, wanted: unknown): boolean {
 export function alignedService(fn: PetrelFunction, service: Service): Service | undefined {
   const template = templateOf(fn);
   const digest = digestOf(template);
-  const known = service.metadata.annotations?.[TEMPLATE_ANNOTATION];
-  if (known === digest && contains(service.spec.template, template)) return undefined;
+  const known = service.metadata.annotations ?? {};
+  const annotations = withManaged({ ...known, [TEMPLATE_ANNOTATION]: digest }, serviceAnnotations(fn));
+  const same = known[TEMPLATE_ANNOTATION] === digest && contains(service.spec.template, template);
+  if (same && isDeepStrictEqual(annotations, known)) return undefined;
   return {
     ...service,
-    metadata: {
-      ...service.metadata,
-      annotations: { ...service.metadata.annotations, [TEMPLATE_ANNOTATION]: digest },
-    },
-    spec: { ...service.spec, template },
+    metadata: { ...service.metadata, annotations },
+    // What defaulting has added to a template is no reason for another revision.
+    spec: same ? service.spec : { ...service.spec, template },
   };
 }
 

@@ -2,6 +2,7 @@
 import { AGE_PATH, NAME, pathColumn, READY_PATHS } from '../columns/common.ts';
 import { dns1035Label } from '../name.ts';
 import type { ResourceDefinition } from '../resource.ts';
+import { FUNCTION_ALIAS_STRATEGY } from '../strategies/function-alias.ts';
 import { FUNCTION_STRATEGY, RUNTIME_STRATEGY } from '../strategies/petrel.ts';
 import { TRAFFIC_POLICY_STRATEGY } from '../strategies/traffic-policy.ts';
 import { rows } from './row.ts';
@@ -23,6 +24,27 @@ export const PETREL_RESOURCES: ResourceDefinition[] = rows('petrel.dev', 'v1', '
     ],
     hasGeneration: true,
     // A Function's name becomes a host name and the prefix of its revisions' names.
+    nameRule: dns1035Label,
+  },
+  {
+    kind: 'FunctionAlias',
+    strategy: FUNCTION_ALIAS_STRATEGY,
+    plural: 'functionaliases',
+    shortNames: ['fnalias'],
+    categories: ['all'],
+    subresources: ['status'],
+    columns: [
+      NAME,
+      pathColumn('Function', '.spec.function'),
+      pathColumn('Revision', '.spec.revisionName'),
+      pathColumn('Secondary', '.spec.secondary.revisionName'),
+      pathColumn('Percent', '.spec.secondary.percent', 'integer'),
+      pathColumn('URL', '.status.url'),
+      ...READY_PATHS,
+      AGE_PATH,
+    ],
+    hasGeneration: true,
+    // The alias's name becomes a host name.
     nameRule: dns1035Label,
   },
   {

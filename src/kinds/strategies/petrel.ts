@@ -6,6 +6,7 @@ import { REVISION_NAME_ANNOTATION } from '../function.ts';
 import { dns1035Label } from '../name.ts';
 import type { FieldError, UntypedObject } from '../object.ts';
 import type { ResourceStrategy } from '../resource.ts';
+import { validateVersions } from './function-versions.ts';
 import { validateAutoscaling } from './knative/annotations.ts';
 import { texts } from './knative/errors.ts';
 import { validateOwnMetric, validateOwnTemplate } from './knative/own-annotations.ts';
@@ -93,6 +94,7 @@ function validateFunction({ metadata, spec = {} }: UntypedObject): FieldError[] 
     ...validateMounts(spec.volumeMounts, 'spec.volumeMounts', volumes),
     ...validateUnmounted(spec, volumes),
     ...validateResources(spec.resources, 'spec.resources'),
+    ...validateVersions(spec),
   ];
 }
 

@@ -20,6 +20,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'src/gateway',
     'src/serving',
     'src/functions',
+    'src/dialects',
   ],
   ['src/platform'],
   ['src/cli'],

@@ -36,7 +36,7 @@ const LABELS: Record<string, Record<string, string>> = {
 };
 
 const isCustom = ({ group }: ResourceDefinition): boolean =>
-  group.endsWith('.knative.dev') || group === 'petrel.dev';
+  group.endsWith('.knative.dev') || group === 'petrel.dev' || group === 'fission.io';
 
 /** One definition for each kind of ours. `createdAt`: RFC 3339. */
 export function customResourceDefinitions(registry: Registry, createdAt: string): UntypedObject[] {

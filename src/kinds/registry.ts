@@ -3,6 +3,7 @@ import type { ResourceDefinition } from './resource.ts';
 import { APPS_RESOURCES } from './resources/apps.ts';
 import { AUTOSCALING_RESOURCES } from './resources/autoscaling.ts';
 import { CORE_RESOURCES } from './resources/core.ts';
+import { FISSION_RESOURCES } from './resources/fission.ts';
 import { PETREL_RESOURCES } from './resources/petrel.ts';
 import { SERVING_RESOURCES } from './resources/serving.ts';
 import { SERVING_INTERNAL_RESOURCES } from './resources/serving-internal.ts';
@@ -36,5 +37,6 @@ export function builtinRegistry(): Registry {
     ...SERVING_RESOURCES,
     ...SERVING_INTERNAL_RESOURCES,
     ...PETREL_RESOURCES,
+    ...FISSION_RESOURCES,
   ]);
 }

@@ -13,6 +13,7 @@
  *   `items`), `m=atomic`.
  */
 import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { FUNCTION_PART_DOCS, FUNCTION_PART_TYPES } from './types-function.ts';
 import { PETREL_DOCS, PETREL_TYPES } from './types-petrel.ts';
 import { SERVING_DOCS, SERVING_TYPES } from './types-serving.ts';
@@ -92,7 +93,18 @@ const docPackages = new Map<string, TypeTexts | undefined>([
 ]);
 const messages = new Map<string, MessageType | undefined>();
 
+/** Dialects' types, read when somebody asks for them: most platforms never do. */
+const DIALECTS: Record<string, () => TypeTexts> = {
+  'io.fission.v1': () => fission().FISSION_TYPES,
+  'io.fission.v1.docs': () => fission().FISSION_DOCS,
+};
+
+const fission = () =>
+  createRequire(import.meta.url)('./types-fission.ts') as typeof import('./types-fission.ts');
+
 function load(file: string): TypeTexts | undefined {
+  const dialect = own(DIALECTS, file);
+  if (dialect !== undefined) return dialect();
   if (!/^io\.k8s\.[\w.]+$/.test(file)) return undefined;
   try {
     return JSON.parse(readFileSync(new URL(`generated/${file}.json`, import.meta.url), 'utf8'));

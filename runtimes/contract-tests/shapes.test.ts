@@ -1,39 +1,9 @@
-/** The handler shapes of each runtime, through real instances: what a handler is given, and what its answer becomes. */
+/** The handler shapes of node and python, through real instances, and what only one of them has. */
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
-import { type Answer, header, type MuxClient, type RequestOptions } from './client.ts';
-import { type Files, Instance, until, withoutProgram } from './instance.ts';
-
-interface Call {
-  request: RequestOptions;
-  status?: number;
-  body?: string;
-  /** For bodies that are JSON: must contain these members. */
-  json?: Record<string, unknown>;
-  headers?: Record<string, string>;
-}
-
-interface Case {
-  title: string;
-  files: Files;
-  params?: Record<string, unknown>;
-  shape: string;
-  calls: Call[];
-}
-
-const get = (target: string, headers: [string, string][] = []): RequestOptions => ({ target, headers });
-const post = (
-  target: string,
-  body: string | Uint8Array,
-  type: string,
-  headers: [string, string][] = [],
-): RequestOptions => ({
-  method: 'POST',
-  target,
-  body,
-  headers: [['content-type', type], ...headers],
-});
-const hello: Call[] = [{ request: get('/'), status: 200, body: 'hello' }];
+import { test } from 'node:test';
+import { header } from './client.ts';
+import { Instance, until, withoutProgram } from './instance.ts';
+import { type Case, describeShapes, get, hello, post } from './shapes.ts';
 
 const node: Case[] = [
   {
@@ -637,48 +607,8 @@ def app(environ, start_response):
   },
 ];
 
-function check(answer: Answer, call: Call): void {
-  const text = answer.body.toString();
-  if (call.status !== undefined) assert.equal(answer.status, call.status, text);
-  if (call.body !== undefined)
-    assert.ok(
-      text === call.body,
-      `${text.slice(0, 300)} (${text.length}) is not ${call.body.slice(0, 300)} (${call.body.length})`,
-    );
-  if (call.json !== undefined) {
-    const value = JSON.parse(text);
-    for (const [name, expected] of Object.entries(call.json))
-      assert.deepEqual(value[name], expected, `${name} in ${text}`);
-  }
-  for (const [name, value] of Object.entries(call.headers ?? {}))
-    assert.equal(header(answer, name) ?? '', value, name);
-}
-
-for (const [runtime, cases] of [
-  ['node', node],
-  ['python', python],
-] as [string, Case[]][]) {
-  describe(`${runtime}: shapes`, {
-    skip: withoutProgram(runtime === 'python' ? 'python3' : 'sh') ?? false,
-  }, () => {
-    for (const { title, files, params, shape, calls } of cases) {
-      test(title, async (t) => {
-        const instance = await Instance.start({ runtime });
-        t.after(() => instance.stop());
-        const result = await instance.specialise(files, params);
-        assert.equal(result.shape, shape);
-        const data: MuxClient = await instance.connect();
-        for (const call of calls) {
-          const outcome = await data.request(call.request).then(
-            (answer) => answer,
-            (error) => assert.fail(`${call.request.target}: ${error}\n${instance.output}`),
-          );
-          check(outcome, call);
-        }
-      });
-    }
-  });
-}
+describeShapes('node', undefined, node);
+describeShapes('python', withoutProgram('python3'), python);
 
 test('node: an upgrade listener of an exported http.Server has the raw connection', async (t) => {
   const instance = await Instance.start({ runtime: 'node' });

@@ -41,6 +41,11 @@ export class Args {
     const value = this.#values.get(name);
     return Array.isArray(value) ? value : [];
   }
+  /** The positional argument with this index, undefined when it was left out. */
+  optional(index: number): string | undefined {
+    return this.positionals[index];
+  }
+
   /** A positional that the command declares as required. */
   required(index: number): string {
     return this.positionals[index] ?? '';

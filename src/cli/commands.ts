@@ -237,6 +237,61 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import('./commands/rollback.ts'),
   },
   {
+    name: 'alias',
+    summary: 'List, set or delete names for revisions of a function, each with a URL of its own',
+    positionals: [SERVICE, { name: 'alias', required: false, help: 'for example prod' }],
+    options: {
+      namespace: NAMESPACE,
+      to: { kind: 'text', value: 'revision', help: 'what it stands for; latest: always the newest' },
+      also: { kind: 'text', value: 'revision=percent', help: 'a second revision and its part' },
+      delete: { kind: 'flag', help: 'delete the alias; revisions stay' },
+      output: OUTPUT,
+    },
+    examples: [
+      ['petrel alias hello prod --to hello-00002', 'prod is that revision until it is set anew'],
+      ['petrel alias hello prod --to 2 --also 3=10', 'a tenth of its requests try the next one'],
+      ['petrel alias hello', 'the aliases that there are'],
+      ['petrel alias hello prod --delete', 'its URL goes'],
+    ],
+    load: () => import('./commands/alias.ts'),
+  },
+  {
+    name: 'publish',
+    summary: 'Keep a revision for good, with a description, and give it an alias',
+    positionals: [SERVICE],
+    options: {
+      namespace: NAMESPACE,
+      revision: { kind: 'text', value: 'revision', help: 'which one (default: the newest that is ready)' },
+      description: { kind: 'text', value: 'text', help: 'what is in it, for people' },
+      as: { kind: 'text', value: 'alias', help: 'let this alias stand for it' },
+      off: { kind: 'flag', help: 'no longer keep it: it goes when nothing uses it' },
+      output: OUTPUT,
+    },
+    examples: [
+      [
+        'petrel publish hello --description "new prices" --as prod',
+        'keep the newest, prod is it from now on',
+      ],
+      ['petrel publish hello --revision 3 --off', 'it may be deleted once nothing uses it'],
+    ],
+    load: () => import('./commands/publish.ts'),
+  },
+  {
+    name: 'diff',
+    summary: 'Show what differs between two revisions: settings and files',
+    positionals: [
+      SERVICE,
+      { name: 'from', required: false, help: 'revision (default: the one before)' },
+      { name: 'to', required: false, help: 'revision (default: the newest)' },
+    ],
+    options: { namespace: NAMESPACE, output: OUTPUT },
+    examples: [
+      ['petrel diff hello', 'what the newest revision changed'],
+      ['petrel diff hello 2 5', 'between two certain ones'],
+    ],
+    load: () => import('./commands/diff.ts'),
+  },
+  {
     name: 'canary',
     summary: 'Give new revisions their traffic step by step, and take it back when they fail',
     positionals: [SERVICE],

@@ -223,8 +223,9 @@ export class ClientConnection extends Reply implements Timed {
     else if (block.upgrade !== '' && !http10) kind = BODY.upgrade;
     const x = takeIn(plane, this, buf, block, requestId, kind, this.headMethod, this.activeAt);
     if (x instanceof Exchange) this.#start(x, kind, after < end);
-    else if (x.reason === 'ok') this.answer(200, ownBlock(''), requestId, 0);
-    else this.refuse(x, requestId);
+    else if (x.reason === 'ok') {
+      this.answer(x.status, ownBlock(x.lines ?? ''), requestId, x.status === 204 ? FRAMING.none : 0);
+    } else this.refuse(x, requestId);
   }
 
   #start(x: Exchange, kind: number, more: boolean): void {

@@ -24,7 +24,8 @@ export interface RouteEntry {
   access?: RouteAccess;
   /**
    * Where requests go that ask to be carried out later (`Prefer: respond-async`, `X-Petrel-Invoke-Mode: async`): an HTTP server of the
-   * platform. It gets the request as it is, with `x-petrel-route: <namespace>/<name>`, and its answer is the answer. Absent: the wish is ignored.
+   * platform. It gets the request as an instance would, with `x-petrel-route: <namespace>/<name>` (and `x-petrel-revision` where a path
+   * route fixes one), and its answer is the answer. Absent: the wish is ignored.
    */
   async?: EndpointAddress;
 }
@@ -43,10 +44,14 @@ export interface PathRoute {
   methods: string[];
   /** What the instance sees as path: as it came, without the prefix, or always this. The query stays. */
   rewrite: 'keep' | 'strip' | { to: string };
-  /** Whose targets, policy, access and async apply, and their weights, sum 100; `revision` fixes one. Or a server of the platform. */
+  /**
+   * `<namespace>/<name>` of routes whose targets, policy, access and async apply, and their weights, sum 100; `revision` fixes one.
+   * Or a server of the platform.
+   */
   to: { route: string; revision?: RevisionKey; percent: number }[] | EndpointAddress;
   /** Added to the request, replacing what the client sent; `{name}` stands for a template's part. Names lower case. */
   headers?: Record<string, string>;
+  /** `cors` and `auth` each take the place of the route's own; an empty one takes away both, and limits on clients with them. */
   access?: RouteAccess;
   /** Every request is asynchronous. */
   async?: boolean;

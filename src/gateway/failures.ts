@@ -6,6 +6,9 @@
 /** The closed list: reason → HTTP status. */
 export const FAILURES = {
   bad_request: 400,
+  unauthenticated: 401,
+  forbidden: 403,
+  cors_refused: 403,
   no_route: 404,
   method_not_allowed: 405,
   request_timeout: 408,
@@ -14,7 +17,9 @@ export const FAILURES = {
   expectation_failed: 417,
   rate_limited: 429,
   head_too_large: 431,
+  async_unavailable: 501,
   version_not_supported: 505,
+  loop_detected: 508,
   not_ready: 503,
   queue_full: 503,
   draining: 503,
@@ -75,6 +80,19 @@ export function ranOutOfTime({ reason }: Failure): boolean {
 /** The request itself is refused; its connection is not trusted any further. */
 export function refusal(reason: FailureReason, message: string): Failure {
   return failure(reason, message, 'client', true);
+}
+
+/** `Allow` of the gateway's own refusal of a method. */
+const ALLOW_KNOWN = 'allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n';
+
+/** The method is none that is served here. */
+export function methodRefusal(method: string): Failure {
+  return { ...refusal('method_not_allowed', `${method} is not served here`), lines: ALLOW_KNOWN };
+}
+
+/** An answer of the gateway itself that is no failure. */
+export function ownAnswer(status: 200 | 204, lines = ''): Failure {
+  return { status, component: 'gateway', reason: 'ok', message: '', close: false, retryAfter: 0, lines };
 }
 
 /** The JSON body of a failure. */

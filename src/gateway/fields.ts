@@ -31,6 +31,9 @@ export const FIELD = {
   http2Settings: 21,
   xForwardedPrefix: 22,
   contentType: 23,
+  prefer: 24,
+  invokeMode: 25,
+  hops: 26,
 } as const;
 
 const NAMES: Record<string, number> = {
@@ -57,6 +60,9 @@ const NAMES: Record<string, number> = {
   'http2-settings': FIELD.http2Settings,
   'x-forwarded-prefix': FIELD.xForwardedPrefix,
   'content-type': FIELD.contentType,
+  prefer: FIELD.prefer,
+  'x-petrel-invoke-mode': FIELD.invokeMode,
+  'x-petrel-hops': FIELD.hops,
 };
 
 /** Fields that belong to one connection and never cross the gateway (RFC 9110 §7.6.1, and what old clients send). */

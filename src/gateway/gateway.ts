@@ -10,6 +10,7 @@ import type {
   Endpoint,
   Gateway,
   GatewayEvents,
+  PathRoute,
   RevisionEntry,
   RevisionFailure,
   RevisionStats,
@@ -20,6 +21,7 @@ import { guarded } from './guard.ts';
 import { DEFAULT_LIMITS, type GatewayLimits } from './limits.ts';
 import type { PlaneLink } from './links.ts';
 import { listenError } from './listening.ts';
+import { loadPathCheck } from './paths/load.ts';
 import type { PlaneCommand, PlaneEvents, PlaneStats } from './plane.ts';
 import type { GatewayIdentity } from './policy/around.ts';
 import { inFlightRow, memoryFor, type RouteMemory } from './policy/memory.ts';
@@ -101,6 +103,7 @@ export class GatewayControl implements Gateway {
     string,
     { namespace: string; name: string; entry: RouteEntry; memory: RouteMemory | null }
   >();
+  readonly #paths = new Map<string, { route: PathRoute; turn: SharedArrayBuffer | null }>();
   readonly #revisions = new Map<string, RevisionRecord>();
   readonly #retiring = new Map<number, Retiring>();
   #statsTimer: NodeJS.Timeout | null = null;
@@ -180,6 +183,7 @@ export class GatewayControl implements Gateway {
       yield this.#endpointsCommand(key, record);
     }
     for (const route of this.#routes.values()) yield { type: 'route', ...route };
+    for (const [id, path] of this.#paths) yield { type: 'path', id, ...path };
   }
 
   #broadcast(command: PlaneCommand): void {
@@ -192,6 +196,19 @@ export class GatewayControl implements Gateway {
     if (entry === null) this.#routes.delete(key);
     else this.#routes.set(key, { namespace, name, entry, memory });
     this.#broadcast({ type: 'route', namespace, name, entry, memory });
+  }
+
+  /** Throws `InvalidArgument` for a path, a header or a target that cannot be. */
+  setPathRoute(id: string, route: PathRoute | null): void {
+    if (route === null) {
+      if (this.#paths.delete(id)) this.#broadcast({ type: 'path', id, route, turn: null });
+      return;
+    }
+    loadPathCheck().checkPathRoute(id, route);
+    const several = Array.isArray(route.to) && route.to.length > 1;
+    const turn = several ? (this.#paths.get(id)?.turn ?? new SharedArrayBuffer(4)) : null;
+    this.#paths.set(id, { route, turn });
+    this.#broadcast({ type: 'path', id, route, turn });
   }
 
   setRevision(key: string, entry: RevisionEntry | null): void {

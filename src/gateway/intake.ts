@@ -1,13 +1,13 @@
 /** From a complete request head to the exchange that is admitted, or to why there is none; the same for every protocol. */
 import { Exchange, type Front } from './exchange.ts';
-import { type Failure, failure, refusal } from './failures.ts';
+import { type Failure, failure, methodRefusal, refusal } from './failures.ts';
 import type { HeadSurroundings } from './head-reader.ts';
 import type { Destination } from './plane-types.ts';
 import type { RequestBlock } from './request-block.ts';
 import type { RequestLine } from './request-line.ts';
 
 export interface IntakePlane extends HeadSurroundings {
-  /** Chooses the revision by host or, only when the host is not bound, path, and by what the route's policy says. */
+  /** Chooses the revision by path routes, by host or, only when the host is not bound, path, and by what the route's policy says. */
   route(
     block: RequestBlock,
     address: string,
@@ -30,7 +30,7 @@ export function objection(
   if (c === 67 || c === 84 || buf[line.targetStart] === 42) {
     const method = buf.toString('latin1', line.start, line.methodEnd);
     if (method === 'CONNECT' || method === 'TRACE') {
-      return refusal('method_not_allowed', `${method} is not served here`);
+      return methodRefusal(method);
     }
     if (buf[line.targetStart] === 42 && method !== 'OPTIONS') {
       return refusal('bad_request', 'the target * is for OPTIONS only');
@@ -48,8 +48,8 @@ export function tooLarge(max: number): Failure {
 }
 
 /**
- * Makes the exchange of the request whose line stands in `plane.line`. A failure with the reason `ok` is the answer
- * 200 of the gateway itself.
+ * Makes the exchange of the request whose line stands in `plane.line`. A failure with the reason `ok` is an answer of
+ * the gateway itself.
  */
 export function takeIn(
   plane: IntakePlane,
@@ -68,15 +68,19 @@ export function takeIn(
     return destination.failure ?? failure('not_ready', 'no revision');
   }
   const max = revision.entry.maxRequestBytes;
-  if (max > 0 && block.contentLength > max) return tooLarge(max);
+  if (max > 0 && block.contentLength > max) {
+    const { lines } = destination;
+    return lines === '' ? tooLarge(max) : { ...tooLarge(max), lines };
+  }
   let source = buf;
   let lineStart = line.start;
   let lineEnd = line.targetEnd;
   const prefix = destination.prefix;
   const contiguous = line.targetStart === line.methodEnd + 1;
-  if (prefix !== '' || !contiguous || buf[line.targetStart] !== 47) {
+  const { target } = destination;
+  if (prefix !== '' || target !== null || !contiguous || buf[line.targetStart] !== 47) {
     const method = buf.toString('latin1', line.start, line.methodEnd);
-    const rest = buf.toString('latin1', line.targetStart + prefix.length, line.targetEnd);
+    const rest = target ?? buf.toString('latin1', line.targetStart + prefix.length, line.targetEnd);
     source = Buffer.from(`${method} ${rest.startsWith('/') ? '' : '/'}${rest}`, 'latin1');
     lineStart = 0;
     lineEnd = source.length;
@@ -84,7 +88,7 @@ export function takeIn(
   const x = new Exchange(
     front,
     revision,
-    block,
+    destination.block ?? block,
     source,
     lineStart,
     lineEnd,

@@ -4,6 +4,7 @@ import type { Deadlines } from './deadlines.ts';
 import type { Exchange } from './exchange.ts';
 import type { Failure } from './failures.ts';
 import type { GatewayLimits } from './limits.ts';
+import type { RequestBlock } from './request-block.ts';
 import type { RevisionState } from './revision.ts';
 
 /** Something that gathers bytes during an event-loop turn. */
@@ -30,9 +31,15 @@ export interface Terms {
 /** Where a request goes, or why it does not. */
 export interface Destination {
   revision: RevisionState | null;
-  /** `/fn/<namespace>/<name>` to take off the target. */
+  /** What to take off the target: `/fn/<namespace>/<name>`, or the prefix of a path route. */
   prefix: string;
   failure: Failure | null;
   /** Null for routes without a policy or tags. */
   terms: Terms | null;
+  /** The target that the instance sees, query included; null: what came, without `prefix`. */
+  target: string | null;
+  /** The request's fields, where something about them changes; null: as they came. */
+  block: RequestBlock | null;
+  /** Header lines of a refusal that follows; `''` as a rule. */
+  lines: string;
 }

@@ -4,6 +4,7 @@ import type { Logger } from '../base/log.ts';
 import { ClientConnection, type ClientPlane } from './client.ts';
 import type {
   MirrorCounts,
+  PathRoute,
   RevisionEntry,
   RevisionFailure,
   RevisionOutcomes,
@@ -11,7 +12,8 @@ import type {
 } from './contract.ts';
 import type { RowRef } from './counters.ts';
 import { Deadlines } from './deadlines.ts';
-import { failure } from './failures.ts';
+import { enter, notReady, pathOf, refused } from './entrance.ts';
+import { failure, ownAnswer } from './failures.ts';
 import { FieldTable } from './fields.ts';
 import { DetectingLink } from './h2/detect.ts';
 import { LazyHttp2Link } from './h2/lazy-link.ts';
@@ -19,6 +21,8 @@ import { loadClientSession } from './h2/load.ts';
 import { Http1Link } from './http1.ts';
 import type { GatewayLimits } from './limits.ts';
 import { MuxLink } from './mux-link.ts';
+import { loadPaths } from './paths/load.ts';
+import type { Paths } from './paths/paths.ts';
 import type { Destination, Flushable, Terms } from './plane-types.ts';
 import type { GatewayIdentity } from './policy/around.ts';
 import type { RouteMemory } from './policy/memory.ts';
@@ -33,6 +37,7 @@ import {
   RevisionState,
 } from './revision.ts';
 import { parseFunctionPath, RouteTable } from './routes.ts';
+import { Servers } from './servers.ts';
 
 /** A change of state, as the main side sends it. Plain data: it crosses between threads. */
 export type PlaneCommand =
@@ -43,6 +48,7 @@ export type PlaneCommand =
       entry: RouteEntry | null;
       memory: RouteMemory | null;
     }
+  | { type: 'path'; id: string; route: PathRoute | null; turn: SharedArrayBuffer | null }
   | { type: 'revision'; key: string; entry: RevisionEntry | null; queue: RowRef | null }
   | { type: 'endpoints'; key: string; endpoints: EndpointPush[] }
   | { type: 'fail'; key: string; failure: RevisionFailure };
@@ -79,6 +85,9 @@ export interface PlaneOptions {
   sync(): void;
 }
 
+/** Answered without a look at routes. */
+const HEALTH = '/_petrel/healthz';
+
 /** A client's connection, whatever it speaks. */
 interface PlaneClient {
   /** Ends it after what is under way; `gently` also an idle one only when its client knows. */
@@ -101,6 +110,9 @@ export class Plane implements ClientPlane, RevisionHooks {
   readonly #worker: number;
   readonly #events: PlaneEvents;
   readonly #routes: RouteTable;
+  readonly #servers: Servers;
+  /** Undefined while there is none. */
+  #paths: Paths | undefined;
   readonly #revisions = new Map<string, RevisionState>();
   readonly #busy = new Set<RevisionState>();
   readonly #clients = new Set<PlaneClient>();
@@ -108,6 +120,7 @@ export class Plane implements ClientPlane, RevisionHooks {
   #dirty: Flushable[] = [];
   #server: Server | null = null;
   #emptied: (() => void)[] = [];
+  readonly #revision = (key: string) => this.#revisions.get(key);
   readonly #flushAll = () => {
     const list = this.#dirty;
     this.#dirty = [];
@@ -122,14 +135,16 @@ export class Plane implements ClientPlane, RevisionHooks {
     this.sync = options.sync;
     this.fields = new FieldTable(options.limits.maxHeaders);
     this.zone = options.identity.zone;
-    this.#routes = new RouteTable({
+    this.#servers = new Servers(this);
+    const around = {
       worker: options.worker,
       identity: options.identity,
       deadlines: this.deadlines,
       log: options.log,
       mirrors: { open: 0, bytes: 0 },
-      revision: (key) => this.#revisions.get(key),
-    });
+      revision: this.#revision,
+    };
+    this.#routes = new RouteTable(around, this.#servers);
   }
 
   /** Listens; rejects when the address is taken. Port 0 is any. */
@@ -157,6 +172,9 @@ export class Plane implements ClientPlane, RevisionHooks {
       case 'route':
         this.#routes.set(command.namespace, command.name, command.entry, command.memory);
         break;
+      case 'path':
+        this.#setPath(command.id, command.route, command.turn);
+        break;
       case 'revision':
         this.#setRevision(command.key, command.entry, command.queue);
         break;
@@ -168,6 +186,13 @@ export class Plane implements ClientPlane, RevisionHooks {
         break;
     }
     this.writer.flush();
+  }
+
+  #setPath(id: string, route: PathRoute | null, turn: SharedArrayBuffer | null): void {
+    const around = { routes: this.#routes, servers: this.#servers, revision: this.#revision };
+    const paths = this.#paths ?? new (loadPaths().Paths)(around);
+    paths.set(id, route, turn);
+    this.#paths = paths.empty ? undefined : paths;
   }
 
   #setRevision(key: string, entry: RevisionEntry | null, queue: RowRef | null): void {
@@ -189,19 +214,27 @@ export class Plane implements ClientPlane, RevisionHooks {
     targetStart: number,
     targetEnd: number,
   ): Destination {
+    const byPath =
+      this.#paths === undefined ? null : this.#byPath(block, address, buf, targetStart, targetEnd);
+    if (byPath !== null) return byPath;
     const host = block.hostKey;
     let state = this.#routes.byHost(host);
     let prefix = '';
     if (state === undefined) {
       const target = buf.toString('latin1', targetStart, targetEnd);
-      if (target === '/_petrel/healthz') {
-        return refused({ ...failure('not_ready', ''), reason: 'ok' });
-      }
+      if (target === HEALTH) return refused(ownAnswer(200));
       const path = parseFunctionPath(target);
       if (path === null) return refused(unknownHost(host));
       state = this.#routes.byName(path.namespace, path.name);
       if (state === undefined) return refused(unknownFunction(path.namespace, path.name));
       prefix = path.prefix;
+    }
+    if (block.later) {
+      const rest = buf.toString('latin1', targetStart + prefix.length, targetEnd);
+      const target = rest.startsWith('/') ? rest : `/${rest}`;
+      const method = this.#method(buf);
+      const asked = { block, address, method, prefix, target, revision: null, later: false, trusted: false };
+      return enter(state, asked, this.#revision);
     }
     let terms: Terms | null = null;
     let key: string | null;
@@ -213,11 +246,24 @@ export class Plane implements ClientPlane, RevisionHooks {
       ({ key, terms } = direction);
     }
     const revision = key === null ? undefined : this.#revisions.get(key);
-    if (revision === undefined) {
-      const { namespace, name } = state.entry;
-      return refused(failure('not_ready', `${namespace}/${name} has no revision that can answer yet`));
-    }
-    return { revision, prefix, failure: null, terms };
+    if (revision === undefined) return notReady(state);
+    return { revision, prefix, failure: null, terms, target: null, block: null, lines: '' };
+  }
+
+  #byPath(
+    block: RequestBlock,
+    address: string,
+    buf: Buffer,
+    targetStart: number,
+    targetEnd: number,
+  ): Destination | null {
+    const target = buf.toString('latin1', targetStart, targetEnd);
+    if (target === HEALTH) return null;
+    return this.#paths!.route({ block, address, method: this.#method(buf), target });
+  }
+
+  #method(buf: Buffer): string {
+    return buf.toString('latin1', this.line.start, this.line.methodEnd);
   }
 
   speakHttp2(client: ClientConnection, first: Buffer): void {
@@ -314,12 +360,8 @@ export class Plane implements ClientPlane, RevisionHooks {
     }
     for (const client of this.#clients) client.destroy();
     for (const revision of this.#revisions.values()) revision.remove();
+    this.#servers.close();
   }
-}
-
-function pathOf(target: string): string {
-  const query = target.indexOf('?');
-  return (query < 0 ? target : target.slice(0, query)) || '/';
 }
 
 /** A turn of the event loop counts as quiet below this, milliseconds. */
@@ -336,10 +378,6 @@ async function quietTurn(): Promise<void> {
     if (now - from < QUIET_MS || now - began > QUIET_WITHIN_MS) return;
     from = performance.now();
   }
-}
-
-function refused(why: Destination['failure']): Destination {
-  return { revision: null, prefix: '', failure: why, terms: null };
 }
 
 function unknownHost(host: string) {

@@ -122,7 +122,6 @@ export abstract class Reply implements Front, Gathering, Timed {
     let lines = 'content-type: application/json\r\n';
     if (f.retryAfter > 0) lines += `retry-after: ${f.retryAfter}\r\n`;
     if (f.lines !== undefined) lines += f.lines;
-    if (f.status === 405) lines += 'allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n';
     const end = this.headMethod ? 0 : body.length;
     const block = ownBlock(lines);
     this.#plane.writer.whole(this, f.status, block, id, body.length, this.#connection(), body, 0, end);

@@ -46,6 +46,10 @@ export interface RequestBlock {
   grpc: boolean;
   /** A valid trace context is part of `out`. */
   hasTrace: boolean;
+  /** To be carried out later: `Prefer: respond-async` (RFC 7240 §4.1), or `X-Petrel-Invoke-Mode: async` or `batch`. */
+  later: boolean;
+  /** How often the request has passed a gateway of this kind already (`X-Petrel-Hops`). */
+  hops: number;
   /** What is wrong with the block whatever the request line says. */
   refused: Failure | null;
 }
@@ -215,12 +219,35 @@ function interpret(buf: Buffer, t: FieldTable, k: number, block: RequestBlock, n
     case FIELD.contentType:
       block.grpc = isGrpc(t.value(buf, k));
       break;
+    case FIELD.prefer:
+      block.later ||= listTokens(t.value(buf, k)).some((token) => /^respond-async(?:$|[ ;])/.test(token));
+      break;
+    case FIELD.invokeMode:
+      block.later ||= /^(?:async|batch)$/i.test(t.value(buf, k));
+      break;
+    case FIELD.hops:
+      readHops(block, t.value(buf, k));
+      break;
     case FIELD.traceparent:
       notes.traces++;
       notes.traceparent = t.value(buf, k);
       break;
     default:
   }
+}
+
+/** Requests that pass so many functions, one calling the next, are taken for a loop. */
+export const MAX_HOPS = 16;
+
+function readHops(block: RequestBlock, value: string): void {
+  if (!/^\d{1,4}$/.test(value)) {
+    refuse(block, 'X-Petrel-Hops is no number');
+    return;
+  }
+  block.hops = Math.max(block.hops, Number(value));
+  if (block.hops < MAX_HOPS) return;
+  const message = `the request has passed ${block.hops} functions, one calling the next: it is taken for a loop`;
+  block.refused ??= refusal('loop_detected', message);
 }
 
 /** Judgements that need all fields. */
@@ -293,6 +320,7 @@ const DROPPED: ReadonlySet<number> = new Set<number>([
   FIELD.xForwardedHost,
   FIELD.xForwardedPrefix,
   FIELD.forwarded,
+  FIELD.hops,
 ]);
 
 function addForwarding(buf: Buffer, t: FieldTable, notes: Notes, host: string, client: ClientAddress): void {
@@ -347,6 +375,8 @@ export function buildRequestBlock(
     requestId: '',
     grpc: false,
     hasTrace: false,
+    later: false,
+    hops: 0,
     refused: null,
   };
   const notes: Notes = { named: null, upgradeAsked: false, upgrade: '', traces: 0, traceparent: '', ids: 0 };
@@ -361,6 +391,7 @@ export function buildRequestBlock(
     first = k + 1;
   }
   copyFields(buf, t, first, t.count);
+  if (block.hops > 0) line('x-petrel-hops', String(block.hops + 1));
   addForwarding(buf, t, notes, block.host, client);
   const out = arena.subarray(begin, used);
   if (keep) {

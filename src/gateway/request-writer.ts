@@ -8,8 +8,10 @@ const ZERO = 48;
 const ID = Buffer.from('x-request-id: ', 'latin1');
 const TRACE = Buffer.from('traceparent: 00-', 'latin1');
 const PREFIX = Buffer.from('x-forwarded-prefix: ', 'latin1');
+/** Begins the count of hops where functions call each other; see `RequestBlock.hops`. */
+const FIRST_HOP = Buffer.from('x-petrel-hops: 1\r\n', 'latin1');
 /** What the generated lines can take beyond the variable parts. */
-const SLACK = 160;
+const SLACK = 192;
 
 /** Upper bound of what `putRequestFields` and the request line need. */
 export function requestSize(x: Exchange): number {
@@ -41,6 +43,7 @@ export function putRequestFields(out: Buffer, pos: number, x: Exchange): number 
     at = putText(out, at, x.prefix);
     out[at++] = CR;
     out[at++] = LF;
+    if (block.hops === 0) at = putBytes(out, at, FIRST_HOP, 0, FIRST_HOP.length);
   }
   const id = x.requestId;
   if (block.requestId === '') {

@@ -5,28 +5,36 @@ import { loadRouteTerms } from './policy/load.ts';
 import { CELL, type RouteMemory } from './policy/memory.ts';
 import type { RouteTerms } from './policy/route-terms.ts';
 import { WeightedTargets } from './policy/sequence.ts';
+import type { RevisionState } from './revision.ts';
+import type { Servers } from './servers.ts';
 
 export interface RouteState {
   entry: RouteEntry;
   targets: WeightedTargets;
   /** Undefined for a route without policy and tags. */
   terms: RouteTerms | undefined;
+  /** Takes what is to be carried out later. */
+  server: RevisionState | undefined;
 }
 
 export class RouteTable {
   readonly #around: PolicySurroundings;
+  readonly #servers: Servers;
   readonly #byName = new Map<string, RouteState>();
   readonly #byHost = new Map<string, RouteState>();
 
-  constructor(around: PolicySurroundings) {
+  constructor(around: PolicySurroundings, servers: Servers) {
     this.#around = around;
+    this.#servers = servers;
   }
 
   /** `memory` is what the workers share about the route, see `memoryFor`. */
   set(namespace: string, name: string, entry: RouteEntry | null, memory: RouteMemory | null): void {
     const key = `${namespace}/${name}`;
     const old = this.#byName.get(key);
+    const server = entry?.async === undefined ? undefined : this.#servers.take(entry.async);
     if (old !== undefined) {
+      if (old.entry.async !== undefined) this.#servers.drop(old.entry.async);
       this.#byName.delete(key);
       for (const host of old.entry.hosts) if (this.#byHost.get(host) === old) this.#byHost.delete(host);
     }
@@ -36,7 +44,7 @@ export class RouteTable {
     const { policy, tags, tag } = entry;
     const asks = tags !== undefined || tag !== undefined || Object.keys(policy ?? {}).length > 0;
     const terms = asks ? new (loadRouteTerms().RouteTerms)(entry, targets, memory, this.#around) : undefined;
-    const state: RouteState = { entry, targets, terms };
+    const state: RouteState = { entry, targets, terms, server };
     this.#byName.set(key, state);
     for (const host of entry.hosts) this.#byHost.set(host, state);
   }

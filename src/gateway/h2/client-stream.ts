@@ -96,7 +96,7 @@ export class ClientStream implements Front, Timed {
       kind = block.contentLength > 0 ? BODY.length : BODY.chunked;
     const x = takeIn(plane, this, buf, block, requestId, kind, this.#head, this.#activeAt);
     if (!(x instanceof Exchange)) {
-      if (x.reason === 'ok') this.#answer(200, ownBlock(''), requestId);
+      if (x.reason === 'ok') this.#answer(x.status, ownBlock(x.lines ?? ''), requestId);
       else this.#refuse(x, requestId);
       return;
     }
@@ -209,7 +209,6 @@ export class ClientStream implements Front, Timed {
       const body = failureBody(f, id);
       let lines = `content-type: application/json\r\n${f.lines ?? ''}`;
       if (f.retryAfter > 0) lines += `retry-after: ${f.retryAfter}\r\n`;
-      if (f.status === 405) lines += 'allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n';
       const headers = responseHeaders(f.status, ownBlock(lines), id, body.length);
       if (this.#respond(headers, this.#head, false) && !this.#head) this.#stream.end(body);
     }

@@ -29,6 +29,13 @@ export type Direction =
   | { key: string | null; terms: Terms | null; failure: null }
   | { key: null; terms: null; failure: Failure };
 
+/** What is settled of a request before its route is asked. */
+export interface Wish {
+  revision: string | null;
+  trusted: boolean;
+}
+const NO_WISH: Wish = { revision: null, trusted: false };
+
 /** A route without a policy that has tags, or is one's: only the instance is told something. */
 class LineTerms implements Terms {
   readonly #own: readonly Buffer[];
@@ -126,9 +133,13 @@ export class RouteTerms {
     return { timeoutMs, responseStartTimeoutMs, idleTimeoutMs, ...own };
   }
 
-  /** Decides about a request: limit, tag, rules, session, percentages, in this order. `path` has no query and no prefix. */
-  direct(block: RequestBlock, address: string, path: () => string): Direction {
-    const verdict = this.#rate?.table.take(this.#rate.key(block.out, address), performance.now()) ?? null;
+  /**
+   * Decides about a request: limit, tag, rules, session, percentages, in this order. `path` has no query and no prefix.
+   * `wish` fixes the revision, or says that limits on clients are not for it.
+   */
+  direct(block: RequestBlock, address: string, path: () => string, wish: Wish = NO_WISH): Direction {
+    const rate = wish.trusted ? null : this.#rate;
+    const verdict = rate?.table.take(rate.key(block.out, address), performance.now()) ?? null;
     const responseLines = verdict === null ? '' : this.#rateLines(verdict);
     if (verdict !== null && !verdict.allowed) {
       return { key: null, terms: null, failure: limited(verdict, responseLines) };
@@ -139,10 +150,10 @@ export class RouteTerms {
     const byDefault = tags !== undefined && tagged === null;
     if (this.#policy === undefined) {
       const terms = byDefault ? this.#byDefault : this.#byTag;
-      return { key: tagged ?? this.#targets.next(), terms, failure: null };
+      return { key: wish.revision ?? tagged ?? this.#targets.next(), terms, failure: null };
     }
     const requestLines = byDefault ? DEFAULT_LINE : this.#tagLine;
-    const ruled = tagged ?? this.#ruled(block, path);
+    const ruled = wish.revision ?? tagged ?? this.#ruled(block, path);
     let session: Session | null = null;
     let key = ruled;
     if (ruled === null) {

@@ -1,0 +1,80 @@
+/** Where a request goes that asks for more than a revision of a route: by a path, to be carried out later, or past a guard. */
+import type { RevisionKey } from './contract.ts';
+import { failure } from './failures.ts';
+import type { Destination } from './plane-types.ts';
+import { needle, withRequestLines } from './policy/lines.ts';
+import type { RequestBlock } from './request-block.ts';
+import type { RevisionState } from './revision.ts';
+import type { RouteState } from './routes.ts';
+
+/** A request as it stands before a route. */
+export interface Asked {
+  block: RequestBlock;
+  /** The client's. */
+  address: string;
+  method: string;
+  /** What was taken off the target, for `x-forwarded-prefix`. */
+  prefix: string;
+  /** What the instance sees, query included. */
+  target: string;
+  /** Fixed by who asks; null: as the route says. */
+  revision: RevisionKey | null;
+  /** To be carried out later, whether the client asks for it or not. */
+  later: boolean;
+  /** Made by the platform, which was let through before: limits on clients are not for it. */
+  trusted: boolean;
+}
+
+const ROUTE = needle('x-petrel-route');
+const REVISION = needle('x-petrel-revision');
+
+/** A destination that is none. */
+export function refused(why: Destination['failure']): Destination {
+  return { revision: null, prefix: '', failure: why, terms: null, target: null, block: null, lines: '' };
+}
+
+/** The route leads nowhere yet. */
+export function notReady({ entry: { namespace, name } }: RouteState): Destination {
+  return refused(failure('not_ready', `${namespace}/${name} has no revision that can answer yet`));
+}
+
+/** The path of a target, without query. */
+export function pathOf(target: string): string {
+  const query = target.indexOf('?');
+  return (query < 0 ? target : target.slice(0, query)) || '/';
+}
+
+/** Sends a request into a route. */
+export function enter(
+  state: RouteState,
+  asked: Asked,
+  revision: (key: RevisionKey) => RevisionState | undefined,
+): Destination {
+  const { block, address, prefix, target } = asked;
+  const { server } = state;
+  if (asked.later && server === undefined) {
+    return refused(failure('async_unavailable', 'nobody here carries out requests later'));
+  }
+  if ((asked.later || block.later) && server !== undefined) {
+    return handOver(server, state, asked);
+  }
+  let key = asked.revision;
+  let terms: Destination['terms'] = null;
+  if (state.terms !== undefined) {
+    const direction = state.terms.direct(block, address, () => pathOf(target), asked);
+    if (direction.failure !== null) return refused(direction.failure);
+    ({ key, terms } = direction);
+  } else key ??= state.targets.next();
+  const found = key === null ? undefined : revision(key);
+  if (found === undefined) return notReady(state);
+  return { revision: found, prefix, failure: null, terms, target, block, lines: '' };
+}
+
+/** To the platform's own server, which answers for the route. */
+function handOver(server: RevisionState, { entry }: RouteState, asked: Asked): Destination {
+  const fixed = asked.revision === null ? '' : `x-petrel-revision: ${asked.revision}\r\n`;
+  const lines = `x-petrel-route: ${entry.namespace}/${entry.name}\r\n${fixed}`;
+  const block = withRequestLines(asked.block, [ROUTE, REVISION], lines);
+  const { prefix, target } = asked;
+  return { revision: server, prefix, failure: null, terms: null, target, block, lines: '' };
+}

@@ -1,0 +1,181 @@
+/** Path routes of one worker: which of them a request is for, and what it becomes on its way. */
+import type { EndpointAddress, PathRoute, RevisionKey } from '../contract.ts';
+import { type Asked, enter, refused } from '../entrance.ts';
+import { failure, methodRefusal } from '../failures.ts';
+import type { Destination } from '../plane-types.ts';
+import { WeightedTargets } from '../policy/sequence.ts';
+import type { RequestBlock } from '../request-block.ts';
+import type { RevisionState } from '../revision.ts';
+import type { RouteTable } from '../routes.ts';
+import type { Servers } from '../servers.ts';
+import { HeaderSetter } from './headers.ts';
+import { HostPaths, type ItemPath, type PathItem, type PathMatch } from './host-paths.ts';
+import { comparable, rawLength, written } from './normal.ts';
+import { parseTemplate, plainSegments, templateMatcher } from './template.ts';
+
+export interface PathSurroundings {
+  readonly routes: RouteTable;
+  readonly servers: Servers;
+  revision(key: RevisionKey): RevisionState | undefined;
+}
+
+/** A request that may be for a path route. */
+export interface PathRequest {
+  block: RequestBlock;
+  address: string;
+  method: string;
+  /** Path and query as they came. */
+  target: string;
+}
+
+interface Item extends PathItem {
+  readonly route: PathRoute;
+  /** Of several routes, the one whose turn it is; its keys are their places in `route.to`. */
+  readonly targets: WeightedTargets | null;
+  readonly server: RevisionState | null;
+  readonly headers: HeaderSetter | null;
+}
+
+/** Path of a route in the form that is looked up. Throws `InvalidArgument` for a template that is none. */
+export function itemPath({ type, value }: PathRoute['path']): ItemPath {
+  if (type !== 'template') return { type, value: written(value) };
+  const segments = plainSegments(parseTemplate(value));
+  if (segments !== null) {
+    return {
+      type: 'tree',
+      segments: segments.map((s) => (typeof s === 'string' ? written(`/${s}`).slice(1) : s)),
+    };
+  }
+  const text = Buffer.from(value, 'utf8').toString('latin1');
+  const pieces = parseTemplate(text);
+  const head = pieces[0] !== undefined && 'text' in pieces[0] ? pieces[0].text : '';
+  return { type: 'pattern', head, match: templateMatcher(text, pieces) };
+}
+
+function isServer(to: PathRoute['to']): to is EndpointAddress {
+  return !Array.isArray(to);
+}
+
+export class Paths {
+  readonly #around: PathSurroundings;
+  readonly #items = new Map<string, Item>();
+  /** By host; `''` for those that any host leads to. */
+  readonly #hosts = new Map<string, HostPaths<Item>>();
+
+  constructor(around: PathSurroundings) {
+    this.#around = around;
+  }
+
+  get empty(): boolean {
+    return this.#items.size === 0;
+  }
+
+  /** `turn` counts requests of a route with several targets, for all workers together. */
+  set(id: string, route: PathRoute | null, turn: SharedArrayBuffer | null): void {
+    const old = this.#items.get(id);
+    const item = route === null ? undefined : this.#item(id, route, turn);
+    if (old !== undefined) this.#remove(old);
+    if (item === undefined) return;
+    this.#items.set(id, item);
+    for (const host of hostsOf(item.route)) {
+      const paths = this.#hosts.get(host) ?? new HostPaths<Item>();
+      paths.add(item);
+      this.#hosts.set(host, paths);
+    }
+  }
+
+  #item(id: string, route: PathRoute, turn: SharedArrayBuffer | null): Item {
+    const path = itemPath(route.path);
+    const headers = route.headers === undefined ? null : HeaderSetter.of(route.headers);
+    const { to, order } = route;
+    if (isServer(to)) {
+      return { id, order, path, route, headers, targets: null, server: this.#around.servers.take(to) };
+    }
+    const weights = to.map(({ percent }, i) => ({ revision: String(i), percent }));
+    const targets = new WeightedTargets(weights, turn === null ? undefined : new Int32Array(turn));
+    return { id, order, path, route, headers, targets, server: null };
+  }
+
+  #remove(item: Item): void {
+    this.#items.delete(item.id);
+    if (isServer(item.route.to)) this.#around.servers.drop(item.route.to);
+    for (const host of hostsOf(item.route)) {
+      const paths = this.#hosts.get(host);
+      paths?.delete(item);
+      if (paths?.empty) this.#hosts.delete(host);
+    }
+  }
+
+  /** Where a path route sends the request; null when none is about it. */
+  route(request: PathRequest): Destination | null {
+    const { target, method } = request;
+    const query = target.indexOf('?');
+    const raw = query < 0 ? target : target.slice(0, query);
+    const path = comparable(raw || '/');
+    if (path === null) return null;
+    const others = new Set<string>();
+    const accept = ({ route: { methods } }: Item) => {
+      if (methods.length === 0 || methods.includes(method)) return true;
+      for (const one of methods) others.add(one);
+      return false;
+    };
+    const found =
+      this.#hosts.get(request.block.hostKey)?.find(path, accept) ?? this.#hosts.get('')?.find(path, accept);
+    if (found) return this.#send(found, request, raw, query < 0 ? '' : target.slice(query));
+    if (others.size === 0) return null;
+    const allow = [...others].join(', ');
+    const lines = `allow: ${allow}\r\n`;
+    return refused({ ...methodRefusal(method), close: false, message: `this path is for ${allow}`, lines });
+  }
+
+  #send(
+    { item, length, parts }: PathMatch<Item>,
+    request: PathRequest,
+    raw: string,
+    query: string,
+  ): Destination {
+    const { route, server, headers, targets } = item;
+    const { rewrite, to } = route;
+    let prefix = '';
+    let path = raw || '/';
+    if (typeof rewrite === 'object') path = rewrite.to;
+    else if (rewrite === 'strip') {
+      // the slash that ends a prefix begins what is left
+      const taken = rawLength(raw, length);
+      prefix = raw.slice(0, taken).replace(/\/$/, '');
+      path = raw.slice(prefix.length) || '/';
+    }
+    const target = path + query;
+    const block = headers === null ? request.block : headers.apply(request.block, parts ?? {});
+    if (server !== null) {
+      return { revision: server, prefix, failure: null, terms: null, target, block, lines: '' };
+    }
+    const turn = targets?.next() ?? null;
+    const chosen = turn === null || isServer(to) ? undefined : to[Number(turn)];
+    if (chosen === undefined) return refused(failure('not_ready', 'this path leads nowhere yet'));
+    const slash = chosen.route.indexOf('/');
+    const state = this.#around.routes.byName(chosen.route.slice(0, slash), chosen.route.slice(slash + 1));
+    if (state === undefined) {
+      return refused(failure('no_route', `this path leads to ${chosen.route}, which is not there`));
+    }
+    const asked: Asked = {
+      block,
+      address: request.address,
+      method: request.method,
+      prefix,
+      target,
+      revision: chosen.revision ?? null,
+      later: route.async === true,
+      trusted: isEmpty(route.access),
+    };
+    return enter(state, asked, this.#around.revision);
+  }
+}
+
+function hostsOf({ hosts }: PathRoute): readonly string[] {
+  return hosts.length === 0 ? [''] : hosts;
+}
+
+function isEmpty(access: PathRoute['access']): boolean {
+  return access !== undefined && Object.keys(access).length === 0;
+}

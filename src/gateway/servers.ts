@@ -1,0 +1,98 @@
+/**
+ * Servers of the platform that requests are handed to: an HTTP endpoint that is always there, so nobody is asked to start
+ * it. One that does not answer ends what waits for it with 503, and is tried again by the next request.
+ */
+import type { EndpointAddress } from './contract.ts';
+import { RowAllocator } from './counters.ts';
+import type { Deadlines } from './deadlines.ts';
+import { failure } from './failures.ts';
+import {
+  type EndpointPush,
+  type EndpointState,
+  type Link,
+  type RevisionHooks,
+  RevisionState,
+} from './revision.ts';
+
+/** Longest answer of a server, milliseconds; the longest a function may take. */
+const TIMEOUT_MS = 600_000;
+/** Requests that may wait for a connection. */
+const QUEUE_DEPTH = 10_000;
+
+export interface ServerSurroundings {
+  readonly deadlines: Deadlines;
+  connect(revision: RevisionState, endpoint: EndpointState): Link;
+}
+
+interface Known {
+  state: RevisionState;
+  uses: number;
+}
+
+export class Servers {
+  readonly #around: ServerSurroundings;
+  readonly #rows = new RowAllocator();
+  readonly #known = new Map<string, Known>();
+
+  constructor(around: ServerSurroundings) {
+    this.#around = around;
+  }
+
+  /** Begins to use a server; every `take` is given back with `drop`. */
+  take(address: EndpointAddress): RevisionState {
+    const key = JSON.stringify(address);
+    const known = this.#known.get(key) ?? { state: this.#make(key, address), uses: 0 };
+    known.uses++;
+    this.#known.set(key, known);
+    return known.state;
+  }
+
+  /** Requests in flight end as usual. */
+  drop(address: EndpointAddress): void {
+    const key = JSON.stringify(address);
+    const known = this.#known.get(key);
+    if (known === undefined || --known.uses > 0) return;
+    this.#known.delete(key);
+    known.state.remove();
+  }
+
+  #make(key: string, address: EndpointAddress): RevisionState {
+    const push: EndpointPush = {
+      endpoint: { id: key, address },
+      ref: this.#rows.allocate(),
+      turn: 0,
+    };
+    const hooks: RevisionHooks = {
+      deadlines: this.#around.deadlines,
+      zone: '',
+      demand: () => {},
+      released: () => {},
+      wake: () => {},
+      active: () => {},
+      connect: (revision, endpoint) => this.#around.connect(revision, endpoint),
+      // after the request that found it out has gone back to the queue
+      endpointDown: (_key, _id, reason) => queueMicrotask(() => this.#failed(key, state, push, reason)),
+    };
+    const entry = {
+      key: `server:${key}`,
+      containerConcurrency: 0,
+      timeoutMs: TIMEOUT_MS,
+      maxRequestBytes: 0,
+      queueDepth: QUEUE_DEPTH,
+    };
+    const state = new RevisionState(entry, this.#rows.allocate(), 0, hooks);
+    state.setEndpoints([push]);
+    return state;
+  }
+
+  #failed(key: string, state: RevisionState, push: EndpointPush, reason: string): void {
+    const message = `a part of the platform does not answer: ${reason}`;
+    state.failQueued({ ...failure('not_ready', message), component: 'platform' });
+    if (this.#known.get(key)?.state === state) state.setEndpoints([push]);
+  }
+
+  close(): void {
+    for (const { state } of this.#known.values()) state.remove();
+    this.#known.clear();
+  }
+}

@@ -35,11 +35,11 @@ function stackOf(error) {
 
 /**
  * The handler threw or rejected: 500, or, when the head is out already, a reset.
- * @param {ExchangeType} exchange @param {unknown} error
+ * @param {ExchangeType} exchange @param {unknown} error @param {string} [logged] what the log says, when it has the whole already
  */
-function fail(exchange, error) {
+function fail(exchange, error, logged = stackOf(error)) {
   if (exchange.aborted !== null || exchange.finished) return;
-  process.stderr.write(`petrel: request ${exchange.requestId} failed: ${stackOf(error)}\n`);
+  process.stderr.write(`petrel: request ${exchange.requestId} failed: ${logged}\n`);
   if (exchange.started) {
     exchange.reset(
       'handler_error',
@@ -54,6 +54,15 @@ function fail(exchange, error) {
     body.stack = stackOf(error);
   }
   exchange.respond(500, JSON_TYPE, JSON.stringify(body));
+}
+
+/**
+ * Says no to a request that is nothing for the handler. @param {ExchangeType} exchange @param {number} status
+ * @param {string} reason one word @param {string} message
+ */
+function refuse(exchange, status, reason, message) {
+  const body = { component: 'function', reason, requestId: exchange.requestId, message };
+  exchange.respond(status, JSON_TYPE, JSON.stringify(body));
 }
 
 /** @param {string} block @param {string} type header line */
@@ -201,6 +210,7 @@ module.exports = {
   messageOf,
   stackOf,
   fail,
+  refuse,
   settle,
   respondValue,
   checkStatus,

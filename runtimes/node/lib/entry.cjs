@@ -56,12 +56,18 @@ function listing(dir) {
     : `the package has: ${shown}${names.length > 20 ? ` and ${names.length - 20} more` : ''}`;
 }
 
-/** @param {string} root @param {string} name relative @returns {string | undefined} absolute, with the extension it lacked */
-function tryFile(root, name) {
+/** @param {string} root @param {string} name relative @returns {string} absolute @throws {SpecialiseError} EntryNotFound when it leaves the package */
+function insidePackage(root, name) {
   const file = path.resolve(root, name);
   if (file !== root && !file.startsWith(root + path.sep)) {
     throw new SpecialiseError('EntryNotFound', `the entry ${name} is outside the package`);
   }
+  return file;
+}
+
+/** @param {string} root @param {string} name relative @returns {string | undefined} absolute, with the extension it lacked */
+function tryFile(root, name) {
+  const file = insidePackage(root, name);
   if (isFile(file)) return file;
   for (const extension of EXTENSIONS) if (isFile(file + extension)) return file + extension;
   for (const extension of EXTENSIONS)
@@ -140,4 +146,4 @@ function formatOf(file, root) {
   return 'maybe';
 }
 
-module.exports = { SpecialiseError, readManifest, findEntry, formatOf, listing, STEMS };
+module.exports = { SpecialiseError, readManifest, findEntry, insidePackage, formatOf, listing, STEMS };

@@ -42,7 +42,7 @@ const WARM_DELAY_MS = 5;
  * @property {string} language version of the language, as HELLO says it
  * @property {(params: any, context: {loadTimeoutMs: number, onProgramExit: (message: string, detail: string) => void}) => Promise<Loaded>} load
  *   makes the instance a function's; variables and working directory are set by then. `params` as `specialise` has them, checked.
- * @property {(error: unknown, params: any) => InstanceType<typeof SpecialiseError>} loadError what the platform is told of a failed `load`
+ * @property {(error: unknown, params: any) => InstanceType<typeof SpecialiseError>} [loadError] what the platform is told of a failed `load`
  * @property {(idle: () => boolean, call: import('./connection.cjs').Host['call'], warm: string[]) => unknown} [warmUp]
  *   called once, shortly after the platform's first HELLO; it stops when `idle` no longer holds
  * @property {() => void} [saveCaches] called at rest, after the first answer, and before the end
@@ -188,7 +188,11 @@ async function specialise(params) {
     state = 'failed';
     // Used up: half-loaded code may hold anything. The answer goes out first.
     setTimeout(() => leave(1), 50);
-    throw runtime.loadError(error, params);
+    if (error instanceof SpecialiseError) throw error;
+    throw (
+      runtime.loadError?.(error, params) ??
+      new SpecialiseError('LoadError', messageOf(error), { detail: stackOf(error) })
+    );
   }
 }
 

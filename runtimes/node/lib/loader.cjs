@@ -94,35 +94,15 @@ async function load(options) {
   const isProgram =
     declaredShape === 'program' || (entry === undefined && typeof manifest.scripts?.start === 'string');
   if (isProgram) {
-    if (port === undefined) throw new SpecialiseError('BadRequest', 'a program needs a port');
-    const { startProgram } = require('./program.cjs');
-    const child = await startProgram({
+    const { commandOf, loadProgram } = require('./program.cjs');
+    return loadProgram({
       root,
       cwd: process.cwd(),
-      manifest,
-      entry,
-      declared: isDeclared,
+      ...commandOf(root, manifest, entry, isDeclared),
       port,
       limitMs: loadTimeoutMs,
-      onExit: (exitCode, signal, tail) =>
-        options.onProgramExit(
-          `the program ended ${signal === null ? `with exit code ${exitCode}` : `by ${signal}`}`,
-          tail,
-        ),
+      onProgramExit: options.onProgramExit,
     });
-    return {
-      shape: 'program',
-      transport: { kind: 'http1', host: '127.0.0.1', port },
-      stop: (signal) =>
-        new Promise((resolve) => {
-          if (child.exitCode !== null || child.signalCode !== null) resolve();
-          else {
-            child.removeAllListeners('close');
-            child.once('close', () => resolve());
-            child.kill(signal);
-          }
-        }),
-    };
   }
   if (entry === undefined) {
     throw new SpecialiseError(

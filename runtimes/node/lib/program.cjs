@@ -64,13 +64,20 @@ function accepts(port) {
 }
 
 /**
+ * @typedef {object} Start
+ * @property {string} root @property {string} cwd @property {string} command @property {string[]} args
+ * @property {string} label the command in messages
+ * @property {number | undefined} port
+ * @property {number} limitMs time until it listens
+ * @property {(message: string, detail: string) => void} onProgramExit only after it has started
+ */
+
+/**
  * Starts a program and resolves once its port accepts connections.
- * @param {{root: string, cwd: string, manifest: any, entry: string | undefined, declared: boolean, port: number, limitMs: number,
- *   onExit: (code: number | null, signal: string | null, tail: string) => void}} options `onExit` only after it has started
+ * @param {Start & {port: number}} options
  * @returns {Promise<import('node:child_process').ChildProcess>} @throws {SpecialiseError} LoadError with the end of its stderr
  */
-async function startProgram({ root, cwd, manifest, entry, declared, port, limitMs, onExit }) {
-  const { command, args, label } = commandOf(root, manifest, entry, declared);
+async function start({ root, cwd, command, args, label, port, limitMs, onProgramExit }) {
   if (await accepts(port)) {
     throw new SpecialiseError(
       'LoadError',
@@ -105,7 +112,10 @@ async function startProgram({ root, cwd, manifest, entry, declared, port, limitM
   });
   child.once('close', (code, signal) => {
     ended ??= `${label} ended ${signal === null ? `with exit code ${code}` : `by ${signal}`} before it listened on port ${port}`;
-    if (up) onExit(code, signal, tail.toString());
+    if (up) {
+      const how = signal === null ? `with exit code ${code}` : `by ${signal}`;
+      onProgramExit(`the program ended ${how}`, tail.toString());
+    }
   });
   const deadline = Date.now() + limitMs;
   for (let wait = 2; ; wait = Math.min(wait * 1.5, 100)) {
@@ -125,4 +135,27 @@ async function startProgram({ root, cwd, manifest, entry, declared, port, limitM
   throw new SpecialiseError('LoadError', ended, { detail: detail === '' ? ended : `${ended}\n${detail}` });
 }
 
-module.exports = { startProgram };
+/**
+ * A program as what an instance has loaded. @param {Start} options
+ * @returns {Promise<import('./loader.cjs').Loaded>} @throws {SpecialiseError}
+ */
+async function loadProgram(options) {
+  const { port } = options;
+  if (port === undefined) throw new SpecialiseError('BadRequest', 'a program needs a port');
+  const child = await start({ ...options, port });
+  return {
+    shape: 'program',
+    transport: { kind: 'http1', host: '127.0.0.1', port },
+    stop: (signal) =>
+      new Promise((resolve) => {
+        if (child.exitCode !== null || child.signalCode !== null) resolve();
+        else {
+          child.removeAllListeners('close');
+          child.once('close', () => resolve());
+          child.kill(signal);
+        }
+      }),
+  };
+}
+
+module.exports = { commandOf, loadProgram };

@@ -12,7 +12,7 @@
 const http = require('node:http');
 const { EventEmitter } = require('node:events');
 const { nodeHeaders, line, parseLines } = require('../lib/head.cjs');
-const { fail, respondValue } = require('../lib/answer.cjs');
+const { fail, refuse, respondValue } = require('../lib/answer.cjs');
 
 const EXCHANGE = Symbol('exchange');
 
@@ -381,13 +381,12 @@ function nodeHttp(handler) {
 
 /** @param {ExchangeType} exchange */
 function refuseUpgrade(exchange) {
-  respondValue(exchange, 501, null, {
-    component: 'function',
-    reason: 'upgrade_not_supported',
-    requestId: exchange.requestId,
-    message:
-      'This handler has no notion of an upgrade. Export an http.Server with an "upgrade" listener, or run as a program on $PORT.',
-  });
+  refuse(
+    exchange,
+    501,
+    'upgrade_not_supported',
+    'This handler has no notion of an upgrade. Export an http.Server with an "upgrade" listener, or run as a program on $PORT.',
+  );
 }
 
 /** An http.Server that was made but does not listen: its own listeners answer. @param {import('node:http').Server} server */

@@ -98,15 +98,16 @@ export class HttpClient implements Caller {
       );
       if (grant) take(message);
     });
-    const send = async () => {
-      if (typeof body === 'string' || body instanceof Uint8Array) request.write(body);
-      else if (body !== undefined) for await (const chunk of body) request.write(chunk);
+    const send = async (pieces: AsyncIterable<Uint8Array>) => {
+      for await (const chunk of pieces) request.write(chunk);
       request.end();
     };
     if (body === undefined) request.end();
+    // Bytes, never text: Node would write the head in the text's encoding, and a head is latin1.
+    else if (typeof body === 'string' || body instanceof Uint8Array) request.end(Buffer.from(body));
     else {
       request.flushHeaders();
-      send().catch(fail);
+      send(body).catch(fail);
     }
     return {
       head: head.promise,

@@ -1,7 +1,7 @@
 /** Handler shapes as a table: what a handler is given, and what its answer becomes. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type Answer, header, type MuxClient, type RequestOptions } from './client.ts';
+import { type Answer, header, type RequestOptions } from './client.ts';
 import { type Files, Instance } from './instance.ts';
 
 /** One request, and what its answer must be. */
@@ -68,7 +68,7 @@ export function describeShapes(runtime: string, missing: string | undefined, cas
         t.after(() => instance.stop());
         const result = await instance.specialise(files, params);
         assert.equal(result.shape, shape);
-        const data: MuxClient = await instance.connect();
+        const data = await instance.caller();
         for (const call of calls) {
           const outcome = await data.request(call.request).then(
             (answer) => answer,

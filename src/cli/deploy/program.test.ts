@@ -25,6 +25,10 @@ for (const [name, text] of Object.entries({
   'two/server': SCRIPT,
   'several/b': SCRIPT,
   'several/c': SCRIPT,
+  'listens.sh': '#!/bin/sh\nexec nc -lk "$PORT"\n',
+  'answers.sh': SCRIPT,
+  'function/handler.sh': SCRIPT,
+  'started/start.sh': SCRIPT,
   'py/tool.py': '#!/usr/bin/env python3\n',
   'text/server': 'no program',
   'plain/notes.txt': '',
@@ -44,6 +48,8 @@ const cases: [path: string, command: string | undefined][] = [
   ['binary', './anything'],
   ['binary/anything', './anything'],
   ['two/other', './other'],
+  ['listens.sh', './listens.sh'],
+  ['started', './start.sh'],
 ];
 for (const [path, command] of cases) {
   test(`${path} runs ${command}`, () => {
@@ -56,7 +62,19 @@ test('a package.json that says how it is started, and nothing to load, is a prog
   assert.deepEqual(program, { command: undefined, because: 'scripts.start in package.json' });
 });
 
-for (const path of ['worker', 'main', 'index', 'broken', 'several', 'py', 'py/tool.py', 'text', 'plain']) {
+for (const path of [
+  'worker',
+  'main',
+  'index',
+  'broken',
+  'several',
+  'py',
+  'py/tool.py',
+  'text',
+  'plain',
+  'answers.sh',
+  'function',
+]) {
   test(`${path} is no program`, () =>
     assert.equal(programAt(join(DIR, path), statSync(join(DIR, path)), undefined), undefined));
 }

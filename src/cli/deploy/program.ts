@@ -8,6 +8,10 @@ export const PROCFILE = 'Procfile';
 const ELF = Buffer.from([0x7f, 0x45, 0x4c, 0x46]);
 /** Sources that a runtime loads itself, also when they are marked as executable. */
 const LOADED = /\.(py|[cm]?[jt]s)$/;
+/** Scripts that may be functions, one process per request, as well as programs. */
+const SCRIPT = /\.(sh|bash)$/;
+/** Bytes of a script in which it is looked for whether it knows of `$PORT`. */
+const SCRIPT_HEAD = 65536;
 /** Of several executables in a folder, the one that is meant. */
 const USUAL_NAMES = ['server', 'app', 'main', 'start.sh', 'run.sh'];
 
@@ -29,7 +33,7 @@ export function programAt(path: string, stats: Stats, command: string | undefine
     return { command: command.trim(), because: '--command' };
   }
   if (!stats.isDirectory()) {
-    if (!isExecutable(path, stats)) return undefined;
+    if (!isExecutable(path, stats) || answersByItself(path)) return undefined;
     return { command: `./${quoted(basename(path))}`, because: `${basename(path)} is an executable` };
   }
   const files = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isFile());
@@ -47,6 +51,8 @@ export function programAt(path: string, stats: Stats, command: string | undefine
   const usual = [...USUAL_NAMES, basename(path)].find((name) => executables.includes(name));
   const [only, second] = executables;
   const chosen = usual ?? (second === undefined ? only : undefined);
+  // What is named as a start script may well start something that finds $PORT by itself.
+  if (chosen && !usual && answersByItself(join(path, chosen))) return undefined;
   return chosen ? { command: `./${quoted(chosen)}`, because: `${chosen} is an executable` } : undefined;
 }
 
@@ -67,15 +73,24 @@ function startsItself(path: string, names: readonly string[]): boolean {
   }
 }
 
-function isExecutable(path: string, stats: Stats): boolean {
-  if (!stats.isFile() || (stats.mode & 0o100) === 0) return false;
-  const head = Buffer.alloc(4);
+/** A shell script without a word of `$PORT`: nothing in it can listen there, so that it is run once per request. */
+function answersByItself(path: string): boolean {
+  return SCRIPT.test(path) && !/\bPORT\b/.test(headOf(path, SCRIPT_HEAD).toString('latin1'));
+}
+
+function headOf(path: string, size: number): Buffer {
+  const head = Buffer.alloc(size);
   const file = openSync(path, 'r');
   try {
-    readSync(file, head, 0, 4, 0);
+    return head.subarray(0, readSync(file, head, 0, size, 0));
   } finally {
     closeSync(file);
   }
+}
+
+function isExecutable(path: string, stats: Stats): boolean {
+  if (!stats.isFile() || (stats.mode & 0o100) === 0) return false;
+  const head = headOf(path, 4);
   return head.equals(ELF) || (head.toString('latin1', 0, 2) === '#!' && !LOADED.test(path));
 }
 

@@ -20,6 +20,9 @@ for (const [name, text] of Object.entries({
   'flask/app.py': '',
   'mixed/a.js': '',
   'mixed/b.py': '',
+  'helped/main.py': '',
+  'helped/release.sh': '',
+  'scripts/hello.sh': '',
   'empty/readme.md': '',
 })) {
   mkdirSync(join(DIR, name, '..'), { recursive: true });
@@ -32,7 +35,11 @@ const runtime = (name: string, extensions: string[]): Runtime => ({
   metadata: { name },
   spec: { language: name, extensions, command: [] },
 });
-const RUNTIMES = [runtime('node', ['.ts', '.mts', '.js', '.mjs', '.cjs']), runtime('python', ['.py'])];
+const RUNTIMES = [
+  runtime('node', ['.ts', '.mts', '.js', '.mjs', '.cjs']),
+  runtime('python', ['.py']),
+  runtime('exec', ['.sh']),
+];
 const code = (expected: string) => (error: unknown) =>
   error instanceof PetrelError && error.code === expected;
 
@@ -76,6 +83,8 @@ const chosen: [string, string | undefined, string][] = [
   ['shop', undefined, 'node'],
   ['flask', undefined, 'python'],
   ['mixed', 'python', 'python'],
+  ['helped', undefined, 'python'],
+  ['scripts', undefined, 'exec'],
   ['notes.txt', 'python', 'python'],
 ];
 for (const [path, asked, expected] of chosen) {
@@ -88,7 +97,7 @@ const refused: [string, string | undefined, string, RegExp][] = [
   ['notes.txt', undefined, 'UnsupportedSource', /known file extensions are \.ts/],
   ['mixed', undefined, 'UnsupportedSource', /node and python/],
   ['empty', undefined, 'UnsupportedSource', /known file extensions/],
-  ['hello.ts', 'ruby', 'RuntimeUnavailable', /node, python/],
+  ['hello.ts', 'ruby', 'RuntimeUnavailable', /exec, node, python/],
   ['hello.ts', 'python', 'UnsupportedSource', /python loads \.py/],
 ];
 for (const [path, asked, expected, why] of refused) {

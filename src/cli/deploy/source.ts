@@ -36,6 +36,9 @@ const MARKERS: readonly (readonly [file: string, language: string])[] = [
   ['pyproject.toml', 'python'],
 ];
 
+/** Runtimes whose files stand beside the sources of others: helper scripts, pages. In a folder with both they are not meant. */
+const GIVES_WAY = new Set(['exec', 'static']);
+
 /** Longest name that leaves room for a revision's suffix (`-00001`) in a DNS label. */
 const LONGEST_NAME = 57;
 
@@ -172,7 +175,7 @@ function ofFolder(source: Source, runtimes: readonly Runtime[]): string[] {
 
 function runtimeOf(files: readonly string[], runtimes: readonly Runtime[]): string[] {
   const extensions = new Set(files.map((file) => extname(file)));
-  return runtimes
-    .filter(({ spec }) => spec.extensions.some((extension) => extensions.has(extension)))
-    .map(({ metadata }) => metadata.name);
+  const found = runtimes.filter(({ spec }) => spec.extensions.some((extension) => extensions.has(extension)));
+  const meant = found.filter(({ spec }) => !GIVES_WAY.has(spec.language));
+  return (meant.length > 0 ? meant : found).map(({ metadata }) => metadata.name);
 }

@@ -2,7 +2,7 @@
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { PetrelError } from '../../base/errors.ts';
-import { createPrivateFile, storageError } from './database.ts';
+import { createPrivateFile, storageError } from '../../base/sqlite.ts';
 
 const SQLITE_BUSY = 5;
 

@@ -7,10 +7,11 @@
  */
 import { type Clock, systemClock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
+import { openDatabase } from '../../base/sqlite.ts';
 import type { UntypedObject } from '../../kinds/object.ts';
 import { Collection, type HistoryBounds, type HistoryEvent } from './collection.ts';
 import { keyOf, type Store, type Stored, type StoreEvent } from './contract.ts';
-import { type Batch, load, openDatabase, ROW_TYPES, type Row } from './database.ts';
+import { type Batch, load, ROW_TYPES, type Row } from './database.ts';
 import { acquireLock } from './lock.ts';
 import { StoredObject } from './stored.ts';
 import { VolatileObjects, type VolatileResource } from './volatile.ts';

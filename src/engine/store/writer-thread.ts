@@ -3,7 +3,8 @@
  * platform also carries cold starts.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import { type Batch, batchWriter, checkpoint, openDatabase, storageError } from './database.ts';
+import { checkpoint, openDatabase, storageError } from '../../base/sqlite.ts';
+import { type Batch, batchWriter } from './database.ts';
 
 /** Write-ahead log size, in characters of JSON, after which it is folded into the file. */
 const CHECKPOINT_AFTER = 4 * 1024 * 1024;

@@ -1,0 +1,124 @@
+/** One attempt: a request to the function through the gateway, or to a destination's address. */
+import type { Agent as HttpAgent, IncomingMessage, RequestOptions } from 'node:http';
+import type { Clock } from '../../base/clock.ts';
+import { messageOf } from '../../base/errors.ts';
+import { Agent, request as httpRequest } from '../../base/http.ts';
+import type { Tried } from './policy.ts';
+import type { HeaderLine, InvocationRow, StoredRequest, StoredResult } from './types.ts';
+
+/** Body bytes of an answer that are kept. */
+const RESULT_LIMIT = 256 * 1024;
+/** An attempt that takes longer has lost its connection without knowing, ms; the gateway ends a function's request long before. */
+const ATTEMPT_LIMIT_MS = 15 * 60_000;
+/** For a destination outside, ms. */
+const URL_LIMIT_MS = 30_000;
+/** Idle connections to the gateway are closed after this time, ms. */
+const KEEP_ALIVE_MS = 2000;
+
+/** Where a function answers: the gateway's address and what it wants to see. */
+export interface FunctionAddress {
+  host: string;
+  port: number;
+  /** Host header; absent: the address. */
+  name?: string;
+  /** Before the request's own path. */
+  prefix: string;
+}
+
+export interface Delivery {
+  /**
+   * Resolves with how the attempt ended, `'postponed'` when the gateway itself was not there, which is no attempt; rejects only
+   * when `signal` aborts.
+   */
+  attempt(row: InvocationRow, request: StoredRequest, signal: AbortSignal): Promise<Tried | 'postponed'>;
+  close(): void;
+}
+
+export function createDelivery(options: {
+  clock: Clock;
+  address(target: string): FunctionAddress;
+}): Delivery {
+  const { clock } = options;
+  const agent: HttpAgent = new Agent({ keepAlive: true, timeout: KEEP_ALIVE_MS, maxSockets: Infinity });
+
+  const own = ({ id, failures, depth }: InvocationRow): HeaderLine[] => [
+    ['x-petrel-invocation-id', id],
+    ['x-petrel-invocation-attempt', String(failures + 1)],
+    ['x-petrel-invocation-depth', String(depth)],
+  ];
+
+  const target = async (row: InvocationRow, path: string) => {
+    if (row.url === null) {
+      const { host, port, name, prefix } = options.address(row.target);
+      const where: RequestOptions = { host, port, path: prefix + path, agent };
+      return { where, send: httpRequest, host: name ?? `${host}:${port}`, limitMs: ATTEMPT_LIMIT_MS };
+    }
+    const url = new URL(row.url);
+    const { protocol, hostname, port, pathname, search } = url;
+    const where: RequestOptions = { protocol, hostname, port, path: pathname + search, agent: false };
+    const send = protocol === 'https:' ? (await import('node:https')).request : httpRequest;
+    if (url.username !== '')
+      where.auth = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+    return { where, send, host: url.host, limitMs: URL_LIMIT_MS };
+  };
+
+  const exchange = async (
+    row: InvocationRow,
+    request: StoredRequest,
+    signal: AbortSignal,
+  ): Promise<StoredResult> => {
+    const { where, send, host, limitMs } = await target(row, request.path);
+    const answered = Promise.withResolvers<IncomingMessage>();
+    const outgoing = send(
+      {
+        ...where,
+        method: request.method,
+        setHost: false,
+        signal: AbortSignal.any([signal, AbortSignal.timeout(limitMs)]),
+      },
+      answered.resolve,
+    );
+    outgoing.on('error', answered.reject);
+    outgoing.setHeader('host', host);
+    for (const [name, value] of [...request.headers, ...own(row)]) outgoing.appendHeader(name, value);
+    if (request.body.length > 0 || !['GET', 'HEAD', 'DELETE', 'OPTIONS'].includes(request.method))
+      outgoing.setHeader('content-length', request.body.length);
+    outgoing.end(request.body);
+    return keep(await answered.promise);
+  };
+
+  return {
+    async attempt(row, request, signal) {
+      const at = clock.now();
+      const since = clock.monotonic();
+      const took = () => Math.round(clock.monotonic() - since);
+      try {
+        const result = await exchange(row, request, signal);
+        return { attempt: { at, ms: took(), status: result.status }, result };
+      } catch (error) {
+        signal.throwIfAborted();
+        if (row.url === null && (error as NodeJS.ErrnoException).code === 'ECONNREFUSED') return 'postponed';
+        return { attempt: { at, ms: took(), error: messageOf(error) } };
+      }
+    },
+    close: () => agent.destroy(),
+  };
+}
+
+/** Reads an answer to its end and keeps what may be kept. */
+async function keep(response: IncomingMessage): Promise<StoredResult> {
+  const parts: Buffer[] = [];
+  let length = 0;
+  let truncated = false;
+  for await (const part of response as AsyncIterable<Buffer>) {
+    const room = RESULT_LIMIT - length;
+    if (part.length > room) truncated = true;
+    if (room <= 0) continue;
+    parts.push(part.subarray(0, room));
+    length += Math.min(part.length, room);
+  }
+  const headers: HeaderLine[] = [];
+  for (let i = 0; i + 1 < response.rawHeaders.length; i += 2)
+    headers.push([(response.rawHeaders[i] ?? '').toLowerCase(), response.rawHeaders[i + 1] ?? '']);
+  return { status: response.statusCode ?? 0, headers, body: Buffer.concat(parts), truncated };
+}

@@ -1,0 +1,54 @@
+/** Everything that runs once there is an invocation: opened with the first one, or at the start when the file is there. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Clock } from '../../base/clock.ts';
+import type { Logger } from '../../base/log.ts';
+import type { FunctionSpec } from '../../kinds/function.ts';
+import { createDelivery, type FunctionAddress } from './deliver.ts';
+import { createDispatcher, type Dispatcher } from './dispatcher.ts';
+import { createIntake } from './intake.ts';
+import { answerStatus } from './status.ts';
+import { type InvocationStore, openInvocationStore } from './store.ts';
+
+export interface EngineOptions {
+  /** The SQLite file. */
+  path: string;
+  clock: Clock;
+  random: () => number;
+  log: Logger;
+  /** The function behind `<namespace>/<name>` as it is now. */
+  spec(target: string): FunctionSpec | undefined;
+  /** Where requests for it go. */
+  address(target: string): FunctionAddress;
+}
+
+export interface Engine {
+  readonly store: InvocationStore;
+  readonly dispatcher: Dispatcher;
+  /** A request that is to be carried out later, with `x-petrel-route`. */
+  accept(request: IncomingMessage, response: ServerResponse): Promise<void>;
+  /** A request below `STATUS_PATH`. */
+  status(request: IncomingMessage, response: ServerResponse): Promise<void>;
+  /** See `Dispatcher.stop`; then closes the file. What is still accepted meanwhile is carried out after the next start. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** Opens the file and takes up what it holds. Throws `PetrelError` when it cannot be used. */
+export function openEngine(options: EngineOptions): Engine {
+  const { clock, random, spec } = options;
+  const log = options.log.with({ component: 'invocations' });
+  const store = openInvocationStore(options.path);
+  const delivery = createDelivery({ clock, address: options.address });
+  const dispatcher = createDispatcher({ store, delivery, clock, random, log, spec });
+  const intake = createIntake({ store, dispatcher, clock });
+  dispatcher.start();
+  return {
+    store,
+    dispatcher,
+    accept: intake.accept,
+    status: (request, response) => answerStatus({ store, dispatcher }, request, response),
+    async stop(graceMs) {
+      await dispatcher.stop(graceMs);
+      await store.close();
+    },
+  };
+}

@@ -7,6 +7,7 @@ import type { Logger } from '../base/log.ts';
 import { type Digest, FUNCTION_LABELS, type PetrelFunction } from '../kinds/function.ts';
 import type { Revision } from '../kinds/serving.ts';
 import type { KubeClient } from '../kube/client.ts';
+import type { Informer } from '../kube/informer.ts';
 import { REVISIONS } from '../kube/refs.ts';
 import { createFunctionController, poolIndex } from './controllers/functions.ts';
 import { createRuntimeController } from './controllers/runtimes.ts';
@@ -55,6 +56,8 @@ export interface Functions {
   /** Ends the control connections, whereupon instances that are not stopped by their node end by themselves. */
   stop(): Promise<void>;
   readonly source: FunctionSource;
+  /** The Functions as they are now; follows the API from `start` on. */
+  readonly objects: Informer<PetrelFunction>;
 }
 
 export function createFunctions(options: FunctionsOptions): Functions {
@@ -159,6 +162,7 @@ export function createFunctions(options: FunctionsOptions): Functions {
 
   return {
     source,
+    objects: controller.functions,
     async start() {
       controller.start();
       aliases.start();

@@ -1,12 +1,15 @@
 /** Everything but the API server: what makes objects come true on this machine. Works through the API alone. */
 import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import { VERSION } from '../base/version.ts';
 import { createNodeAgent } from '../engine/node/index.ts';
 import { createScheduler } from '../engine/scheduler/index.ts';
 import { createFunctions } from '../functions/index.ts';
+import type { SocketRoute } from '../functions/packages/server.ts';
 import type { PackageStore } from '../functions/packages/store.ts';
+import { createServices } from '../functions/services/index.ts';
 import type { Gateway, GatewayEvents } from '../gateway/contract.ts';
 import { startGateway } from '../gateway/gateway.ts';
 import type { KubeClient } from '../kube/client.ts';
@@ -59,12 +62,18 @@ export interface EarlyGateway {
   listen(to: GatewayEvents): void;
 }
 
-/** Resolves when every route that exists is served: caches complete, table pushed. Pools fill afterwards. */
+/** What functions get besides instances may end what it has begun for this long, ms: it is begun again at the next start. */
+const SERVICES_GRACE_MS = 10_000;
+
+/**
+ * Resolves when every route that exists is served: caches complete, table pushed. Pools fill afterwards. The rows are for the
+ * platform's own socket.
+ */
 export async function startControllers(
   options: ControllersOptions,
   early: EarlyGateway,
   parts: Parts,
-): Promise<void> {
+): Promise<SocketRoute[]> {
   const { home, packages, log, client } = options;
   const nodeAgent = createNodeAgent({
     client: client('node-agent'),
@@ -89,6 +98,15 @@ export async function startControllers(
   });
   const serving = createServing({ client: client('serving'), sources: [functions.source], log });
   early.listen(serving.events);
+  const services = createServices({
+    functions: functions.objects,
+    dir: home.dir,
+    runDir: home.runDir,
+    gateway: early.gateway,
+    clock: systemClock,
+    random: Math.random,
+    log,
+  });
 
   // Last started stops first: the gateway lets requests end while everything behind it still works.
   parts.add('node agent', () => nodeAgent.stop());
@@ -96,6 +114,7 @@ export async function startControllers(
   parts.add('functions', () => functions.stop());
   parts.add('serving', () => serving.stop());
   parts.add('gateway', (graceMs) => early.gateway.close(graceMs));
+  parts.add('services', (graceMs) => services.stop(Math.min(graceMs, SERVICES_GRACE_MS)));
   scheduler.start();
   const started = await Promise.allSettled([
     nodeAgent.start(),
@@ -103,6 +122,8 @@ export async function startControllers(
   ]);
   // Only when all have come to an end can what was started be stopped in order.
   for (const outcome of started) if (outcome.status === 'rejected') throw outcome.reason;
+  services.start();
+  return services.routes;
 }
 
 /** The machine's name as a DNS label, as kubelet takes it. */

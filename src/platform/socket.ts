@@ -15,12 +15,22 @@ export interface SocketOptions {
   packages: PackageStore;
   record: PlatformRecord;
   log: Logger;
+  /** Further rows. */
+  routes: SocketRoute[];
   shutdown(graceMs?: number): void;
 }
 
 /** Listens. The caller holds the home's lock, so a socket that is there already was left by a process that is dead. */
-export function openSocket({ home, packages, record, log, shutdown }: SocketOptions): Promise<PackageServer> {
+export function openSocket({
+  home,
+  packages,
+  record,
+  log,
+  shutdown,
+  ...more
+}: SocketOptions): Promise<PackageServer> {
   const routes: SocketRoute[] = [
+    ...more.routes,
     { method: 'GET', path: '/status', handle: (_, response) => sendJson(response, 200, record) },
     {
       method: 'POST',

@@ -60,7 +60,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     const packages = createPackageStore({ dir: home.packages });
     const gateway = await early;
     const client = (name: string) => createClient(api.transport(name));
-    if (gateway) await startControllers({ home, packages, log, client }, gateway, parts);
+    const routes = gateway ? await startControllers({ home, packages, log, client }, gateway, parts) : [];
     const record: PlatformRecord = {
       pid: process.pid,
       role,
@@ -71,7 +71,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
       version: VERSION,
       startedAt: new Date().toISOString(),
     };
-    const socket = await openSocket({ home, packages, record, log, shutdown: options.shutdown });
+    const socket = await openSocket({ home, packages, record, log, routes, shutdown: options.shutdown });
     parts.add('socket', () => socket.close());
     writeRecord(home, record);
     parts.add('record', () => removeRecord(home));

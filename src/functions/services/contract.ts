@@ -1,0 +1,38 @@
+/** What a service for functions is: a part of the platform that begins with the first function that needs it. */
+import type { Clock } from '../../base/clock.ts';
+import type { Logger } from '../../base/log.ts';
+import type { Gateway } from '../../gateway/contract.ts';
+import type { PetrelFunction } from '../../kinds/function.ts';
+import type { Informer } from '../../kube/informer.ts';
+import type { SocketRoute } from '../packages/server.ts';
+
+export interface ServiceContext {
+  functions: Informer<PetrelFunction>;
+  /** The home directory: files that last. */
+  dir: string;
+  /** Sockets. */
+  runDir: string;
+  gateway: Pick<Gateway, 'address' | 'setPathRoute'>;
+  clock: Clock;
+  /** Uniform in [0, 1). */
+  random: () => number;
+  log: Logger;
+}
+
+export interface FunctionService {
+  /** Rows of the platform's own socket. */
+  readonly routes: SocketRoute[];
+  /** Called with every function that there is or comes, and when it changes. */
+  seen(fn: PetrelFunction): void;
+  gone(fn: PetrelFunction): void;
+  /** Takes up what an earlier life left; the gateway knows all routes. */
+  start(): Promise<void>;
+  /** Called while the gateway and everything behind it still work; requests in flight may end for up to `graceMs`. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** Where a client on this machine reaches the gateway. */
+export function loopback({ address }: Pick<Gateway, 'address'>): { host: string; port: number } {
+  const { host, port } = address;
+  return { host: host === '0.0.0.0' || host === '' ? '127.0.0.1' : host === '::' ? '::1' : host, port };
+}

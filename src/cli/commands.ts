@@ -1,22 +1,9 @@
 /** All commands, in the order in which help shows them. */
-import type { CommandSpec, OptionSpec, Positional } from './command.ts';
+import type { CommandSpec, OptionSpec } from './command.ts';
+import { ALL_NAMESPACES, NAMESPACE, OUTPUT, SERVICE } from './options.ts';
+import { SERVICE_COMMANDS } from './services/commands.ts';
 import { SCALE_OPTIONS } from './traffic/scale.ts';
 
-const OUTPUT: OptionSpec = {
-  kind: 'text',
-  short: 'o',
-  value: 'format',
-  choices: ['json', 'yaml', 'table'],
-  help: 'how to print',
-};
-const NAMESPACE: OptionSpec = {
-  kind: 'text',
-  short: 'n',
-  value: 'namespace',
-  help: 'namespace (default "default")',
-};
-const ALL_NAMESPACES: OptionSpec = { kind: 'flag', short: 'A', help: 'of all namespaces' };
-const SERVICE: Positional = { name: 'name', required: true, help: 'name of the function or service' };
 const API: OptionSpec = {
   kind: 'text',
   value: 'host:port',
@@ -142,14 +129,21 @@ export const COMMANDS: readonly CommandSpec[] = [
       request: { kind: 'text', short: 'X', value: 'method', help: 'method (default GET, with a body POST)' },
       path: { kind: 'text', value: 'path', help: 'path and query (default /)' },
       include: { kind: 'flag', short: 'i', help: 'print status and headers, too' },
+      async: {
+        kind: 'flag',
+        help: 'only have it accepted; it is carried out later, and again when it fails',
+      },
+      wait: { kind: 'flag', help: 'with --async: wait until it is over and print the answer' },
     },
     examples: [
       ['petrel invoke hello', 'GET /'],
       [`petrel invoke hello -d '{"name":"Ada"}' -H 'content-type: application/json'`, 'POST a body'],
       ['petrel invoke hello --path /items?limit=2 -i', 'another path; show the headers'],
+      ['petrel invoke hello -d @order.json --async', 'print the id; petrel invocations get <id>'],
     ],
     load: () => import('./commands/invoke.ts'),
   },
+  ...SERVICE_COMMANDS,
   {
     name: 'logs',
     summary: 'Print what the instances of a function or service wrote',

@@ -27,6 +27,7 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
     agent: false,
   });
   for (const [key, value] of headers) outgoing.appendHeader(key, value);
+  if (args.flag('async')) outgoing.setHeader('x-petrel-invoke-mode', 'async');
   const answered = Promise.withResolvers<IncomingMessage>();
   outgoing.on('response', answered.resolve);
   outgoing.on('error', answered.reject);
@@ -37,6 +38,10 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
       cause: error,
     });
   });
+  if (args.flag('async') && response.statusCode === 202 && response.headers['x-petrel-invocation-id']) {
+    const { tellAccepted } = await import('../services/accepted.ts');
+    return tellAccepted({ record, response, out, wait: args.flag('wait') });
+  }
   if (args.flag('include')) {
     out.line(`HTTP/${response.httpVersion} ${response.statusCode} ${response.statusMessage}`);
     for (let i = 0; i < response.rawHeaders.length; i += 2)

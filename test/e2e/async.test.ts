@@ -1,0 +1,107 @@
+/** Asynchronous invocation on the real platform: accepted on disk, delivered through the gateway, told by id; by request and by command. */
+import assert from 'node:assert/strict';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { FUNCTIONS } from '../../src/kube/refs.ts';
+import { type Answer, eventually, Petrel, Scratch, type Status } from '../lib/platform.ts';
+
+const scratch = new Scratch();
+const petrel = new Petrel(scratch.path('h'));
+let platform: Status;
+
+before(async () => {
+  platform = await petrel.up();
+  scratch.write({
+    'work.mjs': `let tries = 0;
+    export default { async fetch(request) {
+      const url = new URL(request.url);
+      if (url.pathname === '/flaky' && ++tries < 3) return new Response('not yet', { status: 503 });
+      if (url.pathname === '/wrong') return new Response('no such order', { status: 422 });
+      return Response.json({ path: url.pathname, body: await request.text(), attempt: request.headers.get('x-petrel-invocation-attempt') });
+    } };`,
+  });
+  await petrel.deploy(scratch.path('work.mjs'));
+  const api = await petrel.api();
+  await api.patch(FUNCTIONS, 'default', 'work', 'merge', { spec: { invocation: { backoffSeconds: 0.05 } } });
+  api.close();
+});
+after(async () => {
+  await petrel.stop();
+  scratch.dispose();
+});
+
+/** As the gateway hands off. */
+const accept = (path: string, body: string, headers: Record<string, string> = {}) =>
+  new Promise<Answer>((resolve, reject) => {
+    const outgoing = request(
+      {
+        socketPath: join(petrel.home, 'run/invocations.sock'),
+        path,
+        method: 'POST',
+        headers: { 'x-petrel-route': 'default/work', ...headers },
+        agent: false,
+      },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (part) => {
+          text += part;
+        });
+        response.on('end', () =>
+          resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text }),
+        );
+      },
+    );
+    outgoing.on('error', reject);
+    outgoing.end(body);
+  });
+interface View {
+  id: string;
+  status: string;
+  attempts: { status: number }[];
+  result: { body: string };
+}
+const over = (id: string) =>
+  eventually(`${id} is over`, async () => {
+    const view = await petrel.json<View>(['invocations', 'get', id]);
+    return ['queued', 'running'].includes(view.status) ? undefined : view;
+  });
+
+test('accepted, tried until it succeeds, and shown by the commands', async () => {
+  const answer = await accept('/flaky', 'hello');
+  assert.equal(answer.status, 202);
+  const { id } = JSON.parse(answer.body) as { id: string };
+  const view = await over(id);
+  assert.equal(view.status, 'succeeded');
+  assert.deepEqual(
+    view.attempts.map(({ status }) => status),
+    [503, 503, 200],
+  );
+  assert.deepEqual(JSON.parse(view.result.body), { path: '/flaky', body: 'hello', attempt: '3' });
+  const { stdout } = await petrel.run(['invocations', 'list', 'work']);
+  assert.match(stdout, new RegExp(`${id} +work +succeeded +3 +200`));
+});
+
+test('dead letters: listed, shown with what was sent, redriven, purged', async () => {
+  const { id } = JSON.parse((await accept('/wrong', 'order 7')).body) as { id: string };
+  assert.equal((await over(id)).status, 'failed');
+  const [letter] = await petrel.json<View[]>(['dlq', 'list', 'work']);
+  assert.equal(letter?.id, id);
+  assert.match(
+    (await petrel.run(['dlq', 'show', id])).stdout,
+    /POST \/wrong[\s\S]*order 7[\s\S]*Result: 422\nno such order/,
+  );
+  assert.deepEqual(await petrel.json(['dlq', 'redrive', 'work']), { count: 1 });
+  await eventually('it was tried again', async () => (await over(id)).attempts.length === 2);
+  assert.deepEqual(await petrel.json(['dlq', 'purge', id]), { count: 1 });
+  assert.deepEqual(await petrel.json(['dlq', 'list', '-A']), []);
+  assert.equal((await petrel.refused(['invocations', 'get', id])).code, 'NotFound');
+});
+
+test('what was accepted before a stop is carried out after the next start', async () => {
+  const ids: string[] = [];
+  for (let i = 0; i < 20; i++) ids.push((JSON.parse((await accept(`/n${i}`, '')).body) as { id: string }).id);
+  process.kill(platform.pid, 'SIGKILL');
+  platform = await petrel.up();
+  for (const id of ids) assert.equal((await over(id)).status, 'succeeded');
+});

@@ -1,5 +1,6 @@
 /** Everything but the API server: what makes objects come true on this machine. Works through the API alone. */
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
@@ -9,6 +10,7 @@ import { createScheduler } from '../engine/scheduler/index.ts';
 import { createFunctions } from '../functions/index.ts';
 import type { SocketRoute } from '../functions/packages/server.ts';
 import type { PackageStore } from '../functions/packages/store.ts';
+import { ACCEPT_SOCKET } from '../functions/services/contract.ts';
 import { createServices } from '../functions/services/index.ts';
 import type { Gateway, GatewayEvents } from '../gateway/contract.ts';
 import { startGateway } from '../gateway/gateway.ts';
@@ -96,7 +98,12 @@ export async function startControllers(
     node: process.execPath,
     log,
   });
-  const serving = createServing({ client: client('serving'), sources: [functions.source], log });
+  const serving = createServing({
+    client: client('serving'),
+    sources: [functions.source],
+    async: { kind: 'http1-unix', path: join(home.runDir, ACCEPT_SOCKET) },
+    log,
+  });
   early.listen(serving.events);
   const services = createServices({
     functions: functions.objects,

@@ -1,6 +1,7 @@
 /** Route → the gateway's route table and placeholder Services, and what was assigned back into the Route. */
-import type { RevisionKey, RouteEntry, RoutePolicy } from '../gateway/contract.ts';
+import type { EndpointAddress, RevisionKey, RouteEntry, RoutePolicy } from '../gateway/contract.ts';
 import { conditionSet } from '../kinds/conditions.ts';
+import { FUNCTION_LABELS } from '../kinds/function.ts';
 import type { Route } from '../kinds/serving.ts';
 import { splitKey } from '../kube/indexed-store.ts';
 import { ROUTES } from '../kube/refs.ts';
@@ -41,6 +42,8 @@ export interface RouteReconcilerOptions {
   placeholders: Placeholders;
   rollouts: Rollouts;
   policies: Pick<RoutePolicies, 'apply' | 'forget'>;
+  /** Takes requests to functions that are to be carried out later. */
+  async?: EndpointAddress;
   /** Further hosts that lead to the Route: those of DomainMappings. */
   mappedHosts(route: Route): string[];
   /** Called when the gateway has been told of the Route, with what it was told. */
@@ -85,7 +88,10 @@ export function createRouteReconciler(options: RouteReconcilerOptions): RouteRec
   ): RouteEntry[] => {
     const namespace = route.metadata.namespace ?? '';
     const tags = tagsOf(targets);
+    const { async } = options;
+    const later = async && route.metadata.labels?.[FUNCTION_LABELS.function] ? { async } : undefined;
     const entry = (tag: string): RouteEntry => ({
+      ...later,
       namespace,
       name: names.hostname(tag),
       hosts: names.hosts(tag),

@@ -1,7 +1,7 @@
 /** Knative Serving v1 on top of a client, a gateway and whoever can make instances. */
 import { type Clock, systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
-import type { Gateway, GatewayEvents } from '../gateway/contract.ts';
+import type { EndpointAddress, Gateway, GatewayEvents } from '../gateway/contract.ts';
 import { conditionOf } from '../kinds/conditions.ts';
 import type { KubeObject } from '../kinds/object.ts';
 import type { KubeClient } from '../kube/client.ts';
@@ -54,6 +54,8 @@ export interface ServingOptions {
   usage?: UsageReader;
   /** Further sources of metrics to scale by, such as the lag of a queue. */
   metrics?: MetricSource[];
+  /** Takes requests to functions that are to be carried out later. Absent: they are carried out at once. */
+  async?: EndpointAddress;
   /** Requests of one revision that may wait for an instance. Default 10,000, as upstream's activator. */
   queueDepth?: number;
 }
@@ -139,6 +141,7 @@ export function createServing(options: ServingOptions): Serving {
       }),
       rollouts,
       policies,
+      async: options.async,
       mappedHosts: mappings.hostsOf,
       onAssigned(assigned) {
         const { route, targets, rollout } = assigned;

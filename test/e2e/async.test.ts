@@ -1,10 +1,8 @@
 /** Asynchronous invocation on the real platform: accepted on disk, delivered through the gateway, told by id; by request and by command. */
 import assert from 'node:assert/strict';
-import { request } from 'node:http';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { FUNCTIONS } from '../../src/kube/refs.ts';
-import { type Answer, eventually, Petrel, Scratch, type Status } from '../lib/platform.ts';
+import { call, eventually, Petrel, Scratch, type Status } from '../lib/platform.ts';
 
 const scratch = new Scratch();
 const petrel = new Petrel(scratch.path('h'));
@@ -31,29 +29,10 @@ after(async () => {
   scratch.dispose();
 });
 
-/** As the gateway hands off. */
 const accept = (path: string, body: string, headers: Record<string, string> = {}) =>
-  new Promise<Answer>((resolve, reject) => {
-    const outgoing = request(
-      {
-        socketPath: join(petrel.home, 'run/invocations.sock'),
-        path,
-        method: 'POST',
-        headers: { 'x-petrel-route': 'default/work', ...headers },
-        agent: false,
-      },
-      (response) => {
-        let text = '';
-        response.setEncoding('utf8').on('data', (part) => {
-          text += part;
-        });
-        response.on('end', () =>
-          resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text }),
-        );
-      },
-    );
-    outgoing.on('error', reject);
-    outgoing.end(body);
+  call(platform.gateway, `/fn/default/work${path}`, {
+    body,
+    headers: { prefer: 'respond-async', ...headers },
   });
 interface View {
   id: string;
@@ -80,6 +59,47 @@ test('accepted, tried until it succeeds, and shown by the commands', async () =>
   assert.deepEqual(JSON.parse(view.result.body), { path: '/flaky', body: 'hello', attempt: '3' });
   const { stdout } = await petrel.run(['invocations', 'list', 'work']);
   assert.match(stdout, new RegExp(`${id} +work +succeeded +3 +200`));
+});
+
+test('the command waits, and who knows the id may ask', async () => {
+  const { code, stdout } = await petrel.run([
+    'invoke',
+    'work',
+    '--async',
+    '--wait',
+    '-d',
+    'mine',
+    '--path',
+    '/x',
+  ]);
+  assert.deepEqual([code, JSON.parse(stdout)], [0, { path: '/x', body: 'mine', attempt: '1' }]);
+  const failed = await petrel.run(['invoke', 'work', '--async', '--wait', '--path', '/wrong']);
+  assert.deepEqual([failed.code, failed.stdout], [1, 'no such order']);
+  assert.match(failed.stderr, /failed: it answered 422/);
+  const id = (await petrel.run(['invoke', 'work', '--async'])).stdout.trim();
+  assert.match(id, /^[0-9a-f]{32}$/);
+  const told = await call(platform.gateway, `/.petrel/invocations/${id}?wait=20`);
+  assert.equal((JSON.parse(told.body) as View).status, 'succeeded');
+  const forged = await call(platform.gateway, `/.petrel/invocations/${id}`, {
+    method: 'POST',
+    headers: { 'x-petrel-route': 'default/work' },
+    body: '',
+  });
+  assert.equal(forged.status, 405);
+  await petrel.run(['dlq', 'purge', 'work']);
+});
+
+test('a batch', async () => {
+  const answer = await call(platform.gateway, '/fn/default/work/batch', {
+    headers: { 'x-petrel-invoke-mode': 'batch' },
+    body: '[1,{"a":2}]',
+  });
+  assert.equal(answer.status, 202);
+  const { invocations } = JSON.parse(answer.body) as { invocations: { id: string }[] };
+  const bodies = await Promise.all(
+    invocations.map(async ({ id }) => JSON.parse((await over(id)).result.body).body),
+  );
+  assert.deepEqual(bodies, ['1', '{"a":2}']);
 });
 
 test('dead letters: listed, shown with what was sent, redriven, purged', async () => {

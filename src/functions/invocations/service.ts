@@ -6,14 +6,12 @@ import { messageOf } from '../../base/errors.ts';
 import type { PetrelFunction } from '../../kinds/function.ts';
 import { splitKey } from '../../kube/indexed-store.ts';
 import type { SocketRoute } from '../packages/server.ts';
-import { type FunctionService, loopback, type ServiceContext } from '../services/contract.ts';
+import { ACCEPT_SOCKET, type FunctionService, loopback, type ServiceContext } from '../services/contract.ts';
 import { listenUnix, type UnixServer } from '../unix-server.ts';
 import type { AdminAction } from './admin.ts';
 import type { FunctionAddress } from './deliver.ts';
 import type { Engine } from './engine.ts';
 
-/** Gets what the gateway is asked to hand off; name in the run directory. Nothing else may reach it: the gateway vouches for the route. */
-export const ACCEPT_SOCKET = 'invocations.sock';
 /** Answers `/.petrel/invocations/…`. */
 const STATUS_SOCKET = 'invocation-status.sock';
 /** Suffix of host names that only deliveries use. */

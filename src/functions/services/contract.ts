@@ -6,6 +6,9 @@ import type { PetrelFunction } from '../../kinds/function.ts';
 import type { Informer } from '../../kube/informer.ts';
 import type { SocketRoute } from '../packages/server.ts';
 
+/** The socket in the run directory that gets what the gateway hands off to be carried out later. Nothing else may reach it: the gateway vouches for the route. */
+export const ACCEPT_SOCKET = 'invocations.sock';
+
 export interface ServiceContext {
   functions: Informer<PetrelFunction>;
   /** The home directory: files that last. */

@@ -2,6 +2,7 @@
 import type { ResourceDefinition } from './resource.ts';
 import { APPS_RESOURCES } from './resources/apps.ts';
 import { AUTOSCALING_RESOURCES } from './resources/autoscaling.ts';
+import { BATCH_RESOURCES } from './resources/batch.ts';
 import { CORE_RESOURCES } from './resources/core.ts';
 import { FISSION_RESOURCES } from './resources/fission.ts';
 import { PETREL_RESOURCES } from './resources/petrel.ts';
@@ -34,6 +35,7 @@ export function builtinRegistry(): Registry {
     ...CORE_RESOURCES,
     ...APPS_RESOURCES,
     ...AUTOSCALING_RESOURCES,
+    ...BATCH_RESOURCES,
     ...SERVING_RESOURCES,
     ...SERVING_INTERNAL_RESOURCES,
     ...PETREL_RESOURCES,

@@ -23,6 +23,7 @@ export const EVENTS = ref('', 'v1', 'Event', 'events');
 export const SERVICES = ref('', 'v1', 'Service', 'services');
 export const NAMESPACES = ref('', 'v1', 'Namespace', 'namespaces', false);
 export const NODES = ref('', 'v1', 'Node', 'nodes', false);
+export const JOBS = ref('batch', 'v1', 'Job', 'jobs');
 export const LEASES = ref('coordination.k8s.io', 'v1', 'Lease', 'leases');
 
 export const FUNCTIONS = ref('petrel.dev', 'v1', 'Function', 'functions');

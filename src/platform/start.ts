@@ -7,6 +7,7 @@ import { VERSION } from '../base/version.ts';
 import { startApiServer } from '../engine/apiserver/serve.ts';
 import { acquireLock } from '../engine/store/lock.ts';
 import { createGarbageCollector } from '../engine/workloads/garbage-collector.ts';
+import { createJobStarter } from '../engine/workloads/jobs.ts';
 import { createNamespaceController } from '../engine/workloads/namespace-controller.ts';
 import { createPackageStore } from '../functions/packages/store.ts';
 import { httpsTransport } from '../kube/https.ts';
@@ -93,6 +94,7 @@ const SETTLE_MS = 2000;
 const WORKLOADS = [
   ['garbage-collector', createGarbageCollector],
   ['namespace-controller', createNamespaceController],
+  ['job-controller', createJobStarter],
 ] as const;
 
 /** Node keeps compiled code only at exit, which a killed process never reaches; the next start is faster with it. */
@@ -110,7 +112,7 @@ async function ownApi({ home, api: { host, port }, log }: PlatformOptions, parts
     version: VERSION,
   });
   parts.add('apiserver', () => running.close());
-  // These two stand beside the store: they see its changes before any watch does.
+  // These stand beside the store: they see its changes before any watch does.
   const { store, registry } = running;
   for (const [name, create] of WORKLOADS) {
     const client = createClient(running.transport(name));

@@ -27,6 +27,7 @@ export const ERROR_CODES = {
   ApiError: 21,
   Timeout: 22,
   DigestMismatch: 23,
+  BuildFailed: 24,
   Internal: 70,
 } as const;
 

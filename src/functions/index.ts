@@ -9,6 +9,8 @@ import type { Revision } from '../kinds/serving.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { Informer } from '../kube/informer.ts';
 import { REVISIONS } from '../kube/refs.ts';
+import { availableParallelism } from 'node:os';
+import type { Builds } from './builds/builds.ts';
 import { createFunctionController, poolIndex } from './controllers/functions.ts';
 import { createRuntimeController } from './controllers/runtimes.ts';
 import type { PackageStore } from './packages/store.ts';
@@ -44,6 +46,8 @@ export interface FunctionsOptions {
   namespace?: string;
   /** Whether a function's own errors reach its clients with text and stack. Default true. */
   development?: boolean;
+  /** The platform's environment, of which builds get what concerns them. Default that of the process. */
+  env?: NodeJS.ProcessEnv;
   /** Where programs of runtimes are looked for. Default `PATH`. */
   searchPath?: string;
   /** Processors to plan starts for. Default those of the machine. */
@@ -114,7 +118,25 @@ export function createFunctions(options: FunctionsOptions): Functions {
     clock,
     log,
     runtimeProblem: (name) => runtimes.problem(name),
+    runtime: (name) => runtimes.get(name),
+    builds: () => (builds ??= openBuilds()),
   });
+  let builds: Promise<Builds> | undefined;
+  const openBuilds = async (): Promise<Builds> => {
+    const { createBuilds } = await import('./builds/builds.ts');
+    return createBuilds({
+      client,
+      packages,
+      clock,
+      log,
+      node: options.node,
+      runtimesDir: options.runtimesDir,
+      cacheDir: options.cacheDir,
+      env: options.env ?? process.env,
+      parallel: options.cores ?? availableParallelism(),
+      changed: controller.changed,
+    });
+  };
 
   const count = ({ spec, metadata }: PetrelFunction) => {
     const namespace = metadata.namespace ?? 'default';
@@ -133,7 +155,9 @@ export function createFunctions(options: FunctionsOptions): Functions {
     });
   };
   const collect = async (): Promise<void> => {
-    const referenced = new Set<Digest>(controller.functions.list().map((fn) => fn.spec.package.digest));
+    const referenced = new Set<Digest>(
+      controller.functions.list().flatMap(({ spec, status }) => [spec.package.digest, status?.build?.digest ?? []].flat()),
+    );
     for (const revision of (await client.list<Revision>(REVISIONS)).items) {
       const code = codeOf(revision);
       if (code) referenced.add(code.digest);
@@ -183,6 +207,7 @@ export function createFunctions(options: FunctionsOptions): Functions {
       pools.stop();
       config.stop();
       await Promise.all([controller.stop(), aliases.stop(), runtimes.stop(), members.stop()]);
+      await (await builds)?.stop();
       sockets.close();
     },
   };

@@ -1,7 +1,8 @@
 /** Unpacks an archive that nobody vouches for into a directory of its own. */
 import { chmod, type FileHandle, link as hardlink, mkdir, open, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createGunzip } from 'node:zlib';
+import type { Transform } from 'node:stream';
+import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { PetrelError } from '../../base/errors.ts';
 import { type ArchiveLimits, createLayout, DEFAULT_LIMITS, unsafe } from './layout.ts';
 import { pump } from './pump.ts';
@@ -23,12 +24,12 @@ async function* fileBytes(file: FileHandle): AsyncGenerator<Buffer> {
   }
 }
 
-async function* gunzipped(file: FileHandle): AsyncGenerator<Buffer> {
+async function* decompressed(file: FileHandle, format: string, transform: Transform): AsyncGenerator<Buffer> {
   try {
-    yield* pump(fileBytes(file), createGunzip());
+    yield* pump(fileBytes(file), transform);
   } catch (error) {
-    if (String((error as NodeJS.ErrnoException).code).startsWith('Z_')) {
-      throw new PetrelError('UnsafeArchive', 'The archive is damaged: its gzip stream does not decompress.', {
+    if (/^(Z_|ZSTD_)/.test(String((error as NodeJS.ErrnoException).code))) {
+      throw new PetrelError('UnsafeArchive', `The archive is damaged: its ${format} stream does not decompress.`, {
         why: (error as Error).message,
         fix: 'Make the archive again and upload it once more.',
         cause: error,
@@ -43,11 +44,13 @@ async function entriesOf(file: FileHandle): Promise<AsyncGenerator<TarEntry>> {
   const { size } = await file.stat();
   const head = Buffer.alloc(512);
   const { bytesRead } = await file.read(head, 0, 512, 0);
-  if (head.readUInt16BE(0) === 0x1f8b) return readTar(gunzipped(file));
+  if (head.readUInt16BE(0) === 0x1f8b) return readTar(decompressed(file, 'gzip', createGunzip()));
+  if (head.readUInt32BE(0) === 0x28b52ffd)
+    return readTar(decompressed(file, 'zstd', createZstdDecompress()));
   if (head.readUInt32LE(0) === 0x04034b50 || head.readUInt32LE(0) === 0x06054b50) return readZip(file, size);
   if (looksLikeTar(head.subarray(0, bytesRead))) return readTar(fileBytes(file));
   throw new PetrelError('UnsupportedSource', 'The package is not an archive that can be read.', {
-    why: 'It is neither tar, nor tar.gz, nor zip.',
+    why: 'It is neither tar, nor tar.gz, nor tar.zst, nor zip.',
     fix: 'Deploy a file or a directory and let petrel package it, or upload a .tar.gz.',
   });
 }

@@ -1,16 +1,20 @@
 /** The controller of Functions: each owns a Knative Service of its name and shows that Service's state as its own. */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
-import type { PetrelFunction } from '../../kinds/function.ts';
+import type { Digest, PetrelFunction, Runtime } from '../../kinds/function.ts';
 import type { Revision, Service } from '../../kinds/serving.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
 import { type Controller, createController } from '../../kube/controller.ts';
 import { keyOf, splitKey } from '../../kube/indexed-store.ts';
 import { createInformer, type Informer } from '../../kube/informer.ts';
 import { FUNCTIONS, KSERVICES, REVISIONS } from '../../kube/refs.ts';
+import type { Builds } from '../builds/builds.ts';
+import { withBuild } from '../builds/status.ts';
+import { neverBuilt, wantsBuild } from '../builds/when.ts';
 import { isDigest, type PackageStore } from '../packages/store.ts';
 import {
   alignedService,
+  buildingStatus,
   mirroredStatus,
   owns,
   type Problem,
@@ -29,6 +33,9 @@ export interface FunctionControllerOptions {
   log: Logger;
   /** Why nothing of this runtime can run; undefined when it can. */
   runtimeProblem(name: string): Problem | undefined;
+  runtime(name: string): Runtime | undefined;
+  /** What builds; loaded with the first Function whose source has to be. */
+  builds(): Promise<Builds>;
 }
 
 /** Value of the informer's index `pool`: the functions that one pool of warm instances is for. */
@@ -40,6 +47,8 @@ export interface FunctionController {
   readonly functions: Informer<PetrelFunction>;
   /** Looks at every Function of a runtime again. */
   runtimeChanged(runtime: string): void;
+  /** Looks at one Function again. */
+  changed(namespace: string, name: string): void;
   start(): void;
   stop(): Promise<void>;
 }
@@ -74,11 +83,11 @@ export function createFunctionController(options: FunctionControllerOptions): Fu
   };
 
   /** The Service, made or brought in line; undefined when somebody else's stands there. */
-  const ensureService = async (fn: PetrelFunction): Promise<Service | undefined> => {
+  const ensureService = async (fn: PetrelFunction, digest: Digest): Promise<Service | undefined> => {
     const found = services.get(fn.metadata.namespace, fn.metadata.name);
     if (found === undefined) {
       try {
-        return await client.create<Service>(KSERVICES, serviceOf(fn));
+        return await client.create<Service>(KSERVICES, serviceOf(fn, digest));
       } catch (error) {
         if (!(error instanceof KubeError) || error.reason !== 'AlreadyExists') throw error;
         const there = await client.get<Service>(KSERVICES, fn.metadata.namespace, fn.metadata.name);
@@ -86,8 +95,24 @@ export function createFunctionController(options: FunctionControllerOptions): Fu
       }
     }
     if (!owns(fn, found)) return undefined;
-    const aligned = alignedService(fn, found);
+    const aligned = alignedService(fn, digest, found);
     return aligned === undefined ? found : client.update<Service>(KSERVICES, aligned);
+  };
+
+  /** The Function with its build a step further; `digest` once there is something to load. */
+  const built = async (fn: PetrelFunction): Promise<{ fn: PetrelFunction; digest?: Digest }> => {
+    const runtime = options.runtime(fn.spec.runtime);
+    const source = fn.spec.package.digest;
+    const unbuilt = () => ({ fn: withBuild(fn, undefined, clock.now()), digest: source });
+    if (runtime === undefined || neverBuilt(fn.spec, runtime.spec.build)) return unbuilt();
+    const wanted = await wantsBuild(fn.spec, runtime.spec.build, () => packages.directory(source));
+    if (!wanted) {
+      if (fn.status?.build) await (await options.builds()).abandon(fn);
+      return unbuilt();
+    }
+    const state = await (await options.builds()).ensure(fn, runtime);
+    const { digest } = state.status;
+    return { fn: withBuild(fn, state, clock.now()), ...(digest ? { digest } : {}) };
   };
 
   const latestRevision = async (service: Service): Promise<Revision | undefined> => {
@@ -107,24 +132,29 @@ export function createFunctionController(options: FunctionControllerOptions): Fu
     clock,
     async reconcile(key) {
       const { namespace, name } = splitKey(key);
-      const fn = functions.get(namespace, name);
-      if (fn === undefined || fn.metadata.deletionTimestamp !== undefined) return undefined;
-      const problem = await problemOf(fn);
+      const found = functions.get(namespace, name);
+      if (found === undefined || found.metadata.deletionTimestamp !== undefined) return undefined;
+      const problem = await problemOf(found);
       if (problem !== undefined) {
-        await writeStatus(fn, problemStatus(fn, problem, clock.now()));
+        await writeStatus(found, problemStatus(found, problem, clock.now()));
         return problem.reason === 'PackageMissing' ? PACKAGE_AGAIN_MS : undefined;
       }
-      // Unpacked now, so that no request waits for it.
-      packages.directory(fn.spec.package.digest).catch((error) => {
-        log.warn('a package could not be unpacked', { function: key, error: (error as Error).message });
-      });
-      const service = await ensureService(fn);
-      if (service === undefined) {
-        const message = `There is a Service "${name}" in namespace "${namespace}" that this Function does not own. Delete it (kubectl delete ksvc ${name} -n ${namespace}) or give the function another name.`;
-        await writeStatus(fn, problemStatus(fn, { reason: 'NotOwned', message }, clock.now()));
+      const { fn, digest } = await built(found);
+      if (digest === undefined) {
+        await writeStatus(found, buildingStatus(fn, clock.now()));
         return undefined;
       }
-      await writeStatus(fn, mirroredStatus(fn, service, await latestRevision(service), clock.now()));
+      // Unpacked now, so that no request waits for it.
+      packages.directory(digest).catch((error) => {
+        log.warn('a package could not be unpacked', { function: key, error: (error as Error).message });
+      });
+      const service = await ensureService(fn, digest);
+      if (service === undefined) {
+        const message = `There is a Service "${name}" in namespace "${namespace}" that this Function does not own. Delete it (kubectl delete ksvc ${name} -n ${namespace}) or give the function another name.`;
+        await writeStatus(found, problemStatus(fn, { reason: 'NotOwned', message }, clock.now()));
+        return undefined;
+      }
+      await writeStatus(found, mirroredStatus(fn, service, await latestRevision(service), clock.now()));
       return undefined;
     },
   });
@@ -138,6 +168,7 @@ export function createFunctionController(options: FunctionControllerOptions): Fu
     runtimeChanged(runtime) {
       for (const fn of functions.byIndex('runtime', runtime)) enqueue(fn);
     },
+    changed: (namespace, name) => controller.enqueue(`${namespace}/${name}`),
     start() {
       functions.start();
       services.start();

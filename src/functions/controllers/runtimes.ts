@@ -11,7 +11,8 @@ import { type KubeClient, KubeError } from '../../kube/client.ts';
 import { createController } from '../../kube/controller.ts';
 import { createInformer } from '../../kube/informer.ts';
 import { RUNTIMES } from '../../kube/refs.ts';
-import { type Problem, withCondition } from './service.ts';
+import { withCondition } from './conditions.ts';
+import type { Problem } from './service.ts';
 
 /** The number of warm instances is written this long after it changed, at the earliest, ms. */
 const WARM_AFTER_MS = 5000;
@@ -41,6 +42,8 @@ export interface RuntimeControllerOptions {
 export interface RuntimeController {
   /** Why nothing of this runtime can run; undefined when it can, or when that is not known yet. */
   problem(name: string): Problem | undefined;
+  /** The Runtime, if there is one. */
+  get(name: string): Runtime | undefined;
   /** Looks again whether the machine can run it; called when a Function wants one that it could not. */
   recheck(name: string): void;
   warmChanged(name: string): void;
@@ -185,6 +188,7 @@ export function createRuntimeController(options: RuntimeControllerOptions): Runt
         message: `There is no runtime "${name}". Choose one of: ${known.join(', ') || 'none is installed'}.`,
       };
     },
+    get: (name) => runtimes.get(undefined, name),
     recheck: (name) => controller.enqueue(name),
     warmChanged: (name) => controller.enqueueAfter(name, WARM_AFTER_MS),
     async start() {

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { timestamp } from '../../base/clock.ts';
 import {
   CODE_ANNOTATIONS,
+  type Digest,
   FUNCTION_LABELS,
   type FunctionStatus,
   type PetrelFunction,
@@ -13,8 +14,10 @@ import {
 import type { Condition } from '../../kinds/object.ts';
 import type { Container } from '../../kinds/pod.ts';
 import type { Revision, RevisionTemplate, Service } from '../../kinds/serving.ts';
+import { BUILD_CONDITION } from '../builds/status.ts';
 import { USER_CONTAINER } from '../pool/pods.ts';
 import { provisionedAnnotations } from '../versions/provisioned.ts';
+import { withCondition } from './conditions.ts';
 
 /** On the owned Service: digest of the template the Function asked for, so that fields taken out of it are noticed. */
 const TEMPLATE_ANNOTATION = 'petrel.dev/template';
@@ -22,14 +25,14 @@ const TEMPLATE_ANNOTATION = 'petrel.dev/template';
 /** Annotations on a Function with these prefixes tune how its revisions scale, as on a Knative template. */
 const AUTOSCALING_PREFIXES = ['autoscaling.knative.dev/', 'autoscaling.petrel.dev/'];
 
-/** What the Function's Service must run. */
-function templateOf({ metadata, spec }: PetrelFunction): RevisionTemplate {
+/** What the Function's Service must run; `digest` is the package that instances load. */
+function templateOf({ metadata, spec }: PetrelFunction, digest: Digest): RevisionTemplate {
   const tuning = Object.entries(metadata.annotations ?? {}).filter(([key]) =>
     AUTOSCALING_PREFIXES.some((prefix) => key.startsWith(prefix)),
   );
   const annotations: Record<string, string> = {
     ...Object.fromEntries(tuning.sort()),
-    [CODE_ANNOTATIONS.package]: spec.package.digest,
+    [CODE_ANNOTATIONS.package]: digest,
     [CODE_ANNOTATIONS.runtime]: spec.runtime,
   };
   for (const key of ['entry', 'handler', 'shape'] as const) {
@@ -57,7 +60,7 @@ function templateOf({ metadata, spec }: PetrelFunction): RevisionTemplate {
   };
 }
 
-const digestOf = (template: RevisionTemplate) =>
+const templateDigest = (template: RevisionTemplate) =>
   createHash('sha256').update(JSON.stringify(template)).digest('hex').slice(0, 16);
 
 /** On the owned Service: which of its annotations the Function asked for, so that those it no longer asks for go. */
@@ -79,9 +82,9 @@ function withManaged(
   return { ...rest, ...wanted, ...(keys.length > 0 ? { [MANAGED_ANNOTATION]: keys.join(' ') } : {}) };
 }
 
-/** A new Service for a Function. */
-export function serviceOf(fn: PetrelFunction): Service {
-  const template = templateOf(fn);
+/** A new Service for a Function; `digest` is the package that instances load. */
+export function serviceOf(fn: PetrelFunction, digest: Digest): Service {
+  const template = templateOf(fn, digest);
   return {
     apiVersion: 'serving.knative.dev/v1',
     kind: 'Service',
@@ -89,7 +92,7 @@ export function serviceOf(fn: PetrelFunction): Service {
       name: fn.metadata.name,
       namespace: fn.metadata.namespace,
       labels: { ...fn.metadata.labels, [FUNCTION_LABELS.function]: fn.metadata.name },
-      annotations: withManaged({ [TEMPLATE_ANNOTATION]: digestOf(template) }, serviceAnnotations(fn)),
+      annotations: withManaged({ [TEMPLATE_ANNOTATION]: templateDigest(template) }, serviceAnnotations(fn)),
       ownerReferences: [
         {
           apiVersion: fn.apiVersion,
@@ -122,12 +125,12 @@ function contains(found: unknown, wanted: unknown): boolean {
 }
 
 /** The Service brought in line with its Function, or undefined when it is. Traffic is the user's and stays. */
-export function alignedService(fn: PetrelFunction, service: Service): Service | undefined {
-  const template = templateOf(fn);
-  const digest = digestOf(template);
+export function alignedService(fn: PetrelFunction, digest: Digest, service: Service): Service | undefined {
+  const template = templateOf(fn, digest);
+  const wanted = templateDigest(template);
   const known = service.metadata.annotations ?? {};
-  const annotations = withManaged({ ...known, [TEMPLATE_ANNOTATION]: digest }, serviceAnnotations(fn));
-  const same = known[TEMPLATE_ANNOTATION] === digest && contains(service.spec.template, template);
+  const annotations = withManaged({ ...known, [TEMPLATE_ANNOTATION]: wanted }, serviceAnnotations(fn));
+  const same = known[TEMPLATE_ANNOTATION] === wanted && contains(service.spec.template, template);
   if (same && isDeepStrictEqual(annotations, known)) return undefined;
   return {
     ...service,
@@ -150,6 +153,10 @@ export interface Problem {
   message: string;
 }
 
+/** One condition of a Function, if it has it. */
+const conditionOf = ({ status }: PetrelFunction, type: string): Condition | undefined =>
+  status?.conditions?.find((condition) => condition.type === type);
+
 /** The Ready condition of an object, if it has one. */
 export function readyOf(
   object: { status?: { conditions?: Condition[] } } | undefined,
@@ -160,6 +167,13 @@ export function readyOf(
 /** Status of a Function that has not come to have a Service of its own. Revisions of before go on serving. */
 export function problemStatus(fn: PetrelFunction, problem: Problem, now: number): FunctionStatus {
   return { ...fn.status, ...withReady(fn, { type: 'Ready', status: 'False', ...problem }, now) };
+}
+
+/** Status of a Function whose build is under way or has failed. Revisions of before go on serving. */
+export function buildingStatus(fn: PetrelFunction, now: number): FunctionStatus {
+  const { status, reason = 'Building', message = '' } = conditionOf(fn, BUILD_CONDITION) ?? {};
+  const ready: Condition = { type: 'Ready', status: status === 'False' ? 'False' : 'Unknown', reason, message };
+  return { ...fn.status, ...withReady(fn, ready, now) };
 }
 
 /**
@@ -190,24 +204,13 @@ export function mirroredStatus(
   }
   return {
     ...withReady(fn, ready, now),
+    ...(fn.status?.build ? { build: fn.status.build } : {}),
     ...(status.url ? { url: status.url } : {}),
     ...(status.latestCreatedRevisionName
       ? { latestCreatedRevisionName: status.latestCreatedRevisionName }
       : {}),
     ...(status.latestReadyRevisionName ? { latestReadyRevisionName: status.latestReadyRevisionName } : {}),
   };
-}
-
-/** Sets one condition; its transition time moves only when its status does. */
-export function withCondition(
-  conditions: Condition[] | undefined,
-  next: Condition,
-  now: number,
-): Condition[] {
-  const old = conditions?.find(({ type }) => type === next.type);
-  const lastTransitionTime =
-    old?.status === next.status && old.lastTransitionTime ? old.lastTransitionTime : timestamp(now);
-  return [...(conditions ?? []).filter(({ type }) => type !== next.type), { ...next, lastTransitionTime }];
 }
 
 function withReady(fn: PetrelFunction, ready: Condition, now: number): FunctionStatus {

@@ -48,7 +48,7 @@ export function sendJson(response: ServerResponse, status: number, value: unknow
 }
 
 /** Answers with a failure; one that is no `PetrelError` is logged and told as `Internal`. */
-function sendError(request: IncomingMessage, response: ServerResponse, error: unknown, log: Logger): void {
+export function sendError(request: IncomingMessage, response: ServerResponse, error: unknown, log: Logger): void {
   let told: PetrelError;
   if (error instanceof PetrelError) {
     told = error;

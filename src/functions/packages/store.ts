@@ -2,7 +2,8 @@
  * The package store: archives of code, addressed by the SHA-256 of their bytes, each unpacked once. What has been
  * acknowledged is on the disk; what has not been leaves nothing behind.
  *
- * `<dir>/archives/<hex>` the bytes as uploaded · `<dir>/unpacked/<hex>/` the tree · `<dir>/incoming/` work in progress
+ * `<dir>/archives/<hex>` the bytes as uploaded · `<dir>/unpacked/<hex>/` the tree · `<dir>/incoming/` work in progress ·
+ * `<dir>/builds/<inputs>` the digest of what was built from them
  */
 import { createHash, randomBytes } from 'node:crypto';
 import * as fs from 'node:fs/promises';
@@ -52,6 +53,10 @@ export interface PackageStore {
   ready(digest: Digest): string | undefined;
   /** The unpacked tree, unpacking it again when it was lost. Throws `NotFound`. */
   directory(digest: Digest): Promise<string>;
+  /** What was built from these inputs, if it is still here. */
+  built(inputs: string): Promise<Digest | undefined>;
+  /** Remembers what was built from these inputs, as long as the package itself is kept; durable when it resolves. */
+  keepBuilt(inputs: string, digest: Digest): Promise<void>;
   /** Removes packages that are not referenced and were not uploaded within `olderThanMs`. Returns the bytes freed. */
   collect(referenced: ReadonlySet<Digest>, olderThanMs: number): Promise<number>;
 }
@@ -107,6 +112,7 @@ export function createPackageStore(options: PackageStoreOptions): PackageStore {
   const archives = join(options.dir, 'archives');
   const unpacked = join(options.dir, 'unpacked');
   const incoming = join(options.dir, 'incoming');
+  const builds = join(options.dir, 'builds');
   const trees = new Set<string>();
   const unpacking = new Map<string, Promise<string>>();
   let prepared: Promise<void> | undefined;
@@ -247,6 +253,11 @@ export function createPackageStore(options: PackageStoreOptions): PackageStore {
     });
   };
 
+  const buildFile = (inputs: string): string => {
+    if (!/^[0-9a-f-]{1,128}$/.test(inputs)) throw new TypeError(`no inputs of a build: ${inputs}`);
+    return join(builds, inputs);
+  };
+
   return {
     maxBytes,
     put,
@@ -267,8 +278,32 @@ export function createPackageStore(options: PackageStoreOptions): PackageStore {
       const hex = digest.slice('sha256:'.length);
       return trees.has(hex) ? join(unpacked, hex) : undefined;
     },
+    async built(inputs) {
+      const found = await fs.readFile(buildFile(inputs), 'utf8').catch(() => '');
+      if (!isDigest(found)) return undefined;
+      return (await bytesOf(hexOf(found))) === undefined ? undefined : found;
+    },
+    async keepBuilt(inputs, digest) {
+      await start();
+      await fs.mkdir(builds, { recursive: true, mode: 0o700 });
+      const temporary = scratch();
+      const file = await openFile(temporary, 'wx', 0o600);
+      try {
+        await file.writeFile(hexOf(digest) && digest);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await fs.rename(temporary, buildFile(inputs));
+      await syncDirectory(builds);
+    },
     async collect(referenced, olderThanMs) {
       await start();
+      for (const name of await fs.readdir(builds).catch(() => [] as string[])) {
+        const found = await fs.readFile(join(builds, name), 'utf8').catch(() => '');
+        if (!isDigest(found) || (await bytesOf(hexOf(found))) === undefined)
+          await fs.rm(join(builds, name), { force: true });
+      }
       let freed = 0;
       for (const hex of new Set([...(await fs.readdir(archives)), ...trees])) {
         if (referenced.has(`sha256:${hex}`)) continue;

@@ -1,0 +1,288 @@
+/**
+ * Builds of functions: each is a Job that the platform's own API runs, one at a time for each cache directory and no more at once than
+ * there are processors. What is known stands in the Function's status and in the package store, so that a restart loses nothing.
+ */
+import { randomUUID } from 'node:crypto';
+import { totalmem } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Clock, timestamp } from '../../base/clock.ts';
+import type { Logger } from '../../base/log.ts';
+import { expand } from '../../kinds/container-env.ts';
+import type { BuildStatus, PetrelFunction, Runtime } from '../../kinds/function.ts';
+import { type Job, jobOutcome } from '../../kinds/job.ts';
+import type { Pod } from '../../kinds/pod.ts';
+import { type KubeClient, KubeError } from '../../kube/client.ts';
+import { createInformer } from '../../kube/informer.ts';
+import { JOBS, PODS, SECRETS } from '../../kube/refs.ts';
+import type { PackageStore } from '../packages/store.ts';
+import { createBuildEndpoint } from './endpoint.ts';
+import { answers, CANCEL_ANNOTATION, missingTools, requestOf, searchPath, toolchainOf } from './inputs.ts';
+import {
+  buildObjects,
+  CACHE_LABEL,
+  cacheName,
+  DEFAULT_TIMEOUT_SECONDS,
+  jobName,
+  PLATFORM_ANNOTATION,
+  WORKSPACE,
+} from './job.ts';
+import { passedOn } from './registries.ts';
+import type { BuildRequest } from './runner/request.ts';
+
+const RUNNER = fileURLToPath(new URL('./runner/main.ts', import.meta.url));
+/** Most memory of one build when nothing else is said. */
+const MEMORY_BYTES = 4 * 2 ** 30;
+/** Most that one build may write, cache included. */
+const DISK_BYTES = 16 * 2 ** 30;
+const MAX_MESSAGE = 4096;
+
+export interface BuildsOptions {
+  client: KubeClient;
+  packages: PackageStore;
+  clock: Clock;
+  log: Logger;
+  node: string;
+  runtimesDir: string;
+  cacheDir: string;
+  /** The platform's environment: registry settings and PATH. */
+  env: NodeJS.ProcessEnv;
+  /** Builds at once. */
+  parallel: number;
+  /** A build has come further: this Function is to be looked at again. */
+  changed(namespace: string, name: string): void;
+}
+
+/** How a Function's build stands; `reason` is that of the condition BuildSucceeded. */
+export interface BuildState {
+  status: BuildStatus;
+  reason: string;
+}
+
+export interface Builds {
+  /** Brings the build that the Function asks for a step further, and tells how it stands. */
+  ensure(fn: PetrelFunction, runtime: Runtime): Promise<BuildState>;
+  /** Ends builds of a Function that it does not ask for any more. `keep` is the name of the Job that stays. */
+  abandon(fn: PetrelFunction, keep?: string): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const absent = (error: unknown): undefined => {
+  if (error instanceof KubeError && error.code === 404) return undefined;
+  throw error;
+};
+const unfinished = (job: Job): boolean =>
+  jobOutcome(job) === undefined && job.metadata.deletionTimestamp === undefined;
+const reasons: Record<BuildStatus['phase'], string> = {
+  Pending: 'Queued',
+  Running: 'Building',
+  Succeeded: 'Built',
+  Failed: 'BuildFailed',
+};
+
+export function createBuilds(options: BuildsOptions): Builds {
+  const { client, packages, clock, log } = options;
+  const life = randomUUID();
+  const path = searchPath(options.env.PATH);
+  const endpoint = createBuildEndpoint({ packages, log });
+  const jobs = createInformer<Job>({ client, resource: JOBS, log, clock, labelSelector: CACHE_LABEL });
+  /** Functions whose build waits for another one to end. */
+  const waiting = new Map<string, PetrelFunction>();
+  /** Made, but not yet seen in the cache. */
+  const fresh = new Map<string, Job>();
+
+  const ownerOf = (job: Job) => job.metadata.ownerReferences?.find(({ controller }) => controller);
+  const told = (job: Job) => {
+    fresh.delete(job.metadata.uid ?? '');
+    const owner = ownerOf(job);
+    if (owner) options.changed(job.metadata.namespace ?? 'default', owner.name);
+    if (unfinished(job)) return;
+    for (const { metadata } of waiting.values()) options.changed(metadata.namespace ?? 'default', metadata.name);
+    waiting.clear();
+  };
+  jobs.addHandler({
+    add: told,
+    update: told,
+    delete: (job) => told({ ...job, metadata: { ...job.metadata, deletionTimestamp: timestamp(clock.now()) } }),
+  });
+  jobs.start();
+
+  const running = (): Job[] => [...jobs.list(), ...fresh.values()].filter(unfinished);
+  const requestFor = (fn: PetrelFunction, runtime: Runtime) => {
+    const { name } = runtime.metadata;
+    const namespace = fn.metadata.namespace ?? 'default';
+    const runtimeDir = join(options.runtimesDir, name);
+    const values: Record<string, string> = { NODE: options.node, RUNTIME_DIR: runtimeDir };
+    const own = fn.spec.build?.command;
+    const command = own
+      ? ['sh', '-c', own]
+      : (runtime.spec.build?.command ?? []).map((part) => expand(part, (key) => values[key]));
+    return {
+      command,
+      path,
+      env: {
+        ...passedOn(options.env),
+        PETREL_RUNTIME_DIR: runtimeDir,
+        ...(fn.spec.entry === undefined ? {} : { PETREL_ENTRY: fn.spec.entry }),
+        ...(fn.spec.handler === undefined ? {} : { PETREL_HANDLER: fn.spec.handler }),
+      },
+      names: (fn.spec.build?.env ?? []).map((variable) => variable.name),
+      workspace: WORKSPACE,
+      cache: join(options.cacheDir, cacheName(namespace, name)),
+      maxDiskBytes: DISK_BYTES,
+    } satisfies Omit<BuildRequest, 'url' | 'token'>;
+  };
+
+  const begin = async (fn: PetrelFunction, runtime: Runtime, inputs: string): Promise<void> => {
+    const access = await endpoint.admit(inputs, fn.spec.package.digest);
+    const memory = Math.min(MEMORY_BYTES, Math.floor(totalmem() * 0.75));
+    const { secret, job } = buildObjects({
+      fn,
+      runtime,
+      inputs,
+      request: { ...requestFor(fn, runtime), ...access },
+      runner: [options.node, '--disable-warning=ExperimentalWarning', RUNNER],
+      life,
+      memory: options.env.PETREL_BUILD_MEMORY ?? String(memory),
+    });
+    const { namespace, name } = secret.metadata;
+    await client.delete(SECRETS, namespace, name).catch(absent);
+    await client.create(SECRETS, secret);
+    const made = await client.create<Job>(JOBS, job);
+    fresh.set(made.metadata.uid ?? '', made);
+  };
+
+  /** The Job is over: nobody needs its Secret, and nobody is let in with it. */
+  const clearUp = async ({ metadata: { namespace, name } }: Job, inputs: string): Promise<void> => {
+    endpoint.dismiss(inputs);
+    await client.delete(SECRETS, namespace, name).catch(absent);
+  };
+
+  /** What the Pod that failed said last. */
+  const lastWords = async (job: Job): Promise<string> => {
+    const { items } = await client.list<Pod>(PODS, {
+      namespace: job.metadata.namespace,
+      labelSelector: `batch.kubernetes.io/controller-uid=${job.metadata.uid}`,
+    });
+    const ends = items
+      .map(({ status }) => status?.containerStatuses?.[0]?.state.terminated)
+      .filter((end) => end !== undefined)
+      .sort((a, b) => Date.parse(b.finishedAt ?? '') - Date.parse(a.finishedAt ?? ''));
+    const [last] = ends;
+    if (last?.reason === 'OOMKilled')
+      return `${last.message ?? ''}\nthe build used more memory than it may and was ended (PETREL_BUILD_MEMORY sets the limit)`.trim();
+    return last?.message?.trim() ?? '';
+  };
+
+  const failure = async (fn: PetrelFunction, job: Job): Promise<{ reason: string; message: string }> => {
+    const outcome = jobOutcome(job);
+    const words = await lastWords(job);
+    if (outcome?.reason === 'DeadlineExceeded') {
+      const seconds = fn.spec.build?.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS;
+      const said = `the build did not end within ${seconds} s and was ended`;
+      return { reason: 'BuildTimeout', message: words === '' ? said : `${words}\n${said}` };
+    }
+    return { reason: 'BuildFailed', message: words || (outcome?.message ?? 'the build failed and said nothing') };
+  };
+
+  const abandon: Builds['abandon'] = async (fn, keep) => {
+    for (const job of running()) {
+      if (ownerOf(job)?.uid !== fn.metadata.uid || job.metadata.name === keep) continue;
+      const { namespace, name, annotations } = job.metadata;
+      await client.delete(JOBS, namespace, name, { propagationPolicy: 'Background' }).catch(absent);
+      fresh.delete(job.metadata.uid ?? '');
+      await clearUp(job, annotations?.['petrel.dev/build-inputs'] ?? '');
+    }
+  };
+
+  const state = (status: BuildStatus, reason = reasons[status.phase]): BuildState => ({ status, reason });
+
+  return {
+    abandon,
+    async ensure(fn, runtime) {
+      const source = fn.spec.package.digest;
+      const request = requestOf(fn, runtime);
+      const prior = answers(fn.status?.build?.inputs, request) ? fn.status?.build : undefined;
+      if (prior?.phase === 'Succeeded' && prior.digest && (await packages.stat(prior.digest)))
+        return state(prior);
+      if (prior?.phase === 'Failed') return state(prior, reasonOf(fn));
+      await jobs.synced;
+
+      const toolchain = await toolchainOf(runtime, join(options.runtimesDir, runtime.metadata.name), path);
+      const inputs = `${request}-${toolchain}`;
+      const name = jobName(fn, inputs);
+      const startedAt = prior?.startedAt ?? timestamp(clock.now());
+      const begun: BuildStatus = { phase: 'Pending', source, inputs, startedAt };
+      const over = (fields: Partial<BuildStatus>): BuildStatus => ({
+        ...begun,
+        finishedAt: timestamp(clock.now()),
+        ...fields,
+      });
+      await abandon(fn, name);
+
+      const found =
+        jobs.get(fn.metadata.namespace, name) ??
+        [...fresh.values()].find((job) => job.metadata.name === name && job.metadata.namespace === fn.metadata.namespace);
+      const withJob = found ? { job: name } : {};
+      const digest = await packages.built(inputs);
+      if (digest !== undefined) {
+        if (found) await clearUp(found, inputs);
+        return state(over({ phase: 'Succeeded', digest, ...withJob }));
+      }
+      if (fn.metadata.annotations?.[CANCEL_ANNOTATION] === inputs) {
+        await abandon(fn);
+        return state(over({ phase: 'Failed', message: 'the build was cancelled' }), 'BuildCancelled');
+      }
+      const missing = await missingTools(runtime, path);
+      if (missing.length > 0 && fn.spec.build?.command === undefined) {
+        const said = missing.map(({ command, install }) => `${command} is not on this machine. ${install}`);
+        return state(over({ phase: 'Failed', message: said.join('\n') }), 'ToolMissing');
+      }
+      if (found?.metadata.deletionTimestamp !== undefined) return state(begun);
+      if (found && unfinished(found)) {
+        if (found.metadata.annotations?.[PLATFORM_ANNOTATION] !== life) {
+          // Made by a platform that has ended, which its Pod cannot reach any more: it begins anew when that is gone.
+          await client
+            .delete(JOBS, fn.metadata.namespace, name, { propagationPolicy: 'Background' })
+            .catch(absent);
+          return state(begun);
+        }
+        const phase = (found.status?.active ?? 0) > 0 ? 'Running' : 'Pending';
+        return state({ ...begun, phase, job: name });
+      }
+      if (found) {
+        await clearUp(found, inputs);
+        if (jobOutcome(found)?.type === 'Complete') {
+          // It succeeded once, and its result has been collected since.
+          await client
+            .delete(JOBS, fn.metadata.namespace, name, { propagationPolicy: 'Background' })
+            .catch(absent);
+          return state(begun);
+        }
+        const { reason, message } = await failure(fn, found);
+        return state(over({ phase: 'Failed', message: message.slice(-MAX_MESSAGE), job: name }), reason);
+      }
+      const now = running();
+      const cache = cacheName(fn.metadata.namespace ?? 'default', runtime.metadata.name);
+      const busy = now.some(
+        (job) => job.spec.template.metadata?.annotations?.['petrel.dev/code-cache'] === cache,
+      );
+      if (busy || now.length >= options.parallel) {
+        waiting.set(fn.metadata.uid ?? '', fn);
+        return state(begun);
+      }
+      await begin(fn, runtime, inputs);
+      log.info('a build begins', { function: fn.metadata.name, namespace: fn.metadata.namespace, job: name });
+      return state({ ...begun, job: name });
+    },
+    async stop() {
+      jobs.stop();
+      await endpoint.close();
+    },
+  };
+}
+
+/** Why a build that has failed did, as the condition says. */
+function reasonOf({ status }: PetrelFunction): string {
+  return status?.conditions?.find(({ type }) => type === 'BuildSucceeded')?.reason ?? 'BuildFailed';
+}

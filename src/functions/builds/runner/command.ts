@@ -1,0 +1,89 @@
+/** The build command itself: a process group whose output is passed on, remembered at its end, and that can be made to stop. */
+import { spawn } from 'node:child_process';
+import { statfs } from 'node:fs/promises';
+import { constants } from 'node:os';
+
+/** The end of the output that is remembered, bytes. */
+const TAIL_BYTES = 4096;
+/** Between SIGTERM and SIGKILL, ms; a little less than the Pod has. */
+const GRACE_MS = 4000;
+const DISK_EVERY_MS = 1000;
+
+export interface CommandOptions {
+  command: string[];
+  cwd: string;
+  env: Record<string, string>;
+  /** The file system it writes to, and how much it may. */
+  disk: { path: string; maxBytes: number };
+}
+
+export interface CommandEnd {
+  /** As a shell reports it; 127 when there is no such program. */
+  exitCode: number;
+  /** The end of what it wrote, both streams. */
+  tail: string;
+  /** Somebody wanted it to end. */
+  stopped: boolean;
+  overDisk: boolean;
+}
+
+/** Runs the command; resolves when it has ended and its output is passed on. */
+export async function runCommand({ command, cwd, env, disk }: CommandOptions): Promise<CommandEnd> {
+  const [file = '', ...args] = command;
+  const child = spawn(file, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  let tail = Buffer.alloc(0);
+  let stopped = false;
+  let overDisk = false;
+  const signal = (name: NodeJS.Signals) => {
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid, name);
+    } catch {}
+  };
+  const stop = () => {
+    stopped = true;
+    signal('SIGTERM');
+    setTimeout(() => signal('SIGKILL'), GRACE_MS).unref();
+  };
+  process.once('SIGTERM', stop);
+  for (const [stream, out] of [
+    [child.stdout, process.stdout],
+    [child.stderr, process.stderr],
+  ] as const) {
+    stream.on('data', (chunk: Buffer) => {
+      tail = Buffer.concat([tail, chunk]).subarray(-TAIL_BYTES);
+      // Whoever reads slowly slows the build down, and nothing piles up here.
+      if (!out.write(chunk)) {
+        stream.pause();
+        out.once('drain', () => stream.resume());
+      }
+    });
+  }
+  const before = await freeBytes(disk.path);
+  const watch = setInterval(async () => {
+    if (before - (await freeBytes(disk.path)) <= disk.maxBytes || overDisk) return;
+    overDisk = true;
+    signal('SIGKILL');
+  }, DISK_EVERY_MS);
+  try {
+    const exitCode = await new Promise<number>((resolve) => {
+      child.once('error', (error: NodeJS.ErrnoException) => {
+        const said = error.code === 'ENOENT' ? `${file}: not found` : `${file}: ${error.message}`;
+        process.stderr.write(`${said}\n`);
+        tail = Buffer.from(said);
+        resolve(127);
+      });
+      child.once('close', (code, name) => resolve(code ?? 128 + (constants.signals[name ?? 'SIGKILL'] ?? 9)));
+    });
+    return { exitCode, tail: tail.toString('utf8'), stopped, overDisk };
+  } finally {
+    clearInterval(watch);
+    process.removeListener('SIGTERM', stop);
+    // What it left running would go on writing into the result.
+    signal('SIGKILL');
+  }
+}
+
+async function freeBytes(path: string): Promise<number> {
+  const { bavail, bsize } = await statfs(path);
+  return bavail * bsize;
+}

@@ -19,6 +19,8 @@ export class Output {
   readonly format: Format;
   readonly #stdout: Sink;
   readonly #stderr: Sink;
+  /** A progress line stands on the terminal. */
+  #progress = false;
 
   constructor(format: Format, stdout: Sink, stderr: Sink) {
     this.format = format;
@@ -59,6 +61,9 @@ export class Output {
 
   /** A line for the person who waits or reads along, on stderr. */
   note(text: string): void {
+    // A progress line gives way; it is not worth coming back for.
+    if (this.#progress) this.#stderr.write('\r\x1b[K');
+    this.#progress = false;
     this.#stderr.write(`${text}\n`);
   }
 
@@ -68,10 +73,9 @@ export class Output {
    */
   async progress<T>(what: string, work: Promise<T>): Promise<T> {
     const terminal = this.#stderr.isTTY === true;
-    let shown = false;
     const timer = setTimeout(
       () => {
-        shown = true;
+        this.#progress = terminal;
         this.#stderr.write(terminal ? `${what} ...` : `${what} ...\n`);
       },
       terminal ? SHOW_AFTER_MS : SHOW_AFTER_WITHOUT_TERMINAL_MS,
@@ -80,7 +84,8 @@ export class Output {
       return await work;
     } finally {
       clearTimeout(timer);
-      if (shown && terminal) this.#stderr.write('\r\x1b[K');
+      if (this.#progress) this.#stderr.write('\r\x1b[K');
+      this.#progress = false;
     }
   }
 

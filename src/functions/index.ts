@@ -2,6 +2,8 @@
  * Functions: source code plus a Runtime, served by instances from warm pools. Works through the Kubernetes API and this machine's
  * run directory alone.
  */
+
+import { availableParallelism } from 'node:os';
 import { type Clock, systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import { type Digest, FUNCTION_LABELS, type PetrelFunction } from '../kinds/function.ts';
@@ -9,7 +11,6 @@ import type { Revision } from '../kinds/serving.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { Informer } from '../kube/informer.ts';
 import { REVISIONS } from '../kube/refs.ts';
-import { availableParallelism } from 'node:os';
 import type { Builds } from './builds/builds.ts';
 import { createFunctionController, poolIndex } from './controllers/functions.ts';
 import { createRuntimeController } from './controllers/runtimes.ts';
@@ -156,7 +157,9 @@ export function createFunctions(options: FunctionsOptions): Functions {
   };
   const collect = async (): Promise<void> => {
     const referenced = new Set<Digest>(
-      controller.functions.list().flatMap(({ spec, status }) => [spec.package.digest, status?.build?.digest ?? []].flat()),
+      controller.functions
+        .list()
+        .flatMap(({ spec, status }) => [spec.package.digest, status?.build?.digest ?? []].flat()),
     );
     for (const revision of (await client.list<Revision>(REVISIONS)).items) {
       const code = codeOf(revision);

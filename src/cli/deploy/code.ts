@@ -15,13 +15,13 @@ import { readyCondition } from '../conditions.ts';
 import { findOrStart } from '../platform.ts';
 import { apiError, openSession, type Session } from '../session.ts';
 import { orUndefined } from '../traffic/service.ts';
+import { forgetFailedBuild, untilDeployed } from './build.ts';
 import { PROCFILE } from './program.ts';
 import { checkReferences } from './references.ts';
 import { afterReady, afterWrite, beforeWrite, checkRollout } from './rollout.ts';
 import { runningPlatform } from './running.ts';
 import { chooseRuntime, findSource, type Source } from './source.ts';
 import { type Code, specOf } from './spec.ts';
-import { untilReady } from './wait.ts';
 
 /** Attempts at an update that somebody else gets in the way of. */
 const ATTEMPTS = 5;
@@ -75,7 +75,7 @@ export async function deployCode(context: CommandContext): Promise<number> {
     if (packed.value.skipped.length > 0) out.note(`left out (no files): ${packed.value.skipped.join(', ')}`);
     const final = args.flag('no-wait')
       ? fn
-      : await out.progress(`starting ${source.name}`, untilReady(session.client, fn));
+      : await out.progress(`starting ${source.name}`, untilDeployed(session, out, fn));
     await afterReady(session.client, args, target, final.status?.latestCreatedRevisionName);
     await print(context, session, final);
     return 0;
@@ -106,7 +106,8 @@ async function write(
       if (current) {
         // The name was for the revision before: two cannot have it.
         const { [REVISION_NAME_ANNOTATION]: _before, ...kept } = current.metadata.annotations ?? {};
-        const metadata = { ...current.metadata, annotations: { ...kept, ...named } };
+        const annotations = { ...kept, ...named, ...forgetFailedBuild(current, spec, Date.now()) };
+        const metadata = { ...current.metadata, annotations };
         return await client.update<PetrelFunction>(FUNCTIONS, { ...current, metadata, spec });
       }
       await refuseTaken(client, namespace, name);

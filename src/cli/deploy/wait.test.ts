@@ -99,5 +99,5 @@ test('a deletion and another deploy end the wait', async () => {
 test('gives up in the end, with the last word of the controllers', async () => {
   const { client, fn, report } = await deployed();
   await report({ status: 'Unknown', reason: 'Deploying', message: 'no node' });
-  await assert.rejects(untilReady(client, fn, 50), failure('Timeout', /Deploying: no node/));
+  await assert.rejects(untilReady(client, fn, { limitMs: 50 }), failure('Timeout', /Deploying: no node/));
 });

@@ -16,6 +16,8 @@ export interface Wait<T extends KubeObject> {
   limitMs: number;
   /** Whether the wait is over; throws when it is over for good without that. */
   done(object: T): boolean;
+  /** Whether something is under way that has a time limit of its own: until it is over this one's does not run. */
+  held?(object: T): boolean;
 }
 
 /**
@@ -23,11 +25,19 @@ export interface Wait<T extends KubeObject> {
  * meanwhile, and `Timeout` with what the object says about itself.
  */
 export async function until<T extends KubeObject>(client: KubeClient, wait: Wait<T>): Promise<T> {
-  const { resource, limitMs, done } = wait;
+  const { resource, limitMs } = wait;
   const { namespace, name, uid } = wait.object.metadata;
   let newest = wait.object;
   const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(), limitMs);
+  let timer: NodeJS.Timeout | undefined;
+  const done = (object: T): boolean => {
+    const held = wait.held?.(object) ?? false;
+    if (held) {
+      clearTimeout(timer);
+      timer = undefined;
+    } else timer ??= setTimeout(() => stop.abort(), limitMs);
+    return wait.done(object);
+  };
   try {
     while (!stop.signal.aborted) {
       if (done(newest)) return newest;
@@ -71,14 +81,19 @@ export async function until<T extends KubeObject>(client: KubeClient, wait: Wait
 export function untilReady(
   client: KubeClient,
   fn: PetrelFunction,
-  limitMs: number = LIMIT_MS,
+  options: { limitMs?: number; held?(newest: PetrelFunction): boolean } = {},
 ): Promise<PetrelFunction> {
   const { generation } = fn.metadata;
+  const { limitMs = LIMIT_MS, held } = options;
+  // What was deployed has not been looked at yet: a build that failed before says nothing about it.
+  const failed = fn.status?.build?.phase === 'Failed' ? fn.status.build.inputs : undefined;
   return until(client, {
     resource: FUNCTIONS,
     object: fn,
     limitMs,
-    done: (newest) => outcome(newest, generation),
+    ...(held ? { held } : {}),
+    done: (newest) =>
+      (failed === undefined || newest.status?.build?.inputs !== failed) && outcome(newest, generation),
   });
 }
 
@@ -94,6 +109,18 @@ function outcome(fn: PetrelFunction, generation: number | undefined): boolean {
       fix: 'choose another one with --name',
     });
   }
+  const { build } = fn.status ?? {};
+  if (
+    build?.phase === 'Failed' &&
+    fn.status?.conditions?.some(({ type, status }) => type === 'BuildSucceeded' && status === 'False')
+  ) {
+    throw new PetrelError('BuildFailed', message.trimEnd() || `${name} could not be built`, {
+      why: `the build of ${name} failed (${reason})${fn.status?.latestReadyRevisionName ? `; ${fn.status.latestReadyRevisionName} goes on serving` : ''}`,
+      fix:
+        BUILD_FIXES[reason] ??
+        `correct the source and deploy it again; petrel builds logs ${name} shows everything it said`,
+    });
+  }
   if (LOAD_ERRORS.has(reason)) {
     throw new PetrelError('LoadError', message.trimEnd(), {
       why: `${name} could not be loaded (${reason})${fn.status?.latestReadyRevisionName ? `; ${fn.status.latestReadyRevisionName} goes on serving` : ''}`,
@@ -105,6 +132,13 @@ function outcome(fn: PetrelFunction, generation: number | undefined): boolean {
     fix: `petrel describe ${name} -n ${namespace}`,
   });
 }
+
+/** What to do about a build that failed for another reason than its source. */
+const BUILD_FIXES: Record<string, string> = {
+  ToolMissing: 'install it on the machine of the platform, then deploy again',
+  BuildTimeout: 'make it faster, or give it more time with --build-timeout',
+  BuildCancelled: 'deploy again to build it after all',
+};
 
 /** Reasons of the condition Ready that mean the code itself: the pools' and those of the instance protocol. */
 const LOAD_ERRORS = new Set(['load_error', 'LoadError', 'EntryNotFound', 'HandlerNotFound']);

@@ -67,7 +67,14 @@ export function createJobController(options: JobControllerOptions): JobControlle
         namespace,
         finalizers: [JOB_FINALIZER],
         ownerReferences: [
-          { apiVersion: job.apiVersion, kind: job.kind, name, uid, controller: true, blockOwnerDeletion: true },
+          {
+            apiVersion: job.apiVersion,
+            kind: job.kind,
+            name,
+            uid,
+            controller: true,
+            blockOwnerDeletion: true,
+          },
         ],
       },
       spec,

@@ -144,7 +144,8 @@ export function planJob(job: Job, pods: Pod[], now: number): JobPlan {
     if (pod.status?.phase === 'Succeeded') uncounted.succeeded.add(uidOf(pod));
     else if (failed(pod)) {
       const matched = ruleFor(job, pod);
-      if (matched?.rule.action === 'FailJob') end ??= { reason: 'PodFailurePolicy', message: matched.message };
+      if (matched?.rule.action === 'FailJob')
+        end ??= { reason: 'PodFailurePolicy', message: matched.message };
       if (matched?.rule.action !== 'Ignore') uncounted.failed.add(uidOf(pod));
     } else continue;
     plan.release.push(pod);
@@ -154,7 +155,9 @@ export function planJob(job: Job, pods: Pod[], now: number): JobPlan {
   const active = pods.filter((pod) => !terminal(pod) && pod.metadata.deletionTimestamp === undefined);
   const terminating = pods.filter((pod) => !terminal(pod) && pod.metadata.deletionTimestamp !== undefined);
   const finish = () => {
-    status.active = active.length - plan.delete.length;
+    const left = active.length - plan.delete.length;
+    if (left > 0) status.active = left;
+    else delete status.active;
     status.ready = active.filter((pod) => isReady(pod) && !plan.delete.includes(pod)).length;
     status.terminating = terminating.length + plan.delete.length;
     const lists = {

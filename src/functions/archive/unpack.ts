@@ -29,11 +29,15 @@ async function* decompressed(file: FileHandle, format: string, transform: Transf
     yield* pump(fileBytes(file), transform);
   } catch (error) {
     if (/^(Z_|ZSTD_)/.test(String((error as NodeJS.ErrnoException).code))) {
-      throw new PetrelError('UnsafeArchive', `The archive is damaged: its ${format} stream does not decompress.`, {
-        why: (error as Error).message,
-        fix: 'Make the archive again and upload it once more.',
-        cause: error,
-      });
+      throw new PetrelError(
+        'UnsafeArchive',
+        `The archive is damaged: its ${format} stream does not decompress.`,
+        {
+          why: (error as Error).message,
+          fix: 'Make the archive again and upload it once more.',
+          cause: error,
+        },
+      );
     }
     throw error;
   }
@@ -45,8 +49,7 @@ async function entriesOf(file: FileHandle): Promise<AsyncGenerator<TarEntry>> {
   const head = Buffer.alloc(512);
   const { bytesRead } = await file.read(head, 0, 512, 0);
   if (head.readUInt16BE(0) === 0x1f8b) return readTar(decompressed(file, 'gzip', createGunzip()));
-  if (head.readUInt32BE(0) === 0x28b52ffd)
-    return readTar(decompressed(file, 'zstd', createZstdDecompress()));
+  if (head.readUInt32BE(0) === 0x28b52ffd) return readTar(decompressed(file, 'zstd', createZstdDecompress()));
   if (head.readUInt32LE(0) === 0x04034b50 || head.readUInt32LE(0) === 0x06054b50) return readZip(file, size);
   if (looksLikeTar(head.subarray(0, bytesRead))) return readTar(fileBytes(file));
   throw new PetrelError('UnsupportedSource', 'The package is not an archive that can be read.', {

@@ -97,13 +97,15 @@ export function createBuilds(options: BuildsOptions): Builds {
     const owner = ownerOf(job);
     if (owner) options.changed(job.metadata.namespace ?? 'default', owner.name);
     if (unfinished(job)) return;
-    for (const { metadata } of waiting.values()) options.changed(metadata.namespace ?? 'default', metadata.name);
+    for (const { metadata } of waiting.values())
+      options.changed(metadata.namespace ?? 'default', metadata.name);
     waiting.clear();
   };
   jobs.addHandler({
     add: told,
     update: told,
-    delete: (job) => told({ ...job, metadata: { ...job.metadata, deletionTimestamp: timestamp(clock.now()) } }),
+    delete: (job) =>
+      told({ ...job, metadata: { ...job.metadata, deletionTimestamp: timestamp(clock.now()) } }),
   });
   jobs.start();
 
@@ -182,7 +184,10 @@ export function createBuilds(options: BuildsOptions): Builds {
       const said = `the build did not end within ${seconds} s and was ended`;
       return { reason: 'BuildTimeout', message: words === '' ? said : `${words}\n${said}` };
     }
-    return { reason: 'BuildFailed', message: words || (outcome?.message ?? 'the build failed and said nothing') };
+    return {
+      reason: 'BuildFailed',
+      message: words || (outcome?.message ?? 'the build failed and said nothing'),
+    };
   };
 
   const abandon: Builds['abandon'] = async (fn, keep) => {
@@ -222,7 +227,9 @@ export function createBuilds(options: BuildsOptions): Builds {
 
       const found =
         jobs.get(fn.metadata.namespace, name) ??
-        [...fresh.values()].find((job) => job.metadata.name === name && job.metadata.namespace === fn.metadata.namespace);
+        [...fresh.values()].find(
+          (job) => job.metadata.name === name && job.metadata.namespace === fn.metadata.namespace,
+        );
       const withJob = found ? { job: name } : {};
       const digest = await packages.built(inputs);
       if (digest !== undefined) {

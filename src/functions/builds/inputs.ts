@@ -17,6 +17,8 @@ const short = (value: unknown): string =>
 export function requestOf({ metadata, spec }: PetrelFunction, runtime: Runtime): string {
   const { build } = spec;
   return short([
+    // Builds of a namespace share a cache and its Secrets: what came of them is its own.
+    metadata.namespace ?? 'default',
     spec.package.digest,
     spec.runtime,
     build?.command ?? runtime.spec.build?.command ?? [],
@@ -72,7 +74,9 @@ export async function toolchainOf(runtime: Runtime, runtimeDir: string, path: st
     name.startsWith('build.'),
   );
   const scripts = await Promise.all(
-    names.sort().map(async (name) => [name, await readFile(join(runtimeDir, name), 'base64').catch(() => '')]),
+    names
+      .sort()
+      .map(async (name) => [name, await readFile(join(runtimeDir, name), 'base64').catch(() => '')]),
   );
   const tools = await Promise.all(
     (runtime.spec.tools ?? []).map(async ({ command }) => identity(await findProgram(command, path))),

@@ -47,7 +47,14 @@ export interface BuildJobOptions {
 }
 
 const ownedBy = ({ apiVersion, kind, metadata }: PetrelFunction): OwnerReference[] => [
-  { apiVersion, kind, name: metadata.name, uid: metadata.uid ?? '', controller: true, blockOwnerDeletion: true },
+  {
+    apiVersion,
+    kind,
+    name: metadata.name,
+    uid: metadata.uid ?? '',
+    controller: true,
+    blockOwnerDeletion: true,
+  },
 ];
 
 /** The objects of one build. */
@@ -58,7 +65,6 @@ export function buildObjects(options: BuildJobOptions): { secret: Secret; job: J
   const cache = cacheName(namespace, runtime.metadata.name);
   const labels = {
     [FUNCTION_LABELS.function]: fn.metadata.name,
-    [FUNCTION_LABELS.runtime]: runtime.metadata.name,
     [CACHE_LABEL]: createHash('sha256').update(cache).digest('hex').slice(0, 20),
   };
   const metadata = { name, namespace, labels, ownerReferences: ownedBy(fn) };

@@ -100,11 +100,13 @@ export function createFunctionController(options: FunctionControllerOptions): Fu
   };
 
   /** The Function with its build a step further; `digest` once there is something to load. */
-  const built = async (fn: PetrelFunction): Promise<{ fn: PetrelFunction; digest?: Digest }> => {
-    const runtime = options.runtime(fn.spec.runtime);
+  const built = async (
+    fn: PetrelFunction,
+    runtime: Runtime,
+  ): Promise<{ fn: PetrelFunction; digest?: Digest }> => {
     const source = fn.spec.package.digest;
     const unbuilt = () => ({ fn: withBuild(fn, undefined, clock.now()), digest: source });
-    if (runtime === undefined || neverBuilt(fn.spec, runtime.spec.build)) return unbuilt();
+    if (neverBuilt(fn.spec, runtime.spec.build)) return unbuilt();
     const wanted = await wantsBuild(fn.spec, runtime.spec.build, () => packages.directory(source));
     if (!wanted) {
       if (fn.status?.build) await (await options.builds()).abandon(fn);
@@ -139,7 +141,10 @@ export function createFunctionController(options: FunctionControllerOptions): Fu
         await writeStatus(found, problemStatus(found, problem, clock.now()));
         return problem.reason === 'PackageMissing' ? PACKAGE_AGAIN_MS : undefined;
       }
-      const { fn, digest } = await built(found);
+      const runtime = options.runtime(found.spec.runtime);
+      // Not known yet, and so is not whether there is something to build; `runtimeChanged` comes.
+      if (runtime === undefined) return undefined;
+      const { fn, digest } = await built(found, runtime);
       if (digest === undefined) {
         await writeStatus(found, buildingStatus(fn, clock.now()));
         return undefined;

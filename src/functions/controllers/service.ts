@@ -1,7 +1,6 @@
 /** A Function as the Knative Service it owns, and the Service's state as the Function's. Pure. */
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import { timestamp } from '../../base/clock.ts';
 import {
   CODE_ANNOTATIONS,
   type Digest,
@@ -172,7 +171,12 @@ export function problemStatus(fn: PetrelFunction, problem: Problem, now: number)
 /** Status of a Function whose build is under way or has failed. Revisions of before go on serving. */
 export function buildingStatus(fn: PetrelFunction, now: number): FunctionStatus {
   const { status, reason = 'Building', message = '' } = conditionOf(fn, BUILD_CONDITION) ?? {};
-  const ready: Condition = { type: 'Ready', status: status === 'False' ? 'False' : 'Unknown', reason, message };
+  const ready: Condition = {
+    type: 'Ready',
+    status: status === 'False' ? 'False' : 'Unknown',
+    reason,
+    message,
+  };
   return { ...fn.status, ...withReady(fn, ready, now) };
 }
 

@@ -48,7 +48,12 @@ export function sendJson(response: ServerResponse, status: number, value: unknow
 }
 
 /** Answers with a failure; one that is no `PetrelError` is logged and told as `Internal`. */
-export function sendError(request: IncomingMessage, response: ServerResponse, error: unknown, log: Logger): void {
+export function sendError(
+  request: IncomingMessage,
+  response: ServerResponse,
+  error: unknown,
+  log: Logger,
+): void {
   let told: PetrelError;
   if (error instanceof PetrelError) {
     told = error;

@@ -16,8 +16,7 @@ const WORDS: readonly (readonly [condition: string, word: string])[] = [
 function jobStatus({ metadata, status }: UntypedObject): string {
   const holds = (type: string) =>
     (status?.conditions ?? []).some(
-      (condition: { type: string; status: string }) =>
-        condition.type === type && condition.status === 'True',
+      (condition: { type: string; status: string }) => condition.type === type && condition.status === 'True',
     );
   const found = WORDS.find(([type]) =>
     type === '' ? metadata.deletionTimestamp !== undefined : holds(type),

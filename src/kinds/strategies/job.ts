@@ -14,7 +14,13 @@ const ACTIONS = ['Count', 'FailJob', 'Ignore'];
 /** Upstream's; `FailIndex` is for indexed Jobs. */
 const MAX_RULES = 20;
 const MAX_EXIT_CODES = 255;
-const AMOUNTS = ['parallelism', 'completions', 'activeDeadlineSeconds', 'backoffLimit', 'ttlSecondsAfterFinished'];
+const AMOUNTS = [
+  'parallelism',
+  'completions',
+  'activeDeadlineSeconds',
+  'backoffLimit',
+  'ttlSecondsAfterFinished',
+];
 /** Fields of the spec that never change after the creation. */
 const FIXED = ['completions', 'selector', 'podFailurePolicy', 'completionMode', 'managedBy', 'successPolicy'];
 
@@ -34,7 +40,9 @@ function validateRule(rule: Untyped, at: string, restartPolicy: string): FieldEr
     if (values.length === 0)
       errors.push(invalid(`${at}.onExitCodes.values`, [], 'at least one value is required'));
     if (values.length > MAX_EXIT_CODES)
-      errors.push(invalid(`${at}.onExitCodes.values`, values.length, `must have at most ${MAX_EXIT_CODES} items`));
+      errors.push(
+        invalid(`${at}.onExitCodes.values`, values.length, `must have at most ${MAX_EXIT_CODES} items`),
+      );
     if (codes.operator === 'In' && values.includes(0))
       errors.push(invalid(`${at}.onExitCodes.values`, 0, 'must not be 0 for the In operator'));
   }
@@ -62,7 +70,9 @@ function validateJob({ metadata, spec = {} }: UntypedObject): FieldError[] {
   const labels = spec.template.metadata?.labels ?? {};
   for (const [key, value] of Object.entries(spec.selector?.matchLabels ?? {})) {
     if (labels[key] !== value)
-      errors.push(invalid('spec.template.metadata.labels', labels, '`selector` does not match template `labels`'));
+      errors.push(
+        invalid('spec.template.metadata.labels', labels, '`selector` does not match template `labels`'),
+      );
   }
   // Pods are named after it, and it is the value of a label.
   for (const problem of metadata.name ? dns1123Label(metadata.name) : [])

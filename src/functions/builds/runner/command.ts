@@ -3,8 +3,9 @@ import { spawn } from 'node:child_process';
 import { statfs } from 'node:fs/promises';
 import { constants } from 'node:os';
 
-/** The end of the output that is remembered, bytes. */
-const TAIL_BYTES = 4096;
+/** What is remembered of the output, bytes: tools say what is wrong at once or at the very end, and explain themselves in between. */
+const HEAD_BYTES = 1000;
+const TAIL_BYTES = 3000;
 /** Between SIGTERM and SIGKILL, ms; a little less than the Pod has. */
 const GRACE_MS = 4000;
 const DISK_EVERY_MS = 1000;
@@ -20,8 +21,8 @@ export interface CommandOptions {
 export interface CommandEnd {
   /** As a shell reports it; 127 when there is no such program. */
   exitCode: number;
-  /** The end of what it wrote, both streams. */
-  tail: string;
+  /** What it wrote, both streams; of much only the beginning and the end. */
+  words: string;
   /** Somebody wanted it to end. */
   stopped: boolean;
   overDisk: boolean;
@@ -31,7 +32,7 @@ export interface CommandEnd {
 export async function runCommand({ command, cwd, env, disk }: CommandOptions): Promise<CommandEnd> {
   const [file = '', ...args] = command;
   const child = spawn(file, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
-  let tail = Buffer.alloc(0);
+  const excerpt = createExcerpt();
   let stopped = false;
   let overDisk = false;
   const signal = (name: NodeJS.Signals) => {
@@ -50,7 +51,7 @@ export async function runCommand({ command, cwd, env, disk }: CommandOptions): P
     [child.stderr, process.stderr],
   ] as const) {
     stream.on('data', (chunk: Buffer) => {
-      tail = Buffer.concat([tail, chunk]).subarray(-TAIL_BYTES);
+      excerpt.add(chunk);
       // Whoever reads slowly slows the build down, and nothing piles up here.
       if (!out.write(chunk)) {
         stream.pause();
@@ -69,18 +70,40 @@ export async function runCommand({ command, cwd, env, disk }: CommandOptions): P
       child.once('error', (error: NodeJS.ErrnoException) => {
         const said = error.code === 'ENOENT' ? `${file}: not found` : `${file}: ${error.message}`;
         process.stderr.write(`${said}\n`);
-        tail = Buffer.from(said);
+        excerpt.add(Buffer.from(said));
         resolve(127);
       });
       child.once('close', (code, name) => resolve(code ?? 128 + (constants.signals[name ?? 'SIGKILL'] ?? 9)));
     });
-    return { exitCode, tail: tail.toString('utf8'), stopped, overDisk };
+    return { exitCode, words: excerpt.text(), stopped, overDisk };
   } finally {
     clearInterval(watch);
     process.removeListener('SIGTERM', stop);
     // What it left running would go on writing into the result.
     signal('SIGKILL');
   }
+}
+
+/** The beginning and the end of a text, whole lines where there are any. */
+export function createExcerpt() {
+  let head = Buffer.alloc(0);
+  let tail = Buffer.alloc(0);
+  let total = 0;
+  return {
+    add(chunk: Buffer): void {
+      total += chunk.length;
+      if (head.length < HEAD_BYTES) head = Buffer.concat([head, chunk.subarray(0, HEAD_BYTES - head.length)]);
+      tail = Buffer.concat([tail, chunk]).subarray(-(HEAD_BYTES + TAIL_BYTES));
+    },
+    text(): string {
+      if (total <= tail.length) return tail.toString('utf8');
+      const begin = head.toString('utf8');
+      const end = tail.subarray(-TAIL_BYTES).toString('utf8');
+      const cut = begin.lastIndexOf('\n');
+      const from = end.indexOf('\n');
+      return `${cut > 0 ? begin.slice(0, cut) : begin}\n[…]\n${from >= 0 && from < end.length - 1 ? end.slice(from + 1) : end}`;
+    },
+  };
 }
 
 async function freeBytes(path: string): Promise<number> {

@@ -20,7 +20,7 @@ const LAST_WORDS_BYTES = 4096;
 
 function lastWords(text: string): void {
   try {
-    writeFileSync(LAST_WORDS, Buffer.from(text).subarray(-LAST_WORDS_BYTES));
+    writeFileSync(LAST_WORDS, Buffer.from(text).subarray(0, LAST_WORDS_BYTES));
   } catch {} // a machine without such a file: the log says it, too
 }
 
@@ -106,11 +106,11 @@ async function main(): Promise<number> {
   if (end.overDisk) {
     const said = `the build wrote more than ${Math.round(build.maxDiskBytes / 2 ** 20)} MiB and was ended`;
     process.stderr.write(`${said}\n`);
-    lastWords(`${end.tail}\n${said}`);
+    lastWords(`${end.words}\n${said}`);
     return BUILD_EXIT.disk;
   }
   if (end.exitCode !== 0) {
-    lastWords(end.tail || `${build.command[0]} ended with exit code ${end.exitCode} and said nothing`);
+    lastWords(end.words || `${build.command[0]} ended with exit code ${end.exitCode} and said nothing`);
     return end.stopped ? 143 : BUILD_EXIT.failed;
   }
   try {

@@ -45,7 +45,7 @@ export interface FunctionSpec {
   state?: FunctionState;
   /** Published as a tool to MCP clients. */
   tool?: FunctionTool;
-  /** Old revisions kept for rollback besides those that an alias, a tag or traffic names. Default 10. */
+  /** Old revisions kept for rollback besides those that an alias, a tag or traffic names. Default: as `config-gc` says. */
   retainRevisions?: number;
   /** Instances kept ready for a revision that has traffic, at all times and in windows. */
   provisioned?: FunctionProvisioned;

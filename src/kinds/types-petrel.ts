@@ -94,7 +94,7 @@ export const PETREL_DOCS: TypeTexts = {
     access: 'Who may call it, from where, and how often.',
     state: 'Keyed state of its own.',
     tool: 'Published as a tool to MCP clients.',
-    retainRevisions: 'Old revisions kept for rollback. Default 10.',
+    retainRevisions: 'Old revisions kept for rollback. Default: as config-gc says.',
     provisioned: 'Instances kept ready.',
     sticky: 'Requests with the same key go to the same instance.',
     onceOnly: 'An instance works on one request in its life.',

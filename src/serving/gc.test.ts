@@ -138,3 +138,23 @@ test('revisions go when their time has come, and those in use stay', async (t) =
   assert.deepEqual(names(), ['hello-00003', 'hello-00004']);
   assert.equal(ready('services', 'hello'), 'True');
 });
+
+test('a Service with a number of its own keeps so many old revisions, whatever their age', async (t) => {
+  const { api, client, start, settle, stop } = setUp();
+  t.after(stop);
+  await start();
+  const hello = service('hello');
+  hello.metadata.annotations = { ...hello.metadata.annotations, 'petrel.dev/retain-revisions': '1' };
+  await client.create(KSERVICES, hello);
+  for (let version = 2; version <= 4; version++) {
+    await settle();
+    await client.patch(KSERVICES, 'default', 'hello', 'merge', {
+      spec: { template: { metadata: { annotations: { 'petrel.dev/package': `sha256:${version}` } } } },
+    });
+  }
+  await settle();
+  assert.deepEqual(
+    api.objects('revisions').map(({ metadata }) => metadata.name),
+    ['hello-00003', 'hello-00004'],
+  );
+});

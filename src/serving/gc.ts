@@ -32,6 +32,18 @@ function isCandidate(revision: Revision, configuration: Configuration): boolean 
   );
 }
 
+/** The rules for one Configuration: a number of its own replaces all of `config-gc`. */
+function rulesOf({ metadata }: Configuration, config: GcConfig): GcConfig {
+  const own = metadata.annotations?.[LABELS.retainRevisions];
+  if (own === undefined || !/^\d{1,6}$/.test(own)) return config;
+  return {
+    retainSinceCreateTimeMs: undefined,
+    retainSinceLastActiveTimeMs: undefined,
+    minNonActiveRevisions: Number(own),
+    maxNonActiveRevisions: Number(own),
+  };
+}
+
 /** `revisions`: all of the Configuration. `now`: milliseconds since the epoch. */
 export function collectable(
   configuration: Configuration,
@@ -81,7 +93,12 @@ export function createCollector(
     const configuration = caches.configurations.get(namespace, name);
     if (!configuration || configuration.metadata.deletionTimestamp) return undefined;
     const revisions = caches.revisions.byIndex('configuration', key);
-    const { doomed, againMs } = collectable(configuration, revisions, config.read(GC), clock.now());
+    const { doomed, againMs } = collectable(
+      configuration,
+      revisions,
+      rulesOf(configuration, config.read(GC)),
+      clock.now(),
+    );
     for (const revision of doomed.filter((one) => !reachable(keyOf(one)))) {
       log.info('a revision that nobody uses is deleted', { revision: keyOf(revision) });
       try {

@@ -27,6 +27,8 @@ export const LABELS = {
   route: `${PREFIX}route`,
   routeNamespace: `${PREFIX}routeNamespace`,
   noGc: `${PREFIX}no-gc`,
+  /** On a Service or Configuration: how many revisions without traffic are kept, in place of what `config-gc` says. */
+  retainRevisions: 'petrel.dev/retain-revisions',
   lastPinned: `${PREFIX}lastPinned`,
   rollout: 'networking.internal.knative.dev/rollout',
   visibility: 'networking.knative.dev/visibility',

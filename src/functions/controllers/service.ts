@@ -62,12 +62,17 @@ function templateOf({ metadata, spec }: PetrelFunction, digest: Digest): Revisio
 const templateDigest = (template: RevisionTemplate) =>
   createHash('sha256').update(JSON.stringify(template)).digest('hex').slice(0, 16);
 
+/** On a Service: how many revisions without traffic serving keeps. */
+const RETAIN_ANNOTATION = 'petrel.dev/retain-revisions';
 /** On the owned Service: which of its annotations the Function asked for, so that those it no longer asks for go. */
 const MANAGED_ANNOTATION = 'petrel.dev/managed-annotations';
 
 /** What the Function says of its Service as a whole: it holds at once, for all revisions. */
 function serviceAnnotations({ spec }: PetrelFunction): Record<string, string> {
-  return provisionedAnnotations(spec.provisioned);
+  return {
+    ...provisionedAnnotations(spec.provisioned),
+    ...(spec.retainRevisions === undefined ? {} : { [RETAIN_ANNOTATION]: String(spec.retainRevisions) }),
+  };
 }
 
 /** The annotations of a Service with those that its Function asks for now, and without those that it asked for before. */

@@ -26,6 +26,59 @@ const READY_FD: OptionSpec = {
   help: 'file descriptor for one line of JSON when ready or failed',
 };
 
+/** What a source is, and how a function made of it runs; for the commands that deploy one. */
+const SOURCE_OPTIONS: Record<string, OptionSpec> = {
+  name: { kind: 'text', value: 'name', help: 'name of the function (default: of the file or folder)' },
+  namespace: NAMESPACE,
+  runtime: {
+    kind: 'text',
+    short: 'r',
+    value: 'runtime',
+    help: 'language environment (default: by file extension)',
+  },
+  entry: {
+    kind: 'text',
+    value: 'file',
+    help: 'file in the folder to load (default: the runtime decides)',
+  },
+  handler: { kind: 'text', value: 'export', help: 'export or attribute to call (default: recognised)' },
+  shape: {
+    kind: 'text',
+    value: 'shape',
+    choices: ['handler', 'program'],
+    help: 'call a handler, or run a program that listens on $PORT (default: recognised)',
+  },
+  command: {
+    kind: 'text',
+    value: "'command'",
+    help: 'run this in the folder; it listens on $PORT (default: Procfile, package.json, an executable)',
+  },
+  env: { kind: 'list', short: 'e', value: 'K=V', help: 'variable; K- removes one' },
+  'env-from': {
+    kind: 'list',
+    value: 'kind/name',
+    help: 'all keys of configmap/<name> or secret/<name> as variables',
+  },
+  mount: {
+    kind: 'list',
+    value: 'kind/name:dir',
+    help: 'the keys of configmap/<name> or secret/<name> as files in a folder',
+  },
+  concurrency: {
+    kind: 'integer',
+    short: 'c',
+    value: 'n',
+    help: 'requests that one instance works on at once; 0: unlimited',
+  },
+  min: { kind: 'integer', value: 'n', help: 'least instances' },
+  max: { kind: 'integer', value: 'n', help: 'most instances; 0: unlimited' },
+  memory: { kind: 'text', value: 'quantity', help: 'memory limit of an instance, for example 256Mi' },
+  cpu: { kind: 'text', value: 'quantity', help: 'CPU limit of an instance, for example 500m' },
+  timeout: { kind: 'integer', value: 'seconds', help: 'for a whole request (default 300)' },
+  gateway: { ...GATEWAY, help: `${GATEWAY.help}, when the platform has to be started` },
+  api: { ...API, help: `${API.help}, when the platform has to be started` },
+};
+
 export const COMMANDS: readonly CommandSpec[] = [
   {
     name: 'deploy',
@@ -38,31 +91,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       },
     ],
     options: {
-      name: { kind: 'text', value: 'name', help: 'name of the function (default: of the file or folder)' },
-      namespace: NAMESPACE,
-      runtime: {
-        kind: 'text',
-        short: 'r',
-        value: 'runtime',
-        help: 'language environment (default: by file extension)',
-      },
-      entry: {
-        kind: 'text',
-        value: 'file',
-        help: 'file in the folder to load (default: the runtime decides)',
-      },
-      handler: { kind: 'text', value: 'export', help: 'export or attribute to call (default: recognised)' },
-      shape: {
-        kind: 'text',
-        value: 'shape',
-        choices: ['handler', 'program'],
-        help: 'call a handler, or run a program that listens on $PORT (default: recognised)',
-      },
-      command: {
-        kind: 'text',
-        value: "'command'",
-        help: 'run this in the folder; it listens on $PORT (default: Procfile, package.json, an executable)',
-      },
+      ...SOURCE_OPTIONS,
       'no-traffic': { kind: 'flag', help: 'leave the traffic with the revision that has it' },
       tag: { kind: 'text', value: 'tag', help: 'give the new revision a URL of its own' },
       'revision-name': {
@@ -71,31 +100,7 @@ export const COMMANDS: readonly CommandSpec[] = [
         help: 'name of the new revision, beginning with that of the function and a dash',
       },
       canary: { kind: 'flag', help: 'give this and every later revision its traffic step by step' },
-      env: { kind: 'list', short: 'e', value: 'K=V', help: 'variable; K- removes one' },
-      'env-from': {
-        kind: 'list',
-        value: 'kind/name',
-        help: 'all keys of configmap/<name> or secret/<name> as variables',
-      },
-      mount: {
-        kind: 'list',
-        value: 'kind/name:dir',
-        help: 'the keys of configmap/<name> or secret/<name> as files in a folder',
-      },
-      concurrency: {
-        kind: 'integer',
-        short: 'c',
-        value: 'n',
-        help: 'requests that one instance works on at once; 0: unlimited',
-      },
-      min: { kind: 'integer', value: 'n', help: 'least instances' },
-      max: { kind: 'integer', value: 'n', help: 'most instances; 0: unlimited' },
-      memory: { kind: 'text', value: 'quantity', help: 'memory limit of an instance, for example 256Mi' },
-      cpu: { kind: 'text', value: 'quantity', help: 'CPU limit of an instance, for example 500m' },
-      timeout: { kind: 'integer', value: 'seconds', help: 'for a whole request (default 300)' },
       'no-wait': { kind: 'flag', help: 'return without waiting until it answers' },
-      gateway: { ...GATEWAY, help: `${GATEWAY.help}, when the platform has to be started` },
-      api: { ...API, help: `${API.help}, when the platform has to be started` },
       output: OUTPUT,
     },
     examples: [
@@ -112,6 +117,21 @@ export const COMMANDS: readonly CommandSpec[] = [
       ],
     ],
     load: () => import('./commands/deploy.ts'),
+  },
+  {
+    name: 'dev',
+    summary: 'Deploy a source again whenever it changes, with logs and errors in the terminal',
+    positionals: [{ name: 'path', required: true, help: 'source file, or folder with sources or a program' }],
+    options: {
+      ...SOURCE_OPTIONS,
+      keep: { kind: 'flag', help: 'leave the function there at the end' },
+      output: OUTPUT,
+    },
+    examples: [
+      ['petrel dev hello.ts', 'edit, save, and the next request meets it'],
+      ['petrel dev ./shop --env STAGE=dev', 'a folder, with a variable'],
+    ],
+    load: () => import('./commands/dev.ts'),
   },
   {
     name: 'invoke',

@@ -88,7 +88,7 @@ export async function deployCode(context: CommandContext): Promise<number> {
 }
 
 /** Creates the Function, or changes the one that exists. Writes nothing when nothing would change. */
-async function write(
+export async function write(
   client: KubeClient,
   { args }: CommandContext,
   namespace: string,

@@ -1,0 +1,94 @@
+/** The loop of `petrel dev`: every change of the source becomes the revision that answers, or an error in the terminal. */
+import { PetrelError } from '../../base/errors.ts';
+import { packDirectory } from '../../functions/pack.ts';
+import { uploadPackage } from '../../functions/packages/client.ts';
+import { DEFAULT_MAX_PACKAGE_BYTES } from '../../functions/packages/store.ts';
+import type { Digest, PetrelFunction, Runtime } from '../../kinds/function.ts';
+import { RUNTIMES } from '../../kube/refs.ts';
+import type { CommandContext } from '../command.ts';
+import { write } from '../deploy/code.ts';
+import { PROCFILE } from '../deploy/program.ts';
+import { chooseRuntime, type Source } from '../deploy/source.ts';
+import type { Code } from '../deploy/spec.ts';
+import { untilReady } from '../deploy/wait.ts';
+import { apiError, type Session } from '../session.ts';
+
+/** What came of one round. */
+export interface Round {
+  fn: PetrelFunction;
+  /** False: the package is the one that answers already. */
+  changed: boolean;
+  ms: number;
+}
+
+export interface Loop {
+  /** Looks at the source and brings it to answer. Of calls while one is under way the last is done, once, afterwards. */
+  round(): Promise<void>;
+}
+
+/** One source as rounds that never overlap. `onRound` and `onError` get what came of each. */
+export function createLoop(
+  deploy: () => Promise<Round>,
+  onRound: (round: Round) => void,
+  onError: (error: unknown) => void,
+): Loop {
+  let running: Promise<void> | undefined;
+  let again = false;
+  const work = async () => {
+    do {
+      again = false;
+      try {
+        onRound(await deploy());
+      } catch (error) {
+        // Somebody is still typing: the round that follows has the word.
+        if (!again) onError(error);
+      }
+    } while (again);
+    running = undefined;
+  };
+  return {
+    round() {
+      again = running !== undefined;
+      running ??= work();
+      return running;
+    },
+  };
+}
+
+/** Packs, uploads and writes the source, and waits until it answers. Throws what `petrel deploy` throws. */
+export function deployer(context: CommandContext, session: Session, source: Source): () => Promise<Round> {
+  const { args, home } = context;
+  const namespace = args.text('namespace') ?? 'default';
+  const command = source.program?.command;
+  let before: { digest: Digest; fn: PetrelFunction } | undefined;
+  let runtime: string | undefined;
+  return async () => {
+    const began = performance.now();
+    const packed = await packDirectory(source.path, {
+      maxBytes: DEFAULT_MAX_PACKAGE_BYTES,
+      ...(command === undefined ? {} : { extra: { [PROCFILE]: `web: ${command}\n` } }),
+    });
+    try {
+      if (before?.digest === packed.digest) return { fn: before.fn, changed: false, ms: 0 };
+      if (runtime === undefined) {
+        const { items } = await session.client.list<Runtime>(RUNTIMES);
+        runtime = chooseRuntime(source, args.text('runtime'), items);
+      }
+      await uploadPackage(home.socket, packed);
+      const code: Code = {
+        runtime,
+        package: { digest: packed.digest },
+        entry: source.entry,
+        ...(source.program ? { shape: 'program' } : {}),
+      };
+      const written = await write(session.client, context, namespace, source, code);
+      const fn = await untilReady(session.client, written);
+      before = { digest: packed.digest, fn };
+      return { fn, changed: true, ms: performance.now() - began };
+    } catch (error) {
+      throw error instanceof PetrelError ? error : apiError(error);
+    } finally {
+      await packed.dispose();
+    }
+  };
+}

@@ -58,7 +58,10 @@ export interface PathRoute {
   order: number;
 }
 
-/** `src/kinds/function.ts` AccessPolicy with Secrets resolved. All comparisons are constant-time. */
+/**
+ * `src/kinds/function.ts` FunctionAccess with Secrets resolved. All comparisons are constant-time. The instance is told who called in
+ * `x-petrel-auth-subject` (percent-encoded where needed) and how in `x-petrel-auth-method`; a client's own are taken away.
+ */
 export interface RouteAccess {
   cors?: {
     origins: string[];
@@ -70,8 +73,8 @@ export interface RouteAccess {
   };
   /** One of these must hold; 401 (none given) or 403 (given and wrong) otherwise. */
   auth?: {
-    /** SHA-256 of each accepted key, hex: the keys themselves stay out of the workers. */
-    apiKeys?: { header: string; digests: string[] };
+    /** SHA-256 of each accepted key, hex: the keys themselves stay out of the workers. `names`, in the same order, is who they are. */
+    apiKeys?: { header: string; digests: string[]; names?: string[] };
     /** Public keys as JWK, or secrets for HS256; kept up to date by who pushes them. */
     jwt?: {
       issuer?: string;
@@ -222,6 +225,8 @@ export interface GatewayEvents {
   stats(stats: RevisionStats[], intervalMs: number): void;
   /** The connection to an endpoint failed or ended; the gateway has stopped using it until it is pushed again. */
   endpointDown(key: RevisionKey, endpointId: string, reason: string): void;
+  /** A route was sent a token that names a key it does not have: its keys may have changed. Sent for each such token. */
+  keyMissing?(namespace: string, name: string): void;
 }
 
 /** The data plane. Every `set*` call takes effect for requests that arrive after it; `null` removes. */

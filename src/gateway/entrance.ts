@@ -1,4 +1,6 @@
 /** Where a request goes that asks for more than a revision of a route: by a path, to be carried out later, or past a guard. */
+import type { AccessTerms } from './access/access.ts';
+import type { HeldLoad } from './access/guard.ts';
 import type { RevisionKey } from './contract.ts';
 import { failure } from './failures.ts';
 import type { Destination } from './plane-types.ts';
@@ -21,8 +23,16 @@ export interface Asked {
   revision: RevisionKey | null;
   /** To be carried out later, whether the client asks for it or not. */
   later: boolean;
-  /** Made by the platform, which was let through before: limits on clients are not for it. */
+  /** What a path route says of who may call; undefined: nothing. */
+  access: AccessTerms | undefined;
+  /** Made by the platform, which was let through before: neither access nor limits on clients are for it. */
   trusted: boolean;
+}
+
+/** What entering needs of the worker. */
+export interface EntranceSurroundings {
+  revision(key: RevisionKey): RevisionState | undefined;
+  readonly held: HeldLoad;
 }
 
 const ROUTE = needle('x-petrel-route');
@@ -44,20 +54,33 @@ export function pathOf(target: string): string {
   return (query < 0 ? target : target.slice(0, query)) || '/';
 }
 
-/** Sends a request into a route. */
-export function enter(
-  state: RouteState,
+/** Sends a request into a route, if it may go there. */
+export function enter(state: RouteState, asked: Asked, around: EntranceSurroundings): Destination {
+  const own = asked.access;
+  const access = asked.trusted ? undefined : own === undefined ? state.access : own.over(state.access);
+  if (access === undefined) return lead(state, asked, around);
+  return past(access, asked, around, (passed) => lead(state, passed, around));
+}
+
+/** Sends a request past who may call, to where `on` leads it. */
+export function past(
+  access: AccessTerms,
   asked: Asked,
-  revision: (key: RevisionKey) => RevisionState | undefined,
+  around: EntranceSurroundings,
+  on: (asked: Asked) => Destination,
 ): Destination {
+  const passed = access.judge(asked.block, asked.method, Date.now());
+  if (passed.failure !== null) return refused(passed.failure);
+  return passed.guard(on({ ...asked, block: passed.block }), around.held);
+}
+
+function lead(state: RouteState, asked: Asked, around: EntranceSurroundings): Destination {
   const { block, address, prefix, target } = asked;
   const { server } = state;
   if (asked.later && server === undefined) {
     return refused(failure('async_unavailable', 'nobody here carries out requests later'));
   }
-  if ((asked.later || block.later) && server !== undefined) {
-    return handOver(server, state, asked);
-  }
+  if ((asked.later || block.later) && server !== undefined) return handOver(server, state, asked);
   let key = asked.revision;
   let terms: Destination['terms'] = null;
   if (state.terms !== undefined) {
@@ -65,7 +88,7 @@ export function enter(
     if (direction.failure !== null) return refused(direction.failure);
     ({ key, terms } = direction);
   } else key ??= state.targets.next();
-  const found = key === null ? undefined : revision(key);
+  const found = key === null ? undefined : around.revision(key);
   if (found === undefined) return notReady(state);
   return { revision: found, prefix, failure: null, terms, target, block, lines: '' };
 }

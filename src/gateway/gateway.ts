@@ -171,6 +171,7 @@ export class GatewayControl implements Gateway {
         // word of an earlier time, sent before the worker knew that the endpoint is back, counts no more
         if (link && turn === (this.#retiring.get(row)?.record?.turn ?? 0)) this.#released(row, link);
       },
+      keyMissing: (namespace, name) => this.#control.keyMissing?.(namespace, name),
       wake: () => {},
       active: () => this.#active(),
     };

@@ -24,6 +24,13 @@ export function guarded(events: GatewayEvents, log: Logger): GatewayEvents {
         failed('stats', error);
       }
     },
+    keyMissing: (namespace, name) => {
+      try {
+        events.keyMissing?.(namespace, name);
+      } catch (error) {
+        failed('keyMissing', error);
+      }
+    },
     endpointDown: (key, endpointId, reason) => {
       try {
         events.endpointDown(key, endpointId, reason);

@@ -77,6 +77,7 @@ export type FromWorker =
   | { type: 'demand'; key: string }
   | { type: 'down'; key: string; id: string; reason: string }
   | { type: 'released'; row: number; turn: number }
+  | { type: 'keyMissing'; namespace: string; name: string }
   | { type: 'active' }
   | { type: 'stats'; stats: PlaneStats[] }
   | { type: 'log'; level: LogLevel; message: string; fields: LogFields | undefined }
@@ -146,6 +147,9 @@ export class WorkerLink implements PlaneLink {
         break;
       case 'released':
         this.#events.released(message.row, message.turn);
+        break;
+      case 'keyMissing':
+        this.#events.keyMissing(message.namespace, message.name);
         break;
       case 'active':
         this.#events.active();

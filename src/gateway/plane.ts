@@ -12,7 +12,7 @@ import type {
 } from './contract.ts';
 import type { RowRef } from './counters.ts';
 import { Deadlines } from './deadlines.ts';
-import { enter, notReady, pathOf, refused } from './entrance.ts';
+import { type EntranceSurroundings, enter, notReady, pathOf, refused } from './entrance.ts';
 import { failure, ownAnswer } from './failures.ts';
 import { FieldTable } from './fields.ts';
 import { DetectingLink } from './h2/detect.ts';
@@ -71,6 +71,8 @@ export interface PlaneEvents {
   released(row: number, turn: number): void;
   /** Another worker may have a use for a slot of the revision. */
   wake(key: string): void;
+  /** A route was sent a token whose key it does not know. */
+  keyMissing(namespace: string, name: string): void;
   /** Traffic began; `collect` is worth calling. */
   active(): void;
 }
@@ -87,6 +89,9 @@ export interface PlaneOptions {
 
 /** Answered without a look at routes. */
 const HEALTH = '/_petrel/healthz';
+
+/** A request that no path route has had a say in. */
+const PLAIN = { revision: null, later: false, access: undefined, trusted: false };
 
 /** A client's connection, whatever it speaks. */
 interface PlaneClient {
@@ -111,6 +116,7 @@ export class Plane implements ClientPlane, RevisionHooks {
   readonly #events: PlaneEvents;
   readonly #routes: RouteTable;
   readonly #servers: Servers;
+  readonly #entrance: EntranceSurroundings;
   /** Undefined while there is none. */
   #paths: Paths | undefined;
   readonly #revisions = new Map<string, RevisionState>();
@@ -144,7 +150,10 @@ export class Plane implements ClientPlane, RevisionHooks {
       mirrors: { open: 0, bytes: 0 },
       revision: this.#revision,
     };
-    this.#routes = new RouteTable(around, this.#servers);
+    this.#routes = new RouteTable(around, this.#servers, (namespace, name) =>
+      this.#events.keyMissing(namespace, name),
+    );
+    this.#entrance = { revision: this.#revision, held: { bytes: 0 } };
   }
 
   /** Listens; rejects when the address is taken. Port 0 is any. */
@@ -189,7 +198,7 @@ export class Plane implements ClientPlane, RevisionHooks {
   }
 
   #setPath(id: string, route: PathRoute | null, turn: SharedArrayBuffer | null): void {
-    const around = { routes: this.#routes, servers: this.#servers, revision: this.#revision };
+    const around = { ...this.#entrance, routes: this.#routes, servers: this.#servers };
     const paths = this.#paths ?? new (loadPaths().Paths)(around);
     paths.set(id, route, turn);
     this.#paths = paths.empty ? undefined : paths;
@@ -229,12 +238,12 @@ export class Plane implements ClientPlane, RevisionHooks {
       if (state === undefined) return refused(unknownFunction(path.namespace, path.name));
       prefix = path.prefix;
     }
-    if (block.later) {
+    if (block.later || state.access !== undefined) {
       const rest = buf.toString('latin1', targetStart + prefix.length, targetEnd);
       const target = rest.startsWith('/') ? rest : `/${rest}`;
       const method = this.#method(buf);
-      const asked = { block, address, method, prefix, target, revision: null, later: false, trusted: false };
-      return enter(state, asked, this.#revision);
+      const asked = { ...PLAIN, block, address, method, prefix, target };
+      return enter(state, asked, this.#entrance);
     }
     let terms: Terms | null = null;
     let key: string | null;

@@ -1,5 +1,7 @@
 /** Which revision a request goes to: by host, or by path under `/fn/<namespace>/<name>`. */
-import type { RouteEntry } from './contract.ts';
+import type { AccessTerms } from './access/access.ts';
+import { loadAccess } from './access/load.ts';
+import type { RouteAccess, RouteEntry } from './contract.ts';
 import type { PolicySurroundings } from './policy/around.ts';
 import { loadRouteTerms } from './policy/load.ts';
 import { CELL, type RouteMemory } from './policy/memory.ts';
@@ -15,17 +17,26 @@ export interface RouteState {
   terms: RouteTerms | undefined;
   /** Takes what is to be carried out later. */
   server: RevisionState | undefined;
+  /** Undefined for a route that anybody may call, and of which browsers are told nothing. */
+  access: AccessTerms | undefined;
 }
 
 export class RouteTable {
   readonly #around: PolicySurroundings;
   readonly #servers: Servers;
+  readonly #keyMissing: (namespace: string, name: string) => void;
   readonly #byName = new Map<string, RouteState>();
   readonly #byHost = new Map<string, RouteState>();
 
-  constructor(around: PolicySurroundings, servers: Servers) {
+  /** `keyMissing` is called when a route is sent a token whose key it does not know. */
+  constructor(
+    around: PolicySurroundings,
+    servers: Servers,
+    keyMissing: (namespace: string, name: string) => void,
+  ) {
     this.#around = around;
     this.#servers = servers;
+    this.#keyMissing = keyMissing;
   }
 
   /** `memory` is what the workers share about the route, see `memoryFor`. */
@@ -44,7 +55,8 @@ export class RouteTable {
     const { policy, tags, tag } = entry;
     const asks = tags !== undefined || tag !== undefined || Object.keys(policy ?? {}).length > 0;
     const terms = asks ? new (loadRouteTerms().RouteTerms)(entry, targets, memory, this.#around) : undefined;
-    const state: RouteState = { entry, targets, terms, server };
+    const access = accessTerms(entry.access, () => this.#keyMissing(namespace, name));
+    const state: RouteState = { entry, targets, terms, server, access };
     this.#byName.set(key, state);
     for (const host of entry.hosts) this.#byHost.set(host, state);
   }
@@ -58,6 +70,15 @@ export class RouteTable {
   byName(namespace: string, name: string): RouteState | undefined {
     return this.#byName.get(`${namespace}/${name}`);
   }
+}
+
+/** What a route, or a path route, says of who may call; undefined for nothing. */
+export function accessTerms(
+  access: RouteAccess | undefined,
+  keyMissing: () => void,
+): AccessTerms | undefined {
+  if (access?.cors === undefined && access?.auth === undefined) return undefined;
+  return loadAccess().AccessTerms.of(access, keyMissing);
 }
 
 /** A path under `/fn/`, taken apart. */

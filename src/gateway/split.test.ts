@@ -91,6 +91,7 @@ function transcript(bytes: string, cuts: number[]): string {
     endpointDown: nothing,
     released: nothing,
     wake: nothing,
+    keyMissing: nothing,
     active: nothing,
   };
   const plane = new EchoPlane({

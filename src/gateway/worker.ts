@@ -35,6 +35,7 @@ const plane = new Plane({
     demand: (key) => tell({ type: 'demand', key }),
     endpointDown: (key, id, reason) => tell({ type: 'down', key, id, reason }),
     released: (row, turn) => tell({ type: 'released', row, turn }),
+    keyMissing: (namespace, name) => tell({ type: 'keyMissing', namespace, name }),
     wake: (key) => peers.postMessage(key),
     active: () => tell({ type: 'active' }),
   },

@@ -1,22 +1,25 @@
 /** Path routes of one worker: which of them a request is for, and what it becomes on its way. */
-import type { EndpointAddress, PathRoute, RevisionKey } from '../contract.ts';
-import { type Asked, enter, refused } from '../entrance.ts';
+import type { AccessTerms } from '../access/access.ts';
+import type { EndpointAddress, PathRoute } from '../contract.ts';
+import { type Asked, type EntranceSurroundings, enter, past, refused } from '../entrance.ts';
 import { failure, methodRefusal } from '../failures.ts';
 import type { Destination } from '../plane-types.ts';
+import { fieldValue, needle } from '../policy/lines.ts';
 import { WeightedTargets } from '../policy/sequence.ts';
 import type { RequestBlock } from '../request-block.ts';
 import type { RevisionState } from '../revision.ts';
-import type { RouteTable } from '../routes.ts';
+import { accessTerms, type RouteTable } from '../routes.ts';
 import type { Servers } from '../servers.ts';
 import { HeaderSetter } from './headers.ts';
 import { HostPaths, type ItemPath, type PathItem, type PathMatch } from './host-paths.ts';
 import { comparable, rawLength, written } from './normal.ts';
 import { parseTemplate, plainSegments, templateMatcher } from './template.ts';
 
-export interface PathSurroundings {
+const REQUEST_METHOD = needle('access-control-request-method');
+
+export interface PathSurroundings extends EntranceSurroundings {
   readonly routes: RouteTable;
   readonly servers: Servers;
-  revision(key: RevisionKey): RevisionState | undefined;
 }
 
 /** A request that may be for a path route. */
@@ -34,6 +37,7 @@ interface Item extends PathItem {
   readonly targets: WeightedTargets | null;
   readonly server: RevisionState | null;
   readonly headers: HeaderSetter | null;
+  readonly access: AccessTerms | undefined;
 }
 
 /** Path of a route in the form that is looked up. Throws `InvalidArgument` for a template that is none. */
@@ -88,12 +92,15 @@ export class Paths {
     const path = itemPath(route.path);
     const headers = route.headers === undefined ? null : HeaderSetter.of(route.headers);
     const { to, order } = route;
+    // keys of path routes are not kept up to date by their being asked for
+    const access = accessTerms(route.access, () => {});
+    const common = { id, order, path, route, headers, access };
     if (isServer(to)) {
-      return { id, order, path, route, headers, targets: null, server: this.#around.servers.take(to) };
+      return { ...common, targets: null, server: this.#around.servers.take(to) };
     }
     const weights = to.map(({ percent }, i) => ({ revision: String(i), percent }));
     const targets = new WeightedTargets(weights, turn === null ? undefined : new Int32Array(turn));
-    return { id, order, path, route, headers, targets, server: null };
+    return { ...common, targets, server: null };
   }
 
   #remove(item: Item): void {
@@ -114,18 +121,17 @@ export class Paths {
     const path = comparable(raw || '/');
     if (path === null) return null;
     const others = new Set<string>();
+    // a preflight is about the request that follows it
+    const wanted = method === 'OPTIONS' ? (fieldValue(request.block.out, REQUEST_METHOD) ?? method) : method;
     const accept = ({ route: { methods } }: Item) => {
-      if (methods.length === 0 || methods.includes(method)) return true;
+      if (methods.length === 0 || methods.includes(method) || methods.includes(wanted)) return true;
       for (const one of methods) others.add(one);
       return false;
     };
     const found =
       this.#hosts.get(request.block.hostKey)?.find(path, accept) ?? this.#hosts.get('')?.find(path, accept);
     if (found) return this.#send(found, request, raw, query < 0 ? '' : target.slice(query));
-    if (others.size === 0) return null;
-    const allow = [...others].join(', ');
-    const lines = `allow: ${allow}\r\n`;
-    return refused({ ...methodRefusal(method), close: false, message: `this path is for ${allow}`, lines });
+    return others.size === 0 ? null : wrongMethod(method, [...others]);
   }
 
   #send(
@@ -147,8 +153,29 @@ export class Paths {
     }
     const target = path + query;
     const block = headers === null ? request.block : headers.apply(request.block, parts ?? {});
+    const asked: Asked = {
+      block,
+      address: request.address,
+      method: request.method,
+      prefix,
+      target,
+      revision: null,
+      later: route.async === true,
+      access: item.access,
+      trusted: isEmpty(route.access),
+    };
+    const { methods } = route;
+    const named = methods.length === 0 || methods.includes(request.method);
     if (server !== null) {
-      return { revision: server, prefix, failure: null, terms: null, target, block, lines: '' };
+      const serve = ({ block }: Asked): Destination => ({
+        ...DIRECT,
+        revision: server,
+        prefix,
+        target,
+        block,
+      });
+      if (!named && item.access?.cors == null) return wrongMethod(request.method, methods);
+      return item.access === undefined ? serve(asked) : past(item.access, asked, this.#around, serve);
     }
     const turn = targets?.next() ?? null;
     const chosen = turn === null || isServer(to) ? undefined : to[Number(turn)];
@@ -158,18 +185,19 @@ export class Paths {
     if (state === undefined) {
       return refused(failure('no_route', `this path leads to ${chosen.route}, which is not there`));
     }
-    const asked: Asked = {
-      block,
-      address: request.address,
-      method: request.method,
-      prefix,
-      target,
-      revision: chosen.revision ?? null,
-      later: route.async === true,
-      trusted: isEmpty(route.access),
-    };
-    return enter(state, asked, this.#around.revision);
+    if (!named && (item.access?.cors ?? (asked.trusted ? null : state.access?.cors)) == null) {
+      return wrongMethod(request.method, methods);
+    }
+    return enter(state, { ...asked, revision: chosen.revision ?? null }, this.#around);
   }
+}
+
+const DIRECT = { failure: null, terms: null, lines: '' };
+
+function wrongMethod(method: string, methods: readonly string[]): Destination {
+  const allow = methods.join(', ');
+  const refusal = { ...methodRefusal(method), close: false, message: `this path is for ${allow}` };
+  return refused({ ...refusal, lines: `allow: ${allow}\r\n` });
 }
 
 function hostsOf({ hosts }: PathRoute): readonly string[] {

@@ -44,7 +44,7 @@ export function cookieValue(out: Buffer, name: string): string | null {
 }
 
 /** `out` without the fields of these names. The same buffer when it has none of them. */
-function without(out: Buffer, names: readonly Buffer[]): Buffer {
+export function withoutLines(out: Buffer, names: readonly Buffer[]): Buffer {
   let kept = out;
   for (const name of names) {
     for (let at = findLine(kept, name, 0); at >= 0; at = findLine(kept, name, at)) {
@@ -57,7 +57,7 @@ function without(out: Buffer, names: readonly Buffer[]): Buffer {
 
 /** The request's fields without those of `drop`, and with the lines `add` at the end. The same block when nothing changes. */
 export function withRequestLines(block: RequestBlock, drop: readonly Buffer[], add: string): RequestBlock {
-  const kept = without(block.out, drop);
+  const kept = withoutLines(block.out, drop);
   if (add === '') return kept === block.out ? block : { ...block, out: kept };
   return { ...block, out: Buffer.concat([kept, Buffer.from(add, 'latin1')]) };
 }

@@ -14,6 +14,8 @@ export interface Harness {
   demands: { key: string; queued: number; inFlight: number }[];
   downs: { key: string; id: string; reason: string }[];
   stats: RevisionStats[][];
+  /** Routes that were sent a token whose key they do not know, `<namespace>/<name>`. */
+  missing: string[];
   /** Called with every demand. */
   onDemand: (key: string, queued: number) => void;
   /** Sets the revision of the route `default/hello`. */
@@ -35,6 +37,9 @@ export async function startHarness(
     endpointDown: (key: string, id: string, reason: string) => {
       harness.downs.push({ key, id, reason });
     },
+    keyMissing: (namespace: string, name: string) => {
+      harness.missing.push(`${namespace}/${name}`);
+    },
   };
   const { workers = 0, ...rest } = options;
   const gateway = new GatewayControl({ host: '127.0.0.1', port: 0, events, log: silentLogger, ...rest });
@@ -45,6 +50,7 @@ export async function startHarness(
     demands: [],
     downs: [],
     stats: [],
+    missing: [],
     onDemand: () => {},
     revision: (change) => {
       gateway.setRevision(KEY, {

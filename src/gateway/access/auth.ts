@@ -1,0 +1,120 @@
+/** Who sends a request: by an API key, a token, or a signature of the body. Nothing compared here takes a time that tells of a secret. */
+import { createHmac, hash, timingSafeEqual } from 'node:crypto';
+import type { RouteAccess } from '../contract.ts';
+import { type Failure, failure } from '../failures.ts';
+import { fieldValue, needle } from '../policy/lines.ts';
+import { JwtVerifier } from './jwt.ts';
+
+export type AuthSettings = NonNullable<RouteAccess['auth']>;
+
+/** How the sender was recognised, and as whom. */
+export interface Identity {
+  method: 'api-key' | 'jwt' | 'hmac';
+  subject: string;
+}
+
+/** The signature that a body must have. */
+export type SignatureCheck = (body: Buffer) => boolean;
+
+/** A sender that is known, one whose body has to be seen first, or a refusal. */
+export type AuthVerdict = { identity: Identity } | { check: SignatureCheck } | { failure: Failure };
+
+const AUTHORIZATION = needle('authorization');
+const BEARER = /^bearer +([^ ].*)$/i;
+const SIGNATURE = /^sha256=([0-9a-f]{64})$/i;
+
+interface ApiKeys {
+  name: Buffer;
+  digests: readonly Buffer[];
+  names: readonly string[];
+}
+
+export class Auth {
+  readonly #apiKeys: ApiKeys | null;
+  readonly #jwt: JwtVerifier | null;
+  readonly #hmac: { name: Buffer; secrets: readonly string[] } | null;
+  readonly #challenge: string;
+  readonly #keyMissing: () => void;
+
+  /** `keyMissing` is called for tokens whose key is not known. */
+  constructor({ apiKeys, jwt, hmac }: AuthSettings, keyMissing: () => void) {
+    this.#apiKeys = apiKeys
+      ? {
+          name: needle(apiKeys.header),
+          digests: apiKeys.digests
+            .map((hex) => Buffer.from(hex, 'hex'))
+            .filter(({ length }) => length === 32),
+          names: apiKeys.names ?? [],
+        }
+      : null;
+    this.#jwt = jwt ? new JwtVerifier(jwt) : null;
+    this.#hmac = hmac
+      ? { name: needle(hmac.header), secrets: hmac.secrets.filter((one) => one !== '') }
+      : null;
+    const bearer = apiKeys || jwt || !hmac;
+    this.#challenge = bearer ? 'Bearer' : `HMAC-SHA256 header="${hmac?.header.toLowerCase()}"`;
+    this.#keyMissing = keyMissing;
+  }
+
+  /** Judges a request by its fields; `now` is milliseconds since 1970. */
+  judge(out: Buffer, now: number): AuthVerdict {
+    const bearer = BEARER.exec(fieldValue(out, AUTHORIZATION) ?? '')?.[1] ?? null;
+    let problem: string | null = null;
+    if (this.#apiKeys !== null) {
+      const own = fieldValue(out, this.#apiKeys.name);
+      for (const given of [own, bearer]) {
+        if (given === null) continue;
+        const identity = keyOwner(this.#apiKeys, given);
+        if (identity !== null) return { identity };
+        problem = 'the API key is not one that is accepted';
+      }
+    }
+    if (this.#jwt !== null && bearer !== null) {
+      const verdict = this.#jwt.verify(bearer, now / 1000);
+      if ('subject' in verdict) return { identity: { method: 'jwt', subject: verdict.subject } };
+      if (verdict.unknownKey) this.#keyMissing();
+      problem = `the token is not accepted: ${verdict.problem}`;
+    }
+    const signature = this.#hmac === null ? null : fieldValue(out, this.#hmac.name);
+    if (this.#hmac !== null && signature !== null) {
+      const given = SIGNATURE.exec(signature)?.[1];
+      if (given !== undefined)
+        return { check: signatureCheck(this.#hmac.secrets, Buffer.from(given, 'hex')) };
+      problem = 'the signature is not of the form sha256=<64 hexadecimal digits>';
+    }
+    return { failure: problem === null ? this.#unauthenticated() : this.wrong(problem) };
+  }
+
+  #unauthenticated(): Failure {
+    const why = 'this function asks who calls: there is no key, token or signature with the request';
+    return {
+      ...failure('unauthenticated', why, 'client'),
+      lines: `www-authenticate: ${this.#challenge}\r\n`,
+    };
+  }
+
+  /** What was given does not hold. */
+  wrong(problem: string): Failure {
+    const error = this.#challenge === 'Bearer' ? ' error="invalid_token"' : '';
+    const lines = `www-authenticate: ${this.#challenge}${error}\r\n`;
+    return { ...failure('forbidden', problem, 'client'), lines };
+  }
+}
+
+/** Every digest is looked at, whichever fits. */
+function keyOwner({ digests, names }: ApiKeys, given: string): Identity | null {
+  const digest = hash('sha256', Buffer.from(given, 'latin1'), 'buffer');
+  let at = -1;
+  for (const [i, one] of digests.entries()) if (timingSafeEqual(one, digest)) at = i;
+  return at < 0 ? null : { method: 'api-key', subject: names[at] ?? '' };
+}
+
+function signatureCheck(secrets: readonly string[], given: Buffer): SignatureCheck {
+  return (body) => {
+    let right = false;
+    for (const secret of secrets) {
+      if (timingSafeEqual(createHmac('sha256', secret).update(body).digest(), given)) right = true;
+    }
+    return right;
+  };
+}

@@ -119,6 +119,22 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import('./commands/deploy.ts'),
   },
   {
+    name: 'init',
+    summary: 'Begin a function: a handler, a test and a README in a folder',
+    positionals: [{ name: 'folder', required: false, help: 'where to (default: here)' }],
+    options: {
+      template: { kind: 'text', short: 't', value: 'name', help: 'language to begin with (default "node")' },
+      list: { kind: 'flag', help: 'only say which templates there are' },
+      output: OUTPUT,
+    },
+    examples: [
+      ['petrel init shop', 'a function in TypeScript'],
+      ['petrel init shop --template go', 'in Go'],
+      ['petrel init --list', 'which languages there are'],
+    ],
+    load: () => import('./commands/init.ts'),
+  },
+  {
     name: 'dev',
     summary: 'Deploy a source again whenever it changes, with logs and errors in the terminal',
     positionals: [{ name: 'path', required: true, help: 'source file, or folder with sources or a program' }],

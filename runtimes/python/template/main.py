@@ -1,0 +1,5 @@
+"""Answers every request."""
+
+
+def handler(request):
+    return {"hello": request.args.get("name", "world")}

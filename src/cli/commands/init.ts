@@ -1,0 +1,55 @@
+import { cpSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { PetrelError } from '../../base/errors.ts';
+import type { CommandContext } from '../command.ts';
+import { closest } from '../suggest.ts';
+
+const RUNTIMES = fileURLToPath(new URL('../../../runtimes', import.meta.url));
+
+/** Runtimes that bring a template, in the order of their names. */
+const templates = (): string[] =>
+  readdirSync(RUNTIMES)
+    .filter((name) => existsSync(join(RUNTIMES, name, 'template')))
+    .sort();
+
+/** Every file of a template, relative. */
+const filesOf = (template: string): string[] =>
+  readdirSync(template, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(template.length + 1))
+    .sort();
+
+/** Writes the beginnings of a function into a folder. Never writes over a file. */
+export async function run({ args, out }: CommandContext): Promise<number> {
+  const known = templates();
+  if (args.flag('list')) {
+    await out.data(known, () => out.line(known.join('\n')));
+    return 0;
+  }
+  const name = args.text('template') ?? 'node';
+  if (!known.includes(name)) {
+    const near = closest(name, known);
+    throw new PetrelError('InvalidArgument', `there is no template "${name}"`, {
+      fix: near ? `did you mean ${near}?` : `use one of ${known.join(', ')}`,
+    });
+  }
+  const target = resolve(args.optional(0) ?? '.');
+  const template = join(RUNTIMES, name, 'template');
+  const files = filesOf(template);
+  const there = files.filter((file) => existsSync(join(target, file)));
+  if (there.length > 0)
+    throw new PetrelError('NameTaken', `${target} has ${there.join(', ')} already`, {
+      why: 'nothing is written over',
+      fix: 'choose another folder',
+    });
+  mkdirSync(target, { recursive: true });
+  cpSync(template, target, { recursive: true, force: false });
+  const shown = args.optional(0) ?? '.';
+  await out.data({ directory: target, template: name, files }, () => {
+    for (const file of files) out.line(join(shown, file));
+    out.note(`${basename(target)} is a function in ${name}. Go on with:`);
+    out.note(`  petrel dev ${shown}`);
+  });
+  return 0;
+}

@@ -1,0 +1,51 @@
+/** `petrel init`: what it writes deploys and answers, in every language this machine can run. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { call, Petrel, Scratch, type Status } from '../lib/platform.ts';
+
+const scratch = new Scratch();
+const petrel = new Petrel(scratch.path('h'));
+let platform: Status;
+
+before(async () => {
+  platform = await petrel.up();
+});
+after(async () => {
+  await petrel.stop();
+  scratch.dispose();
+});
+
+const templates = JSON.parse((await petrel.run(['init', '--list', '-o', 'json'])).stdout) as string[];
+
+test('the templates are those of the runtimes', () => {
+  for (const name of ['node', 'python']) assert.ok(templates.includes(name), templates.join(' '));
+});
+
+for (const name of templates) {
+  test(`the ${name} template deploys and answers`, async (t) => {
+    const folder = scratch.path(`t-${name}`);
+    await petrel.json(['init', folder, '--template', name]);
+    const { code, stdout, stderr } = await petrel.run([
+      'deploy',
+      folder,
+      '--name',
+      `t-${name}`,
+      '-o',
+      'json',
+    ]);
+    const failed = code === 0 ? undefined : JSON.parse(stdout).error;
+    if (failed?.code === 'RuntimeUnavailable') return t.skip(failed.message);
+    assert.equal(code, 0, `${stdout}${stderr}`);
+    const answer = await call(platform.gateway, `/fn/default/t-${name}/?name=Ada`);
+    assert.equal(answer.status, 200, answer.body);
+    assert.ok(answer.body.length > 0);
+  });
+}
+
+test('nothing is written over, and a wrong name is told with the right one', async () => {
+  const folder = scratch.path('mine');
+  scratch.write({ 'mine/index.ts': 'mine' });
+  assert.equal((await petrel.refused(['init', folder])).code, 'NameTaken');
+  const wrong = await petrel.refused(['init', folder, '--template', 'pyhton']);
+  assert.match(wrong.fix, /did you mean python/);
+});

@@ -22,8 +22,8 @@ export interface FunctionSpec {
   entry?: string;
   /** Export (node) or attribute (python) to call. Absent: the loader's order of recognition. */
   handler?: string;
-  /** `program`: run it and forward to `$PORT`; `handler`: load and call. Absent: recognised. */
-  shape?: 'handler' | 'program';
+  /** `program`: run it and forward to `$PORT`; `handler`: load and call; `fission`: call as Fission's environments do. Absent: recognised. */
+  shape?: 'handler' | 'program' | 'fission';
   env?: EnvVar[];
   envFrom?: EnvFromSource[];
   volumes?: Volume[];
@@ -259,6 +259,9 @@ export const CODE_ANNOTATIONS = {
 
 /** On a Function: the name that its next revision is to have, `<function>-<something>`, as `metadata.name` in a Knative template. */
 export const REVISION_NAME_ANNOTATION = 'petrel.dev/revision-name';
+
+/** On a Function: JSON of labels that its Pods get besides the platform's own. A change makes a new revision. */
+export const POD_LABELS_ANNOTATION = 'petrel.dev/pod-labels';
 
 /** Image name that stands for "an instance of this Runtime" in a pod template: `petrel.dev/runtime/<name>`. */
 export const RUNTIME_IMAGE_PREFIX = 'petrel.dev/runtime/';

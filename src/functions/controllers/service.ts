@@ -7,6 +7,7 @@ import {
   FUNCTION_LABELS,
   type FunctionStatus,
   type PetrelFunction,
+  POD_LABELS_ANNOTATION,
   REVISION_NAME_ANNOTATION,
   RUNTIME_IMAGE_PREFIX,
 } from '../../kinds/function.ts';
@@ -48,7 +49,11 @@ function templateOf({ metadata, spec }: PetrelFunction, digest: Digest): Revisio
   }
   const name = metadata.annotations?.[REVISION_NAME_ANNOTATION];
   return {
-    metadata: { ...(name && { name }), labels: { [FUNCTION_LABELS.function]: metadata.name }, annotations },
+    metadata: {
+      ...(name && { name }),
+      labels: { ...podLabels(metadata.annotations), [FUNCTION_LABELS.function]: metadata.name },
+      annotations,
+    },
     spec: {
       containers: [container],
       ...(spec.volumes ? { volumes: spec.volumes } : {}),
@@ -57,6 +62,12 @@ function templateOf({ metadata, spec }: PetrelFunction, digest: Digest): Revisio
       ...(spec.timeoutSeconds === undefined ? {} : { timeoutSeconds: spec.timeoutSeconds }),
     },
   };
+}
+
+/** Labels that the Function wants on its Pods; validation has seen them. */
+function podLabels(annotations: Record<string, string> | undefined): Record<string, string> {
+  const text = annotations?.[POD_LABELS_ANNOTATION];
+  return text === undefined ? {} : JSON.parse(text);
 }
 
 const templateDigest = (template: RevisionTemplate) =>

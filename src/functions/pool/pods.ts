@@ -15,6 +15,8 @@ export const USER_CONTAINER = 'user-container';
 /** On a specialised Pod: where it takes requests, `mux` or `http1:<port>`; read when a Pod is adopted. */
 export const ADDRESS_ANNOTATION = 'petrel.dev/address';
 
+/** Labels of a revision that are about serving it, not about its Pods. */
+const SERVING_PREFIX = 'serving.knative.dev/';
 const SERVING_LABELS = ['serving.knative.dev/service', 'serving.knative.dev/configuration'] as const;
 const REVISION_LABEL = 'serving.knative.dev/revision';
 
@@ -116,7 +118,11 @@ export function genericPod(runtime: Runtime, namespace: string, name: string): P
 
 /** Labels and annotations of a Pod that belongs to a revision. */
 function revisionMetadata(revision: Revision) {
+  const own = Object.entries(revision.metadata.labels ?? {}).filter(
+    ([name]) => !name.startsWith(SERVING_PREFIX),
+  );
   const labels: Record<string, string> = {
+    ...Object.fromEntries(own),
     [FUNCTION_LABELS.pool]: 'specialised',
     [FUNCTION_LABELS.function]: functionOf(revision),
     [REVISION_LABEL]: revision.metadata.name,

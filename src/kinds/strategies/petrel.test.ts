@@ -138,3 +138,14 @@ for (const [what, object, expected] of wrong) {
     for (const [i, pattern] of expected.entries()) assert.match(found[i] ?? '', pattern);
   });
 }
+
+test('labels for Pods are a JSON object of labels', () => {
+  const labelled = (text: string) => {
+    const object = fn({});
+    object.metadata.annotations = { 'petrel.dev/pod-labels': text };
+    return problems(object);
+  };
+  assert.deepEqual(labelled('{"functionName":"hello"}'), []);
+  for (const text of ['{', '[1]', '{"a":1}', '{"a b":"c"}', 'null'])
+    assert.match(labelled(text)[0] ?? '', /^metadata\.annotations\[petrel\.dev\/pod-labels\]: Invalid/, text);
+});

@@ -2,7 +2,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { AutoscalerConfigMap } from '../config/index.ts';
 import { duplicate, invalid, notSupported, required } from '../field.ts';
-import { REVISION_NAME_ANNOTATION } from '../function.ts';
+import { POD_LABELS_ANNOTATION, REVISION_NAME_ANNOTATION } from '../function.ts';
+import { validateLabels } from '../metadata.ts';
 import { dns1035Label } from '../name.ts';
 import type { FieldError, UntypedObject } from '../object.ts';
 import type { ResourceStrategy } from '../resource.ts';
@@ -25,7 +26,7 @@ import { defaults, indexed, items, type Untyped } from './untyped.ts';
 /** Bounds that a Function's Knative Service has too. Seconds, requests, instances. */
 const LIMITS = { timeoutSeconds: 600, concurrency: 1000, instances: 10_000, pool: 1000 } as const;
 const DEFAULT_TIMEOUT_SECONDS = 300;
-const SHAPES = ['handler', 'program'];
+const SHAPES = ['handler', 'program', 'fission'];
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
 /** What the platform sets in every instance. */
 const RESERVED_ENV = new Set(['PORT', 'K_SERVICE', 'K_CONFIGURATION', 'K_REVISION']);
@@ -64,8 +65,27 @@ function validateRevisionName({ name, annotations }: UntypedObject['metadata']):
   return check(dns1035Label, wanted, at);
 }
 
+/** JSON of a map of labels, each one valid. */
+function validatePodLabels({ annotations }: UntypedObject['metadata']): FieldError[] {
+  const text = annotations?.[POD_LABELS_ANNOTATION];
+  if (text === undefined) return [];
+  const at = `metadata.annotations[${POD_LABELS_ANNOTATION}]`;
+  try {
+    const labels: unknown = JSON.parse(text);
+    if (
+      typeof labels === 'object' &&
+      labels !== null &&
+      Object.values(labels).every((v) => typeof v === 'string')
+    )
+      return validateLabels(labels as Record<string, string>, at);
+  } catch {
+    // Told below, with whatever else is no map of labels.
+  }
+  return [invalid(at, text, 'must be a JSON object whose values are strings')];
+}
+
 function validateFunction({ metadata, spec = {} }: UntypedObject): FieldError[] {
-  const errors: FieldError[] = validateRevisionName(metadata);
+  const errors: FieldError[] = [...validateRevisionName(metadata), ...validatePodLabels(metadata)];
   if (!spec.runtime)
     errors.push(required('spec.runtime', 'name of a Runtime; `kubectl get runtimes` lists them'));
   else errors.push(...check(dns1035Label, spec.runtime, 'spec.runtime'));

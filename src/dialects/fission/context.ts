@@ -1,0 +1,57 @@
+/** What every part of the dialect is given. */
+import { isDeepStrictEqual } from 'node:util';
+import type { Clock } from '../../base/clock.ts';
+import type { Logger } from '../../base/log.ts';
+import type { Gateway } from '../../gateway/contract.ts';
+import type { KubeObject } from '../../kinds/object.ts';
+import { type KubeClient, KubeError, type ResourceRef } from '../../kube/client.ts';
+import type { FissionPackages } from './archives.ts';
+import type { Caches } from './caches.ts';
+
+export interface FissionOptions {
+  client: KubeClient;
+  gateway: Pick<Gateway, 'address' | 'setPathRoute'>;
+  packages: FissionPackages;
+  /** An archive of one file, as the package store takes it. */
+  packFile(name: string, body: Buffer, executable: boolean): AsyncIterable<Uint8Array>;
+  /** Uploads of the storage service are kept here. */
+  dir: string;
+  /** The socket on which the router's own paths and the storage service answer the gateway. */
+  socket: string;
+  /** Part of the storage service's path: who knows it may store and read archives. */
+  storageToken: string;
+  /** For `/_version`. */
+  version: string;
+  log: Logger;
+  clock: Clock;
+  fetch?: typeof fetch;
+}
+
+export interface Context extends FissionOptions {
+  caches: Caches;
+}
+
+/** A part of the dialect that keeps something in line with the objects. */
+export interface Part {
+  start(): void;
+  stop(): Promise<void> | void;
+}
+
+/** Writes a status if it says something new. */
+export async function writeStatus<T extends KubeObject & { status?: object }>(
+  client: KubeClient,
+  resource: ResourceRef,
+  object: T,
+  status: NonNullable<T['status']>,
+): Promise<void> {
+  const plain = JSON.parse(JSON.stringify(status)) as typeof status;
+  if (isDeepStrictEqual(plain, object.status ?? {})) return;
+  await client.updateStatus(resource, { ...object, status: plain });
+}
+
+/** The object, or undefined when there is none. */
+export const orUndefined = <T>(asked: Promise<T>): Promise<T | undefined> =>
+  asked.catch((error: unknown) => {
+    if (error instanceof KubeError && error.code === 404) return undefined;
+    throw error;
+  });

@@ -1,0 +1,83 @@
+/**
+ * Fission's dialect: its objects are translated to Petrel's, and what becomes of them is told back. Started with the first of its
+ * objects; until then nothing of it is loaded.
+ */
+import { join } from 'node:path';
+import { createArchives, uploadId } from './archives.ts';
+import { createCaches } from './caches.ts';
+import type { Context, FissionOptions, Part } from './context.ts';
+import { createEnvironments, createFunctions } from './functions.ts';
+import type { Package } from './model.ts';
+import { createPackages, type Packages } from './packages.ts';
+import { createDirectory, createRouter } from './router.ts';
+import { ownRoutes } from './routes.ts';
+import { startServer } from './server.ts';
+import { createStorage } from './storage.ts';
+
+export type { FissionOptions } from './context.ts';
+
+/** Uploads that no Package refers to are looked for this long after something came or went, and are then older than that, ms. */
+const PRUNE_MS = 60 * 60_000;
+
+export interface Fission {
+  stop(): Promise<void>;
+}
+
+/** Resolves when what exists is known and its routes are told. */
+export async function startFission(options: FissionOptions): Promise<Fission> {
+  const { gateway, clock } = options;
+  const log = options.log.with({ dialect: 'fission' });
+  const caches = createCaches({ client: options.client, log, clock });
+  const context: Context = { ...options, log, caches };
+  const storage = createStorage(join(options.dir, 'archives'));
+  const archives = createArchives({
+    packages: options.packages,
+    packFile: options.packFile,
+    upload: (id) => storage.get(id),
+    fetch: options.fetch ?? fetch,
+  });
+
+  let pruning: { cancel(): void } | undefined;
+  const prune = async () => {
+    pruning = undefined;
+    const urls = caches.packages
+      .list()
+      .flatMap(({ spec }) => [spec.source?.url, spec.deployment?.url].filter((url) => url !== undefined));
+    const referenced = new Set(urls.flatMap((url) => uploadId(url)?.split('/').at(-1) ?? []));
+    await storage.prune(referenced, PRUNE_MS, clock.now());
+  };
+  const pruneLater = () => {
+    pruning ??= clock.after(PRUNE_MS, () => {
+      prune().catch((error) => log.warn('unused archives could not be removed', { error: String(error) }));
+    });
+  };
+
+  const server = await startServer({
+    socket: options.socket,
+    storage,
+    version: options.version,
+    log,
+    onArchive: pruneLater,
+  });
+  const own = ownRoutes({ kind: 'http1-unix', path: options.socket }, options.storageToken);
+  for (const [id, route] of Object.entries(own)) gateway.setPathRoute?.(id, route);
+
+  const packages: Packages = createPackages(context, archives, (key) => functions.packageChanged(key));
+  const functions = createFunctions(context, () => packages);
+  const directory = createDirectory(context);
+  const parts: Part[] = [createEnvironments(context), packages, functions, createRouter(context, directory)];
+  caches.packages.addHandler({ delete: (pkg: Package) => pkg.spec.deployment?.url && pruneLater() });
+
+  for (const cache of Object.values(caches)) cache.start();
+  await Promise.all(Object.values(caches).map((cache) => cache.synced));
+  for (const part of parts) part.start();
+  return {
+    async stop() {
+      pruning?.cancel();
+      for (const part of parts.toReversed()) await part.stop();
+      for (const cache of Object.values(caches)) cache.stop();
+      for (const id of Object.keys(own)) gateway.setPathRoute?.(id, null);
+      await server.close();
+    },
+  };
+}

@@ -1,0 +1,176 @@
+/** Packages: their archives go to the package store, and what became of them into their status. */
+import { timestamp } from '../../base/clock.ts';
+import type { Condition } from '../../kinds/object.ts';
+import { createController } from '../../kube/controller.ts';
+import { keyOf, splitKey } from '../../kube/indexed-store.ts';
+import type { Archives, Stored } from './archives.ts';
+import { keyOfRef } from './caches.ts';
+import { type Finding, found, withFindings } from './conditions.ts';
+import { type Context, type Part, writeStatus } from './context.ts';
+import { languageOf } from './languages.ts';
+import { type Archive, FISSION, isProblem, type Package, type Problem } from './model.ts';
+import { type Code, translatedName } from './translate.ts';
+
+export interface Packages extends Part {
+  /** The code of a package; undefined while it is not known. */
+  code(key: string): Code | Problem | undefined;
+  /** What stands for a function of this package has changed. */
+  touch(key: string): void;
+}
+
+interface Known {
+  /** What was stored: the same again is not read again. */
+  of: string;
+  result: Code | Problem;
+}
+
+const isGiven = (archive: Archive | undefined): archive is Archive =>
+  Boolean(archive && (archive.literal || archive.url || archive.oci));
+
+type Build = Pick<NonNullable<Package['status']>, 'buildstatus' | 'buildlog'>;
+
+const PHASES: Record<string, string> = {
+  Pending: 'pending',
+  Running: 'running',
+  Succeeded: 'succeeded',
+  Failed: 'failed',
+};
+
+/** `onCode`: the code of the package behind the key is known now, or has become another. */
+export function createPackages(
+  context: Context,
+  archives: Archives,
+  onCode: (key: string) => void,
+): Packages {
+  const { caches, client, clock, log } = context;
+  const known = new Map<string, Known>();
+
+  const resolve = async (pkg: Package): Promise<Code | Problem> => {
+    const { spec, metadata } = pkg;
+    const key = keyOf(pkg);
+    const environmentKey = keyOfRef(spec.environment, metadata.namespace);
+    const { namespace, name } = splitKey(environmentKey ?? 'default/');
+    const environment = environmentKey === undefined ? undefined : caches.environments.get(namespace, name);
+    if (environment === undefined) {
+      const said =
+        environmentKey === undefined
+          ? 'names no Environment'
+          : `names the Environment "${name}", which does not exist`;
+      return { reason: 'EnvironmentNotFound', message: `The Package ${said}.` };
+    }
+    const language = languageOf(environment);
+    if (isProblem(language)) return language;
+    const source = !isGiven(spec.deployment);
+    const archive = source ? spec.source : spec.deployment;
+    if (!isGiven(archive))
+      return { reason: 'EmptyPackage', message: 'Both deploy and source archive are empty' };
+    const of = JSON.stringify([archive, language.file, source, spec.buildcmd]);
+    const before = known.get(key);
+    if (before?.of === of && !isProblem(before.result) && (await context.packages.stat(before.result.digest)))
+      return before.result;
+    const stored: Stored | Problem = await archives.store(archive, language);
+    const result: Code | Problem = isProblem(stored)
+      ? stored
+      : {
+          ...stored,
+          source,
+          ...(spec.buildcmd ? { buildCommand: spec.buildcmd } : {}),
+          has: await archives.has(stored.digest),
+        };
+    known.set(key, { of, result });
+    return result;
+  };
+
+  /** What stands for the functions and versions that use a package. */
+  const targetsOf = (key: string) =>
+    [...caches.functions.byIndex('package', key), ...caches.versions.byIndex('package', key)].flatMap(
+      ({ metadata }) => {
+        const target = caches.targets.get(metadata.namespace, translatedName(metadata.name));
+        return target === undefined ? [] : [target];
+      },
+    );
+
+  /** A source package is built for the first function that uses it; the result counts for all. */
+  const buildOf = (key: string, code: Code | Problem): Build => {
+    if (isProblem(code)) return { buildstatus: 'failed', buildlog: code.message };
+    if (!code.source) return { buildstatus: 'none' };
+    const targets = targetsOf(key).filter(({ spec }) => spec.package.digest === code.digest);
+    const builds = targets.flatMap(({ status }) => (status?.build ? [status.build] : []));
+    const build = builds.find(({ phase }) => phase === 'Succeeded') ?? builds[0];
+    if (build) {
+      const buildstatus = PHASES[build.phase] ?? 'pending';
+      return { buildstatus, ...(build.message ? { buildlog: build.message } : {}) };
+    }
+    const ready = (conditions: Condition[] | undefined) =>
+      conditions?.some(({ type, status }) => type === 'Ready' && status === 'True');
+    return { buildstatus: targets.some(({ status }) => ready(status?.conditions)) ? 'succeeded' : 'pending' };
+  };
+
+  const findings = (code: Code | Problem, { buildstatus, buildlog }: Build): Finding[] => {
+    if (isProblem(code)) return [found('Ready', code)];
+    if (!code.source) return [found('Ready', undefined, 'Deployable')];
+    if (buildstatus === 'succeeded')
+      return [found('BuildSucceeded', undefined, 'Built'), found('Ready', undefined, 'Built')];
+    if (buildstatus === 'failed') {
+      const problem = { reason: 'BuildFailed', message: buildlog ?? 'The build failed.' };
+      return [found('BuildSucceeded', problem), found('Ready', problem)];
+    }
+    const waiting = {
+      status: 'Unknown' as const,
+      reason: 'Building',
+      message: 'It is built with the first function that uses it.',
+    };
+    return [
+      { type: 'BuildSucceeded', ...waiting },
+      { type: 'Ready', ...waiting },
+    ];
+  };
+
+  const controller = createController({
+    name: 'fission-packages',
+    log,
+    clock,
+    async reconcile(key) {
+      const { namespace, name } = splitKey(key);
+      const pkg = caches.packages.get(namespace, name);
+      if (pkg === undefined) {
+        known.delete(key);
+        return undefined;
+      }
+      const before = JSON.stringify(known.get(key)?.result);
+      const code = await resolve(pkg);
+      if (isProblem(code)) known.set(key, { of: '', result: code });
+      if (before !== JSON.stringify(code)) onCode(key);
+      const build = buildOf(key, code);
+      const conditions = withFindings(
+        pkg.status?.conditions,
+        findings(code, build),
+        pkg.metadata.generation,
+        clock.now(),
+      );
+      const contentHash = isProblem(code) ? pkg.status?.contentHash : code.digest;
+      const same = pkg.status?.buildstatus === build.buildstatus && pkg.status?.contentHash === contentHash;
+      await writeStatus(client, FISSION.packages, pkg, {
+        ...build,
+        ...(contentHash ? { contentHash } : {}),
+        lastUpdateTimestamp: same ? (pkg.status?.lastUpdateTimestamp ?? null) : timestamp(clock.now()),
+        conditions,
+      });
+      return undefined;
+    },
+  });
+
+  const enqueue = (pkg: Package) => controller.enqueue(keyOf(pkg));
+  caches.packages.addHandler({ add: enqueue, update: enqueue, delete: enqueue });
+  const ofEnvironment = (environment: { metadata: Package['metadata'] }) => {
+    for (const pkg of caches.packages.byIndex('environment', keyOf(environment as Package))) enqueue(pkg);
+  };
+  caches.environments.addHandler({ add: ofEnvironment, update: ofEnvironment, delete: ofEnvironment });
+
+  return {
+    code: (key) => known.get(key)?.result,
+    touch: (key) => controller.enqueue(key),
+    start: () => controller.start(),
+    stop: () => controller.stop(),
+  };
+}

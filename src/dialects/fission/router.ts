@@ -1,0 +1,153 @@
+/** Keeps the gateway's path routes in line with functions, versions, aliases and HTTPTriggers, and tells triggers and aliases so. */
+import { timestamp } from '../../base/clock.ts';
+import type { PathRoute } from '../../gateway/contract.ts';
+import type { KubeObject } from '../../kinds/object.ts';
+import { createController } from '../../kube/controller.ts';
+import { keyOf, splitKey } from '../../kube/indexed-store.ts';
+import { found, withFindings } from './conditions.ts';
+import { type Context, type Part, writeStatus } from './context.ts';
+import { FISSION, type FunctionAlias, type HttpTrigger, isProblem, type Problem } from './model.ts';
+import { aliasTargets, type Directory, functionRoutes, resolvedVersion, triggerRoute } from './routes.ts';
+import { translatedName } from './translate.ts';
+
+/** Former targets that an alias remembers. */
+const HISTORY = 20;
+
+/** What references are resolved against. */
+export function createDirectory({ caches }: Pick<Context, 'caches'>): Directory {
+  return {
+    functionOf: (namespace, name) => caches.functions.get(namespace, name),
+    versionOf: (namespace, name) => caches.versions.get(namespace, name),
+    aliasOf: (namespace, name) => caches.aliases.get(namespace, name),
+    versionByDigest: (namespace, functionName, digest) =>
+      caches.versions
+        .list(namespace)
+        .filter(({ spec }) => spec.functionName === functionName && spec.packageDigest === digest)
+        .sort((a, b) => b.spec.sequence - a.spec.sequence)[0]?.metadata.name,
+  };
+}
+
+export function createRouter(context: Context, directory: Directory): Part {
+  const { caches, client, clock, gateway, log } = context;
+  /** Object → its routes as they were told, by id. */
+  const told = new Map<string, Map<string, string>>();
+
+  const tell = (owner: string, routes: Record<string, PathRoute>) => {
+    const before = told.get(owner) ?? new Map<string, string>();
+    const after = new Map<string, string>();
+    for (const [id, route] of Object.entries(routes)) {
+      const text = JSON.stringify(route);
+      after.set(id, text);
+      if (before.get(id) !== text) gateway.setPathRoute?.(id, route);
+    }
+    for (const id of before.keys()) if (!after.has(id)) gateway.setPathRoute?.(id, null);
+    if (after.size > 0) told.set(owner, after);
+    else told.delete(owner);
+  };
+
+  const ofTrigger = async (owner: string, trigger: HttpTrigger): Promise<void> => {
+    const route = triggerRoute(trigger, directory);
+    const problem: Problem | undefined = isProblem(route) ? route : undefined;
+    tell(owner, isProblem(route) ? {} : { [`fission/trigger/${keyOf(trigger)}`]: route });
+    const findings = [found('RouteAdmitted', problem), found('Ready', problem)];
+    const { generation } = trigger.metadata;
+    await writeStatus(client, FISSION.httpTriggers, trigger, {
+      observedGeneration: generation ?? 1,
+      conditions: withFindings(trigger.status?.conditions, findings, generation, clock.now()),
+    });
+  };
+
+  const ofAlias = async (owner: string, alias: FunctionAlias): Promise<void> => {
+    const { namespace = 'default', name, generation } = alias.metadata;
+    const targets = aliasTargets(alias, directory);
+    const problem: Problem | undefined = 'reason' in targets ? targets : undefined;
+    const fn = directory.functionOf(namespace, alias.spec.functionName);
+    const address = `${alias.spec.functionName}:${name}`;
+    tell(owner, 'reason' in targets ? {} : functionRoutes(namespace, address, targets, alias, fn));
+    const resolved = resolvedVersion(alias, directory);
+    const { status = {} } = alias;
+    const switched = status.resolvedVersion && status.resolvedVersion !== resolved;
+    const history = switched
+      ? [
+          ...(status.history ?? []),
+          { version: status.resolvedVersion ?? '', switchedAt: timestamp(clock.now()) },
+        ].slice(-HISTORY)
+      : status.history;
+    await writeStatus(client, FISSION.aliases, alias, {
+      ...(resolved ? { resolvedVersion: resolved } : {}),
+      ...(history ? { history } : {}),
+      conditions: withFindings(status.conditions, [found('Resolved', problem)], generation, clock.now()),
+    });
+  };
+
+  const reconcile: Record<string, (owner: string, namespace: string, name: string) => Promise<void>> = {
+    async Function(owner, namespace, name) {
+      const fn = caches.functions.get(namespace, name);
+      tell(owner, fn ? functionRoutes(namespace, name, toOne(namespace, name), fn, fn) : {});
+    },
+    async FunctionVersion(owner, namespace, name) {
+      const version = caches.versions.get(namespace, name);
+      if (!version) return tell(owner, {});
+      const { functionName } = version.spec;
+      const fn = directory.functionOf(namespace, functionName);
+      tell(owner, functionRoutes(namespace, `${functionName}:${name}`, toOne(namespace, name), version, fn));
+    },
+    async FunctionAlias(owner, namespace, name) {
+      const alias = caches.aliases.get(namespace, name);
+      if (alias) await ofAlias(owner, alias);
+      else tell(owner, {});
+    },
+    async HTTPTrigger(owner, namespace, name) {
+      const trigger = caches.httpTriggers.get(namespace, name);
+      if (trigger) await ofTrigger(owner, trigger);
+      else tell(owner, {});
+    },
+  };
+
+  const controller = createController({
+    name: 'fission-routes',
+    log,
+    clock,
+    async reconcile(key) {
+      const [kind = '', ...rest] = key.split('/');
+      const { namespace = 'default', name } = splitKey(rest.join('/'));
+      await reconcile[kind]?.(key, namespace, name);
+      return undefined;
+    },
+  });
+
+  const enqueue = (kind: string) => (object: KubeObject) => controller.enqueue(`${kind}/${keyOf(object)}`);
+  /** Triggers and aliases of a namespace: what they refer to has come or gone. */
+  const referrers = ({ metadata }: KubeObject) => {
+    for (const trigger of caches.httpTriggers.list(metadata.namespace)) enqueue('HTTPTrigger')(trigger);
+    for (const alias of caches.aliases.list(metadata.namespace)) enqueue('FunctionAlias')(alias);
+  };
+  const follow = (kind: string, cache: Context['caches'][keyof Context['caches']], referred: boolean) => {
+    const own = enqueue(kind);
+    const changed = (object: KubeObject) => {
+      own(object);
+      if (referred) referrers(object);
+    };
+    const specChanged = (object: KubeObject, old: KubeObject) => {
+      if (object.metadata.generation !== old.metadata.generation) changed(object);
+    };
+    cache.addHandler({ add: changed, update: specChanged, delete: changed } as never);
+  };
+  follow('Function', caches.functions, true);
+  follow('FunctionVersion', caches.versions, true);
+  follow('FunctionAlias', caches.aliases, true);
+  follow('HTTPTrigger', caches.httpTriggers, false);
+
+  return {
+    start: () => controller.start(),
+    async stop() {
+      await controller.stop();
+      for (const owner of [...told.keys()]) tell(owner, {});
+    },
+  };
+}
+
+const toOne = (namespace: string, name: string) => {
+  const targets = [{ route: `${namespace}/${translatedName(name)}`, percent: 100 }];
+  return targets;
+};

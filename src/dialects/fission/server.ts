@@ -1,0 +1,160 @@
+/** The router's own paths and the storage service, on a socket that only the gateway speaks to. */
+import { chmod, rm } from 'node:fs/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { pipeline } from 'node:stream/promises';
+import { PetrelError } from '../../base/errors.ts';
+import { createServer } from '../../base/http.ts';
+import type { Logger } from '../../base/log.ts';
+import { boundaryOf, filePart } from './multipart.ts';
+import type { Storage } from './storage.ts';
+
+export interface FissionServer {
+  close(): Promise<void>;
+}
+
+interface Exchange {
+  request: IncomingMessage;
+  response: ServerResponse;
+  query: URLSearchParams;
+}
+
+function send(
+  response: ServerResponse,
+  status: number,
+  value: unknown,
+  headers: Record<string, string> = {},
+): void {
+  const text = typeof value === 'string';
+  const body = Buffer.from(text ? value : JSON.stringify(value));
+  response.writeHead(status, {
+    'content-type': text ? 'text/plain; charset=utf-8' : 'application/json',
+    'content-length': body.length,
+    ...headers,
+  });
+  response.end(body);
+}
+
+/** The shape of Fission's own failures. */
+function fail(
+  { request, response }: Exchange,
+  status: number,
+  reason: string,
+  message: string,
+  headers = {},
+): void {
+  const requestId = String(request.headers['x-request-id'] ?? '');
+  send(
+    response,
+    status,
+    { component: 'router', reason, requestId, message },
+    { 'x-fission-component': 'router', ...headers },
+  );
+}
+
+const STATUS: Partial<Record<PetrelError['code'], number>> = {
+  InvalidArgument: 400,
+  PackageTooLarge: 413,
+  DiskFull: 507,
+};
+
+export async function startServer(options: {
+  socket: string;
+  storage: Storage;
+  version: string;
+  log: Logger;
+  /** An archive came or went. */
+  onArchive(): void;
+}): Promise<FissionServer> {
+  const { storage, log } = options;
+
+  const archive: Record<string, (exchange: Exchange, id: string) => Promise<void>> = {
+    async POST({ request, response }) {
+      const id = await storage.put(
+        filePart(request, boundaryOf(request.headers['content-type']), 'uploadfile'),
+      );
+      // What comes after the file is nothing; read so that the sender sees the answer.
+      request.resume();
+      options.onArchive();
+      send(response, 200, { id });
+    },
+    async GET(exchange, id) {
+      const { response, query } = exchange;
+      if (!query.has('id')) return send(response, 200, await storage.list());
+      const found = await storage.get(id);
+      if (!found) return fail(exchange, 404, 'not_found', `There is no archive "${id}".`);
+      response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': found.bytes });
+      await pipeline(found.stream(), response);
+    },
+    async HEAD({ response }, id) {
+      const found = await storage.get(id);
+      response.writeHead(found ? 200 : 404, {
+        'x-fission-storagetype': 'local',
+        'x-fission-bucket': '',
+        ...(found ? { 'content-length': found.bytes } : {}),
+      });
+      response.end();
+    },
+    async DELETE(exchange, id) {
+      if (await storage.remove(id)) return send(exchange.response, 200, '');
+      fail(exchange, 404, 'not_found', `There is no archive "${id}".`);
+    },
+  };
+
+  const ok = async ({ response }: Exchange) => send(response, 200, 'OK');
+  const paths: Record<string, (exchange: Exchange) => Promise<void>> = {
+    '/router-healthz': ok,
+    '/readyz': ok,
+    async '/_version'({ response }) {
+      send(response, 200, { Version: `petrel-${options.version}`, GitCommit: '', BuildDate: '' });
+    },
+    async '/auth/login'(exchange) {
+      fail(exchange, 404, 'not_found', 'This router asks for no token; access of a function is its own.');
+    },
+    async '/v1/archive'(exchange) {
+      const handle = archive[exchange.request.method ?? ''];
+      if (handle) return handle(exchange, exchange.query.get('id') ?? '');
+      fail(exchange, 405, 'method_not_allowed', 'Archives know POST, GET, HEAD and DELETE.');
+    },
+  };
+
+  const dispatch = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const url = new URL(request.url ?? '/', 'http://fission');
+    const exchange = { request, response, query: url.searchParams };
+    const handle = Object.hasOwn(paths, url.pathname) ? paths[url.pathname] : undefined;
+    if (handle) return handle(exchange);
+    fail(exchange, 404, 'not_found', `No function is at ${url.pathname}.`, {
+      'x-fission-route-miss': 'true',
+    });
+  };
+
+  const refuse = (request: IncomingMessage, response: ServerResponse, error: unknown) => {
+    if (!(error instanceof PetrelError))
+      log.error("a request to Fission's router failed", {
+        path: request.url?.split('?')[0],
+        error: String((error as Error)?.stack ?? error),
+      });
+    if (response.headersSent) return response.destroy();
+    request.resume();
+    const status = error instanceof PetrelError ? (STATUS[error.code] ?? 500) : 500;
+    const message =
+      error instanceof PetrelError ? [error.message, error.fix].filter(Boolean).join(' ') : 'It failed.';
+    fail({ request, response, query: new URLSearchParams() }, status, 'request_failed', message);
+  };
+
+  const server = createServer({ requestTimeout: 0 }, (request, response) => {
+    dispatch(request, response).catch((error) => refuse(request, response, error));
+  });
+  await rm(options.socket, { force: true });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.socket, resolve);
+  });
+  await chmod(options.socket, 0o600);
+  return {
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../base/log.ts';
 import { VERSION } from '../base/version.ts';
 import { startApiServer } from '../engine/apiserver/serve.ts';
+import type { Store } from '../engine/store/contract.ts';
 import { acquireLock } from '../engine/store/lock.ts';
 import { createGarbageCollector } from '../engine/workloads/garbage-collector.ts';
 import { createJobStarter } from '../engine/workloads/jobs.ts';
@@ -16,6 +17,7 @@ import { createClient } from '../kube/rest.ts';
 import type { KubeTransport } from '../kube/transport.ts';
 import { type Address, formatAddress } from './address.ts';
 import { openGateway, startControllers } from './controllers.ts';
+import { startDialects } from './dialects.ts';
 import { type HomePaths, type PlatformRecord, type PlatformRole, removeRecord, writeRecord } from './home.ts';
 import { Parts } from './parts.ts';
 import { openSocket } from './socket.ts';
@@ -48,6 +50,8 @@ interface Api {
   transport(name: string): KubeTransport;
   url: string;
   kubeconfig: string;
+  /** Where it is in this process. */
+  store?: Store;
 }
 
 /** Starts what the role asks for; resolves when it can serve. What was started is stopped again when a part fails. */
@@ -62,6 +66,9 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     const gateway = await early;
     const client = (name: string) => createClient(api.transport(name));
     const routes = gateway ? await startControllers({ home, packages, log, client }, gateway, parts) : [];
+    if (gateway) {
+      await startDialects({ home, packages, log, client, gateway: gateway.gateway, store: api.store }, parts);
+    }
     const record: PlatformRecord = {
       pid: process.pid,
       role,

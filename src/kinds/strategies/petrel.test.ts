@@ -90,7 +90,7 @@ const wrong: [string, UntypedObject, RegExp[]][] = [
   [
     'shape',
     fn({ shape: 'square' }),
-    [/^spec\.shape: Unsupported value: "square": supported values: "handler", "program"$/],
+    [/^spec\.shape: Unsupported value: "square": supported values: "handler", "program", "fission"$/],
   ],
   [
     'concurrency',

@@ -1,0 +1,120 @@
+/** Dialects: other platforms' kinds, translated. Nothing of one is loaded before the first of its objects. */
+import { createHmac } from 'node:crypto';
+import { join } from 'node:path';
+import { systemClock } from '../base/clock.ts';
+import type { Logger } from '../base/log.ts';
+import { VERSION } from '../base/version.ts';
+import type { Fission } from '../dialects/fission/index.ts';
+import type { Store } from '../engine/store/contract.ts';
+import type { PackageStore } from '../functions/packages/store.ts';
+import type { Gateway } from '../gateway/contract.ts';
+import type { KubeClient, ResourceRef } from '../kube/client.ts';
+import { createInformer } from '../kube/informer.ts';
+import type { HomePaths } from './home.ts';
+import type { Parts } from './parts.ts';
+import { sessionSecret } from './session-secret.ts';
+
+/** Kinds of Fission's of which one shows that the dialect is spoken. */
+const FISSION_PLURALS = [
+  'functions',
+  'environments',
+  'packages',
+  'httptriggers',
+  'timetriggers',
+  'kuberneteswatchtriggers',
+  'messagequeuetriggers',
+  'canaryconfigs',
+];
+/** Where changes can only be watched, each kind watched is a connection: these two come first in practice. */
+const FISSION_WATCHED: ResourceRef[] = [
+  { group: 'fission.io', version: 'v1', plural: 'environments', kind: 'Environment', namespaced: true },
+  { group: 'fission.io', version: 'v1', plural: 'functions', kind: 'Function', namespaced: true },
+];
+
+export interface DialectsOptions {
+  home: HomePaths;
+  packages: PackageStore;
+  gateway: Gateway;
+  log: Logger;
+  client(name: string): KubeClient;
+  /** The store behind the API, when it is in this process. */
+  store: Store | undefined;
+}
+
+/** Who knows this token may use Fission's storage service. */
+export function storageToken(home: HomePaths): string {
+  return createHmac('sha256', sessionSecret(home)).update('fission storage').digest('hex').slice(0, 32);
+}
+
+/** Resolves when the objects that exist are translated; dialects of which there are none yet start with their first object. */
+export async function startDialects(options: DialectsOptions, parts: Parts): Promise<void> {
+  const { log } = options;
+  let started: Promise<Fission> | undefined;
+  const begin = (): Promise<Fission> => {
+    unfollow();
+    started ??= startFission(options);
+    return started;
+  };
+  const first = () =>
+    void begin().catch((error) =>
+      log.error('a dialect could not be started', { error: String(error?.stack ?? error) }),
+    );
+  const { store } = options;
+  const unfollow = store ? followStore(store, first) : followApi(options, first);
+  parts.add('dialects', async () => {
+    unfollow();
+    await (await started)?.stop();
+  });
+  if (store && FISSION_PLURALS.some((plural) => store.count(`fission.io/${plural}`) > 0)) await begin();
+}
+
+function followStore(store: Store, first: () => void): () => void {
+  const ends = FISSION_PLURALS.map((plural) => store.subscribe(`fission.io/${plural}`, first));
+  return () => {
+    for (const end of ends) end();
+  };
+}
+
+function followApi({ client, log }: DialectsOptions, first: () => void): () => void {
+  const informers = FISSION_WATCHED.map((resource) =>
+    createInformer({ client: client('dialects'), resource, log }),
+  );
+  for (const informer of informers) {
+    informer.addHandler({ add: first });
+    informer.start();
+  }
+  return () => {
+    for (const informer of informers) informer.stop();
+  };
+}
+
+async function startFission({ home, packages, gateway, log, client }: DialectsOptions): Promise<Fission> {
+  const [{ startFission: start }, tar] = await Promise.all([
+    import('../dialects/fission/index.ts'),
+    import('../functions/archive/tar.ts'),
+  ]);
+  async function* packFile(name: string, body: Buffer, executable: boolean): AsyncGenerator<Uint8Array> {
+    yield tar.tarHeader({
+      type: 'file',
+      name,
+      link: '',
+      size: body.length,
+      mode: executable ? 0o755 : 0o644,
+    });
+    yield body;
+    yield tar.tarPadding(body.length);
+    yield tar.TAR_END;
+  }
+  return start({
+    client: client('fission'),
+    gateway,
+    packages,
+    packFile,
+    dir: join(home.dir, 'fission'),
+    socket: join(home.runDir, 'fission.sock'),
+    storageToken: storageToken(home),
+    version: VERSION,
+    log,
+    clock: systemClock,
+  });
+}

@@ -1,5 +1,6 @@
 /** Keeps the gateway's path routes in line with functions, versions, aliases and HTTPTriggers, and tells triggers and aliases so. */
 import { timestamp } from '../../base/clock.ts';
+import { PetrelError } from '../../base/errors.ts';
 import type { PathRoute } from '../../gateway/contract.ts';
 import type { KubeObject } from '../../kinds/object.ts';
 import { createController } from '../../kube/controller.ts';
@@ -32,23 +33,33 @@ export function createRouter(context: Context, directory: Directory): Part {
   /** Object → its routes as they were told, by id. */
   const told = new Map<string, Map<string, string>>();
 
-  const tell = (owner: string, routes: Record<string, PathRoute>) => {
+  /** Returns why the gateway does not take one of the routes. */
+  const tell = (owner: string, routes: Record<string, PathRoute>): Problem | undefined => {
+    let problem: Problem | undefined;
     const before = told.get(owner) ?? new Map<string, string>();
     const after = new Map<string, string>();
     for (const [id, route] of Object.entries(routes)) {
       const text = JSON.stringify(route);
       after.set(id, text);
-      if (before.get(id) !== text) gateway.setPathRoute?.(id, route);
+      if (before.get(id) === text) continue;
+      try {
+        gateway.setPathRoute?.(id, route);
+      } catch (error) {
+        if (!(error instanceof PetrelError) || error.code !== 'InvalidArgument') throw error;
+        after.delete(id);
+        problem = { reason: 'InvalidRoute', message: [error.message, error.why].filter(Boolean).join(' ') };
+      }
     }
     for (const id of before.keys()) if (!after.has(id)) gateway.setPathRoute?.(id, null);
     if (after.size > 0) told.set(owner, after);
     else told.delete(owner);
+    return problem;
   };
 
   const ofTrigger = async (owner: string, trigger: HttpTrigger): Promise<void> => {
     const route = triggerRoute(trigger, directory);
-    const problem: Problem | undefined = isProblem(route) ? route : undefined;
-    tell(owner, isProblem(route) ? {} : { [`fission/trigger/${keyOf(trigger)}`]: route });
+    const refused = tell(owner, isProblem(route) ? {} : { [`fission/trigger/${keyOf(trigger)}`]: route });
+    const problem: Problem | undefined = isProblem(route) ? route : refused;
     const findings = [found('RouteAdmitted', problem), found('Ready', problem)];
     const { generation } = trigger.metadata;
     await writeStatus(client, FISSION.httpTriggers, trigger, {
@@ -87,7 +98,7 @@ export function createRouter(context: Context, directory: Directory): Part {
     },
     async FunctionVersion(owner, namespace, name) {
       const version = caches.versions.get(namespace, name);
-      if (!version) return tell(owner, {});
+      if (!version) return void tell(owner, {});
       const { functionName } = version.spec;
       const fn = directory.functionOf(namespace, functionName);
       tell(owner, functionRoutes(namespace, `${functionName}:${name}`, toOne(namespace, name), version, fn));

@@ -34,7 +34,7 @@ const row = (kind: string, plural: string, columns: Row['columns'], more: Partia
 
 const functionColumn = pathColumn('Function', '.spec.functionref.name');
 
-// Fission's short name `fn` is left out: kubectl would warn of two kinds each time somebody asks for `fn`.
+// Fission's short names `fn` and `fnalias` are left out: kubectl would warn of two kinds each time somebody asks for one.
 export const FISSION_RESOURCES: ResourceDefinition[] = rows('fission.io', 'v1', 'io.fission.v1', [
   row(
     'Function',
@@ -107,17 +107,12 @@ export const FISSION_RESOURCES: ResourceDefinition[] = rows('fission.io', 'v1', 
     ],
     { shortNames: ['fnver'], subresources: [] },
   ),
-  row(
-    'FunctionAlias',
-    'functionaliases',
-    [
-      pathColumn('Function', '.spec.functionName'),
-      pathColumn('Version', '.spec.version'),
-      pathColumn('Weight', '.spec.weight', 'integer'),
-      pathColumn('ResolvedVersion', '.status.resolvedVersion'),
-    ],
-    { shortNames: ['fnalias'] },
-  ),
+  row('FunctionAlias', 'functionaliases', [
+    pathColumn('Function', '.spec.functionName'),
+    pathColumn('Version', '.spec.version'),
+    pathColumn('Weight', '.spec.weight', 'integer'),
+    pathColumn('ResolvedVersion', '.status.resolvedVersion'),
+  ]),
   row('FissionTenant', 'fissiontenants', [pathColumn('Namespace', '.spec.namespace'), condition('Ready')], {
     shortNames: ['ftenant'],
     namespaced: false,

@@ -61,6 +61,7 @@ sub stop {
     return leave(0) if !$child || !$child->{pid} || $state ne 'specialised';
     return if $leaving;
     $leaving = 1;
+    $child->tell('end') if $child->{channel};
     $child->signal('TERM');
     after(stop => $term_grace, sub { leave(0) });
     return;

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -58,16 +59,21 @@ func Main(name string, value interface{}) {
 	server := newServer(found)
 	terminated := make(chan os.Signal, 1)
 	signal.Notify(terminated, syscall.SIGTERM)
-	go func() {
-		<-terminated
+	end := sync.OnceFunc(func() {
 		server.drain(listener, nil)
 		server.end(found)
+	})
+	go func() {
+		<-terminated
+		end()
 	}()
 	go func() {
 		for lines.Scan() {
 			switch words := strings.Fields(lines.Text()); words[0] {
 			case "health":
 				fmt.Fprintf(channel, "health %d\n", server.inFlight())
+			case "end":
+				go end()
 			case "drain":
 				grace, _ := strconv.Atoi(words[1])
 				go func() {

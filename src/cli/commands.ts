@@ -165,6 +165,12 @@ export const COMMANDS: readonly CommandSpec[] = [
       request: { kind: 'text', short: 'X', value: 'method', help: 'method (default GET, with a body POST)' },
       path: { kind: 'text', value: 'path', help: 'path and query (default /)' },
       include: { kind: 'flag', short: 'i', help: 'print status and headers, too' },
+      save: {
+        kind: 'text',
+        value: 'name',
+        help: 'keep the request in .petrel/requests, without credentials',
+      },
+      saved: { kind: 'text', value: 'name', help: 'send that one again; other options change it' },
       async: {
         kind: 'flag',
         help: 'only have it accepted; it is carried out later, and again when it fails',
@@ -175,6 +181,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       ['petrel invoke hello', 'GET /'],
       [`petrel invoke hello -d '{"name":"Ada"}' -H 'content-type: application/json'`, 'POST a body'],
       ['petrel invoke hello --path /items?limit=2 -i', 'another path; show the headers'],
+      ['petrel invoke hello -d @order.json --save order', 'and again: petrel invoke hello --saved order'],
       ['petrel invoke hello -d @order.json --async', 'print the id; petrel invocations get <id>'],
     ],
     load: () => import('./commands/invoke.ts'),

@@ -3,7 +3,9 @@ import type { IncomingMessage } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { PetrelError } from '../../base/errors.ts';
 import { request } from '../../base/http.ts';
+import type { Args } from '../args.ts';
 import type { CommandContext } from '../command.ts';
+import { type SavedRequest, savedRequest, saveRequest } from '../invoke/saved.ts';
 import { findPlatform } from '../session.ts';
 
 /** Exit code when the function answered, but with an error status. */
@@ -18,11 +20,9 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
     });
   }
   const name = args.required(0);
-  const body = await bodyOf(args.text('data'));
-  const headers = args.list('header').map(splitHeader);
-  const path = args.text('path') ?? '/';
+  const { method, path, headers, body } = await requestOf(args);
   const outgoing = request(`http://${record.gateway}`, {
-    method: (args.text('request') ?? (body === undefined ? 'GET' : 'POST')).toUpperCase(),
+    method,
     path: `/fn/${encodeURIComponent(args.text('namespace') ?? 'default')}/${encodeURIComponent(name)}${path.startsWith('/') ? '' : '/'}${path}`,
     agent: false,
   });
@@ -55,6 +55,21 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
   if (status >= 400 && !args.flag('include'))
     out.note(`\n${name} answered ${status} ${response.statusMessage}`);
   return status >= 400 ? ANSWERED_WITH_ERROR : 0;
+}
+
+/** What the options say, over what was saved; kept under a name where that is asked for. */
+async function requestOf(args: Args): Promise<SavedRequest> {
+  const saved = args.text('saved') === undefined ? undefined : savedRequest(args.text('saved') as string);
+  const body = (await bodyOf(args.text('data'))) ?? saved?.body;
+  const request: SavedRequest = {
+    method: (args.text('request') ?? saved?.method ?? (body === undefined ? 'GET' : 'POST')).toUpperCase(),
+    path: args.text('path') ?? saved?.path ?? '/',
+    headers: [...(saved?.headers ?? []), ...args.list('header').map(splitHeader)],
+    ...(body === undefined ? {} : { body }),
+  };
+  const name = args.text('save');
+  if (name !== undefined) saveRequest(name, request);
+  return request;
 }
 
 async function bodyOf(data: string | undefined): Promise<string | Buffer | undefined> {

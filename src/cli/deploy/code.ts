@@ -16,6 +16,7 @@ import { findOrStart } from '../platform.ts';
 import { apiError, openSession, type Session } from '../session.ts';
 import { orUndefined } from '../traffic/service.ts';
 import { forgetFailedBuild, untilDeployed } from './build.ts';
+import { type FuncFile, readFuncYaml } from './func-yaml.ts';
 import { PROCFILE } from './program.ts';
 import { checkReferences } from './references.ts';
 import { afterReady, afterWrite, beforeWrite, checkRollout } from './rollout.ts';
@@ -29,15 +30,19 @@ const ATTEMPTS = 5;
 /** Packages a source, hands it to the platform (starting one if none runs) and waits until it answers. */
 export async function deployCode(context: CommandContext): Promise<number> {
   const { args, home, out } = context;
+  const declared = await readFuncYaml(args.required(0), context.env);
+  if (declared && declared.ignored.length > 0)
+    out.note(`not done of func.yaml: ${declared.ignored.join(', ')}`);
+  const runtime = args.text('runtime') ?? declared?.runtime;
   const source = findSource(args.required(0), {
-    name: args.text('name'),
+    name: args.text('name') ?? declared?.name,
     entry: args.text('entry'),
     command: args.text('command'),
     shape: args.text('shape'),
     handler: args.text('handler'),
-    runtime: args.text('runtime'),
+    runtime,
   });
-  const namespace = args.text('namespace') ?? 'default';
+  const namespace = args.text('namespace') ?? declared?.namespace ?? 'default';
   // Mistakes in the options show before anything is started or written.
   specOf(args, { runtime: '', package: { digest: 'sha256:' } }, undefined);
   checkRollout(args, source.name);
@@ -63,14 +68,14 @@ export async function deployCode(context: CommandContext): Promise<number> {
       out.progress('uploading the package', upload),
     ]);
     const code: Code = {
-      runtime: chooseRuntime(source, args.text('runtime'), runtimes),
+      runtime: chooseRuntime(source, runtime, runtimes),
       package: { digest: packed.value.digest },
       entry: source.entry,
       ...(source.program ? { shape: 'program' } : {}),
     };
     const target = { namespace, name: source.name };
     await beforeWrite(session.client, args, target);
-    const fn = await write(session.client, context, namespace, source, code);
+    const fn = await write(session.client, context, namespace, source, code, declared);
     await afterWrite(session.client, args, fn);
     if (packed.value.skipped.length > 0) out.note(`left out (no files): ${packed.value.skipped.join(', ')}`);
     const final = args.flag('no-wait')
@@ -94,13 +99,17 @@ export async function write(
   namespace: string,
   { name }: Source,
   code: Code,
+  declared?: FuncFile,
 ): Promise<PetrelFunction> {
   const revisionName = args.text('revision-name');
-  const named: Record<string, string> =
-    revisionName === undefined ? {} : { [REVISION_NAME_ANNOTATION]: revisionName };
+  const named: Record<string, string> = {
+    ...declared?.annotations,
+    ...(revisionName === undefined ? {} : { [REVISION_NAME_ANNOTATION]: revisionName }),
+  };
   for (let attempt = 1; ; attempt++) {
     const current = await orUndefined(client.get<PetrelFunction>(FUNCTIONS, namespace, name));
-    const spec = specOf(args, code, current?.spec);
+    const before = declared ? { ...current?.spec, ...declared.spec, ...code } : current?.spec;
+    const spec = specOf(args, code, before);
     if (!args.flag('no-wait')) await checkReferences(client, namespace, spec);
     try {
       if (current) {
@@ -114,7 +123,7 @@ export async function write(
       return await client.create<PetrelFunction>(FUNCTIONS, {
         apiVersion: 'petrel.dev/v1',
         kind: 'Function',
-        metadata: { name, namespace, ...(revisionName ? { annotations: named } : {}) },
+        metadata: { name, namespace, ...(Object.keys(named).length > 0 ? { annotations: named } : {}) },
         spec,
       });
     } catch (error) {

@@ -12,6 +12,7 @@ live({
   language: process.version,
   warmUp: (idle, call, warm) => require('./warm/warm-up.cjs').warmUp(warm, idle, call),
   async load(params, { loadTimeoutMs, onProgramExit }) {
+    if (params.debugPort !== undefined) require('./lib/debugger.cjs').openDebugger(params.debugPort);
     require('./shapes/web.cjs').install();
     require('./lib/listening.cjs').watchListening();
     const loaded = await require('./lib/loader.cjs').load({

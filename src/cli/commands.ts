@@ -141,11 +141,17 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: {
       ...SOURCE_OPTIONS,
       keep: { kind: 'flag', help: 'leave the function there at the end' },
+      inspect: {
+        kind: 'integer',
+        value: 'port',
+        help: 'let a debugger in on this port: Chrome, VS Code, or debugpy for Python',
+      },
       output: OUTPUT,
     },
     examples: [
       ['petrel dev hello.ts', 'edit, save, and the next request meets it'],
       ['petrel dev ./shop --env STAGE=dev', 'a folder, with a variable'],
+      ['petrel dev hello.ts --inspect 9229', 'attach a debugger; breakpoints hold for ten minutes'],
     ],
     load: () => import('./commands/dev.ts'),
   },

@@ -27,6 +27,7 @@ export interface SpecialiseParams {
   entry?: string;
   handler?: string;
   shape?: string;
+  debugPort?: number;
   env: Record<string, string>;
   /** Directory for the code cache. */
   cache?: string;

@@ -51,6 +51,8 @@ export interface FunctionSpec {
   provisioned?: FunctionProvisioned;
   /** Requests with the same key go to the same instance while it lives. Exactly one of the two. */
   sticky?: { header?: string; queryParameter?: string };
+  /** A debugger listens on this port of loopback in the one instance that there is then: node's inspector, or debugpy. */
+  debugPort?: number;
   /** An instance works on one request in its life. Implies a concurrency of 1. */
   onceOnly?: boolean;
 }
@@ -255,6 +257,7 @@ export const CODE_ANNOTATIONS = {
   entry: 'petrel.dev/entry',
   handler: 'petrel.dev/handler',
   shape: 'petrel.dev/shape',
+  debugPort: 'petrel.dev/debug-port',
 } as const;
 
 /** On a Function: the name that its next revision is to have, `<function>-<something>`, as `metadata.name` in a Knative template. */

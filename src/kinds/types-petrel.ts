@@ -35,6 +35,7 @@ export const PETREL_TYPES: TypeTexts = {
     provisioned: '0 FunctionProvisioned * o ?',
     sticky: '0 FunctionSticky * o ?',
     onceOnly: '0 bool o ?',
+    debugPort: '0 int32 * o ?',
   },
   FunctionPackage: { digest: '0 string' },
   Bounds: { min: '0 int32 * o ?', max: '0 int32 * o ?' },
@@ -97,6 +98,7 @@ export const PETREL_DOCS: TypeTexts = {
     retainRevisions: 'Old revisions kept for rollback. Default: as config-gc says.',
     provisioned: 'Instances kept ready.',
     sticky: 'Requests with the same key go to the same instance.',
+    debugPort: 'A debugger listens on this port of loopback; there is one instance then.',
     onceOnly: 'An instance works on one request in its life.',
   },
   FunctionPackage: {

@@ -79,3 +79,19 @@ test('a function that was there before is left as it is', async (t) => {
   assert.equal(await exited, 0);
   assert.equal(await get('kept'), 'from a file that is new');
 });
+
+test('a debugger meets the function, of the next edit too', async (t) => {
+  scratch.write({ 'bug.ts': "export default { fetch: () => new Response('one') };" });
+  const { child, said } = dev(scratch.path('bug.ts'), '--inspect', '19229');
+  t.after(() => child.kill('SIGKILL'));
+  await eventually('it answers', async () => (await get('bug')) === 'one');
+  const targets = async (port: number) =>
+    (await (await fetch(`http://127.0.0.1:${port}/json/list`)).json()) as { type: string }[];
+  assert.equal((await targets(19229))[0]?.type, 'node');
+  scratch.write({ 'bug.ts': "export default { fetch: () => new Response('two') };" });
+  await eventually('the edit answers', async () => (await get('bug')) === 'two');
+  await eventually('its port is told', async () =>
+    /Debugger listening on ws:\/\/127\.0\.0\.1:192(29|3\d)/.test(said()),
+  );
+  child.kill('SIGINT');
+});

@@ -16,6 +16,23 @@ STEMS = ("main", "app", "function", "handler", "index", "wsgi", "asgi", "server"
 VENDORED = ("site-packages", "vendor", "python_modules", ".python_packages/lib/site-packages")
 
 
+def open_debugger(port):
+    """Lets a debugger in before the function's code is loaded; debugpy is the function's own dependency."""
+    try:
+        import debugpy
+    except ImportError:
+        raise SpecialiseError("LoadError", "a debugger was asked for, and debugpy is not installed: add it to requirements.txt") from None
+    # The revision before has the port until its requests are over.
+    for candidate in range(port, port + 4):
+        try:
+            debugpy.listen(("127.0.0.1", candidate))
+        except (OSError, RuntimeError):
+            continue
+        print(f"Debugger listening on 127.0.0.1:{candidate}", file=sys.stderr, flush=True)
+        return
+    raise SpecialiseError("LoadError", f"no debugger can listen on the ports {port} to {port + 3}: they are taken")
+
+
 def find_entry(root, entry):
     present = sorted(name for name in os.listdir(root) if name != "__pycache__")
     shown = f"the package has: {', '.join(present[:20])}" if present else "the package is empty"
@@ -148,6 +165,8 @@ def load(params, name, host):
     sys.argv = [entry]
     sys.path[:0] = [root] if os.path.dirname(entry) == root else [root, os.path.dirname(entry)]
     sys.path += [os.path.join(root, one) for one in VENDORED if os.path.isdir(os.path.join(root, one))]
+    if params.get("debugPort"):
+        open_debugger(params["debugPort"])
     if params.get("cache"):
         sys.pycache_prefix = os.path.join(params["cache"], "pycache")
 

@@ -46,14 +46,15 @@ export async function run(context: CommandContext): Promise<number> {
   const watching = watchTree(source.path, systemClock, () => void loop.round());
   try {
     await loop.round();
-    followLogs({ session, out, query: 'tailLines=0', prefixed: false }, namespace, source.name).catch(
-      (error: Error) =>
-        interrupted.reject(
-          new PetrelError('PlatformNotRunning', 'the platform has ended', {
-            why: error.message,
-            fix: 'petrel up',
-          }),
-        ),
+    // What instances of before said is no news.
+    const query = existed ? 'tailLines=0' : '';
+    followLogs({ session, out, query, prefixed: false }, namespace, source.name).catch((error: Error) =>
+      interrupted.reject(
+        new PetrelError('PlatformNotRunning', 'the platform has ended', {
+          why: error.message,
+          fix: 'petrel up',
+        }),
+      ),
     );
     await interrupted.promise;
     if (existed || args.flag('keep')) out.note(`\n${source.name} goes on as it is now`);

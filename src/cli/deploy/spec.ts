@@ -6,11 +6,16 @@ import type { EnvFromSource, EnvVar, Volume, VolumeMount } from '../../kinds/pod
 import type { Args } from '../args.ts';
 
 /** What was deployed, before options are looked at. */
-export type Code = Pick<FunctionSpec, 'runtime' | 'package' | 'entry' | 'shape'>;
+export type Code = Pick<
+  FunctionSpec,
+  'runtime' | 'package' | 'entry' | 'shape' | 'debugPort' | 'timeoutSeconds'
+>;
 
 /** The spec to write: `current` (absent for a new Function) with the new code and the options given. */
 export function specOf(args: Args, code: Code, current: FunctionSpec | undefined): FunctionSpec {
-  const spec: FunctionSpec = { ...current, ...code };
+  // A debugger is for the session that asked for it.
+  const { debugPort: _, ...before } = current ?? ({} as Partial<FunctionSpec>);
+  const spec: FunctionSpec = { ...before, ...code };
   const handler = args.text('handler');
   const shape = args.text('shape') as FunctionSpec['shape'];
   const concurrency = args.integer('concurrency');

@@ -13,6 +13,9 @@ import type { Code } from '../deploy/spec.ts';
 import { untilReady } from '../deploy/wait.ts';
 import { apiError, type Session } from '../session.ts';
 
+/** How long a request may stand at a breakpoint: the longest that a function allows. */
+const BREAKPOINT_SECONDS = 600;
+
 /** What came of one round. */
 export interface Round {
   fn: PetrelFunction;
@@ -60,6 +63,7 @@ export function deployer(context: CommandContext, session: Session, source: Sour
   const { args, home } = context;
   const namespace = args.text('namespace') ?? 'default';
   const command = source.program?.command;
+  const inspect = args.integer('inspect');
   let before: { digest: Digest; fn: PetrelFunction } | undefined;
   let runtime: string | undefined;
   return async () => {
@@ -80,6 +84,7 @@ export function deployer(context: CommandContext, session: Session, source: Sour
         package: { digest: packed.digest },
         entry: source.entry,
         ...(source.program ? { shape: 'program' } : {}),
+        ...(inspect === undefined ? {} : { debugPort: inspect, timeoutSeconds: BREAKPOINT_SECONDS }),
       };
       const written = await write(session.client, context, namespace, source, code);
       const fn = await untilReady(session.client, written);

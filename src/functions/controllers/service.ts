@@ -39,10 +39,12 @@ function templateOf({ metadata, spec }: PetrelFunction, digest: Digest): Revisio
     const value = spec[key];
     if (value !== undefined) annotations[CODE_ANNOTATIONS[key]] = value;
   }
+  if (spec.debugPort !== undefined) annotations[CODE_ANNOTATIONS.debugPort] = String(spec.debugPort);
   if (spec.scale?.min !== undefined)
     annotations['autoscaling.knative.dev/min-scale'] = String(spec.scale.min);
-  if (spec.scale?.max !== undefined)
-    annotations['autoscaling.knative.dev/max-scale'] = String(spec.scale.max);
+  // A debugger's port can be had once.
+  const max = spec.debugPort === undefined ? spec.scale?.max : 1;
+  if (max !== undefined) annotations['autoscaling.knative.dev/max-scale'] = String(max);
   const container: Container = { name: USER_CONTAINER, image: RUNTIME_IMAGE_PREFIX + spec.runtime };
   for (const key of ['env', 'envFrom', 'resources', 'volumeMounts'] as const) {
     if (spec[key] !== undefined) Object.assign(container, { [key]: spec[key] });

@@ -126,6 +126,7 @@ export function createLoader(options: LoaderOptions & { socket(member: Member): 
         ...(code.entry ? { entry: code.entry } : {}),
         ...(code.handler ? { handler: code.handler } : {}),
         ...(code.shape ? { shape: code.shape } : {}),
+        ...(code.debugPort ? { debugPort: code.debugPort } : {}),
         env: environment(revision, member, port),
         ...(cache === undefined ? {} : { cache: join(options.cacheDir, cache) }),
         development: options.development,

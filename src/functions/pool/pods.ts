@@ -27,6 +27,7 @@ export interface Code {
   entry?: string;
   handler?: string;
   shape?: string;
+  debugPort?: number;
 }
 
 /** Reads the code annotations; undefined when the revision is no function. */
@@ -35,13 +36,14 @@ export function codeOf(revision: Revision): Code | undefined {
   const digest = annotations[CODE_ANNOTATIONS.package];
   const runtime = annotations[CODE_ANNOTATIONS.runtime];
   if (digest === undefined || runtime === undefined) return undefined;
-  const { entry, handler, shape } = CODE_ANNOTATIONS;
+  const { entry, handler, shape, debugPort } = CODE_ANNOTATIONS;
   return {
     runtime,
     digest: digest as Digest,
     ...(annotations[entry] === undefined ? {} : { entry: annotations[entry] }),
     ...(annotations[handler] === undefined ? {} : { handler: annotations[handler] }),
     ...(annotations[shape] === undefined ? {} : { shape: annotations[shape] }),
+    ...(annotations[debugPort] === undefined ? {} : { debugPort: Number(annotations[debugPort]) }),
   };
 }
 

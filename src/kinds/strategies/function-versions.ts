@@ -36,11 +36,12 @@ function validateWindow(window: Untyped, at: string): FieldError[] {
   ];
 }
 
-/** Validates `spec.provisioned`, `spec.retainRevisions` and `spec.onceOnly`. */
+/** Validates `spec.provisioned`, `spec.retainRevisions`, `spec.onceOnly` and `spec.debugPort`. */
 export function validateVersions(spec: Untyped): FieldError[] {
   const errors = whole(spec.retainRevisions, 0, MOST.revisions, 'spec.retainRevisions');
   if (spec.onceOnly === true && (spec.concurrency ?? 0) > 1)
     errors.push(invalid('spec.concurrency', spec.concurrency, 'must be 1 or left out with onceOnly'));
+  errors.push(...whole(spec.debugPort, 1024, 65_535, 'spec.debugPort'));
   const { provisioned } = spec;
   if (provisioned === undefined || provisioned === null) return errors;
   errors.push(...whole(provisioned.target, 0, MOST.instances, 'spec.provisioned.target'));

@@ -1,5 +1,6 @@
 /** All commands, in the order in which help shows them. */
 import type { CommandSpec, OptionSpec } from './command.ts';
+import { BUILD_OPTIONS } from './deploy/build-options.ts';
 import { ALL_NAMESPACES, NAMESPACE, OUTPUT, SERVICE } from './options.ts';
 import { SERVICE_COMMANDS } from './services/commands.ts';
 import { SCALE_OPTIONS } from './traffic/scale.ts';
@@ -100,6 +101,7 @@ export const COMMANDS: readonly CommandSpec[] = [
         help: 'name of the new revision, beginning with that of the function and a dash',
       },
       canary: { kind: 'flag', help: 'give this and every later revision its traffic step by step' },
+      ...BUILD_OPTIONS,
       'no-wait': { kind: 'flag', help: 'return without waiting until it answers' },
       output: OUTPUT,
     },
@@ -207,6 +209,25 @@ export const COMMANDS: readonly CommandSpec[] = [
       ['petrel logs -f hello --tail 10', 'the last lines, and what comes'],
     ],
     load: () => import('./commands/logs.ts'),
+  },
+  {
+    name: 'builds',
+    summary: 'Show what was built for functions; print a log, end a build or do it again',
+    positionals: [
+      { name: 'what', required: false, help: 'list (default), logs, cancel or rebuild' },
+      { name: 'name', required: false, help: 'name of the function' },
+    ],
+    options: { namespace: NAMESPACE, all: ALL_NAMESPACES, output: OUTPUT },
+    examples: [
+      ['petrel builds', 'the last build of each function'],
+      ['petrel builds logs shop', 'what it said; of one under way, what it says'],
+      ['petrel builds cancel shop', 'end the one under way'],
+      [
+        'petrel builds rebuild shop',
+        'again, with newer tools or dependencies, although the source is the same',
+      ],
+    ],
+    load: () => import('./commands/builds.ts'),
   },
   {
     name: 'list',

@@ -1,10 +1,13 @@
 /** Builds, by the real command: dependencies by the language's own tool, logs, failures, and what must not happen twice. */
 import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import type { PetrelFunction } from '../../src/kinds/function.ts';
+import type { BuildStatus, PetrelFunction, Runtime } from '../../src/kinds/function.ts';
 import type { Job } from '../../src/kinds/job.ts';
-import { FUNCTIONS, JOBS } from '../../src/kube/refs.ts';
-import { call, Petrel, Scratch, type Status } from '../lib/platform.ts';
+import { FUNCTIONS, JOBS, RUNTIMES } from '../../src/kube/refs.ts';
+import { call, eventually, Petrel, ROOT, Scratch, type Status } from '../lib/platform.ts';
 
 const scratch = new Scratch();
 const petrel = new Petrel(scratch.path('h'));
@@ -19,6 +22,15 @@ after(async () => {
 });
 
 const get = (name: string) => call(platform.gateway, '/', { host: `${name}.default.localhost` });
+
+async function buildOf(name: string): Promise<BuildStatus | undefined> {
+  const api = await petrel.api();
+  try {
+    return (await api.get<PetrelFunction>(FUNCTIONS, 'default', name)).status?.build;
+  } finally {
+    api.close();
+  }
+}
 
 /** An application with one dependency, which comes with it: no registry is needed. */
 function shop(name: string, says: string, lock: object = {}): string {
@@ -107,3 +119,158 @@ test('what needs no build has none', async () => {
     api.close();
   }
 });
+
+/** A source whose build is a shell command. */
+function built(name: string): string {
+  scratch.write({ [`${name}/index.js`]: `exports.handle = async () => ({ body: require('./made.js') });` });
+  return scratch.path(name);
+}
+const WRITES = `echo "module.exports = 'made'" > made.js`;
+
+test('a command of its own, with variables; again only when asked to', async () => {
+  const path = built('custom');
+  const options = [
+    '--build-command',
+    `echo "module.exports = '$WORD'" > made.js`,
+    '--build-env',
+    'WORD=spoken',
+  ];
+  await petrel.deploy(path, ...options);
+  assert.equal((await get('custom')).body, 'spoken');
+  const before = await buildOf('custom');
+  await petrel.json(['builds', 'rebuild', 'custom']);
+  const after = await buildOf('custom');
+  assert.notEqual(after?.inputs, before?.inputs);
+  assert.equal(after?.digest, before?.digest, 'the same source is built to the same bytes');
+  const listed = await petrel.json<{ name: string; phase: string }[]>(['builds']);
+  assert.equal(listed.find(({ name }) => name === 'custom')?.phase, 'Succeeded');
+});
+
+test('what is built sees neither the platform nor its secrets, and gets what it is promised', async () => {
+  const path = built('curious');
+  const says =
+    'echo "cache $PETREL_CACHE home $HOME entry $PETREL_ENTRY pwd $(pwd) request [$PETREL_BUILD]"; id -u; ls -A $HOME $PETREL_OUTPUT; ls ~root 2>&1; env | grep -i secret_of_test; exit 7';
+  const { code, stderr } = await petrel.run(
+    ['deploy', path, '--build-command', says, '--entry', 'index.js'],
+    { env: { SECRET_OF_TEST: 'x' } },
+  );
+  assert.equal(code, 24);
+  assert.match(
+    stderr,
+    /cache \S+build_default_node home \/workspace\/home entry index.js pwd \/workspace\/source request \[\]/,
+  );
+  assert.doesNotMatch(stderr, /^0$/m, 'it does not run as root');
+});
+
+test('a build that never ends is ended by its time, with what it said', async () => {
+  const path = built('endless');
+  const refused = await petrel.refused([
+    'deploy',
+    path,
+    '--build-command',
+    'echo began; trap "" TERM; sleep 1000 & wait; wait',
+    '--build-timeout',
+    '2',
+  ]);
+  assert.equal(refused.code, 'BuildFailed');
+  assert.match(refused.message, /began.*did not end within 2 s/s);
+  assert.match(refused.fix, /--build-timeout/);
+});
+
+test('Ctrl-C ends the build it waits for; the next deploy builds again', async () => {
+  const path = built('stopped');
+  const child = spawn(join(ROOT, 'petrel'), ['deploy', path, '--build-command', 'echo began; sleep 1000'], {
+    env: { ...process.env, PETREL_HOME: petrel.home },
+  });
+  let said = '';
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      if (!said.includes('began') && text.includes('began')) child.kill('SIGINT');
+      said += text;
+    });
+  }
+  assert.equal(await ended, 24, said);
+  assert.match(said, /cancelled/);
+  assert.equal((await buildOf('stopped'))?.phase, 'Failed');
+  await petrel.deploy(path, '--build-command', WRITES);
+  assert.equal((await get('stopped')).body, 'made');
+});
+
+test('a hundred megabytes of output are no matter', async () => {
+  const path = built('talker');
+  const { code, stderr } = await petrel.run([
+    'deploy',
+    path,
+    '--no-wait',
+    '--build-command',
+    `yes 0123456789012345678901234567890123456789 | head -c 100000000; ${WRITES}`,
+  ]);
+  assert.equal(code, 0, stderr);
+  await eventually('the talker answers', async () => (await get('talker')).body === 'made');
+  const logs = join(petrel.home, 'logs/pods');
+  let bytes = 0;
+  for (const name of readdirSync(logs, { recursive: true, encoding: 'utf8' }))
+    bytes += statSync(join(logs, name)).size;
+  assert.ok(bytes < 64 * 2 ** 20, `${bytes} bytes of logs`);
+});
+
+test('a missing tool is named with how to get it', async () => {
+  const api = await petrel.api();
+  try {
+    await api.create<Runtime>(RUNTIMES, {
+      apiVersion: 'petrel.dev/v1',
+      kind: 'Runtime',
+      metadata: { name: 'cobol' },
+      spec: {
+        language: 'cobol',
+        extensions: ['.cob'],
+        command: ['sh', '-c', 'sleep 1'],
+        pool: { min: 0, max: 1 },
+        build: { command: ['no-such-cobc'] },
+        tools: [{ command: 'no-such-cobc', for: 'build', install: 'Install it: apt-get install gnucobol4.' }],
+      },
+    });
+  } finally {
+    api.close();
+  }
+  scratch.write({ 'old.cob': 'IDENTIFICATION DIVISION.' });
+  const refused = await petrel.refused(['deploy', scratch.path('old.cob')]);
+  assert.equal(refused.code, 'BuildFailed');
+  assert.match(refused.message, /no-such-cobc is not on this machine. Install it: apt-get install gnucobol4/);
+});
+
+test('requirements of Python, from a wheel', async (t) => {
+  scratch.write({
+    'snake/requirements.txt': './wheels/dep-1.0-py3-none-any.whl\n',
+    'snake/main.py': 'import dep\ndef handler(event, context):\n    return dep.word()\n',
+  });
+  const made = spawnSync('python3', ['-c', WHEEL, scratch.path('snake/wheels')]);
+  if (made.status !== 0 || spawnSync('/usr/bin/python3', ['-m', 'pip', '--version']).status !== 0)
+    return t.skip('no python3 with pip on this machine');
+  await petrel.deploy(scratch.path('snake'));
+  assert.match((await get('snake')).body, /from a wheel/);
+});
+
+test('a platform that is killed while it builds builds again when it is back', async () => {
+  const path = built('survivor');
+  const command = `test -e "$PETREL_CACHE/seen" || { touch "$PETREL_CACHE/seen"; echo waiting; sleep 1000; }; ${WRITES}`;
+  await petrel.run(['deploy', path, '--no-wait', '--build-command', command]);
+  await eventually('the build has begun', async () =>
+    existsSync(join(petrel.home, 'cache/build_default_node/seen')),
+  );
+  process.kill(platform.pid, 'SIGKILL');
+  await eventually('the platform is gone', async () => !existsSync(`/proc/${platform.pid}`));
+  platform = await petrel.up();
+  await eventually('the survivor answers', async () => (await get('survivor')).body === 'made');
+});
+
+const WHEEL = `
+import os, sys, zipfile
+os.makedirs(sys.argv[1])
+with zipfile.ZipFile(os.path.join(sys.argv[1], 'dep-1.0-py3-none-any.whl'), 'w') as z:
+    z.writestr('dep.py', 'def word():\\n    return "from a wheel"\\n')
+    z.writestr('dep-1.0.dist-info/METADATA', 'Metadata-Version: 2.1\\nName: dep\\nVersion: 1.0\\n')
+    z.writestr('dep-1.0.dist-info/WHEEL', 'Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')
+    z.writestr('dep-1.0.dist-info/RECORD', 'dep.py,,\\ndep-1.0.dist-info/METADATA,,\\ndep-1.0.dist-info/WHEEL,,\\ndep-1.0.dist-info/RECORD,,\\n')
+`;

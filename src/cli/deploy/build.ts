@@ -20,17 +20,19 @@ export function forgetFailedBuild(
   return failed ? { [REBUILD_ANNOTATION]: new Date(now).toISOString() } : {};
 }
 
-const isBuilding = ({ status }: PetrelFunction): boolean =>
+/** A build of the Function is under way, or waits for its turn. */
+export const isBuilding = ({ status }: PetrelFunction): boolean =>
   status?.build?.phase === 'Pending' || status?.build?.phase === 'Running';
 
 /**
  * Waits until the Function is ready, as `untilReady` does, and prints what its build says meanwhile. An interrupt (Ctrl-C) while it is
- * being built ends the build, and with it the wait.
+ * being built ends the build, and with it the wait. `past` are the inputs of a build that is known to be over.
  */
 export async function untilDeployed(
   session: Session,
   out: Output,
   fn: PetrelFunction,
+  past?: string,
 ): Promise<PetrelFunction> {
   let shown: { job: string; log: Promise<void> } | undefined;
   let newest = fn;
@@ -42,6 +44,7 @@ export async function untilDeployed(
   process.once('SIGINT', onInterrupt);
   try {
     return await untilReady(session.client, fn, {
+      ...(past === undefined ? {} : { past }),
       held(object) {
         newest = object;
         const { build } = object.status ?? {};

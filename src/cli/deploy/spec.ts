@@ -1,9 +1,11 @@
 /** Options of `deploy` as fields of a Function; what is not given stays as it is on the Function that exists. */
 import { PetrelError } from '../../base/errors.ts';
 import type { FunctionSpec } from '../../kinds/function.ts';
-import { dns1123Subdomain, envVarName } from '../../kinds/name.ts';
-import type { EnvFromSource, EnvVar, Volume, VolumeMount } from '../../kinds/pod.ts';
+import { dns1123Subdomain } from '../../kinds/name.ts';
+import type { EnvFromSource, Volume, VolumeMount } from '../../kinds/pod.ts';
 import type { Args } from '../args.ts';
+import { buildOf } from './build-options.ts';
+import { variables } from './variables.ts';
 
 /** What was deployed, before options are looked at. */
 export type Code = Pick<
@@ -29,13 +31,16 @@ export function specOf(args: Args, code: Code, current: FunctionSpec | undefined
   const limits = { ...present('memory', args.text('memory')), ...present('cpu', args.text('cpu')) };
   if (Object.keys(limits).length > 0)
     spec.resources = { ...current?.resources, limits: { ...current?.resources?.limits, ...limits } };
-  if (args.list('env').length > 0) spec.env = variables(args.list('env'), current?.env ?? []);
+  if (args.list('env').length > 0) spec.env = variables(args.list('env'), current?.env ?? [], '--env');
   if (args.list('env-from').length > 0) spec.envFrom = args.list('env-from').map(envFrom);
   if (args.list('mount').length > 0) {
     const mounts = args.list('mount').map(mount);
     spec.volumes = mounts.map(({ volume }) => volume);
     spec.volumeMounts = mounts.map(({ volumeMount }) => volumeMount);
   }
+  const build = buildOf(args, current?.build);
+  if (build) spec.build = build;
+  else delete spec.build;
   return spec;
 }
 
@@ -55,20 +60,6 @@ function bounds(args: Args, current: FunctionSpec['scale']): FunctionSpec['scale
     );
   }
   return scale;
-}
-
-function variables(given: readonly string[], current: readonly EnvVar[]): EnvVar[] {
-  const env = new Map(current.map((variable) => [variable.name, variable]));
-  for (const text of given) {
-    const equals = text.indexOf('=');
-    const name = equals === -1 ? text.replace(/-$/, '') : text.slice(0, equals);
-    if ((equals === -1 && !text.endsWith('-')) || envVarName(name).length > 0) {
-      throw invalid(`--env ${text} is no variable`, 'write --env NAME=value, or --env NAME- to remove it');
-    }
-    if (equals === -1) env.delete(name);
-    else env.set(name, { name, value: text.slice(equals + 1) });
-  }
-  return [...env.values()];
 }
 
 /** `secret/name` or `configmap/name` (`cm/name`). */

@@ -81,19 +81,19 @@ export async function until<T extends KubeObject>(client: KubeClient, wait: Wait
 export function untilReady(
   client: KubeClient,
   fn: PetrelFunction,
-  options: { limitMs?: number; held?(newest: PetrelFunction): boolean } = {},
+  options: { limitMs?: number; held?(newest: PetrelFunction): boolean; past?: string } = {},
 ): Promise<PetrelFunction> {
   const { generation } = fn.metadata;
   const { limitMs = LIMIT_MS, held } = options;
   // What was deployed has not been looked at yet: a build that failed before says nothing about it.
-  const failed = fn.status?.build?.phase === 'Failed' ? fn.status.build.inputs : undefined;
+  const past = options.past ?? (fn.status?.build?.phase === 'Failed' ? fn.status.build.inputs : undefined);
   return until(client, {
     resource: FUNCTIONS,
     object: fn,
     limitMs,
     ...(held ? { held } : {}),
     done: (newest) =>
-      (failed === undefined || newest.status?.build?.inputs !== failed) && outcome(newest, generation),
+      (past === undefined || newest.status?.build?.inputs !== past) && outcome(newest, generation),
   });
 }
 

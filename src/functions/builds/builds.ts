@@ -10,7 +10,7 @@ import { type Clock, timestamp } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import { expand } from '../../kinds/container-env.ts';
 import type { BuildStatus, PetrelFunction, Runtime } from '../../kinds/function.ts';
-import { type Job, jobOutcome } from '../../kinds/job.ts';
+import { JOB_LABELS, type Job, jobOutcome } from '../../kinds/job.ts';
 import type { Pod } from '../../kinds/pod.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
 import { createInformer } from '../../kube/informer.ts';
@@ -28,7 +28,7 @@ import {
   WORKSPACE,
 } from './job.ts';
 import { passedOn } from './registries.ts';
-import type { BuildRequest } from './runner/request.ts';
+import { BUILD_EXIT, type BuildRequest } from './runner/request.ts';
 
 const RUNNER = fileURLToPath(new URL('./runner/main.ts', import.meta.url));
 /** Most memory of one build when nothing else is said. */
@@ -36,6 +36,8 @@ const MEMORY_BYTES = 4 * 2 ** 30;
 /** Most that one build may write, cache included. */
 const DISK_BYTES = 16 * 2 ** 30;
 const MAX_MESSAGE = 4096;
+const OUT_OF_MEMORY =
+  'the build used more memory than it may and was ended (PETREL_BUILD_MEMORY of the platform sets the limit)';
 
 export interface BuildsOptions {
   client: KubeClient;
@@ -131,6 +133,7 @@ export function createBuilds(options: BuildsOptions): Builds {
       names: (fn.spec.build?.env ?? []).map((variable) => variable.name),
       workspace: WORKSPACE,
       cache: join(options.cacheDir, cacheName(namespace, name)),
+      timeoutSeconds: fn.spec.build?.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS,
       maxDiskBytes: DISK_BYTES,
     } satisfies Omit<BuildRequest, 'url' | 'token'>;
   };
@@ -160,33 +163,24 @@ export function createBuilds(options: BuildsOptions): Builds {
     await client.delete(SECRETS, namespace, name).catch(absent);
   };
 
-  /** What the Pod that failed said last. */
-  const lastWords = async (job: Job): Promise<string> => {
+  /** How the Pod that failed last ended. */
+  const lastEnd = async (job: Job) => {
     const { items } = await client.list<Pod>(PODS, {
       namespace: job.metadata.namespace,
-      labelSelector: `batch.kubernetes.io/controller-uid=${job.metadata.uid}`,
+      labelSelector: `${JOB_LABELS.uid}=${job.metadata.uid}`,
     });
-    const ends = items
-      .map(({ status }) => status?.containerStatuses?.[0]?.state.terminated)
-      .filter((end) => end !== undefined)
-      .sort((a, b) => Date.parse(b.finishedAt ?? '') - Date.parse(a.finishedAt ?? ''));
-    const [last] = ends;
-    if (last?.reason === 'OOMKilled')
-      return `${last.message ?? ''}\nthe build used more memory than it may and was ended (PETREL_BUILD_MEMORY sets the limit)`.trim();
-    return last?.message?.trim() ?? '';
+    return items
+      .flatMap(({ status }) => status?.containerStatuses?.[0]?.state.terminated ?? [])
+      .sort((a, b) => Date.parse(b.finishedAt ?? '') - Date.parse(a.finishedAt ?? ''))[0];
   };
 
-  const failure = async (fn: PetrelFunction, job: Job): Promise<{ reason: string; message: string }> => {
-    const outcome = jobOutcome(job);
-    const words = await lastWords(job);
-    if (outcome?.reason === 'DeadlineExceeded') {
-      const seconds = fn.spec.build?.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS;
-      const said = `the build did not end within ${seconds} s and was ended`;
-      return { reason: 'BuildTimeout', message: words === '' ? said : `${words}\n${said}` };
-    }
+  const failure = async (job: Job): Promise<{ reason: string; message: string }> => {
+    const { exitCode, reason, message = '' } = (await lastEnd(job)) ?? {};
+    if (reason === 'OOMKilled')
+      return { reason: 'BuildFailed', message: `${message}\n${OUT_OF_MEMORY}`.trim() };
     return {
-      reason: 'BuildFailed',
-      message: words || (outcome?.message ?? 'the build failed and said nothing'),
+      reason: exitCode === BUILD_EXIT.timeout ? 'BuildTimeout' : 'BuildFailed',
+      message: message.trim() || (jobOutcome(job)?.message ?? 'the build failed and said nothing'),
     };
   };
 
@@ -266,7 +260,7 @@ export function createBuilds(options: BuildsOptions): Builds {
             .catch(absent);
           return state(begun);
         }
-        const { reason, message } = await failure(fn, found);
+        const { reason, message } = await failure(found);
         return state(over({ phase: 'Failed', message: message.slice(-MAX_MESSAGE), job: name }), reason);
       }
       const now = running();

@@ -14,6 +14,8 @@ export const INPUTS_ANNOTATION = 'petrel.dev/build-inputs';
 export const PLATFORM_ANNOTATION = 'petrel.dev/platform-life';
 
 export const DEFAULT_TIMEOUT_SECONDS = 600;
+/** For fetching the source and handing in the result. */
+const BACKSTOP_SECONDS = 300;
 /** Jobs stay this long, for their logs. */
 const KEPT_SECONDS = 24 * 3600;
 /** After SIGTERM. Source: runtimes/BUILDS.md. */
@@ -90,7 +92,8 @@ export function buildObjects(options: BuildJobOptions): { secret: Secret; job: J
         podFailurePolicy: {
           rules: [{ action: 'FailJob', onExitCodes: { operator: 'In', values: Object.values(BUILD_EXIT) } }],
         },
-        activeDeadlineSeconds: fn.spec.build?.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS,
+        // The runner keeps the time itself, and says so; this is for a runner that cannot.
+        activeDeadlineSeconds: request.timeoutSeconds + BACKSTOP_SECONDS,
         ttlSecondsAfterFinished: KEPT_SECONDS,
         managedBy: JOB_CONTROLLER,
         template: {

@@ -17,13 +17,18 @@ export async function sourceView(dir: string): Promise<SourceView> {
   };
 }
 
-/** A JSON file has this key, and there is something in it. A file that is no JSON is the build's to complain about. */
+/** A JSON file has this key at its top, with something in it; any other file has it at the beginning of a line or of a table's name. */
 async function hasKey(view: SourceView, name: string, key: string): Promise<boolean> {
+  const text = await view.read(name).catch(() => '');
+  if (!name.endsWith('.json')) {
+    const word = key.replace(/[^\w-]/g, '');
+    return new RegExp(`^\\s*(\\[[\\w.-]*)?\\b${word}\\b`, 'm').test(text);
+  }
   try {
-    const value: unknown = (JSON.parse(await view.read(name)) as Record<string, unknown>)[key];
+    const value: unknown = (JSON.parse(text) as Record<string, unknown>)[key];
     return typeof value === 'object' && value !== null ? Object.keys(value).length > 0 : Boolean(value);
   } catch {
-    return true;
+    return false; // what is wrong with it the loader tells, with line and column
   }
 }
 

@@ -16,6 +16,7 @@ export interface CommandOptions {
   env: Record<string, string>;
   /** The file system it writes to, and how much it may. */
   disk: { path: string; maxBytes: number };
+  timeoutMs: number;
 }
 
 export interface CommandEnd {
@@ -23,29 +24,31 @@ export interface CommandEnd {
   exitCode: number;
   /** What it wrote, both streams; of much only the beginning and the end. */
   words: string;
-  /** Somebody wanted it to end. */
-  stopped: boolean;
-  overDisk: boolean;
+  /** Why it was made to end: somebody wanted it to, it wrote more than it may, its time was over. */
+  ended?: 'stopped' | 'disk' | 'timeout';
 }
 
 /** Runs the command; resolves when it has ended and its output is passed on. */
-export async function runCommand({ command, cwd, env, disk }: CommandOptions): Promise<CommandEnd> {
+export async function runCommand(options: CommandOptions): Promise<CommandEnd> {
+  const { command, cwd, env, disk } = options;
   const [file = '', ...args] = command;
   const child = spawn(file, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   const excerpt = createExcerpt();
-  let stopped = false;
-  let overDisk = false;
+  let ended: CommandEnd['ended'];
   const signal = (name: NodeJS.Signals) => {
     try {
       if (child.pid !== undefined) process.kill(-child.pid, name);
     } catch {}
   };
-  const stop = () => {
-    stopped = true;
-    signal('SIGTERM');
+  const end = (why: CommandEnd['ended']) => {
+    if (ended !== undefined) return;
+    ended = why;
+    signal(why === 'disk' ? 'SIGKILL' : 'SIGTERM');
     setTimeout(() => signal('SIGKILL'), GRACE_MS).unref();
   };
+  const stop = () => end('stopped');
   process.once('SIGTERM', stop);
+  const deadline = setTimeout(() => end('timeout'), options.timeoutMs);
   for (const [stream, out] of [
     [child.stdout, process.stdout],
     [child.stderr, process.stderr],
@@ -61,9 +64,7 @@ export async function runCommand({ command, cwd, env, disk }: CommandOptions): P
   }
   const before = await freeBytes(disk.path);
   const watch = setInterval(async () => {
-    if (before - (await freeBytes(disk.path)) <= disk.maxBytes || overDisk) return;
-    overDisk = true;
-    signal('SIGKILL');
+    if (before - (await freeBytes(disk.path)) > disk.maxBytes) end('disk');
   }, DISK_EVERY_MS);
   try {
     const exitCode = await new Promise<number>((resolve) => {
@@ -75,9 +76,10 @@ export async function runCommand({ command, cwd, env, disk }: CommandOptions): P
       });
       child.once('close', (code, name) => resolve(code ?? 128 + (constants.signals[name ?? 'SIGKILL'] ?? 9)));
     });
-    return { exitCode, words: excerpt.text(), stopped, overDisk };
+    return { exitCode, words: excerpt.text(), ...(ended ? { ended } : {}) };
   } finally {
     clearInterval(watch);
+    clearTimeout(deadline);
     process.removeListener('SIGTERM', stop);
     // What it left running would go on writing into the result.
     signal('SIGKILL');

@@ -77,6 +77,18 @@ async function handIn(build: BuildRequest, output: string, source: string): Prom
 /** The result was looked at and refused. */
 class Unusable extends Error {}
 
+/** What is said of a build that went beyond what it may. */
+const limits = ({ maxDiskBytes, timeoutSeconds }: BuildRequest) => ({
+  disk: {
+    code: BUILD_EXIT.disk,
+    said: `the build wrote more than ${Math.round(maxDiskBytes / 2 ** 20)} MiB and was ended`,
+  },
+  timeout: {
+    code: BUILD_EXIT.timeout,
+    said: `the build did not end within ${timeoutSeconds} s and was ended`,
+  },
+});
+
 async function main(): Promise<number> {
   const build = JSON.parse(process.env[REQUEST_VARIABLE] ?? '') as BuildRequest;
   const at = (name: string) => join(build.workspace, name);
@@ -102,16 +114,18 @@ async function main(): Promise<number> {
       PETREL_CACHE: build.cache,
     },
     disk: { path: build.workspace, maxBytes: build.maxDiskBytes },
+    timeoutMs: build.timeoutSeconds * 1000,
   });
-  if (end.overDisk) {
-    const said = `the build wrote more than ${Math.round(build.maxDiskBytes / 2 ** 20)} MiB and was ended`;
-    process.stderr.write(`${said}\n`);
-    lastWords(`${end.words}\n${said}`);
-    return BUILD_EXIT.disk;
+  if (end.ended === 'stopped') return 143;
+  const limit = end.ended === undefined ? undefined : limits(build)[end.ended];
+  if (limit !== undefined) {
+    process.stderr.write(`${limit.said}\n`);
+    lastWords(`${end.words.trimEnd()}\n${limit.said}`.trimStart());
+    return limit.code;
   }
   if (end.exitCode !== 0) {
     lastWords(end.words || `${build.command[0]} ended with exit code ${end.exitCode} and said nothing`);
-    return end.stopped ? 143 : BUILD_EXIT.failed;
+    return BUILD_EXIT.failed;
   }
   try {
     await handIn(build, at('output'), at('source'));

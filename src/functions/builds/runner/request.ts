@@ -17,6 +17,8 @@ export interface BuildRequest {
   names: string[];
   workspace: string;
   cache: string;
+  /** Most time that the command may take. */
+  timeoutSeconds: number;
   /** Most that a build may write, bytes. */
   maxDiskBytes: number;
 }
@@ -29,4 +31,6 @@ export const BUILD_EXIT = {
   unusable: 2,
   /** It wrote more than it may. */
   disk: 3,
+  /** It did not end in time. */
+  timeout: 4,
 } as const;

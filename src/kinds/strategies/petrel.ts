@@ -7,6 +7,7 @@ import { validateLabels } from '../metadata.ts';
 import { dns1035Label } from '../name.ts';
 import type { FieldError, UntypedObject } from '../object.ts';
 import type { ResourceStrategy } from '../resource.ts';
+import { validateBuild, validateRuntimeBuild } from './function-build.ts';
 import { validateVersions } from './function-versions.ts';
 import { validateAutoscaling } from './knative/annotations.ts';
 import { texts } from './knative/errors.ts';
@@ -115,6 +116,7 @@ function validateFunction({ metadata, spec = {} }: UntypedObject): FieldError[] 
     ...validateUnmounted(spec, volumes),
     ...validateResources(spec.resources, 'spec.resources'),
     ...validateVersions(spec),
+    ...validateBuild(spec.build),
   ];
 }
 
@@ -164,6 +166,7 @@ function validateRuntime({ spec = {} }: UntypedObject): FieldError[] {
     ...errors,
     ...validateEnvironment(spec.env, 'spec.env'),
     ...validateBounds(spec.pool, LIMITS.pool, 'spec.pool'),
+    ...validateRuntimeBuild(spec),
   ];
 }
 

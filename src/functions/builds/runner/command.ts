@@ -62,20 +62,21 @@ export async function runCommand(options: CommandOptions): Promise<CommandEnd> {
       }
     });
   }
+  const exit = new Promise<number>((resolve) => {
+    child.once('error', (error: NodeJS.ErrnoException) => {
+      const said = error.code === 'ENOENT' ? `${file}: not found` : `${file}: ${error.message}`;
+      process.stderr.write(`${said}\n`);
+      excerpt.add(Buffer.from(said));
+      resolve(127);
+    });
+    child.once('close', (code, name) => resolve(code ?? 128 + (constants.signals[name ?? 'SIGKILL'] ?? 9)));
+  });
   const before = await freeBytes(disk.path);
   const watch = setInterval(async () => {
     if (before - (await freeBytes(disk.path)) > disk.maxBytes) end('disk');
   }, DISK_EVERY_MS);
   try {
-    const exitCode = await new Promise<number>((resolve) => {
-      child.once('error', (error: NodeJS.ErrnoException) => {
-        const said = error.code === 'ENOENT' ? `${file}: not found` : `${file}: ${error.message}`;
-        process.stderr.write(`${said}\n`);
-        excerpt.add(Buffer.from(said));
-        resolve(127);
-      });
-      child.once('close', (code, name) => resolve(code ?? 128 + (constants.signals[name ?? 'SIGKILL'] ?? 9)));
-    });
+    const exitCode = await exit;
     return { exitCode, words: excerpt.text(), ...(ended ? { ended } : {}) };
   } finally {
     clearInterval(watch);

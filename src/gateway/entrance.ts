@@ -48,12 +48,6 @@ export function notReady({ entry: { namespace, name } }: RouteState): Destinatio
   return refused(failure('not_ready', `${namespace}/${name} has no revision that can answer yet`));
 }
 
-/** The path of a target, without query. */
-export function pathOf(target: string): string {
-  const query = target.indexOf('?');
-  return (query < 0 ? target : target.slice(0, query)) || '/';
-}
-
 /** Sends a request into a route, if it may go there. */
 export function enter(state: RouteState, asked: Asked, around: EntranceSurroundings): Destination {
   const own = asked.access;
@@ -84,7 +78,7 @@ function lead(state: RouteState, asked: Asked, around: EntranceSurroundings): De
   let key = asked.revision;
   let terms: Destination['terms'] = null;
   if (state.terms !== undefined) {
-    const direction = state.terms.direct(block, address, () => pathOf(target), asked);
+    const direction = state.terms.direct(block, address, () => target, asked);
     if (direction.failure !== null) return refused(direction.failure);
     ({ key, terms } = direction);
   } else key ??= state.targets.next();

@@ -43,3 +43,9 @@ export interface Destination {
   /** Header lines of a refusal that follows; `''` as a rule. */
   lines: string;
 }
+
+/** The path of a target, without query. */
+export function pathOf(target: string): string {
+  const query = target.indexOf('?');
+  return (query < 0 ? target : target.slice(0, query)) || '/';
+}

@@ -12,7 +12,7 @@ import type {
 } from './contract.ts';
 import type { RowRef } from './counters.ts';
 import { Deadlines } from './deadlines.ts';
-import { type EntranceSurroundings, enter, notReady, pathOf, refused } from './entrance.ts';
+import { type EntranceSurroundings, enter, notReady, refused } from './entrance.ts';
 import { failure, ownAnswer } from './failures.ts';
 import { FieldTable } from './fields.ts';
 import { DetectingLink } from './h2/detect.ts';
@@ -249,8 +249,8 @@ export class Plane implements ClientPlane, RevisionHooks {
     let key: string | null;
     if (state.terms === undefined) key = state.targets.next();
     else {
-      const path = () => pathOf(buf.toString('latin1', targetStart + prefix.length, targetEnd));
-      const direction = state.terms.direct(block, address, path);
+      const target = () => buf.toString('latin1', targetStart + prefix.length, targetEnd);
+      const direction = state.terms.direct(block, address, target);
       if (direction.failure !== null) return refused(direction.failure);
       ({ key, terms } = direction);
     }

@@ -61,6 +61,9 @@ export interface EndpointPush {
   turn: number;
 }
 
+/** Why an endpoint of a revision with `onceOnly` is not used any more. */
+const USED = 'used';
+
 /** Up to this concurrency the first free instance is filled before the next (Knative's first-available policy). */
 const FILL_UP_TO = 3;
 
@@ -224,18 +227,21 @@ export class RevisionState {
     if (x.state === STATE.done) return;
     if (x.state === STATE.queued) this.#leave(x);
     const endpoint = x.endpoint;
+    const sent = x.state === STATE.sent;
     x.state = STATE.done;
     this.#account(now, -1);
     const watch = this.#watch;
     if (watch !== null) watch.ended(x.status, now - x.startedAt, endpoint, this.#endpoints.size);
     if (x.treatment !== null) x.treatment.ended(x, now);
-    if (endpoint !== null) this.#giveBack(x, endpoint);
+    if (endpoint !== null) this.#giveBack(x, endpoint, sent);
   }
 
-  #giveBack(x: Exchange, endpoint: EndpointState): void {
+  #giveBack(x: Exchange, endpoint: EndpointState, sent: boolean): void {
     x.endpoint = null;
     endpoint.held--;
-    endpoint.slots.remove();
+    // the slot of an instance that has had its one request stays taken: no worker can send it another
+    if (sent && this.entry.onceOnly === true) this.endpointFailed(endpoint, USED);
+    else endpoint.slots.remove();
     if (endpoint.retired) {
       if (endpoint.held === 0) this.#release(endpoint);
     } else if (!this.#removed && this.#queued.total > 0) this.#shareOut();
@@ -283,6 +289,10 @@ export class RevisionState {
 
   /** The request was not sent: it waits for another endpoint, before those that came later. */
   requeue(x: Exchange): void {
+    this.#requeue(x, false);
+  }
+
+  #requeue(x: Exchange, sent: boolean): void {
     const endpoint = x.endpoint;
     x.endpoint = null;
     x.upstream = null;
@@ -292,7 +302,7 @@ export class RevisionState {
       return;
     }
     this.#enter(x, 0, true);
-    if (endpoint !== null) this.#giveBack(x, endpoint);
+    if (endpoint !== null) this.#giveBack(x, endpoint, sent);
     this.drainQueue();
     if (x.state === STATE.queued) this.#raiseDemand();
   }
@@ -302,13 +312,13 @@ export class RevisionState {
     if (x.endpoint !== null) this.#watch?.attempt(x.status, x.endpoint, this.#endpoints.size);
     x.restart();
     if (!wait) {
-      this.requeue(x);
+      this.#requeue(x, true);
       return;
     }
     const endpoint = x.endpoint;
     x.endpoint = x.upstream = null;
     x.state = STATE.paused;
-    if (endpoint !== null) this.#giveBack(x, endpoint);
+    if (endpoint !== null) this.#giveBack(x, endpoint, true);
   }
 
   /** Whether there are endpoints to use, and all of them are among these. */

@@ -260,6 +260,17 @@ export const CODE_ANNOTATIONS = {
   debugPort: 'petrel.dev/debug-port',
 } as const;
 
+/** Annotations on a Knative Service that hold at once for all its revisions, whoever made it. JSON of the fields of a Function. */
+export const SERVICE_ANNOTATIONS = {
+  /** `FunctionSpec.access`. */
+  access: 'petrel.dev/access',
+  /** `FunctionSpec.sticky`. */
+  sticky: 'petrel.dev/sticky',
+} as const;
+
+/** On a Revision template, `true`: `FunctionSpec.onceOnly`. */
+export const ONCE_ONLY_ANNOTATION = 'petrel.dev/once-only';
+
 /** On a Function: the name that its next revision is to have, `<function>-<something>`, as `metadata.name` in a Knative template. */
 export const REVISION_NAME_ANNOTATION = 'petrel.dev/revision-name';
 

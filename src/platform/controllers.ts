@@ -48,6 +48,7 @@ export async function openGateway(
     demand: (...args) => listener.demand(...args),
     stats: (...args) => listener.stats(...args),
     endpointDown: (...args) => listener.endpointDown(...args),
+    keyMissing: (...args) => listener.keyMissing?.(...args),
   };
   const gateway = await startGateway({ host, port, events, log, zone: ZONE, secret: sessionSecret(home) });
   parts.add('gateway listener', () => gateway.close(0));

@@ -1,5 +1,5 @@
 /** TrafficPolicies: which one holds for a Route, what the gateway is told of it, and what became of it in its status. */
-import type { RevisionKey } from '../gateway/contract.ts';
+import type { RequestKey, RevisionKey } from '../gateway/contract.ts';
 import { conditionSet } from '../kinds/conditions.ts';
 import type { Route } from '../kinds/serving.ts';
 import type { TrafficPolicy } from '../kinds/traffic-policy.ts';
@@ -7,7 +7,8 @@ import { keyOf, splitKey } from '../kube/indexed-store.ts';
 import { TRAFFIC_POLICIES } from '../kube/refs.ts';
 import { olderFirst } from './canary/policy.ts';
 import type { ServingContext } from './context.ts';
-import { translatePolicy } from './policy.ts';
+import { LABELS } from './names.ts';
+import { type RevisionTerms, translatePolicy } from './policy.ts';
 import type { TermedGateway } from './revision-terms.ts';
 import type { AppliedPolicy } from './routes.ts';
 import type { ResolvedTarget } from './traffic.ts';
@@ -31,6 +32,8 @@ export function routeKeyOf({ metadata, spec }: TrafficPolicy): string {
 export function createPolicies(options: {
   context: ServingContext;
   terms: Pick<TermedGateway, 'say'>;
+  /** What requests of a Service stay with one instance by. */
+  sticky(serviceKey: string): RequestKey | undefined;
   /** The status of the policy behind `key` may have changed. */
   onOutcome(key: string): void;
 }): RoutePolicies {
@@ -54,6 +57,16 @@ export function createPolicies(options: {
     else told.delete(routeKey);
   };
 
+  const stickyTerms = (revisions: readonly RevisionKey[]): RevisionTerms | undefined => {
+    for (const key of revisions) {
+      const { namespace, name } = splitKey(key);
+      const service = caches.revisions.get(namespace, name)?.metadata.labels?.[LABELS.service];
+      const hashOn = service === undefined ? undefined : options.sticky(`${namespace}/${service}`);
+      if (hashOn) return { balancing: { policy: 'RingHash', hashOn } };
+    }
+    return undefined;
+  };
+
   const targetExists = ({ metadata, spec: { targetRef } }: TrafficPolicy): boolean => {
     if (targetRef.kind === 'Route')
       return caches.routes.get(metadata.namespace, targetRef.name) !== undefined;
@@ -66,11 +79,14 @@ export function createPolicies(options: {
     apply(route, targets) {
       const routeKey = keyOf(route);
       const policy = chosen(routeKey);
+      const namespace = route.metadata.namespace ?? '';
+      const all = targets.map(({ revisionName }) => `${namespace}/${revisionName}`);
+      const own = stickyTerms(all);
       if (!policy) {
-        if (told.has(routeKey)) tell(routeKey, new Set(), undefined);
+        if (own) tell(routeKey, new Set(all), own);
+        else if (told.has(routeKey)) tell(routeKey, new Set(), undefined);
         return undefined;
       }
-      const namespace = route.metadata.namespace ?? '';
       const translated = translatePolicy(policy.spec, {
         namespace,
         route: route.metadata.name,
@@ -79,8 +95,7 @@ export function createPolicies(options: {
         ),
         revisionExists: (name) => caches.revisions.get(namespace, name) !== undefined,
       });
-      const all = targets.map(({ revisionName }) => `${namespace}/${revisionName}`);
-      tell(routeKey, new Set([...all, ...translated.revisions]), translated.terms);
+      tell(routeKey, new Set([...all, ...translated.revisions]), { ...own, ...translated.terms });
       const outcome = { of: version(policy), problems: translated.problems.join(' ') };
       const before = outcomes.get(keyOf(policy));
       if (before?.of !== outcome.of || before.problems !== outcome.problems) {

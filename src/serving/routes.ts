@@ -3,13 +3,14 @@ import type { EndpointAddress, RevisionKey, RouteEntry, RoutePolicy } from '../g
 import { conditionSet } from '../kinds/conditions.ts';
 import { FUNCTION_LABELS } from '../kinds/function.ts';
 import type { Route } from '../kinds/serving.ts';
-import { splitKey } from '../kube/indexed-store.ts';
+import { keyOf, objectKey, splitKey } from '../kube/indexed-store.ts';
 import { ROUTES } from '../kube/refs.ts';
+import type { LiveAccess } from './access/access.ts';
 import { markCertificate } from './certificate.ts';
 import type { LiveConfig } from './config.ts';
 import type { ServingContext } from './context.ts';
 import { DomainError, type Domains, type RouteNames } from './domains.ts';
-import { generationOf } from './names.ts';
+import { generationOf, LABELS } from './names.ts';
 import type { Placeholders } from './placeholders.ts';
 import type { RoutePolicies } from './policies.ts';
 import { isDone, type Rollout } from './rollout.ts';
@@ -42,6 +43,7 @@ export interface RouteReconcilerOptions {
   placeholders: Placeholders;
   rollouts: Rollouts;
   policies: Pick<RoutePolicies, 'apply' | 'forget'>;
+  access: Pick<LiveAccess, 'of' | 'forget'>;
   /** Takes requests to functions that are to be carried out later. */
   async?: EndpointAddress;
   /** Further hosts that lead to the Route: those of DomainMappings. */
@@ -107,11 +109,23 @@ export function createRouteReconciler(options: RouteReconcilerOptions): RouteRec
         targets.flatMap(({ tag, revisionName }) => (tag ? [[tag, `${namespace}/${revisionName}`]] : [])),
       );
     }
-    const entries = [main, ...tags.map(entry)];
-    if (!applied) return entries;
+    const led = servicesOf(namespace, targets);
+    const { access, rateLimit } = options.access.of(keyOf(route), led);
+    const policy = rateLimit ? { rateLimit, ...applied?.policy } : applied?.policy;
+    const entries = [main, ...tags.map(entry)].map((one) => (access ? { ...one, access } : one));
+    if (!policy) return entries;
     // Who asks for a tag by its name has chosen: nothing may lead the request elsewhere.
-    const { rules, affinity, mirror, ...always } = applied.policy;
-    return entries.map((one) => ({ ...one, policy: one === main ? applied.policy : always }));
+    const { rules, affinity, mirror, ...always } = policy;
+    return entries.map((one, i) => ({ ...one, policy: i === 0 ? policy : always }));
+  };
+
+  /** Services whose revisions these are: what they say of who may call holds on every way to them. */
+  const servicesOf = (namespace: string, targets: readonly ResolvedTarget[]): Set<string> => {
+    const names = targets.map(({ revisionName }) => {
+      const revision = caches.revisions.get(namespace, revisionName);
+      return revision?.metadata.labels?.[LABELS.service];
+    });
+    return new Set(names.flatMap((name) => (name ? [objectKey(namespace, name)] : [])));
   };
 
   const tell = (key: string, what: AssignedRoute) => {
@@ -168,6 +182,7 @@ export function createRouteReconciler(options: RouteReconcilerOptions): RouteRec
       assigned.delete(key);
       rollouts.forget(key);
       options.policies.forget(key);
+      options.access.forget(key);
       options.onGone(namespace, name);
       return undefined;
     }

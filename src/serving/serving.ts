@@ -8,6 +8,7 @@ import type { KubeClient } from '../kube/client.ts';
 import { createController } from '../kube/controller.ts';
 import { createEventRecorder, type EventRecorder } from '../kube/events.ts';
 import { keyOf, objectKey, splitKey } from '../kube/indexed-store.ts';
+import { createLiveAccess } from './access/access.ts';
 import { type AutoscalerConfig, DEFAULT_AUTOSCALER_CONFIG } from './autoscaler/config.ts';
 import type { MetricSource } from './autoscaler/metrics.ts';
 import { createPrometheusSource } from './autoscaler/prometheus.ts';
@@ -82,6 +83,7 @@ export function createServing(options: ServingOptions): Serving {
   const { client } = options;
   let scaler: Scaler | undefined;
   let canary: Canary | undefined;
+  let keyMissing = (_routeKey: string) => {};
   let stop = async () => {};
 
   const start = async (gateway: Gateway) => {
@@ -113,7 +115,20 @@ export function createServing(options: ServingOptions): Serving {
       onReachability: (key) => revisions.enqueue(key),
     });
     const terms = withTerms(gateway);
-    const policies = createPolicies({ context, terms, onOutcome: (key) => policing.enqueue(key) });
+    const access = createLiveAccess({
+      client,
+      services: caches.services,
+      clock,
+      log,
+      onChange: (routeKey) => routes.enqueue(routeKey),
+    });
+    keyMissing = access.keyMissing;
+    const policies = createPolicies({
+      context,
+      terms,
+      sticky: access.sticky,
+      onOutcome: (key) => policing.enqueue(key),
+    });
     const rollouts = createRollouts({
       config,
       clock,
@@ -141,6 +156,7 @@ export function createServing(options: ServingOptions): Serving {
       }),
       rollouts,
       policies,
+      access,
       async: options.async,
       mappedHosts: mappings.hostsOf,
       onAssigned(assigned) {
@@ -249,6 +265,7 @@ export function createServing(options: ServingOptions): Serving {
       config.stop();
       for (const informer of informers) informer.stop();
       plainPods.stop();
+      access.stop();
       running.stop();
       await Promise.all(controllers.map((one) => one.stop()));
       await background.stop();
@@ -258,6 +275,7 @@ export function createServing(options: ServingOptions): Serving {
     await Promise.all([config.start(), ...informers.map((informer) => informer.synced), plainPods.start()]);
     scaler = running;
     canary = canaries;
+    await access.prepare();
     // Everything that exists is made known to the gateway before any controller begins to write.
     for (const revision of caches.revisions.list()) {
       running
@@ -283,6 +301,7 @@ export function createServing(options: ServingOptions): Serving {
         canary?.stats(stats);
       },
       endpointDown: (key, id, reason) => scaler?.endpointDown(key, id, reason),
+      keyMissing: (namespace, name) => keyMissing(objectKey(namespace, name)),
     },
     start,
     stop: () => stop(),

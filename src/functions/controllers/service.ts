@@ -6,10 +6,12 @@ import {
   type Digest,
   FUNCTION_LABELS,
   type FunctionStatus,
+  ONCE_ONLY_ANNOTATION,
   type PetrelFunction,
   POD_LABELS_ANNOTATION,
   REVISION_NAME_ANNOTATION,
   RUNTIME_IMAGE_PREFIX,
+  SERVICE_ANNOTATIONS,
 } from '../../kinds/function.ts';
 import type { Condition } from '../../kinds/object.ts';
 import type { Container } from '../../kinds/pod.ts';
@@ -40,6 +42,7 @@ function templateOf({ metadata, spec }: PetrelFunction, digest: Digest): Revisio
     if (value !== undefined) annotations[CODE_ANNOTATIONS[key]] = value;
   }
   if (spec.debugPort !== undefined) annotations[CODE_ANNOTATIONS.debugPort] = String(spec.debugPort);
+  if (spec.onceOnly) annotations[ONCE_ONLY_ANNOTATION] = 'true';
   if (spec.scale?.min !== undefined)
     annotations['autoscaling.knative.dev/min-scale'] = String(spec.scale.min);
   // A debugger's port can be had once.
@@ -84,6 +87,8 @@ const MANAGED_ANNOTATION = 'petrel.dev/managed-annotations';
 function serviceAnnotations({ spec }: PetrelFunction): Record<string, string> {
   return {
     ...provisionedAnnotations(spec.provisioned),
+    ...(spec.access && { [SERVICE_ANNOTATIONS.access]: JSON.stringify(spec.access) }),
+    ...(spec.sticky && { [SERVICE_ANNOTATIONS.sticky]: JSON.stringify(spec.sticky) }),
     ...(spec.retainRevisions === undefined ? {} : { [RETAIN_ANNOTATION]: String(spec.retainRevisions) }),
   };
 }

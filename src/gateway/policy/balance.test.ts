@@ -230,3 +230,20 @@ for (const workers of [0, 2]) {
     await eventually(() => shop.gateway.counts('default/a')?.inFlight === 0);
   });
 }
+
+test('ring: the key may stand in the query', async () => {
+  const shop = await startShop();
+  await shop.stock('a', four, { balancing: { policy: 'RingHash', hashOn: { queryParameter: 'room' } } });
+  shop.open({ a: 100 });
+  const owner = async (path: string) => (await shop.ask({ path })).body;
+  const rooms = Array.from({ length: 16 }, (_, i) => `r${i} ä`);
+  const seen = new Set<string>();
+  for (const room of rooms) {
+    const query = `room=${encodeURIComponent(room)}`;
+    const first = await owner(`/a?${query}`);
+    seen.add(first);
+    assert.equal(await owner(`/b?x=1&${query}&room=other`), first);
+  }
+  assert.ok(seen.size >= 3, 'rooms are spread');
+  assert.equal(await owner('/?a=1'), await owner('/'), 'without a key it is the address that counts');
+});

@@ -38,7 +38,8 @@ class RingChooser implements Chooser {
     for (const e of list) total += e.slots.total;
     const bound = loadBound(total, list.length);
     const most = limit === 0 ? bound : Math.min(bound, limit);
-    const hash = hashText(this.#key(x.block.out, x.front.address));
+    const target = () => x.line.toString('latin1', x.lineStart, x.lineEnd);
+    const hash = hashText(this.#key(x.block.out, x.front.address, target));
     const at = this.#ring.find(hash, (i) => list[i]!.slots.tryAdd(most));
     return at < 0 ? this.#plain(list, limit) : list[at]!;
   }

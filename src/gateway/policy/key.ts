@@ -2,8 +2,8 @@
 import type { RequestKey } from '../contract.ts';
 import { cookieValue, fieldValue, needle } from './lines.ts';
 
-/** Reads the key of a request; a request without the header or cookie is told by its address. */
-export type KeyReader = (out: Buffer, address: string) => string;
+/** Reads the key of a request; one that has none is told by its address. `target` is its path and query. */
+export type KeyReader = (out: Buffer, address: string, target: () => string) => string;
 
 /** The first four groups of an IPv6 address: one client commonly has a whole /64. IPv4 addresses stay as they are. */
 export function clientNetwork(address: string): string {
@@ -19,21 +19,34 @@ export function clientNetwork(address: string): string {
     .join(':');
 }
 
+/** Value of the first query parameter of that name; null when there is none. */
+function queryValue(target: string, name: string): string | null {
+  const query = target.indexOf('?');
+  return query < 0 ? null : new URLSearchParams(target.slice(query + 1)).get(name);
+}
+
 /** Values of different sources never collide: each has its own first letter. */
 export function keyReader(key: RequestKey | undefined): KeyReader {
   const byAddress: KeyReader = (_, address) => `a${clientNetwork(address)}`;
   if (key?.header !== undefined) {
     const name = needle(key.header);
-    return (out, address) => {
+    return (out, address, target) => {
       const value = fieldValue(out, name);
-      return value === null ? byAddress(out, address) : `h${value}`;
+      return value === null ? byAddress(out, address, target) : `h${value}`;
     };
   }
   if (key?.cookie !== undefined) {
     const name = key.cookie;
-    return (out, address) => {
+    return (out, address, target) => {
       const value = cookieValue(out, name);
-      return value === null ? byAddress(out, address) : `c${value}`;
+      return value === null ? byAddress(out, address, target) : `c${value}`;
+    };
+  }
+  if (key?.queryParameter !== undefined) {
+    const name = key.queryParameter;
+    return (out, address, target) => {
+      const value = queryValue(target(), name);
+      return value === null ? byAddress(out, address, target) : `q${value}`;
     };
   }
   return byAddress;

@@ -73,15 +73,17 @@ test('who is one client', () => {
   ];
   for (const [address, network] of cases) assert.equal(clientNetwork(address), network);
   const out = Buffer.from('x-key: 10.0.0.1\r\ncookie: k=10.0.0.1\r\n');
+  const target = () => '/?k=10.0.0.1';
   const none = Buffer.alloc(0);
   const header = keyReader({ header: 'x-key' });
   const keys = [
-    header(out, '10.0.0.1'),
-    keyReader({ cookie: 'k' })(out, '10.0.0.1'),
-    keyReader({})(out, '10.0.0.1'),
+    header(out, '10.0.0.1', target),
+    keyReader({ cookie: 'k' })(out, '10.0.0.1', target),
+    keyReader({ queryParameter: 'k' })(out, '10.0.0.1', target),
+    keyReader({})(out, '10.0.0.1', target),
   ];
-  assert.equal(new Set(keys).size, 3, 'a value made to look like an address is another key');
-  assert.equal(header(none, '10.0.0.1'), keyReader(undefined)(none, '10.0.0.1'));
+  assert.equal(new Set(keys).size, 4, 'a value made to look like an address is another key');
+  assert.equal(header(none, '10.0.0.1', target), keyReader(undefined)(none, '10.0.0.1', target));
 });
 
 function breaker(errorPercent: number, minRequests: number, openMs: number) {

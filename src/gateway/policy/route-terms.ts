@@ -3,7 +3,7 @@ import type { RevisionEntry, RouteEntry, RoutePolicy } from '../contract.ts';
 import { Counter } from '../counters.ts';
 import type { Exchange, RequestTimes } from '../exchange.ts';
 import { type Failure, failure } from '../failures.ts';
-import type { Terms } from '../plane-types.ts';
+import { pathOf, type Terms } from '../plane-types.ts';
 import type { RequestBlock } from '../request-block.ts';
 import { Affinity, type Session } from './affinity.ts';
 import type { PolicySurroundings } from './around.ts';
@@ -134,12 +134,12 @@ export class RouteTerms {
   }
 
   /**
-   * Decides about a request: limit, tag, rules, session, percentages, in this order. `path` has no query and no prefix.
+   * Decides about a request: limit, tag, rules, session, percentages, in this order. `target` is path and query without a prefix.
    * `wish` fixes the revision, or says that limits on clients are not for it.
    */
-  direct(block: RequestBlock, address: string, path: () => string, wish: Wish = NO_WISH): Direction {
+  direct(block: RequestBlock, address: string, target: () => string, wish: Wish = NO_WISH): Direction {
     const rate = wish.trusted ? null : this.#rate;
-    const verdict = rate?.table.take(rate.key(block.out, address), performance.now()) ?? null;
+    const verdict = rate?.table.take(rate.key(block.out, address, target), performance.now()) ?? null;
     const responseLines = verdict === null ? '' : this.#rateLines(verdict);
     if (verdict !== null && !verdict.allowed) {
       return { key: null, terms: null, failure: limited(verdict, responseLines) };
@@ -153,7 +153,7 @@ export class RouteTerms {
       return { key: wish.revision ?? tagged ?? this.#targets.next(), terms, failure: null };
     }
     const requestLines = byDefault ? DEFAULT_LINE : this.#tagLine;
-    const ruled = wish.revision ?? tagged ?? this.#ruled(block, path);
+    const ruled = wish.revision ?? tagged ?? this.#ruled(block, target);
     let session: Session | null = null;
     let key = ruled;
     if (ruled === null) {
@@ -164,9 +164,9 @@ export class RouteTerms {
     return { key, terms: new Handling(this, choice), failure: null };
   }
 
-  #ruled(block: RequestBlock, path: () => string): string | null {
+  #ruled(block: RequestBlock, target: () => string): string | null {
     if (this.#rules.length === 0) return null;
-    const input = { out: block.out, path: path() };
+    const input = { out: block.out, path: pathOf(target()) };
     return this.#rules.find((rule) => rule.matches(input))?.revision ?? null;
   }
 

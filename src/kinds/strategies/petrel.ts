@@ -7,6 +7,7 @@ import { validateLabels } from '../metadata.ts';
 import { dns1035Label } from '../name.ts';
 import type { FieldError, UntypedObject } from '../object.ts';
 import type { ResourceStrategy } from '../resource.ts';
+import { validateAccess } from './function-access.ts';
 import { validateBuild, validateRuntimeBuild } from './function-build.ts';
 import { validateVersions } from './function-versions.ts';
 import { validateAutoscaling } from './knative/annotations.ts';
@@ -30,7 +31,14 @@ const DEFAULT_TIMEOUT_SECONDS = 300;
 const SHAPES = ['handler', 'program', 'fission'];
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
 /** What the platform sets in every instance. */
-const RESERVED_ENV = new Set(['PORT', 'K_SERVICE', 'K_CONFIGURATION', 'K_REVISION']);
+const RESERVED_ENV = new Set([
+  'PORT',
+  'K_SERVICE',
+  'K_CONFIGURATION',
+  'K_REVISION',
+  'PETREL_GATEWAY_URL',
+  'PETREL_FUNCTIONS_URL',
+]);
 
 function within(value: Untyped, low: number, high: number, path: string): FieldError[] {
   if (value === undefined || value === null) return [];
@@ -115,6 +123,7 @@ function validateFunction({ metadata, spec = {} }: UntypedObject): FieldError[] 
     ...validateMounts(spec.volumeMounts, 'spec.volumeMounts', volumes),
     ...validateUnmounted(spec, volumes),
     ...validateResources(spec.resources, 'spec.resources'),
+    ...validateAccess(spec),
     ...validateVersions(spec),
     ...validateBuild(spec.build),
   ];

@@ -55,6 +55,8 @@ export interface Fleet {
    * undefined when there is none, or when its requests take longer than `withinMs`: then it is given up as usual.
    */
   give(withinMs: number): Promise<string | undefined>;
+  /** One that is of no use any more: it leaves and is released. False when it is not held. */
+  discard(id: string): boolean;
   /** Gives up everything. Resolves when all has drained. */
   dissolve(): Promise<void>;
 }
@@ -195,6 +197,11 @@ export function createFleet(options: FleetOptions): Fleet {
       if (now() - begun < withinMs) return id;
       release(id);
       return undefined;
+    },
+    discard(id) {
+      if (!held.has(id)) return false;
+      letGo([id]);
+      return true;
     },
     async dissolve() {
       letGo([...held.keys()]);

@@ -95,6 +95,8 @@ const FIRST_WAVE = 16;
 const WORTH_WAITING_MS = 250;
 /** An instance that is to be converted may take so long over its last requests. */
 const GIVE_MS = 1000;
+/** What the gateway says of an instance that has had the one request of its life. */
+const USED = 'used';
 /** Reports come every second while there is anything to report. */
 const REPORTS_LOST_MS = 2500;
 
@@ -448,6 +450,12 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
       wakeIn(TICK_MS);
     },
     endpointDown(id, reason) {
+      if (reason === USED) {
+        // the next request is to find another; to replace it is no growth
+        if (fleet.discard(id)) permits++;
+        onChange(false);
+        return act();
+      }
       if (fleet.down(id, 'gateway', source.suspect !== undefined) === undefined) return;
       log.debug('the gateway lost an instance', { instance: id, reason });
       const answered = () => {

@@ -806,3 +806,23 @@ test('what cannot be understood is told once, and counts as absent', async () =>
   assert.match(problems.slice(2).join(), /no source of metrics "nowhere"/);
   assert.equal(up(), 1);
 });
+
+test('an instance that has had the one request of its life is released and replaced, without waiting for a report', async () => {
+  const { source, scaler, gateway, revision, clock, up, begin } = setUp({ concurrency: 1 });
+  revision.metadata.annotations = { ...revision.metadata.annotations, 'petrel.dev/once-only': 'true' };
+  await begin();
+  assert.equal(gateway.revisions.get(KEY)?.onceOnly, true);
+  scaler.demand(KEY, 1, 0);
+  await clock.advance(10);
+  for (let i = 1; i <= 40; i++) {
+    const [id] = gateway.ids(KEY);
+    assert.equal(id, `i${i}`);
+    scaler.endpointDown(KEY, id!, 'used');
+    await clock.advance(0);
+    assert.equal(source.released.at(-1), id);
+    assert.equal(up(), 1, 'the next one stands ready');
+  }
+  scaler.endpointDown(KEY, 'i1', 'used');
+  await clock.advance(0);
+  assert.equal(up(), 1);
+});

@@ -4,6 +4,7 @@ import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Gateway, GatewayEvents, RevisionEntry, RevisionKey } from '../../gateway/contract.ts';
 import { conditionOf } from '../../kinds/conditions.ts';
+import { ONCE_ONLY_ANNOTATION } from '../../kinds/function.ts';
 import type { Revision } from '../../kinds/serving.ts';
 import { keyOf, objectKey } from '../../kube/indexed-store.ts';
 import type { AutoscalerConfig } from '../autoscaler/config.ts';
@@ -225,7 +226,7 @@ function provenState(revision: Revision): 'ready' | 'failed' | 'unknown' {
 
 function revisionEntry(
   key: string,
-  { spec }: Revision,
+  { metadata, spec }: Revision,
   { maxRequestBytes, queueDepth }: Pick<ScalerOptions, 'maxRequestBytes' | 'queueDepth'>,
 ): RevisionEntry {
   const milliseconds = (seconds: number | undefined) => (seconds ? seconds * 1000 : undefined);
@@ -237,6 +238,10 @@ function revisionEntry(
     idleTimeoutMs: milliseconds(spec.idleTimeoutSeconds),
     maxRequestBytes,
     queueDepth,
+    ...(metadata.annotations?.[ONCE_ONLY_ANNOTATION] === 'true' && {
+      onceOnly: true,
+      containerConcurrency: 1,
+    }),
   };
 }
 

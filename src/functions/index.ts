@@ -45,6 +45,8 @@ export interface FunctionsOptions {
   random?: () => number;
   /** Namespace whose pools are kept even when it has no function. Default `default`. */
   namespace?: string;
+  /** Base URL by which instances on this machine reach the gateway. */
+  gatewayUrl?: string;
   /** Whether a function's own errors reach its clients with text and stack. Default true. */
   development?: boolean;
   /** The platform's environment, of which builds get what concerns them. Default that of the process. */
@@ -89,6 +91,7 @@ export function createFunctions(options: FunctionsOptions): Functions {
     ports,
     cacheDir: options.cacheDir,
     development: options.development ?? true,
+    gatewayUrl: options.gatewayUrl,
     socket: (member: Member) => members.socket(member),
   });
   const aliases = createAliasController({ client, clock, log });

@@ -16,7 +16,7 @@ import type { Gateway, GatewayEvents } from '../gateway/contract.ts';
 import { startGateway } from '../gateway/gateway.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { createServing } from '../serving/serving.ts';
-import type { Address } from './address.ts';
+import { type Address, formatAddress } from './address.ts';
 import type { HomePaths } from './home.ts';
 import type { Parts } from './parts.ts';
 import { sessionSecret } from './session-secret.ts';
@@ -97,6 +97,7 @@ export async function startControllers(
     runtimesDir: RUNTIMES_DIR,
     cacheDir: home.cache,
     node: process.execPath,
+    gatewayUrl: `http://${formatAddress(reachable(early.gateway.address))}`,
     log,
   });
   const serving = createServing({
@@ -132,6 +133,11 @@ export async function startControllers(
   for (const outcome of started) if (outcome.status === 'rejected') throw outcome.reason;
   services.start();
   return services.routes;
+}
+
+/** Where a program on this machine reaches what listens on all addresses. */
+function reachable({ host, port }: Address): Address {
+  return { host: host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host, port };
 }
 
 /** The machine's name as a DNS label, as kubelet takes it. */

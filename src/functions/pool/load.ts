@@ -54,6 +54,8 @@ export interface LoaderOptions {
   cacheDir: string;
   /** Whether functions may show their errors to clients. */
   development: boolean;
+  /** Where instances reach the gateway, and through it each other, without leaving the machine; absent: they are not told. */
+  gatewayUrl?: string | undefined;
 }
 
 export interface Loader {
@@ -67,7 +69,7 @@ export interface Loader {
 }
 
 export function createLoader(options: LoaderOptions & { socket(member: Member): string }): Loader {
-  const { packages, config, ports } = options;
+  const { packages, config, ports, gatewayUrl } = options;
   const environment = (revision: Revision, member: Member, port: number): Record<string, string> => {
     const namespace = revision.metadata.namespace ?? 'default';
     const metadata = { name: member.name, namespace };
@@ -91,6 +93,10 @@ export function createLoader(options: LoaderOptions & { socket(member: Member): 
       K_SERVICE: name,
       K_CONFIGURATION: revision.metadata.labels?.['serving.knative.dev/configuration'] ?? name,
       K_REVISION: revision.metadata.name,
+      ...(gatewayUrl !== undefined && {
+        PETREL_GATEWAY_URL: gatewayUrl,
+        PETREL_FUNCTIONS_URL: `${gatewayUrl}/fn/${namespace}`,
+      }),
     };
   };
 

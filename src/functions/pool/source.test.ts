@@ -55,6 +55,8 @@ test('a warm instance gets the code, its Pod says so afterwards, the pool is ref
     K_SERVICE: service,
     K_CONFIGURATION: service,
     K_REVISION: revision.metadata.name,
+    PETREL_GATEWAY_URL: 'http://127.0.0.1:8080',
+    PETREL_FUNCTIONS_URL: 'http://127.0.0.1:8080/fn/default',
   });
   assert.equal(params.entry, 'hello.js');
   assert.equal(params.concurrency, 3);

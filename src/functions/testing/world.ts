@@ -86,6 +86,7 @@ export async function createWorld(t: TestContext, options: Partial<FunctionsOpti
       client,
       packages,
       runDir: dir,
+      gatewayUrl: 'http://127.0.0.1:8080',
       runtimesDir,
       node: process.execPath,
       cacheDir: join(dir, 'cache'),

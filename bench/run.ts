@@ -11,6 +11,10 @@ import { type Row, table } from './lib/report.ts';
 const SCENARIOS: Record<string, () => Promise<{ measure(): Promise<Row[]> }>> = {
   startup: () => import('./scenarios/startup.ts'),
   cold: () => import('./scenarios/cold.ts'),
+  languages: () => import('./scenarios/languages.ts'),
+  dev: () => import('./scenarios/dev.ts'),
+  packages: () => import('./scenarios/packages.ts'),
+  async: () => import('./scenarios/async.ts'),
   burst: () => import('./scenarios/burst.ts'),
   deploy: () => import('./scenarios/deploy.ts'),
   thousand: () => import('./scenarios/thousand.ts'),

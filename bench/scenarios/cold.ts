@@ -1,31 +1,11 @@
 /** Cold starts through the gateway: pool hit, a large bundle with and without its code cache, an empty pool. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { largeBundle } from '../lib/bundle.ts';
-import {
-  createFunctions,
-  emptyPool,
-  functionObject,
-  hostOf,
-  settled,
-  uploadSource,
-} from '../lib/functions.ts';
-import { type BenchPlatform, request, startPlatform } from '../lib/platform.ts';
+import { coldSeries } from '../lib/cold.ts';
+import { createFunctions, emptyPool, functionObject, settled, uploadSource } from '../lib/functions.ts';
+import { type BenchPlatform, startPlatform } from '../lib/platform.ts';
 import { quantile, type Row } from '../lib/report.ts';
 
 const FUNCTIONS_PER_SERIES = 40;
-const REFILL_MS = 750;
-
-async function coldSeries(platform: BenchPlatform, names: string[], pauseMs: number): Promise<number[]> {
-  const times: number[] = [];
-  for (const name of names) {
-    const answer = await request(platform.gateway, hostOf(name));
-    if (answer.status !== 200)
-      throw new Error(`${name} answered ${answer.status}: ${answer.body.slice(0, 500)}`);
-    times.push(answer.ms);
-    await sleep(pauseMs);
-  }
-  return times;
-}
 
 async function series(
   platform: BenchPlatform,
@@ -53,7 +33,7 @@ export async function measure(): Promise<Row[]> {
   try {
     const small = await series(platform, 'hello', FUNCTIONS_PER_SERIES, hello, 'hello.ts');
     await settled(platform);
-    const hit = await coldSeries(platform, small, REFILL_MS);
+    const hit = await coldSeries(platform, small);
     rows.push(
       {
         what: 'cold start, pool hit, node hello, p50',
@@ -74,7 +54,7 @@ export async function measure(): Promise<Row[]> {
     const names = Array.from({ length: 25 }, (_, index) => `bundle-${index}`);
     for (const name of names) await createFunctions(platform, [functionObject(name, digest, 'bundle.cjs')]);
     await settled(platform);
-    const [first, ...cached] = await coldSeries(platform, names, REFILL_MS);
+    const [first, ...cached] = await coldSeries(platform, names);
     rows.push(
       {
         what: `cold start, pool hit, ${Math.round(bundle.length / 1024)} KB bundle, first time`,

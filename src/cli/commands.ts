@@ -462,6 +462,14 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import('./commands/kubeconfig.ts'),
   },
   {
+    name: 'fission',
+    summary: "Print what Fission's own command needs to work with this platform",
+    positionals: [{ name: 'env', required: true, help: 'the word env' }],
+    options: { output: OUTPUT },
+    examples: [['eval "$(petrel fission env)"', 'then: fission fn list']],
+    load: () => import('./commands/fission.ts'),
+  },
+  {
     name: 'apiserver',
     summary: 'Run the Kubernetes API alone',
     positionals: [],

@@ -41,9 +41,17 @@ export interface DialectsOptions {
   store: Store | undefined;
 }
 
+/** Before the token in the storage service's path; a command that only prints it need not load the dialect. */
+const STORAGE_PATH = '/fission-storage';
+
 /** Who knows this token may use Fission's storage service. */
-export function storageToken(home: HomePaths): string {
+function storageToken(home: HomePaths): string {
   return createHmac('sha256', sessionSecret(home)).update('fission storage').digest('hex').slice(0, 32);
+}
+
+/** Where Fission's storage service is, by the gateway's address. */
+export function storageUrl(home: HomePaths, gateway: string): string {
+  return `http://${gateway}${STORAGE_PATH}/${storageToken(home)}`;
 }
 
 /** Resolves when the objects that exist are translated; dialects of which there are none yet start with their first object. */
@@ -112,7 +120,7 @@ async function startFission({ home, packages, gateway, log, client }: DialectsOp
     packFile,
     dir: join(home.dir, 'fission'),
     socket: join(home.runDir, 'fission.sock'),
-    storageToken: storageToken(home),
+    storagePath: `${STORAGE_PATH}/${storageToken(home)}`,
     version: VERSION,
     log,
     clock: systemClock,

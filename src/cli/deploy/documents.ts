@@ -14,6 +14,8 @@ const NO_MANIFESTS = new Set([
   'func.yaml',
 ]);
 const STDIN = '-';
+/** A folder with this file is a spec directory of Fission's. */
+const FISSION_SPEC = 'fission-deployment-config.yaml';
 
 /** An object and where it was found, for messages. */
 export interface Document {
@@ -32,7 +34,7 @@ export function isManifests(path: string): boolean {
   const names = readdirSync(path, { withFileTypes: true })
     .filter((entry) => entry.isFile() && !/^(readme|license)|^\./i.test(entry.name))
     .map(({ name }) => name);
-  return names.length > 0 && names.every(isManifest);
+  return names.includes(FISSION_SPEC) || (names.length > 0 && names.every(isManifest));
 }
 
 /** All objects at the path, in the order of file names. Throws `FileNotFound` or `InvalidArgument`, naming file and line. */
@@ -106,6 +108,9 @@ function objectsIn(value: unknown, origin: string): Document[] {
           ...(typeof object.metadata?.name === 'string' ? [] : ['metadata.name']),
         ].join(', ');
   if (missing === '') return [{ object, origin }];
+  // Fission's command has two kinds of its own that are no objects: their name stands at the top.
+  if (missing === 'metadata.name' && object.apiVersion === 'fission.io/v1' && typeof object.name === 'string')
+    return [{ object: { ...object, metadata: { name: object.name } }, origin }];
   throw new PetrelError('InvalidArgument', `${origin} is no Kubernetes object`, {
     why: `it has no ${missing}`,
     fix: 'write apiVersion, kind and metadata.name; to deploy the file as code, name a source file or a folder',

@@ -14,7 +14,16 @@ import { LIMIT_MS, until } from './wait.ts';
 /** Options that say something about any deploy; the others are about code. */
 const GENERAL = new Set(['namespace', 'no-wait', 'gateway', 'api', 'output', 'home']);
 /** Applied before everything else, in this order: the others need them. */
-const FIRST = ['Namespace', 'CustomResourceDefinition', 'Secret', 'ConfigMap', 'ServiceAccount', 'Runtime'];
+const FIRST = [
+  'Namespace',
+  'CustomResourceDefinition',
+  'Secret',
+  'ConfigMap',
+  'ServiceAccount',
+  'Runtime',
+  'Environment',
+  'Package',
+];
 /** Kinds that say when they are Ready, by group. */
 const WAITED = new Set([
   'serving.knative.dev/Service',
@@ -22,6 +31,7 @@ const WAITED = new Set([
   'serving.knative.dev/Configuration',
   'serving.knative.dev/DomainMapping',
   'petrel.dev/Function',
+  'fission.io/Function',
 ]);
 
 interface Applied {
@@ -34,11 +44,12 @@ export async function deployManifests(context: CommandContext): Promise<number> 
   const { args, out } = context;
   refuseCodeOptions(context);
   const path = args.required(0);
-  const documents = inOrder(await readDocuments(path)).map((document) =>
+  const declared = inOrder(await readDocuments(path)).map((document) =>
     placed(document, args.text('namespace')),
   );
   const session = await openSession(runningPlatform(await findOrStart(context)));
   try {
+    const documents = await resolved(declared, path, context);
     const applied = await applyAll(session, documents);
     const final = args.flag('no-wait')
       ? applied
@@ -53,6 +64,13 @@ export async function deployManifests(context: CommandContext): Promise<number> 
   } finally {
     session.transport.close();
   }
+}
+
+/** Fission's spec directories name files, which are uploaded first. */
+async function resolved(documents: Document[], path: string, { home }: CommandContext): Promise<Document[]> {
+  if (!documents.some(({ object }) => object.apiVersion === 'fission.io/v1')) return documents;
+  const { resolveFissionSpec } = await import('./fission.ts');
+  return resolveFissionSpec(documents, path, home.socket);
 }
 
 function refuseCodeOptions({ args }: CommandContext): void {
@@ -125,6 +143,8 @@ async function ready(session: Session, applied: Applied): Promise<Applied> {
     limitMs: LIMIT_MS,
     done(newest) {
       const condition = readyCondition(newest);
+      // Said of an older generation.
+      if ((condition?.observedGeneration ?? Infinity) < (newest.metadata.generation ?? 0)) return false;
       if (condition?.status !== 'False') return condition?.status === 'True';
       // A moment of False on the way to True is no failure: what is said of the newest generation is.
       const { reason = '', message = '' }: Condition = condition;

@@ -1,6 +1,7 @@
 /** Archives of Packages → the package store: literals, uploads, and what stands at a URL. */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PetrelError } from '../../base/errors.ts';
 import type { Digest } from '../../kinds/function.ts';
@@ -32,10 +33,12 @@ export interface ArchiveOptions {
 /** An archive in the package store. */
 export interface Stored {
   digest: Digest;
-  /** It is one bare file. */
-  single: boolean;
+  /** Name of the file when it is one bare file. */
+  single?: string;
 }
 
+/** A package that is in the store already, as `petrel deploy` refers to one. */
+const PACKAGE_URL = /^package:(sha256:[0-9a-f]{64})$/;
 /** Longest time for a download, ms. */
 const DOWNLOAD_MS = 120_000;
 /** Largest file that is not an archive: it is held in memory to be wrapped. */
@@ -133,6 +136,10 @@ export function createArchives(options: ArchiveOptions): Archives {
       };
     }
     const url = archive.url ?? '';
+    if (url.startsWith('archive://')) {
+      const message = `${url} stands for files beside the spec directory. Apply it with petrel deploy or fission spec apply, which upload them.`;
+      return { reason: 'ArchiveNotUploaded', message };
+    }
     const id = uploadId(url);
     const upload = id === undefined ? undefined : await options.upload(id);
     if (upload !== undefined) return upload.stream();
@@ -147,18 +154,26 @@ export function createArchives(options: ArchiveOptions): Archives {
     return { reason: 'ArchiveNotFound', message };
   };
 
+  /** What `petrel deploy` has uploaded itself. */
+  const inStore = async (digest: Digest): Promise<Stored> => {
+    const [file, more] = await readdir(await packages.directory(digest), { withFileTypes: true });
+    return { digest, ...(file?.isFile() && more === undefined ? { single: file.name } : {}) };
+  };
+
   return {
     async store(archive, language) {
       try {
+        const kept = PACKAGE_URL.exec(archive.url ?? '')?.[1] as Digest | undefined;
+        if (kept !== undefined) return await inStore(kept);
         const source = await open(archive);
         if ('reason' in source) return source;
         const what = archive.url || 'The literal archive';
         const sum = archive.url ? archive.checksum?.sum : undefined;
         const { head, all } = await peek(checked(source, sum, what), 262);
-        if (isArchive(head)) return { digest: (await packages.put(all)).digest, single: false };
+        if (isArchive(head)) return { digest: (await packages.put(all)).digest };
         const body = await wholeFile(all, what);
         const packed = options.packFile(language.file, body, language.executable ?? false);
-        return { digest: (await packages.put(packed)).digest, single: true };
+        return { digest: (await packages.put(packed)).digest, single: language.file };
       } catch (error) {
         if (error instanceof PetrelError)
           return {

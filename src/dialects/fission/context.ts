@@ -18,8 +18,8 @@ export interface FissionOptions {
   dir: string;
   /** The socket on which the router's own paths and the storage service answer the gateway. */
   socket: string;
-  /** Part of the storage service's path: who knows it may store and read archives. */
-  storageToken: string;
+  /** The storage service's path at the gateway. It has a secret in it: who knows it may store and read archives. */
+  storagePath: string;
   /** For `/_version`. */
   version: string;
   log: Logger;
@@ -55,3 +55,14 @@ export const orUndefined = <T>(asked: Promise<T>): Promise<T | undefined> =>
     if (error instanceof KubeError && error.code === 404) return undefined;
     throw error;
   });
+
+/** A cache that is behind is looked at again after this time, ms. */
+export const BEHIND_MS = 20;
+
+/** Whether an object that the cache does not show is there all the same. */
+export const exists = async (
+  client: KubeClient,
+  resource: ResourceRef,
+  namespace: string | undefined,
+  name: string,
+): Promise<boolean> => (await orUndefined(client.get(resource, namespace, name))) !== undefined;

@@ -7,7 +7,7 @@ import { keyOf, splitKey } from '../../kube/indexed-store.ts';
 import { FUNCTIONS, KSERVICES } from '../../kube/refs.ts';
 import { keyOfRef } from './caches.ts';
 import { type Finding, found, withFindings } from './conditions.ts';
-import { type Context, orUndefined, type Part, writeStatus } from './context.ts';
+import { BEHIND_MS, type Context, exists, orUndefined, type Part, writeStatus } from './context.ts';
 import { languageOf } from './languages.ts';
 import { executorOf, FISSION, type FissionFunction, isProblem, type Problem } from './model.ts';
 import type { Packages } from './packages.ts';
@@ -52,8 +52,8 @@ export function createFunctions(context: Context, packages: () => Packages): Fun
     return { object, spec: snapshot, functionName, functionUid: uid };
   };
 
-  /** The object that is to stand for it; undefined while its package is not known. */
-  const wanted = (subject: Subject): Target | Problem | undefined => {
+  /** The object that is to stand for it; undefined while its package is not known; a number: look again after so many milliseconds. */
+  const wanted = async (subject: Subject): Promise<Target | Problem | number | undefined> => {
     const { spec, object } = subject;
     const { namespace } = object.metadata;
     if (executorOf(spec) === 'container') return containerService(subject);
@@ -61,6 +61,7 @@ export function createFunctions(context: Context, packages: () => Packages): Fun
     const at = splitKey(environmentKey);
     const environment = caches.environments.get(at.namespace, at.name);
     if (environment === undefined) {
+      if (await exists(client, FISSION.environments, at.namespace, at.name)) return BEHIND_MS;
       const message = `The Environment "${at.name}" does not exist in namespace "${at.namespace}".`;
       return { reason: 'EnvironmentNotFound', message };
     }
@@ -70,11 +71,13 @@ export function createFunctions(context: Context, packages: () => Packages): Fun
     if (packageKey === undefined)
       return { reason: 'PackageNotFound', message: 'The function names no Package.' };
     const { namespace: of, name } = splitKey(packageKey);
-    if (caches.packages.get(of, name) === undefined)
+    if (caches.packages.get(of, name) === undefined) {
+      if (await exists(client, FISSION.packages, of, name)) return BEHIND_MS;
       return {
         reason: 'PackageNotFound',
         message: `The Package "${name}" does not exist in namespace "${of}".`,
       };
+    }
     const code = packages().code(packageKey);
     if (code === undefined || isProblem(code)) return code;
     return petrelFunction(subject, environment, language, code);
@@ -138,7 +141,8 @@ export function createFunctions(context: Context, packages: () => Packages): Fun
       const { namespace, name } = splitKey(rest.join('/'));
       const subject = subjectOf(kind, namespace, name);
       if (subject === undefined || subject.object.metadata.deletionTimestamp) return undefined;
-      const target = wanted(subject);
+      const target = await wanted(subject);
+      if (typeof target === 'number') return target;
       const outcome =
         target === undefined || isProblem(target) ? target : await ensure(subject.object, target);
       if (typeof outcome === 'number') return outcome;

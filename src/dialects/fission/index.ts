@@ -59,7 +59,7 @@ export async function startFission(options: FissionOptions): Promise<Fission> {
     log,
     onArchive: pruneLater,
   });
-  const own = ownRoutes({ kind: 'http1-unix', path: options.socket }, options.storageToken);
+  const own = ownRoutes({ kind: 'http1-unix', path: options.socket }, options.storagePath);
   for (const [id, route] of Object.entries(own)) gateway.setPathRoute?.(id, route);
 
   const packages: Packages = createPackages(context, archives, (key) => functions.packageChanged(key));

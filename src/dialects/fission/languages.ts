@@ -21,10 +21,10 @@ export interface Language {
   /** The loader has Fission's calling convention under this name. */
   shape?: 'fission';
   /**
-   * What `functionName` means to the environment's server. `single`: the package is one bare file; `has`: whether the package has a
-   * file of that name.
+   * What `functionName` means to the environment's server. `single`: name of the file when the package is one bare file; `has`:
+   * whether the package has a file of that name.
    */
-  entryPoint(functionName: string, single: boolean, has: (file: string) => boolean): EntryPoint;
+  entryPoint(functionName: string, single: string | undefined, has: (file: string) => boolean): EntryPoint;
 }
 
 const optional = (entry: string | undefined, handler: string | undefined): EntryPoint => ({
@@ -48,7 +48,7 @@ const node: Language = {
   entryPoint(name, single) {
     if (name === '') return {};
     const [file, member] = split(name);
-    if (single) return optional(undefined, member);
+    if (single !== undefined) return optional(undefined, member);
     return NODE_FILE.test(name) ? { entry: name } : optional(file, member);
   },
 };
@@ -60,7 +60,7 @@ const python: Language = {
   // `path.to.module.function`; `function` alone is main.py's, and nothing is main.main.
   entryPoint(name, single, has) {
     const [path, member] = name.includes('.') ? split(name) : ['main', name || 'main'];
-    if (single) return optional('main.py', member);
+    if (single !== undefined) return optional(single, member);
     const file = path.replaceAll('.', '/');
     const entry = !has(`${file}.py`) && has(`${file}/__init__.py`) ? `${file}/__init__.py` : `${file}.py`;
     return optional(entry, member);
@@ -73,9 +73,11 @@ const named = (runtime: string, file: string, extension: string, fallback?: stri
   file,
   entryPoint(name, single) {
     if (name === '') return optional(undefined, fallback);
-    if (name.endsWith(extension)) return optional(single ? undefined : name, fallback);
+    if (name.endsWith(extension)) return optional(single === undefined ? name : undefined, fallback);
     const [path, member] = split(name);
-    return member === undefined ? { handler: name } : optional(single ? undefined : path + extension, member);
+    return member === undefined
+      ? { handler: name }
+      : optional(single === undefined ? path + extension : undefined, member);
   },
 });
 
@@ -90,7 +92,7 @@ const program: Language = {
   runtime: 'exec',
   file: 'main',
   executable: true,
-  entryPoint: (name, single) => optional(single ? 'main' : name || undefined, undefined),
+  entryPoint: (name, single) => optional(single ?? (name || undefined), undefined),
 };
 
 const LANGUAGES: Record<string, Language> = {

@@ -6,7 +6,7 @@ import { keyOf, splitKey } from '../../kube/indexed-store.ts';
 import type { Archives, Stored } from './archives.ts';
 import { keyOfRef } from './caches.ts';
 import { type Finding, found, withFindings } from './conditions.ts';
-import { type Context, type Part, writeStatus } from './context.ts';
+import { BEHIND_MS, type Context, exists, type Part, writeStatus } from './context.ts';
 import { languageOf } from './languages.ts';
 import { type Archive, FISSION, isProblem, type Package, type Problem } from './model.ts';
 import { type Code, translatedName } from './translate.ts';
@@ -21,6 +21,8 @@ export interface Packages extends Part {
 interface Known {
   /** What was stored: the same again is not read again. */
   of: string;
+  /** Of the package that it was read from. */
+  generation: number | undefined;
   result: Code | Problem;
 }
 
@@ -45,13 +47,16 @@ export function createPackages(
   const { caches, client, clock, log } = context;
   const known = new Map<string, Known>();
 
-  const resolve = async (pkg: Package): Promise<Code | Problem> => {
+  /** Undefined: the cache does not show yet what it needs. */
+  const resolve = async (pkg: Package): Promise<Code | Problem | undefined> => {
     const { spec, metadata } = pkg;
     const key = keyOf(pkg);
     const environmentKey = keyOfRef(spec.environment, metadata.namespace);
     const { namespace, name } = splitKey(environmentKey ?? 'default/');
     const environment = environmentKey === undefined ? undefined : caches.environments.get(namespace, name);
     if (environment === undefined) {
+      if (environmentKey !== undefined && (await exists(client, FISSION.environments, namespace, name)))
+        return undefined;
       const said =
         environmentKey === undefined
           ? 'names no Environment'
@@ -66,8 +71,14 @@ export function createPackages(
       return { reason: 'EmptyPackage', message: 'Both deploy and source archive are empty' };
     const of = JSON.stringify([archive, language.file, source, spec.buildcmd]);
     const before = known.get(key);
-    if (before?.of === of && !isProblem(before.result) && (await context.packages.stat(before.result.digest)))
+    if (
+      before?.of === of &&
+      !isProblem(before.result) &&
+      (await context.packages.stat(before.result.digest))
+    ) {
+      known.set(key, { ...before, generation: metadata.generation });
       return before.result;
+    }
     const stored: Stored | Problem = await archives.store(archive, language);
     const result: Code | Problem = isProblem(stored)
       ? stored
@@ -77,7 +88,7 @@ export function createPackages(
           ...(spec.buildcmd ? { buildCommand: spec.buildcmd } : {}),
           has: await archives.has(stored.digest),
         };
-    known.set(key, { of, result });
+    known.set(key, { of, generation: metadata.generation, result });
     return result;
   };
 
@@ -137,10 +148,11 @@ export function createPackages(
         known.delete(key);
         return undefined;
       }
-      const before = JSON.stringify(known.get(key)?.result);
+      const before = JSON.stringify([known.get(key)?.generation, known.get(key)?.result]);
       const code = await resolve(pkg);
-      if (isProblem(code)) known.set(key, { of: '', result: code });
-      if (before !== JSON.stringify(code)) onCode(key);
+      if (code === undefined) return BEHIND_MS;
+      if (isProblem(code)) known.set(key, { of: '', generation: pkg.metadata.generation, result: code });
+      if (before !== JSON.stringify([pkg.metadata.generation, code])) onCode(key);
       const build = buildOf(key, code);
       const conditions = withFindings(
         pkg.status?.conditions,
@@ -168,7 +180,12 @@ export function createPackages(
   caches.environments.addHandler({ add: ofEnvironment, update: ofEnvironment, delete: ofEnvironment });
 
   return {
-    code: (key) => known.get(key)?.result,
+    code(key) {
+      const { namespace, name } = splitKey(key);
+      const found = known.get(key);
+      const { generation } = caches.packages.get(namespace, name)?.metadata ?? {};
+      return found?.generation === generation ? found?.result : undefined;
+    },
     touch: (key) => controller.enqueue(key),
     start: () => controller.start(),
     stop: () => controller.stop(),

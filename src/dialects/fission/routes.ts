@@ -184,7 +184,7 @@ export function triggerRoute(trigger: HttpTrigger, directory: Directory): PathRo
 }
 
 /** The router's own paths, and the storage service. */
-export function ownRoutes(server: EndpointAddress, storageToken: string): Record<string, PathRoute> {
+export function ownRoutes(server: EndpointAddress, storagePath: string): Record<string, PathRoute> {
   const route = (
     type: 'exact' | 'prefix',
     value: string,
@@ -203,9 +203,6 @@ export function ownRoutes(server: EndpointAddress, storageToken: string): Record
     'fission/own/version': route('exact', '/_version'),
     'fission/own/login': route('exact', '/auth/login'),
     'fission/own/miss': route('prefix', '/fission-function'),
-    'fission/own/storage': route('prefix', storagePath(storageToken), 'strip'),
+    'fission/own/storage': route('prefix', storagePath, 'strip'),
   };
 }
-
-/** Path under which the gateway serves the storage service to who knows the token. */
-export const storagePath = (token: string): string => `/fission-storage/${token}`;

@@ -43,8 +43,8 @@ export interface Subject {
 /** The code of a function, in the package store. */
 export interface Code {
   digest: Digest;
-  /** The package is one bare file. */
-  single: boolean;
+  /** Name of the file when the package is one bare file. */
+  single?: string;
   /** It has to be built first. */
   source: boolean;
   buildCommand?: string;

@@ -1,0 +1,5 @@
+from text import shout
+
+
+def main():
+    return shout("words")

@@ -22,6 +22,10 @@ export class Args {
     this.positionals = positionals;
   }
 
+  /** The same with another positional. */
+  withPositional(index: number, value: string): Args {
+    return new Args(this.#values, this.positionals.with(index, value));
+  }
   /** Names of the options on the command line. */
   given(): string[] {
     return [...this.#values.keys()];

@@ -88,7 +88,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       {
         name: 'path',
         required: true,
-        help: 'source file, folder with sources or a program, executable, YAML file or folder, - for YAML on stdin',
+        help: 'source file, folder with sources or a program, executable, archive or its URL, git repository (#branch:folder), YAML file or folder, - for YAML on stdin',
       },
     ],
     options: {
@@ -108,6 +108,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: [
       ['petrel deploy hello.ts', 'a file; the function is called hello'],
       ['petrel deploy ./shop --name shop --env STAGE=dev', 'a folder, with a variable'],
+      ['petrel deploy https://example.com/shop.git#main:api', 'a folder of a git repository'],
       ['petrel deploy ./server', 'a compiled program, or a folder with one: it listens on $PORT'],
       ["petrel deploy ./site --command 'ruby app.rb'", 'any command in a folder'],
       ['petrel deploy service.yaml', 'Kubernetes objects of any kind, as kubectl apply does'],

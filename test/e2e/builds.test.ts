@@ -1,7 +1,9 @@
 /** Builds, by the real command: dependencies by the language's own tool, logs, failures, and what must not happen twice. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { createReadStream, existsSync, readdirSync, statSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { BuildStatus, PetrelFunction, Runtime } from '../../src/kinds/function.ts';
@@ -274,3 +276,59 @@ with zipfile.ZipFile(os.path.join(sys.argv[1], 'dep-1.0-py3-none-any.whl'), 'w')
     z.writestr('dep-1.0.dist-info/WHEEL', 'Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')
     z.writestr('dep-1.0.dist-info/RECORD', 'dep.py,,\\ndep-1.0.dist-info/METADATA,,\\ndep-1.0.dist-info/WHEEL,,\\ndep-1.0.dist-info/RECORD,,\\n')
 `;
+
+test('a repository: branch and folder, a tag, and what is not in it', async () => {
+  const repository = scratch.path('origin.git');
+  const work = scratch.path('work');
+  const git = (...args: string[]) => {
+    const done = spawnSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.com', ...args], {
+      cwd: work,
+      encoding: 'utf8',
+    });
+    assert.equal(done.status, 0, done.stderr);
+  };
+  scratch.write({ 'work/apps/api/index.js': `exports.handle = async () => ({ body: 'main' });` });
+  git('init', '-q', '-b', 'main');
+  git('add', '.');
+  git('commit', '-qm', 'one');
+  git('tag', 'v1');
+  scratch.write({ 'work/apps/api/index.js': `exports.handle = async () => ({ body: 'second' });` });
+  git('commit', '-qam', 'two');
+  git('clone', '-q', '--bare', '.', repository);
+  await petrel.deploy(`file://${repository}#main:apps/api`);
+  assert.equal((await get('api')).body, 'second');
+  await petrel.deploy(`${repository}#v1:apps/api`);
+  assert.equal((await get('api')).body, 'main');
+  const folder = await petrel.refused(['deploy', `${repository}#main:nowhere`]);
+  assert.equal(folder.code, 'FileNotFound');
+  const branch = await petrel.refused(['deploy', `${repository}#no-such-branch`]);
+  assert.equal(branch.code, 'UnsupportedSource');
+  assert.match(branch.message, /no-such-branch/);
+});
+
+test('an archive, here and behind a URL, with one folder around everything or none', async (t) => {
+  scratch.write({
+    'packed/wrapped-1.0/index.js': `exports.handle = async () => ({ body: 'wrapped' });`,
+    'flat/index.js': `exports.handle = async () => ({ body: 'flat' });`,
+  });
+  const tar = (name: string, from: string, what: string) =>
+    assert.equal(spawnSync('tar', ['-czf', scratch.path(name), '-C', scratch.path(from), what]).status, 0);
+  tar('wrapped.tar.gz', 'packed', 'wrapped-1.0');
+  tar('flat.tgz', 'flat', '.');
+  await petrel.deploy(scratch.path('wrapped.tar.gz'));
+  assert.equal((await get('wrapped')).body, 'wrapped');
+  const server = createServer((request, response) => {
+    if (request.url !== '/flat.tgz') return response.writeHead(404).end();
+    createReadStream(scratch.path('flat.tgz')).pipe(response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await petrel.deploy(`${base}/flat.tgz`);
+  assert.equal((await get('flat')).body, 'flat');
+  const missing = await petrel.refused(['deploy', `${base}/other.zip`]);
+  assert.equal(missing.code, 'UnsupportedSource');
+  assert.match(missing.why, /answered 404/);
+  scratch.write({ 'broken.zip': 'PK\u0003\u0004 this is no zip' });
+  assert.equal((await petrel.refused(['deploy', scratch.path('broken.zip')])).code, 'UnsafeArchive');
+});

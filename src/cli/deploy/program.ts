@@ -12,6 +12,12 @@ const LOADED = /\.(py|[cm]?[jt]s)$/;
 const SCRIPT = /\.(sh|bash)$/;
 /** Bytes of a script in which it is looked for whether it knows of `$PORT`. */
 const SCRIPT_HEAD = 65536;
+/** Files of projects that are built: an executable beside one is what somebody built of it, at some time. */
+const PROJECTS = new Set(
+  'go.mod Cargo.toml pom.xml build.gradle build.gradle.kts Gemfile composer.json requirements.txt pyproject.toml'.split(
+    ' ',
+  ),
+);
 /** Of several executables in a folder, the one that is meant. */
 const USUAL_NAMES = ['server', 'app', 'main', 'start.sh', 'run.sh'];
 
@@ -47,6 +53,7 @@ export function programAt(path: string, stats: Stats, command: string | undefine
       ? { command: undefined, because: 'scripts.start in package.json' }
       : undefined;
   }
+  if (names.some((name) => PROJECTS.has(name))) return undefined;
   const executables = names.filter((name) => isExecutable(join(path, name), statSync(join(path, name))));
   const usual = [...USUAL_NAMES, basename(path)].find((name) => executables.includes(name));
   const [only, second] = executables;

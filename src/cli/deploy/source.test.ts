@@ -24,20 +24,28 @@ for (const [name, text] of Object.entries({
   'helped/release.sh': '',
   'scripts/hello.sh': '',
   'empty/readme.md': '',
+  'maven/pom.xml': '',
+  'laravel/composer.json': '',
+  'laravel/package.json': '{}',
+  'laravel/index.php': '',
+  'both/composer.json': '',
+  'both/package.json': '{}',
 })) {
   mkdirSync(join(DIR, name, '..'), { recursive: true });
   writeFileSync(join(DIR, name), text);
 }
 
-const runtime = (name: string, extensions: string[]): Runtime => ({
+const runtime = (name: string, extensions: string[], markers: string[] = []): Runtime => ({
   apiVersion: 'petrel.dev/v1',
   kind: 'Runtime',
   metadata: { name },
-  spec: { language: name, extensions, command: [] },
+  spec: { language: name, extensions, command: [], markers },
 });
 const RUNTIMES = [
-  runtime('node', ['.ts', '.mts', '.js', '.mjs', '.cjs']),
+  runtime('node', ['.ts', '.mts', '.js', '.mjs', '.cjs'], ['package.json']),
   runtime('python', ['.py']),
+  runtime('java', ['.java'], ['pom.xml']),
+  runtime('php', ['.php'], ['composer.json']),
   runtime('exec', ['.sh']),
 ];
 const code = (expected: string) => (error: unknown) =>
@@ -97,7 +105,7 @@ const refused: [string, string | undefined, string, RegExp][] = [
   ['notes.txt', undefined, 'UnsupportedSource', /known file extensions are \.ts/],
   ['mixed', undefined, 'UnsupportedSource', /node and python/],
   ['empty', undefined, 'UnsupportedSource', /known file extensions/],
-  ['hello.ts', 'ruby', 'RuntimeUnavailable', /exec, node, python/],
+  ['hello.ts', 'ruby', 'RuntimeUnavailable', /exec, java, node, php, python/],
   ['hello.ts', 'python', 'UnsupportedSource', /python loads \.py/],
 ];
 for (const [path, asked, expected, why] of refused) {
@@ -108,3 +116,10 @@ for (const [path, asked, expected, why] of refused) {
     );
   });
 }
+
+test('a folder is of the runtime whose marker is in it, and of several the one whose sources are there', () => {
+  const chosen = (folder: string) => chooseRuntime(findSource(join(DIR, folder), {}), undefined, RUNTIMES);
+  assert.equal(chosen('maven'), 'java');
+  assert.equal(chosen('laravel'), 'php');
+  assert.throws(() => chosen('both'), code('UnsupportedSource'));
+});

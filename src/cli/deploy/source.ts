@@ -29,13 +29,6 @@ export interface SourceOptions {
 /** The runtime whose supervisor runs programs of any language: warm, and it ends with its program. */
 const PROGRAM_RUNTIME = 'node';
 
-/** A file in a folder that says which language it is for, before its files are counted. */
-const MARKERS: readonly (readonly [file: string, language: string])[] = [
-  ['package.json', 'node'],
-  ['requirements.txt', 'python'],
-  ['pyproject.toml', 'python'],
-];
-
 /** Runtimes whose files stand beside the sources of others: helper scripts, pages. In a folder with both they are not meant. */
 const GIVES_WAY = new Set(['exec', 'static']);
 
@@ -156,21 +149,17 @@ export function chooseRuntime(
   });
 }
 
+/** The runtimes whose markers (`go.mod`, `package.json` …) are at the top of the folder, else those that its files are for. */
 function ofFolder(source: Source, runtimes: readonly Runtime[]): string[] {
   if (source.entry !== undefined) return runtimeOf([source.entry], runtimes);
-  const files = readdirSync(source.path, { withFileTypes: true }).filter((entry) => entry.isFile());
-  const marked = MARKERS.filter(([marker]) => files.some((file) => file.name === marker)).map(
-    ([, language]) => language,
-  );
-  const byMarker = runtimes
-    .filter(({ spec }) => marked.includes(spec.language))
-    .map(({ metadata }) => metadata.name);
-  return byMarker.length > 0
-    ? byMarker
-    : runtimeOf(
-        files.map((file) => file.name),
-        runtimes,
-      );
+  const names = readdirSync(source.path, { withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ name }) => name);
+  const marked = runtimes.filter(({ spec }) => spec.markers?.some((marker) => names.includes(marker)));
+  if (marked.length === 0) return runtimeOf(names, runtimes);
+  // A package.json beside a composer.json is for the pages: whose sources are there counts.
+  const sources = marked.length > 1 ? runtimeOf(names, marked) : [];
+  return sources.length === 1 ? sources : marked.map(({ metadata }) => metadata.name);
 }
 
 function runtimeOf(files: readonly string[], runtimes: readonly Runtime[]): string[] {

@@ -28,6 +28,7 @@ import { registerNode, unregisterNode } from './node-object.ts';
 import { createPodWorker, type PodWorker } from './pod-worker.ts';
 import { summarize } from './stats.ts';
 import { createTokenIssuer } from './tokens.ts';
+import { toolchainDirs } from './toolchains.ts';
 import type { VolumeDirs } from './volumes.ts';
 
 export interface NodeAgentOptions {
@@ -105,6 +106,7 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
       checkoutOf(runtimesDir),
       join(home, 'packages'),
       join(home, 'cache'),
+      ...toolchainDirs(process.env.PATH ?? '', options.userHome ?? homedir()),
       ...(options.visible ?? []),
     ],
     required: [dirname(node), runtimesDir],

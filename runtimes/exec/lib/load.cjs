@@ -2,17 +2,13 @@
 'use strict';
 /** From a package with an executable or a script to something that answers requests. */
 
-/** @typedef {InstanceType<typeof import('../../node/lib/exchange.cjs').Exchange>} ExchangeType */
-
 const fs = require('node:fs');
-const { refuse } = require('../../node/lib/answer.cjs');
 const { readScript } = require('./script.cjs');
 const { run } = require('./run.cjs');
+const { turns } = require('./turns.cjs');
 
 /** Processes of one instance at a time, where neither the function nor `max_inflight` says. */
 const MAX_PROCESSES = 64;
-/** Requests that may wait for a process to end. */
-const MAX_WAITING = 1024;
 
 /** @param {number} concurrency 0 for no limit of the function's @returns {number} */
 function processLimit(concurrency) {
@@ -41,39 +37,12 @@ async function load(params, { loadTimeoutMs, onProgramExit }) {
     });
   }
   const env = { ...process.env };
-  const limit = processLimit(params.concurrency ?? 0);
-  let running = 0;
-  /** @type {Set<ExchangeType>} */
-  const waiting = new Set();
-  const begin = (/** @type {ExchangeType} */ exchange) => {
-    running++;
-    run(script, root, env, exchange, () => {
-      running--;
-      const [next] = waiting;
-      if (next === undefined) return;
-      waiting.delete(next);
-      begin(next);
-    });
-  };
   return {
     shape: script.mode,
     transport: { kind: 'mux' },
-    dispatch(exchange) {
-      if (exchange.header('upgrade') !== undefined && exchange.header('connection') === 'upgrade')
-        refuse(
-          exchange,
-          501,
-          'upgrade_not_supported',
-          'A program that is started per request has no notion of an upgrade. Run it as a program on $PORT.',
-        );
-      else if (running < limit) begin(exchange);
-      else if (waiting.size >= MAX_WAITING)
-        exchange.reset('overloaded', `${running} processes are at work and ${waiting.size} requests wait`);
-      else {
-        waiting.add(exchange);
-        exchange.onabort(() => waiting.delete(exchange));
-      }
-    },
+    dispatch: turns(processLimit(params.concurrency ?? 0), (exchange, over) =>
+      run(script, root, env, exchange, over),
+    ),
   };
 }
 

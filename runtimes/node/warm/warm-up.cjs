@@ -124,4 +124,4 @@ async function warmUp(extra, idle, call) {
   }
 }
 
-module.exports = { warmUp };
+module.exports = { warmUp, exercise };

@@ -1,0 +1,75 @@
+// @ts-check
+'use strict';
+/** One request on one thread. */
+
+/** @typedef {InstanceType<typeof import('../../node/lib/exchange.cjs').Exchange>} ExchangeType */
+
+const { environmentOf } = require('../../exec/lib/environment.cjs');
+const { Output } = require('../../exec/lib/output.cjs');
+
+/** Bytes of standard error that a failure is told with. */
+const TAIL = 8192;
+
+/** @typedef {{name: string, mode: 'stdio' | 'cgi', env: Record<string, string>}} Program */
+
+/**
+ * @param {import('./threads.cjs').Threads} threads @param {Program} program
+ * @param {ExchangeType} exchange @param {() => void} over called once, when the thread is free or gone
+ */
+function run(threads, { name, mode, env }, exchange, over) {
+  const worker = threads.take();
+  const turn = new Int32Array(new SharedArrayBuffer(8));
+  let tail = Buffer.alloc(0);
+  let done = false;
+  const stop = () => {
+    if (done) return;
+    done = true;
+    worker.removeAllListeners('message');
+    // What the module does, an endless loop too, ends here.
+    worker.terminate().then(over);
+  };
+  const output = new Output(exchange, name, mode, env.content_type, stop);
+  exchange.onabort(stop);
+
+  const taken = (/** @type {number} */ length) => {
+    Atomics.sub(turn, 1, length);
+    Atomics.notify(turn, 1);
+  };
+  const send = (/** @type {Uint8Array | null} */ piece) => {
+    worker.postMessage({ piece });
+    Atomics.add(turn, 0, 1);
+    Atomics.notify(turn, 0);
+  };
+  const pull = () => {
+    exchange.pull((error, chunk) => {
+      if (!done) send(error === null ? chunk : null);
+    });
+  };
+  /** @param {{code?: number, trap?: string, stack?: string}} end */
+  const ended = ({ code = 0, trap, stack }) => {
+    done = true;
+    threads.give(worker);
+    if (trap !== undefined) {
+      process.stderr.write(`${trap}\n${stack}\n`);
+      output.end({ what: 'trapped', said: `${trap}\n${stack}\n${tail}` });
+    } else
+      output.end(code === 0 ? undefined : { what: `ended with exit code ${code}`, said: tail.toString() });
+    over();
+  };
+  worker.on('message', ({ fd, bytes, end, pull: wanted }) => {
+    if (end !== undefined) ended(end);
+    else if (wanted) pull();
+    else if (fd === 2) {
+      const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+      process.stderr.write(chunk);
+      tail = Buffer.concat([tail, chunk]).subarray(-TAIL);
+      taken(bytes.length);
+    } else if (output.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))) taken(bytes.length);
+    else exchange.drained().then(() => taken(bytes.length));
+  });
+  worker.postMessage({
+    job: { env: { ...env, ...environmentOf(exchange, name) }, body: exchange.hasBody, turn },
+  });
+}
+
+module.exports = { run };

@@ -1,5 +1,6 @@
 /** All commands, in the order in which help shows them. */
 import type { CommandSpec, OptionSpec } from './command.ts';
+import { ACCESS_OPTIONS } from './deploy/access-options.ts';
 import { BUILD_OPTIONS } from './deploy/build-options.ts';
 import { ALL_NAMESPACES, NAMESPACE, OUTPUT, SERVICE } from './options.ts';
 import { SERVICE_COMMANDS } from './services/commands.ts';
@@ -101,6 +102,7 @@ export const COMMANDS: readonly CommandSpec[] = [
         help: 'name of the new revision, beginning with that of the function and a dash',
       },
       canary: { kind: 'flag', help: 'give this and every later revision its traffic step by step' },
+      ...ACCESS_OPTIONS,
       ...BUILD_OPTIONS,
       'no-wait': { kind: 'flag', help: 'return without waiting until it answers' },
       output: OUTPUT,

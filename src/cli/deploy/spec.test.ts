@@ -89,3 +89,37 @@ for (const argv of [
     );
   });
 }
+
+test('access, stickiness and instances for one request are set, changed and taken away one by one', () => {
+  const first = spec([
+    '--cors=https://a.test',
+    '--cors=https://b.test',
+    '--auth=api-key=keys',
+    '--auth=jwt=https://id.test/jwks',
+    '--rate-limit=100/m',
+    '--sticky=query=room',
+  ]);
+  assert.deepEqual(first.access, {
+    cors: { allowOrigins: ['https://a.test', 'https://b.test'] },
+    auth: { apiKey: { secret: 'keys' }, jwt: { jwksUrl: 'https://id.test/jwks' } },
+    rateLimit: { requests: 100, seconds: 60 },
+  });
+  assert.deepEqual(first.sticky, { queryParameter: 'room' });
+  const current = {
+    ...first,
+    access: { ...first.access, auth: { jwt: { jwksUrl: 'https://x', issuer: 'me' } } },
+  };
+  assert.deepEqual(spec([], current).access, current.access, 'what is not given stays');
+  const changed = spec(
+    ['--auth=jwt=own', '--cors=none', '--rate-limit=none', '--sticky=none', '--once-only=yes'],
+    current,
+  );
+  assert.deepEqual(changed.access, { auth: { jwt: { issuer: 'me', secret: 'own' } } });
+  assert.equal('sticky' in changed, false);
+  assert.equal(changed.onceOnly, true);
+  const open = spec(['--auth=none', '--once-only=no'], changed);
+  assert.equal('access' in open || 'onceOnly' in open, false);
+  for (const bad of ['--auth=basic=x', '--auth=hmac', '--rate-limit=10', '--rate-limit=x/s', '--sticky=x']) {
+    assert.throws(() => spec([bad]), { code: 'InvalidArgument' }, bad);
+  }
+});

@@ -4,6 +4,7 @@ import type { FunctionSpec } from '../../kinds/function.ts';
 import { dns1123Subdomain } from '../../kinds/name.ts';
 import type { EnvFromSource, Volume, VolumeMount } from '../../kinds/pod.ts';
 import type { Args } from '../args.ts';
+import { accessOf } from './access-options.ts';
 import { buildOf } from './build-options.ts';
 import { variables } from './variables.ts';
 
@@ -41,7 +42,9 @@ export function specOf(args: Args, code: Code, current: FunctionSpec | undefined
   const build = buildOf(args, current?.build);
   if (build) spec.build = build;
   else delete spec.build;
-  return spec;
+  const { access, sticky, onceOnly, ...others } = spec;
+  const asked = Object.entries(accessOf(args, current)).filter(([, value]) => value !== undefined);
+  return { ...others, ...Object.fromEntries(asked) };
 }
 
 function present(key: string, value: string | undefined): Record<string, string> {

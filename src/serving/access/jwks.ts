@@ -27,7 +27,7 @@ export interface Jwks {
 /** A key that was withdrawn is refused within this time, unless the server names another, milliseconds. */
 const REFRESH_MS = 3_600_000;
 const REFRESH_BOUNDS = { min: 60_000, max: 86_400_000 } as const;
-/** Anybody can name a key that does not exist: the server is asked no more often than this, milliseconds. */
+/** Anybody can name a key that does not exist: for them the server is asked no more often than this, milliseconds. */
 const SOONEST_MS = 10_000;
 const BACKOFF = { baseMs: 1000, maxMs: 300_000 } as const;
 const TIMEOUT_MS = 5000;
@@ -38,8 +38,8 @@ interface Followed {
   keys: Record<string, unknown>[] | undefined;
   text: string;
   failures: number;
-  /** When it was last asked, and until when nobody may ask again; on the monotonic clock. */
-  askedAt: number;
+  /** When it was last asked on account of a missing key, on the monotonic clock. */
+  missedAt: number;
   running: Promise<void> | undefined;
   timer: Timer | undefined;
 }
@@ -52,7 +52,6 @@ export function createJwks({ clock, log, onChange, ...options }: JwksOptions): J
   const ask = (url: string, one: Followed): void => {
     if (one.running) return;
     one.timer?.cancel();
-    one.askedAt = clock.monotonic();
     one.running = refresh(url, one).finally(() => {
       one.running = undefined;
     });
@@ -88,7 +87,7 @@ export function createJwks({ clock, log, onChange, ...options }: JwksOptions): J
         keys: undefined,
         text: '',
         failures: 0,
-        askedAt: 0,
+        missedAt: Number.NEGATIVE_INFINITY,
         running: undefined,
         timer: undefined,
       };
@@ -100,7 +99,10 @@ export function createJwks({ clock, log, onChange, ...options }: JwksOptions): J
     missing(url) {
       const one = followed.get(url);
       if (!one || one.running || one.failures > 0) return;
-      if (clock.monotonic() - one.askedAt >= SOONEST_MS) ask(url, one);
+      const now = clock.monotonic();
+      if (now - one.missedAt < SOONEST_MS) return;
+      one.missedAt = now;
+      ask(url, one);
     },
     keep(urls) {
       for (const [url, one] of followed) {

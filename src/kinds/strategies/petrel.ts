@@ -9,6 +9,7 @@ import type { FieldError, UntypedObject } from '../object.ts';
 import type { ResourceStrategy } from '../resource.ts';
 import { validateAccess } from './function-access.ts';
 import { validateBuild, validateRuntimeBuild } from './function-build.ts';
+import { validateServices } from './function-services.ts';
 import { validateVersions } from './function-versions.ts';
 import { validateAutoscaling } from './knative/annotations.ts';
 import { texts } from './knative/errors.ts';
@@ -126,6 +127,7 @@ function validateFunction({ metadata, spec = {} }: UntypedObject): FieldError[] 
     ...validateAccess(spec),
     ...validateVersions(spec),
     ...validateBuild(spec.build),
+    ...validateServices(spec),
   ];
 }
 

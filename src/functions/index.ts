@@ -17,7 +17,7 @@ import { createRuntimeController } from './controllers/runtimes.ts';
 import type { PackageStore } from './packages/store.ts';
 import { createConfigCache } from './pool/config.ts';
 import { createSocketWatcher } from './pool/link.ts';
-import { createLoader } from './pool/load.ts';
+import { createLoader, type StateAccess } from './pool/load.ts';
 import { createMembers, type Member } from './pool/members.ts';
 import { codeOf } from './pool/pods.ts';
 import { createPools } from './pool/pools.ts';
@@ -55,6 +55,8 @@ export interface FunctionsOptions {
   searchPath?: string;
   /** Processors to plan starts for. Default those of the machine. */
   cores?: number;
+  /** State of functions that have it. */
+  state?: StateAccess;
 }
 
 export interface Functions {
@@ -92,6 +94,7 @@ export function createFunctions(options: FunctionsOptions): Functions {
     cacheDir: options.cacheDir,
     development: options.development ?? true,
     gatewayUrl: options.gatewayUrl,
+    state: options.state,
     socket: (member: Member) => members.socket(member),
   });
   const aliases = createAliasController({ client, clock, log });

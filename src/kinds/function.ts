@@ -258,6 +258,8 @@ export const CODE_ANNOTATIONS = {
   handler: 'petrel.dev/handler',
   shape: 'petrel.dev/shape',
   debugPort: 'petrel.dev/debug-port',
+  /** The keyspace of its state. */
+  state: 'petrel.dev/state',
 } as const;
 
 /** Annotations on a Knative Service that hold at once for all its revisions, whoever made it. JSON of the fields of a Function. */

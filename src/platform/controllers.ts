@@ -99,6 +99,10 @@ export async function startControllers(
     node: process.execPath,
     gatewayUrl: `http://${formatAddress(reachable(early.gateway.address))}`,
     log,
+    state: {
+      ready: () => services.stateReady(),
+      env: (...args) => services.stateEnv(...args),
+    },
   });
   const serving = createServing({
     client: client('serving'),
@@ -112,6 +116,8 @@ export async function startControllers(
     dir: home.dir,
     runDir: home.runDir,
     gateway: early.gateway,
+    secret: sessionSecret(home),
+    stateBackend: process.env.PETREL_STATE_BACKEND,
     clock: systemClock,
     random: Math.random,
     log,

@@ -43,6 +43,7 @@ function templateOf({ metadata, spec }: PetrelFunction, digest: Digest): Revisio
   }
   if (spec.debugPort !== undefined) annotations[CODE_ANNOTATIONS.debugPort] = String(spec.debugPort);
   if (spec.onceOnly) annotations[ONCE_ONLY_ANNOTATION] = 'true';
+  if (spec.state !== undefined) annotations[CODE_ANNOTATIONS.state] = spec.state.keyspace ?? metadata.name;
   if (spec.scale?.min !== undefined)
     annotations['autoscaling.knative.dev/min-scale'] = String(spec.scale.min);
   // A debugger's port can be had once.

@@ -46,6 +46,14 @@ export function addressAt(kind: 'mux' | 'http1-unix', socket: string): EndpointA
   return { kind, path: kind === 'mux' ? socket : join(dirname(socket), 'h.sock') };
 }
 
+/** How instances get at the state of their function. */
+export interface StateAccess {
+  /** Resolves when `env` can be asked; undefined when it can already. */
+  ready(): Promise<unknown> | undefined;
+  /** The variables of an instance. */
+  env(namespace: string, name: string, keyspace: string): Record<string, string>;
+}
+
 export interface LoaderOptions {
   packages: PackageStore;
   config: ConfigCache;
@@ -56,6 +64,7 @@ export interface LoaderOptions {
   development: boolean;
   /** Where instances reach the gateway, and through it each other, without leaving the machine; absent: they are not told. */
   gatewayUrl?: string | undefined;
+  state?: StateAccess;
 }
 
 export interface Loader {
@@ -87,8 +96,10 @@ export function createLoader(options: LoaderOptions & { socket(member: Member): 
       });
     }
     const name = functionOf(revision);
+    const keyspace = codeOf(revision)?.state;
     return {
       ...env,
+      ...(keyspace === undefined ? {} : options.state?.env(namespace, name, keyspace)),
       PORT: String(port),
       K_SERVICE: name,
       K_CONFIGURATION: revision.metadata.labels?.['serving.knative.dev/configuration'] ?? name,
@@ -106,6 +117,7 @@ export function createLoader(options: LoaderOptions & { socket(member: Member): 
       const waits = [
         config.prepare(userContainer(revision)),
         packages.ready(code.digest) === undefined ? packages.directory(code.digest) : undefined,
+        code.state === undefined ? undefined : options.state?.ready(),
       ].filter((wait) => wait !== undefined);
       if (waits.length === 0) return undefined;
       return Promise.all(waits).catch((error) => {

@@ -28,6 +28,8 @@ export interface Code {
   handler?: string;
   shape?: string;
   debugPort?: number;
+  /** Keyspace of its state. */
+  state?: string;
 }
 
 /** Reads the code annotations; undefined when the revision is no function. */
@@ -36,7 +38,7 @@ export function codeOf(revision: Revision): Code | undefined {
   const digest = annotations[CODE_ANNOTATIONS.package];
   const runtime = annotations[CODE_ANNOTATIONS.runtime];
   if (digest === undefined || runtime === undefined) return undefined;
-  const { entry, handler, shape, debugPort } = CODE_ANNOTATIONS;
+  const { entry, handler, shape, debugPort, state } = CODE_ANNOTATIONS;
   return {
     runtime,
     digest: digest as Digest,
@@ -44,6 +46,7 @@ export function codeOf(revision: Revision): Code | undefined {
     ...(annotations[handler] === undefined ? {} : { handler: annotations[handler] }),
     ...(annotations[shape] === undefined ? {} : { shape: annotations[shape] }),
     ...(annotations[debugPort] === undefined ? {} : { debugPort: Number(annotations[debugPort]) }),
+    ...(annotations[state] === undefined ? {} : { state: annotations[state] }),
   };
 }
 

@@ -16,6 +16,10 @@ export interface ServiceContext {
   /** Sockets. */
   runDir: string;
   gateway: Pick<Gateway, 'address' | 'setPathRoute'>;
+  /** Of this home; what proofs are made with. */
+  secret: string;
+  /** Where keyed state is, when not on this machine's disk: a URL. */
+  stateBackend?: string;
   clock: Clock;
   /** Uniform in [0, 1). */
   random: () => number;
@@ -25,6 +29,8 @@ export interface ServiceContext {
 export interface FunctionService {
   /** Rows of the platform's own socket. */
   readonly routes: SocketRoute[];
+  /** Variables that instances of a function get. */
+  env?(namespace: string, name: string, keyspace: string): Record<string, string>;
   /** Called with every function that there is or comes, and when it changes. */
   seen(fn: PetrelFunction): void;
   gone(fn: PetrelFunction): void;

@@ -13,6 +13,10 @@ const SERVICES: Record<
     for: () => true,
     load: async (context) => (await import('../invocations/service.ts')).createInvocationService(context),
   },
+  state: {
+    for: ({ spec }) => spec.state !== undefined,
+    load: async (context) => (await import('../state/service.ts')).createStateService(context),
+  },
 };
 
 /** Rows of the platform's own socket, known before their service is loaded. */
@@ -22,10 +26,15 @@ const ROUTES: [method: string, path: string, service: string][] = [
   ['POST', '/invocations/cancel', 'invocations'],
   ['POST', '/dlq/redrive', 'invocations'],
   ['POST', '/dlq/purge', 'invocations'],
+  ['GET', '/state/access', 'state'],
 ];
 
 export interface Services {
   readonly routes: SocketRoute[];
+  /** What an instance of a function with state of that keyspace gets as variables, once `ready`. */
+  stateEnv(namespace: string, name: string, keyspace: string): Record<string, string>;
+  /** Resolves when `stateEnv` can be asked; undefined when it can already. */
+  stateReady(): Promise<unknown> | undefined;
   /** Begins to follow the functions. What an earlier life left is taken up in the background. */
   start(): void;
   /** See `FunctionService.stop`. */
@@ -35,6 +44,7 @@ export interface Services {
 export function createServices(context: ServiceContext): Services {
   const { log } = context;
   const loaded = new Map<string, Promise<FunctionService>>();
+  const running = new Map<string, FunctionService>();
   let stopping = false;
 
   const need = (name: string): Promise<FunctionService> => {
@@ -43,6 +53,7 @@ export function createServices(context: ServiceContext): Services {
       service = (async () => {
         const made = await SERVICES[name]!.load(context);
         await made.start();
+        running.set(name, made);
         return made;
       })();
       loaded.set(name, service);
@@ -74,6 +85,8 @@ export function createServices(context: ServiceContext): Services {
         await route?.handle(request, response);
       },
     })),
+    stateEnv: (...args) => running.get('state')?.env?.(...args) ?? {},
+    stateReady: () => (running.has('state') ? undefined : need('state')),
     start() {
       context.functions.addHandler({
         add: (fn) => tell(fn, 'seen'),

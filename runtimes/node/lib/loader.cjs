@@ -112,6 +112,7 @@ async function load(options) {
   }
   process.argv = [process.execPath, entry];
   const before = activeResources();
+  if (process.env.PETREL_STATE_URL !== undefined) require('./own-module.cjs').provide();
   if (cache !== undefined) {
     nodeModule.enableCompileCache(path.join(cache, 'modules'));
     require('./type-cache.cjs').useTypeCache(root, cache);

@@ -46,12 +46,23 @@ class _FlaskFinder:
         pass
 
 
+def _later(name):
+    """What few functions need is loaded by those that name it."""
+    if name not in ("state", "StateError"):
+        raise AttributeError(f"module 'petrel' has no attribute {name!r}")
+    from . import state as own
+
+    sys.modules["petrel"].__dict__.update(state=own.state, StateError=own.StateError)
+    return getattr(own, name)
+
+
 def install():
     if "petrel" in sys.modules:
         return
     sys.modules["petrel"] = _module(
         "petrel",
-        "request: the request the calling handler works on. Response: an answer in parts.",
+        "request: the request the calling handler works on. Response: an answer in parts. state: what outlives instances.",
+        __getattr__=_later,
         request=request,
         Request=Request,
         Response=Response,

@@ -55,4 +55,29 @@ export const SERVICE_COMMANDS: readonly CommandSpec[] = [
     ],
     load: () => import('../commands/dlq.ts'),
   },
+  {
+    name: 'state',
+    summary: 'Read and change what a function keeps',
+    positionals: [
+      { name: 'action', required: true, help: 'get, set, delete or list' },
+      { name: 'function', required: false, help: 'name of the function' },
+      { name: 'key', required: false, help: 'the key; list: only keys that begin with this' },
+      { name: 'value', required: false, help: 'set: the value; @file reads a file, nothing or @- stdin' },
+    ],
+    options: {
+      namespace: NAMESPACE,
+      blob: { kind: 'flag', help: 'blobs instead of keys' },
+      ttl: { kind: 'integer', value: 'seconds', help: 'set: gone after this time; 0: never' },
+      type: { kind: 'text', value: 'media type', help: 'set: what the value is (default text/plain)' },
+      limit: { kind: 'integer', value: 'n', help: 'list: at most that many (default 100)' },
+      output: OUTPUT,
+    },
+    examples: [
+      ['petrel state list shop', 'all keys'],
+      ['petrel state get shop cart/7', 'one value, as it is'],
+      ['petrel state set shop motd hello --ttl 3600', 'for an hour'],
+      ['petrel state set shop logo @logo.png --blob --type image/png', 'a file'],
+    ],
+    load: () => import('../commands/state.ts'),
+  },
 ];

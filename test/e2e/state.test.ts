@@ -61,7 +61,12 @@ def main():
         return json.dumps([item["key"] for item in state.list(prefix="")["items"]])
 `;
 
-async function withState(name: string, file: string, source: string, state: { keyspace?: string }): Promise<void> {
+async function withState(
+  name: string,
+  file: string,
+  source: string,
+  state: { keyspace?: string },
+): Promise<void> {
   scratch.write({ [file]: source });
   await petrel.deploy(scratch.path(file), '--name', name, '--no-wait');
   const api = await petrel.api();
@@ -130,7 +135,7 @@ test('the command; a function without state has none', async () => {
   assert.equal((await petrel.refused(['state', 'get', 'shop', 'motd'])).code, 'NotFound');
   scratch.write({
     'plain.mjs':
-      'export default { fetch: () => Response.json(Object.keys(process.env).filter((name) => name.startsWith("PETREL_"))) };',
+      'export default { fetch: () => Response.json(Object.keys(process.env).filter((name) => name.startsWith("PETREL_STATE_"))) };',
   });
   await petrel.deploy(scratch.path('plain.mjs'));
   assert.deepEqual(await said('plain', '/'), []);

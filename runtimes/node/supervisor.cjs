@@ -7,7 +7,8 @@ const { live } = require('./lib/life.cjs');
 /** Time between loading and the first time that compiled code is written, milliseconds: the first burst is over by then. */
 const CACHE_DELAY_MS = 500;
 
-live({
+/** @type {Parameters<typeof live>[0]} */
+const RUNTIME = {
   name: 'node',
   language: process.version,
   warmUp: (idle, call, warm) => require('./warm/warm-up.cjs').warmUp(warm, idle, call),
@@ -42,4 +43,8 @@ live({
     require('./lib/type-cache.cjs').saveTypeCache();
     require('node:module').flushCompileCache();
   },
-});
+};
+
+if (require.main === module) live(RUNTIME);
+
+module.exports = { start: (/** @type {boolean} */ warm) => live(RUNTIME, warm) };

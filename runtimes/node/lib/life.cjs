@@ -16,7 +16,7 @@ const { SpecialiseError } = require('./entry.cjs');
 const { settings, messageOf, stackOf } = require('./answer.cjs');
 
 /** Settings of the process; milliseconds. User code sees none of them. */
-const options = {
+const settingsOfProcess = () => ({
   socket: process.env.PETREL_SOCKET ?? '',
   /** Life after the last control connection has closed. */
   controlGraceMs: Number(process.env.PETREL_CONTROL_GRACE_MS ?? 10_000),
@@ -28,7 +28,9 @@ const options = {
   termGraceMs: Number(process.env.PETREL_TERM_GRACE_MS ?? 25_000),
   /** Parts that are loaded at the start instead of when first needed: `typescript`, `fetch`. */
   warm: (process.env.PETREL_WARM ?? '').split(',').filter((word) => word !== ''),
-};
+});
+/** Read when life begins: a forked process gets its variables after this file was loaded. */
+let options = settingsOfProcess();
 /** Time after the first answer until the code cache is written: the first burst is over by then. */
 const CACHE_DELAY_MS = 500;
 
@@ -291,9 +293,11 @@ function closeStdin() {
   } catch {}
 }
 
-/** Begins the life of this process. @param {Runtime} mine */
-function live(mine) {
+/** Begins the life of this process. @param {Runtime} mine @param {boolean} [warm] warming up is over */
+function live(mine, warm = false) {
   runtime = mine;
+  options = settingsOfProcess();
+  warmed = warm;
   if (options.socket === '') {
     process.stderr.write(
       `petrel: PETREL_SOCKET is not set: the ${runtime.name} runtime is started by the platform\n`,

@@ -1,0 +1,88 @@
+// @ts-check
+'use strict';
+/**
+ * The zygote of the node runtime: a warm supervisor that never listens itself. It loads and runs once what every instance needs,
+ * then waits to be told to fork (runtimes/PROTOCOL.md, "Zygote"); a forked process confines itself and goes on as an instance.
+ */
+
+const fs = require('node:fs');
+const v8 = require('node:v8');
+const vm = require('node:vm');
+const crypto = require('node:crypto');
+const path = require('node:path');
+
+/** Major version of Node for which this has been tried; forking is not something that Node promises. */
+const TRIED = 26;
+
+/** @param {string} why */
+function refuse(why) {
+  fs.writeSync(3, `${JSON.stringify({ failed: why })}\n`);
+  process.exit(1);
+}
+
+/** Everything that the first function would otherwise load, and nothing that holds a descriptor or a thread. */
+async function warmUp() {
+  await require('./warm/warm-up.cjs').warmUp([], () => true, () => {});
+  require('./lib/load-error.cjs');
+  require('./lib/code-cache.cjs');
+  v8.setFlagsFromString('--expose-gc');
+  const collect = vm.runInNewContext('gc');
+  v8.setFlagsFromString('--no-expose-gc');
+  // What lives on is moved away from where new objects are made: children share it as long as nobody writes there.
+  for (let round = 0; round < 3; round++) collect();
+}
+
+/** V8's generator has the same state in all children; its seed is taken at the first use, which comes after the fork. */
+function reseed() {
+  v8.setFlagsFromString(`--random-seed=${1 + crypto.randomInt(2 ** 31 - 2)}`);
+  Math.random();
+  v8.setFlagsFromString('--random-seed=0');
+}
+
+/** @param {import('./zygote/serve.cjs').Order} order */
+function become(order) {
+  const { tell, CONTROL } = require('./zygote/serve.cjs');
+  const { libc } = require('./zygote/libc.cjs');
+  try {
+    libc.setsid();
+    for (const [fd, file] of [[1, order.stdout], [2, order.stderr]]) {
+      if (file === undefined) continue;
+      const opened = fs.openSync(/** @type {string} */ (file), 'w');
+      libc.dup2(opened, fd);
+      fs.closeSync(opened);
+    }
+    if (order.sandbox !== undefined) require('./zygote/sandbox.cjs').enterSandbox(order.sandbox);
+    for (const name of Object.keys(process.env)) delete process.env[name];
+    Object.assign(process.env, order.env);
+    process.argv[1] = path.join(__dirname, 'supervisor.cjs');
+    reseed();
+    tell({ id: order.id, up: true });
+    fs.closeSync(CONTROL);
+  } catch (error) {
+    tell({ id: order.id, error: /** @type {Error} */ (error).message });
+    process.exit(125);
+  }
+  require('./supervisor.cjs').start(true);
+}
+
+async function main() {
+  if (Number(process.versions.node.split('.')[0]) !== TRIED)
+    refuse(`forking has been tried with Node ${TRIED} only, this is ${process.version}`);
+  try {
+    require('./supervisor.cjs');
+    require('./zygote/sandbox.cjs');
+    require('./zygote/self-test.cjs');
+    require('./zygote/serve.cjs');
+    await warmUp();
+  } catch (error) {
+    refuse(/** @type {Error} */ (error).message);
+  }
+  // From a turn of its own: the child goes on with an event loop in which nothing is pending.
+  setImmediate(() => {
+    const order = require('./zygote/serve.cjs').serve();
+    if (order === 'test') require('./zygote/self-test.cjs').run();
+    else become(order);
+  });
+}
+
+main();

@@ -1,0 +1,181 @@
+// @ts-check
+'use strict';
+/**
+ * The calls of the C library that forking an instance takes, through Node's own foreign function interface: no compiler, no
+ * addon. Everything else a zygote needs Node has itself. Linux, 64 bit.
+ */
+
+const fs = require('node:fs');
+
+/** Names and types, as the C library's headers have them. Variadic ones are named with the arguments they are called with here. */
+const CALLS = /** @type {const} */ ({
+  fork: ['int32', []],
+  uv_loop_fork: ['int32', ['pointer']],
+  madvise: ['int32', ['pointer', 'uint64', 'int32']],
+  unshare: ['int32', ['int32']],
+  setns: ['int32', ['int32', 'int32']],
+  mount: ['int32', ['string', 'string', 'string', 'uint64', 'string']],
+  chroot: ['int32', ['string']],
+  sethostname: ['int32', ['string', 'uint64']],
+  setgroups: ['int32', ['uint64', 'buffer']],
+  setresgid: ['int32', ['uint32', 'uint32', 'uint32']],
+  setresuid: ['int32', ['uint32', 'uint32', 'uint32']],
+  setsid: ['int32', []],
+  getpid: ['int32', []],
+  prctl: ['int32', ['int32', 'uint64', 'uint64', 'uint64', 'uint64']],
+  capset: ['int32', ['buffer', 'buffer']],
+  dup2: ['int32', ['int32', 'int32']],
+  fcntl: ['int32', ['int32', 'int32', 'int64']],
+  poll: ['int32', ['buffer', 'uint64', 'int32']],
+  kill: ['int32', ['int32', 'int32']],
+  waitpid: ['int32', ['int32', 'buffer', 'int32']],
+  syscall: ['int64', ['int64', 'int64', 'int64']],
+  posix_spawn: ['int32', ['buffer', 'string', 'buffer', 'buffer', 'buffer', 'buffer']],
+  posix_spawn_file_actions_init: ['int32', ['buffer']],
+  posix_spawn_file_actions_addopen: ['int32', ['buffer', 'int32', 'string', 'int32', 'uint32']],
+  posix_spawn_file_actions_destroy: ['int32', ['buffer']],
+  posix_spawnattr_init: ['int32', ['buffer']],
+  posix_spawnattr_setflags: ['int32', ['buffer', 'int16']],
+  __errno_location: ['pointer', []],
+  // Node's own: the number of threads that V8's background tasks run on, and what starts them.
+  _ZN4node12NodePlatform21NumberOfWorkerThreadsEv: ['int32', ['pointer']],
+  _ZN4node23WorkerThreadsTaskRunnerC1EiNS_21PlatformDebugLogLevelE: ['void', ['pointer', 'int32', 'int32']],
+});
+/** Node's platform object: V8's host. */
+const PLATFORM = '_ZN4node11per_process11v8_platformE';
+
+/** @typedef {Record<keyof typeof CALLS, (...args: any[]) => any>} Libc */
+
+/** Node's foreign function interface, without its warning that it may change: the Node version is pinned. */
+function openFfi() {
+  const { emitWarning } = process;
+  try {
+    process.emitWarning = () => {};
+    const ffi = require('node:ffi');
+    const definitions = Object.fromEntries(
+      Object.entries(CALLS).map(([name, [result, args]]) => [name, { return: result, arguments: [...args] }]),
+    );
+    /** @type {{functions: Libc, lib: any}} */
+    const { functions, lib } = ffi.dlopen(null, definitions);
+    return { ffi, functions, platformAt: /** @type {bigint} */ (lib.getSymbol(PLATFORM)) };
+  } finally {
+    process.emitWarning = emitWarning;
+  }
+}
+
+const { ffi, functions: libc, platformAt } = openFfi();
+
+/** Names of the errors that are of use in a message. @type {Record<number, string>} */
+const ERRNO = { 1: 'EPERM', 2: 'ENOENT', 11: 'EAGAIN', 12: 'ENOMEM', 13: 'EACCES', 16: 'EBUSY', 22: 'EINVAL', 28: 'ENOSPC' };
+
+const errno = () => /** @type {number} */ (ffi.getInt32(libc.__errno_location(), 0));
+
+/** Throws when a call has failed. @param {number} result @param {string} what */
+function must(result, what) {
+  if (result >= 0) return result;
+  const number = errno();
+  throw new Error(`${what}: ${ERRNO[number] ?? `error ${number}`}`);
+}
+
+/** Text as the C library has it. @param {string} text */
+const cString = (text) => Buffer.from(`${text}\0`);
+
+/** An array of strings that ends with null; keeps what it points to. @param {string[]} list */
+function cStrings(list) {
+  const texts = list.map(cString);
+  const pointers = Buffer.alloc((list.length + 1) * 8);
+  for (const [index, text] of texts.entries()) pointers.writeBigUInt64LE(ffi.getRawPointer(text), index * 8);
+  return { pointers, texts };
+}
+
+const MADV_DOFORK = 11;
+const LOWEST = 0x10000n;
+
+/**
+ * The address ranges a fork has to take along: all but the kernel's own pages, at which madvise(2) stops.
+ * @returns {{from: bigint, length: bigint}[]}
+ */
+function ranges() {
+  const maps = fs.readFileSync('/proc/self/maps', 'latin1').split('\n');
+  const found = [];
+  let from = LOWEST;
+  for (const line of maps) {
+    const [, start, end, name] = /^([0-9a-f]+)-([0-9a-f]+) .*?(\[[a-z_]+\])?$/.exec(line) ?? [];
+    if (name === '[vsyscall]') break;
+    const kernels = name !== undefined && name.startsWith('[v');
+    if (kernels) {
+      if (BigInt(`0x${start}`) > from) found.push({ from, length: BigInt(`0x${start}`) - from });
+      from = BigInt(`0x${end}`);
+    }
+    if (name === '[stack]') found.push({ from, length: BigInt(`0x${end}`) - from });
+  }
+  return found;
+}
+
+/** Offsets in Node's structures: of the platform in `V8Platform`, of the pointer to its task runner in `NodePlatform`. */
+const OFFSET = { platform: 16, taskRunner: 0x78 };
+/** What a shared pointer's own bookkeeping takes before the object. */
+const SHARED = 16n;
+/** In an instance. */
+const BACKGROUND_THREADS = 1;
+const MAX_THREADS = 1024;
+
+/**
+ * The object that runs V8's background tasks. Its threads stay behind at a fork, and tasks would wait for ever: in the child it is made
+ * anew where it is. Throws unless everything that can be checked is as in the Node this was written for.
+ */
+function findTaskRunner() {
+  const platform = ffi.getUint64(platformAt, OFFSET.platform);
+  const runner = ffi.getUint64(platform, OFFSET.taskRunner);
+  const owner = ffi.getUint64(platform, OFFSET.taskRunner + 8);
+  const threads = libc._ZN4node12NodePlatform21NumberOfWorkerThreadsEv(platform);
+  if (runner - owner !== SHARED || threads < 1 || threads > MAX_THREADS)
+    throw new Error(`the structures of Node ${process.version} are not known`);
+  return runner;
+}
+
+const taskRunner = findTaskRunner();
+const everything = ranges();
+const loop = ffi.getCurrentEventLoop();
+
+/**
+ * Forks this process. V8 asks the kernel not to give its heap to children, so that is taken back for all memory right before:
+ * between the two nothing may allocate.
+ * @returns {number} 0 in the child, -1 when there is no room for another process
+ */
+function fork() {
+  for (const { from, length } of everything) libc.madvise(from, length, MADV_DOFORK);
+  const pid = libc.fork();
+  if (pid === 0) {
+    libc.uv_loop_fork(loop);
+    Object.defineProperty(process, 'pid', { value: libc.getpid(), enumerable: true, configurable: true });
+    libc._ZN4node23WorkerThreadsTaskRunnerC1EiNS_21PlatformDebugLogLevelE(taskRunner, BACKGROUND_THREADS, 0);
+  }
+  return pid;
+}
+
+const POSIX_SPAWN_SETSID = 0x80;
+/** Above what any C library's structures need, bytes. */
+const STRUCTURE = 1024;
+
+/**
+ * Starts a program in a session of its own, cheaper than by fork. Its standard input is the file, its output goes nowhere.
+ * @param {string[]} argv the first an absolute path @param {string} input @returns {number} pid
+ */
+function spawn(argv, input) {
+  const actions = Buffer.alloc(STRUCTURE);
+  const attributes = Buffer.alloc(STRUCTURE);
+  const pid = Buffer.alloc(4);
+  libc.posix_spawn_file_actions_init(actions);
+  libc.posix_spawnattr_init(attributes);
+  libc.posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSID);
+  libc.posix_spawn_file_actions_addopen(actions, 0, input, fs.constants.O_RDONLY, 0);
+  for (const fd of [1, 2]) libc.posix_spawn_file_actions_addopen(actions, fd, '/dev/null', fs.constants.O_WRONLY, 0);
+  const { pointers, texts } = cStrings(argv);
+  const failed = libc.posix_spawn(pid, argv[0], actions, attributes, pointers, Buffer.alloc(8));
+  libc.posix_spawn_file_actions_destroy(actions);
+  if (failed !== 0 || texts.length === 0) throw new Error(`${argv[0]}: error ${failed}`);
+  return pid.readInt32LE();
+}
+
+module.exports = { libc, must, fork, spawn };

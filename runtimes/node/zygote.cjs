@@ -22,7 +22,11 @@ function refuse(why) {
 
 /** Everything that the first function would otherwise load, and nothing that holds a descriptor or a thread. */
 async function warmUp() {
-  await require('./warm/warm-up.cjs').warmUp([], () => true, () => {});
+  await require('./warm/warm-up.cjs').warmUp(
+    [],
+    () => true,
+    () => {},
+  );
   require('./lib/load-error.cjs');
   require('./lib/code-cache.cjs');
   v8.setFlagsFromString('--expose-gc');
@@ -45,7 +49,10 @@ function become(order) {
   const { libc } = require('./zygote/libc.cjs');
   try {
     libc.setsid();
-    for (const [fd, file] of [[1, order.stdout], [2, order.stderr]]) {
+    for (const [fd, file] of [
+      [1, order.stdout],
+      [2, order.stderr],
+    ]) {
       if (file === undefined) continue;
       const opened = fs.openSync(/** @type {string} */ (file), 'w');
       libc.dup2(opened, fd);

@@ -210,6 +210,8 @@ export const NODE_ANNOTATIONS = {
   codeCache: 'petrel.dev/code-cache',
   /** JSON of `InPlaceUpdate`: what the containers are to be from now on, while the Pod stays. */
   inPlace: 'petrel.dev/in-place',
+  /** `off`: the container is started as a process of its own even where it could be forked from a warm one. */
+  zygote: 'petrel.dev/zygote',
 } as const;
 
 /**

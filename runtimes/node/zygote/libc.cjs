@@ -22,6 +22,7 @@ const CALLS = /** @type {const} */ ({
   setresuid: ['int32', ['uint32', 'uint32', 'uint32']],
   setsid: ['int32', []],
   getpid: ['int32', []],
+  _exit: ['void', ['int32']],
   prctl: ['int32', ['int32', 'uint64', 'uint64', 'uint64', 'uint64']],
   capset: ['int32', ['buffer', 'buffer']],
   dup2: ['int32', ['int32', 'int32']],
@@ -29,7 +30,8 @@ const CALLS = /** @type {const} */ ({
   poll: ['int32', ['buffer', 'uint64', 'int32']],
   kill: ['int32', ['int32', 'int32']],
   waitpid: ['int32', ['int32', 'buffer', 'int32']],
-  syscall: ['int64', ['int64', 'int64', 'int64']],
+  pipe: ['int32', ['buffer']],
+  syscall: ['int64', ['int64', 'int64', 'int64', 'int64', 'int64', 'int64']],
   posix_spawn: ['int32', ['buffer', 'string', 'buffer', 'buffer', 'buffer', 'buffer']],
   posix_spawn_file_actions_init: ['int32', ['buffer']],
   posix_spawn_file_actions_addopen: ['int32', ['buffer', 'int32', 'string', 'int32', 'uint32']],
@@ -66,7 +68,16 @@ function openFfi() {
 const { ffi, functions: libc, platformAt } = openFfi();
 
 /** Names of the errors that are of use in a message. @type {Record<number, string>} */
-const ERRNO = { 1: 'EPERM', 2: 'ENOENT', 11: 'EAGAIN', 12: 'ENOMEM', 13: 'EACCES', 16: 'EBUSY', 22: 'EINVAL', 28: 'ENOSPC' };
+const ERRNO = {
+  1: 'EPERM',
+  2: 'ENOENT',
+  11: 'EAGAIN',
+  12: 'ENOMEM',
+  13: 'EACCES',
+  16: 'EBUSY',
+  22: 'EINVAL',
+  28: 'ENOSPC',
+};
 
 const errno = () => /** @type {number} */ (ffi.getInt32(libc.__errno_location(), 0));
 
@@ -88,28 +99,32 @@ function cStrings(list) {
   return { pointers, texts };
 }
 
+const MADV_DONTFORK = 10;
 const MADV_DOFORK = 11;
 const LOWEST = 0x10000n;
 
 /**
- * The address ranges a fork has to take along: all but the kernel's own pages, at which madvise(2) stops.
- * @returns {{from: bigint, length: bigint}[]}
+ * What of the address space a fork has to take along: all but the kernel's own pages, at which madvise(2) stops. And what it must not:
+ * memory shared with this process, such as the rings of its event loops.
  */
 function ranges() {
-  const maps = fs.readFileSync('/proc/self/maps', 'latin1').split('\n');
-  const found = [];
+  const taken = [];
+  const left = [];
   let from = LOWEST;
-  for (const line of maps) {
-    const [, start, end, name] = /^([0-9a-f]+)-([0-9a-f]+) .*?(\[[a-z_]+\])?$/.exec(line) ?? [];
+  for (const line of fs.readFileSync('/proc/self/maps', 'latin1').split('\n')) {
+    const found = /^([0-9a-f]+)-([0-9a-f]+) ...(.) .*?(\[[a-z_]+\])?$/.exec(line);
+    if (found === null) continue;
+    const [start, end] = [BigInt(`0x${found[1]}`), BigInt(`0x${found[2]}`)];
+    const name = found[4] ?? '';
     if (name === '[vsyscall]') break;
-    const kernels = name !== undefined && name.startsWith('[v');
-    if (kernels) {
-      if (BigInt(`0x${start}`) > from) found.push({ from, length: BigInt(`0x${start}`) - from });
-      from = BigInt(`0x${end}`);
+    if (found[3] === 's') left.push({ from: start, length: end - start });
+    if (name.startsWith('[v')) {
+      if (start > from) taken.push({ from, length: start - from });
+      from = end;
     }
-    if (name === '[stack]') found.push({ from, length: BigInt(`0x${end}`) - from });
+    if (name === '[stack]') taken.push({ from, length: end - from });
   }
-  return found;
+  return { taken, left };
 }
 
 /** Offsets in Node's structures: of the platform in `V8Platform`, of the pointer to its task runner in `NodePlatform`. */
@@ -135,7 +150,7 @@ function findTaskRunner() {
 }
 
 const taskRunner = findTaskRunner();
-const everything = ranges();
+const { taken, left } = ranges();
 const loop = ffi.getCurrentEventLoop();
 
 /**
@@ -144,10 +159,13 @@ const loop = ffi.getCurrentEventLoop();
  * @returns {number} 0 in the child, -1 when there is no room for another process
  */
 function fork() {
-  for (const { from, length } of everything) libc.madvise(from, length, MADV_DOFORK);
+  for (const { from, length } of taken) libc.madvise(from, length, MADV_DOFORK);
+  for (const { from, length } of left) libc.madvise(from, length, MADV_DONTFORK);
   const pid = libc.fork();
   if (pid === 0) {
     libc.uv_loop_fork(loop);
+    // Without Node's tidying up, which uses event loops that the parent has too.
+    process.reallyExit = /** @type {typeof process.reallyExit} */ (code) => libc._exit(Number(code ?? 0));
     Object.defineProperty(process, 'pid', { value: libc.getpid(), enumerable: true, configurable: true });
     libc._ZN4node23WorkerThreadsTaskRunnerC1EiNS_21PlatformDebugLogLevelE(taskRunner, BACKGROUND_THREADS, 0);
   }
@@ -170,7 +188,8 @@ function spawn(argv, input) {
   libc.posix_spawnattr_init(attributes);
   libc.posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSID);
   libc.posix_spawn_file_actions_addopen(actions, 0, input, fs.constants.O_RDONLY, 0);
-  for (const fd of [1, 2]) libc.posix_spawn_file_actions_addopen(actions, fd, '/dev/null', fs.constants.O_WRONLY, 0);
+  for (const fd of [1, 2])
+    libc.posix_spawn_file_actions_addopen(actions, fd, '/dev/null', fs.constants.O_WRONLY, 0);
   const { pointers, texts } = cStrings(argv);
   const failed = libc.posix_spawn(pid, argv[0], actions, attributes, pointers, Buffer.alloc(8));
   libc.posix_spawn_file_actions_destroy(actions);
@@ -178,4 +197,26 @@ function spawn(argv, input) {
   return pid.readInt32LE();
 }
 
-module.exports = { libc, must, fork, spawn };
+const SYS = { pidfdOpen: 434n, kcmp: process.arch === 'arm64' ? 272n : 312n };
+const KCMP_FILE = 0n;
+
+/** A descriptor that becomes readable when the process ends. @param {number} pid @returns {number} */
+const pidfd = (pid) => must(Number(libc.syscall(SYS.pidfdOpen, BigInt(pid), 0n, 0n, 0n, 0n)), 'pidfd_open');
+
+const EBADF = 9;
+
+/** Whether a descriptor is the very same in two processes. @param {number} one @param {number} other @param {number} fd */
+function isShared(one, other, fd) {
+  const order = Number(libc.syscall(SYS.kcmp, BigInt(one), BigInt(other), KCMP_FILE, BigInt(fd), BigInt(fd)));
+  if (order < 0 && errno() !== EBADF) must(order, 'kcmp');
+  return order === 0;
+}
+
+/** @returns {[read: number, write: number]} */
+function pipe() {
+  const ends = Buffer.alloc(8);
+  must(libc.pipe(ends), 'pipe');
+  return [ends.readInt32LE(0), ends.readInt32LE(4)];
+}
+
+module.exports = { libc, must, fork, spawn, pidfd, isShared, pipe };

@@ -19,10 +19,14 @@ const TESTS = {
   files: () => fs.promises.readFile(__filename),
   crypto: () =>
     promised((done, failed) =>
-      require('node:crypto').pbkdf2('a', 'b', 10, 16, 'sha256', (/** @type {any} */ error) => (error ? failed(error) : done())),
+      require('node:crypto').pbkdf2('a', 'b', 10, 16, 'sha256', (/** @type {any} */ error) =>
+        error ? failed(error) : done(),
+      ),
     ),
   zlib: () =>
-    promised((done, failed) => require('node:zlib').deflate('abc', (/** @type {any} */ error) => (error ? failed(error) : done()))),
+    promised((done, failed) =>
+      require('node:zlib').deflate('abc', (/** @type {any} */ error) => (error ? failed(error) : done())),
+    ),
   sockets: () =>
     promised((done, failed) => {
       const file = path.join(os.tmpdir(), `petrel-zygote-${require('node:crypto').randomUUID()}`);
@@ -41,7 +45,9 @@ const TESTS = {
   },
   processes: () =>
     promised((done, failed) =>
-      require('node:child_process').execFile('/bin/sh', ['-c', 'exit 0'], (error) => (error ? failed(error) : done())),
+      require('node:child_process').execFile('/bin/sh', ['-c', 'exit 0'], (error) =>
+        error ? failed(error) : done(),
+      ),
     ),
   worker: () =>
     promised((done, failed) => {

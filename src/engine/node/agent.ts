@@ -50,6 +50,8 @@ export interface NodeAgentOptions {
   version?: string;
   /** `plain` runs containers without namespaces and control groups. Default: `PETREL_SANDBOX` or `auto`. */
   sandbox?: 'auto' | 'plain';
+  /** Whether instances are forked from warm processes of their runtime. Default: unless `PETREL_ZYGOTE` is `off`. */
+  zygotes?: boolean;
   /** Further directories containers may read although they lie in a hidden one. */
   visible?: string[];
   /**
@@ -111,6 +113,7 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
     ],
     required: [dirname(node), runtimesDir],
     mode: options.sandbox ?? (process.env.PETREL_SANDBOX === 'plain' ? 'plain' : 'auto'),
+    zygotes: options.zygotes ?? process.env.PETREL_ZYGOTE !== 'off',
     log,
   });
   const logs = createLogStore({ dir: join(home, 'logs', 'pods'), now: clock.now, log });

@@ -20,6 +20,8 @@ export type ResolvedImage =
       user?: string;
       /** Files of the image. */
       mounts?: ContainerMount[];
+      /** A warm process that can be forked instead of running `command`. */
+      zygote?: { runtime: string; command: string[]; env: Record<string, string> };
     }
   | { kind: 'unavailable'; reason: string; message: string };
 
@@ -82,13 +84,17 @@ export function resolveImage(container: Container, facts: ImageFacts): ResolvedI
       return { kind: 'unavailable', reason: 'ErrImagePull', message };
     }
     const values: Record<string, string> = { NODE: facts.node, RUNTIME_DIR: `${facts.runtimesDir}/${name}` };
-    const own = runtime.spec.command.map((part) => expand(part, (key) => values[key]));
+    const line = (parts: string[]) => parts.map((part) => expand(part, (key) => values[key]));
+    const own = line(runtime.spec.command);
+    const { zygote } = runtime.spec;
+    const forkable = zygote !== undefined && command.length === 0 && args.length === 0;
     const env = Object.fromEntries((runtime.spec.env ?? []).map(({ name: key, value = '' }) => [key, value]));
     return {
       kind: 'run',
       command: [...(command.length > 0 ? command : own), ...args],
       env: { ...env, PETREL_SOCKET: facts.socket },
       socket: command.length === 0,
+      ...(forkable ? { zygote: { runtime: name, command: line(zygote.command), env } } : {}),
     };
   }
   try {

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { ConfigError, type ConfigSource, containerEnv, expand } from '../../kinds/container-env.ts';
 import { type Container, NODE_ANNOTATIONS, type Pod } from '../../kinds/pod.ts';
 import type { WorkerContext } from './context.ts';
-import type { ContainerMount, ContainerSpec } from './drivers/driver.ts';
+import type { ContainerMount, ContainerSpec, ZygoteSpec } from './drivers/driver.ts';
 import { etcFiles } from './etc-files.ts';
-import { resolveImage } from './images.ts';
+import { type ResolvedImage, resolveImage } from './images.ts';
 import { limitsOf } from './limits.ts';
 import { SecurityProblem, userOf } from './security.ts';
 import { prepareTerminationLog } from './termination.ts';
@@ -83,6 +83,19 @@ function etcMounts(dir: string, pod: Pod): ContainerMount[] {
   });
 }
 
+/** What the container can be forked from: never shared between namespaces, and not for one that has variables of its own from the start. */
+function zygoteOf(
+  { path }: WorkerContext,
+  pod: Pod,
+  container: Container,
+  image: Extract<ResolvedImage, { kind: 'run' }>,
+): ZygoteSpec | undefined {
+  if (!image.zygote || pod.metadata.annotations?.[NODE_ANNOTATIONS.zygote] === 'off') return undefined;
+  if (container.env?.length || container.envFrom?.length) return undefined;
+  const { runtime, command, env } = image.zygote;
+  return { key: `${pod.metadata.namespace}/${runtime}`, command, env: { PATH: path, HOME: '/tmp', ...env } };
+}
+
 /** Prepares everything that has to be there before the process. Throws `CannotStart`. */
 export function prepareLaunch(
   context: WorkerContext,
@@ -105,6 +118,7 @@ export function prepareLaunch(
     const user = userOf(pod, container, image.user, context.driver.userProblem);
     // A runtime's instance speaks over its socket, and there are many of them.
     const last = image.socket ? undefined : prepareTerminationLog(shown, container.name);
+    const zygote = zygoteOf(context, pod, container, image);
     const spec: ContainerSpec = {
       podUid: uid,
       name: container.name,
@@ -120,6 +134,7 @@ export function prepareLaunch(
       ],
       limits: limitsOf(pod, container),
       ...(user ? { user } : {}),
+      ...(zygote ? { zygote } : {}),
       ...(last
         ? { terminationLog: { source: last, target: container.terminationMessagePath || DEFAULT_LAST_WORDS } }
         : {}),

@@ -28,6 +28,16 @@ export interface ContainerUser {
   groups: number[];
 }
 
+/** A warm process that such containers can be forked from. It runs with the driver's rights: never a user's code. */
+export interface ZygoteSpec {
+  /** Whom it may be forked for: one tenant's instances of one runtime. */
+  key: string;
+  /** argv, the first an absolute path. */
+  command: string[];
+  /** Its whole environment. */
+  env: Record<string, string>;
+}
+
 export interface ContainerSpec {
   podUid: string;
   /** Container name; with `podUid` it names the container on this machine. */
@@ -44,6 +54,8 @@ export interface ContainerSpec {
   user?: ContainerUser;
   /** A file of the host into which the container may write why it ends, and where it finds it. */
   terminationLog?: { source: string; target: string };
+  /** Instead of `command`, where that is possible now. */
+  zygote?: ZygoteSpec;
 }
 
 /** How a container ended. */

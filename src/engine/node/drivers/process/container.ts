@@ -1,16 +1,14 @@
 /** One running container: its output, its end, and what can be done to it meanwhile. */
-import type { ChildProcess } from 'node:child_process';
 import { rm, writeFile } from 'node:fs/promises';
-import type { Readable } from 'node:stream';
 import type { Logger } from '../../../../base/log.ts';
 import type { ContainerExit, ContainerOutput, ContainerSpec, RunningContainer } from '../driver.ts';
 import type { ContainerGroup } from './cgroup.ts';
-import { childrenOf, startTimeOf } from './host.ts';
+import { startTimeOf } from './host.ts';
 import { removeGroup } from './leftovers.ts';
-import type { OutputPipe } from './pipes.ts';
-import { execLaunch, mountLaunch, SET_UP } from './script.ts';
+import { type ContainerProcesses, closed } from './processes.ts';
+import { execLaunch, mountLaunch } from './script.ts';
 import type { Sandbox } from './self-test.ts';
-import { exitCodeOf, finished, reportsOf, signalGroup, signalProcess } from './spawn.ts';
+import { finished, signalProcess } from './spawn.ts';
 import { usageOf } from './usage.ts';
 
 export interface SupervisedContainer {
@@ -18,11 +16,9 @@ export interface SupervisedContainer {
   /** File that names the process for a later run of the platform. */
   record: string;
   spec: ContainerSpec;
-  child: ChildProcess;
+  processes: ContainerProcesses;
   group?: ContainerGroup;
   output: ContainerOutput;
-  /** Stdout and stderr; absent: the child's own. */
-  pipes?: [OutputPipe, OutputPipe];
   log: Logger;
   /** Absent: without namespaces. */
   sandbox?: Sandbox;
@@ -39,55 +35,20 @@ export interface StartedContainer extends RunningContainer {
 }
 
 export function superviseContainer(container: SupervisedContainer): StartedContainer {
-  const { id, record, spec, child, group, output, pipes, log, sandbox, root = '' } = container;
-  const { pid } = child;
+  const { id, record, spec, processes, group, output, log, sandbox, root = '' } = container;
+  const { pid, stdout, stderr, others } = processes;
   const started = pid === undefined ? undefined : startTimeOf(pid);
   // Written while the process starts: nobody waits for it, and the marker in its arguments covers the gap.
   if (pid !== undefined) void writeFile(record, `${pid} ${started ?? ''}\n`).catch(() => {});
   let ended = false;
   let oomBefore = group?.oomKills() ?? 0;
-  let report = '';
 
-  const stdout = pipes?.[0].read ?? child.stdout!;
-  const stderr = pipes?.[1].read ?? child.stderr!;
-  const reports = reportsOf(child);
   stdout.on('data', output.stdout);
   stderr.on('data', output.stderr);
-  const told = Promise.withResolvers<void>();
-  reports?.on('data', (chunk: Buffer) => {
-    report += chunk.toString();
-    if (report.trim() === SET_UP) told.resolve();
-  });
-
-  /** First process of the pid namespace. */
-  const init = () => (sandbox && pid !== undefined && !ended ? childrenOf(pid)[0] : undefined);
-  /** The container's own main process, below the ones that set it up. */
-  const main = () => {
-    if (!sandbox) return ended ? undefined : pid;
-    const first = init();
-    return first === undefined ? undefined : childrenOf(first)[0];
-  };
-  const kill = () => {
-    if (pid === undefined) return;
-    // The death of the outer process takes the first one of the pid namespace along, and that one everything else.
-    if (sandbox) {
-      if (!ended) child.kill('SIGKILL');
-      return;
-    }
-    signalGroup(pid, 'SIGKILL');
-    for (const each of group?.pids() ?? []) signalProcess(each, 'SIGKILL');
-  };
 
   const exited = (async (): Promise<ContainerExit> => {
-    const exitCode = await new Promise<number>((resolve) => {
-      child.on('error', (error) => {
-        report = error.message;
-        resolve(128);
-      });
-      child.on('exit', (code, signal) => resolve(exitCodeOf(code, signal)));
-    });
-    if (!sandbox) kill();
-    const streams = [stdout, stderr, ...(reports ? [reports] : [])];
+    const exitCode = await processes.exited;
+    const streams = [stdout, stderr, ...others];
     const linger = setTimeout(() => {
       for (const stream of streams) stream.destroy();
     }, LINGER_MS);
@@ -101,27 +62,19 @@ export function superviseContainer(container: SupervisedContainer): StartedConta
     return { exitCode, oomKilled };
   })();
 
-  const setUp = (async () => {
-    // A failure is known when the process is gone; without a script the command itself is what was started.
-    if (reports) await Promise.race([told.promise, exited]);
-    else if (pid === undefined) await exited;
-    else return undefined;
-    return report.trim() === SET_UP ? undefined : report.trim() || 'the process ended while it was set up';
-  })();
-
   return {
-    setUp,
+    setUp: processes.setUp,
     id: `process://${id}.${pid ?? 0}.${started ?? 0}`,
     exited,
     signal(signal) {
-      const target = main();
+      const target = ended ? undefined : processes.main();
       if (target !== undefined) signalProcess(target, signal);
       // Still being set up: there is no user code yet to be gentle to.
-      else if (!ended) kill();
+      else if (!ended) processes.kill();
     },
-    kill,
+    kill: processes.kill,
     async exec(command, timeoutMs) {
-      const target = main();
+      const target = ended ? undefined : processes.main();
       if (target === undefined)
         return { exitCode: 1, output: 'the container is not running', timedOut: false };
       if (!sandbox) return finished({ argv: command, env: spec.env }, { timeoutMs, cwd: spec.workingDir });
@@ -130,7 +83,7 @@ export function superviseContainer(container: SupervisedContainer): StartedConta
       });
     },
     async addMount(mount) {
-      const target = init();
+      const target = ended ? undefined : processes.init();
       if (!sandbox || target === undefined) return false;
       const inside = { ...mount, target: root + mount.target };
       const argv = mountLaunch(sandbox.tools, sandbox.privileges, target, inside);
@@ -147,9 +100,4 @@ export function superviseContainer(container: SupervisedContainer): StartedConta
       return true;
     },
   };
-}
-
-function closed(stream: Readable): Promise<void> {
-  if (stream.closed) return Promise.resolve();
-  return new Promise((resolve) => stream.on('close', () => resolve()));
 }

@@ -2,16 +2,20 @@
 import { createHash } from 'node:crypto';
 import { chmodSync, chownSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { messageOf } from '../../../../base/errors.ts';
 import type { Logger } from '../../../../base/log.ts';
 import type { ContainerDriver, ContainerOutput, ContainerSpec, RunningContainer } from '../driver.ts';
 import { type SupervisedContainer, superviseContainer } from './container.ts';
-import { cleanLeftovers } from './leftovers.ts';
+import { forkContainer, isForkable } from './fork.ts';
+import { cleanLeftovers, removeGroup } from './leftovers.ts';
 import { createPipePool, type PipePool, releaseWriters } from './pipes.ts';
+import { spawnedProcesses } from './processes.ts';
 import { plainLaunch, sandboxLaunch } from './script.ts';
 import { examineMachine, type Machine } from './self-test.ts';
 import { spawnLaunch } from './spawn.ts';
 import { readAccounts, userProblem } from './users.ts';
 import { createViews } from './view.ts';
+import { createZygotes, type Zygotes } from './zygotes.ts';
 
 export interface ProcessDriverOptions {
   /** Where sockets, mount tables and records of running processes are; short enough for unix socket paths. */
@@ -24,6 +28,10 @@ export interface ProcessDriverOptions {
   required: string[];
   /** `plain` switches namespaces and control groups off, for tests and for machines that misbehave. */
   mode: 'auto' | 'plain';
+  /** Whether containers are forked from a warm process where their spec and the machine allow it. */
+  zygotes?: boolean;
+  /** From the first wish for such a container until its warm process is started, ms. Default: a second. */
+  zygoteDelayMs?: number;
   log: Logger;
   now?: () => number;
 }
@@ -41,6 +49,7 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
   let examined: Promise<Machine> | undefined;
   let machine: Machine | undefined;
   let pipes: PipePool | undefined;
+  let zygotes: Zygotes | undefined;
   let sequence = 0;
 
   const examine = () => {
@@ -57,6 +66,8 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
         pipes = createPipePool(join(runDir, 'pipes'), found.tools.mkfifo);
         await pipes.fill();
       }
+      if (options.zygotes && found.sandbox && pipes)
+        zygotes = createZygotes({ sandbox: found.sandbox, marker, log, delayMs: options.zygoteDelayMs });
       machine = found;
       return found;
     })();
@@ -107,7 +118,8 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
       const fds: [number, number] | undefined = taken && [taken[0].write, taken[1].write];
       if (!sandbox) {
         const child = spawnLaunch(plainLaunch(tools, { ...common, env: spec.env }), spec.workingDir, fds);
-        return { id, record, spec, child, group, output, pipes: taken, log };
+        const processes = spawnedProcesses({ child, pipes: taken, sandboxed: false, group });
+        return { id, record, spec, processes, group, output, log };
       }
       const view = prepareView({
         podDir,
@@ -119,18 +131,8 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
         fstab: `${record}.fstab`,
       });
       const child = spawnLaunch(sandboxLaunch({ ...sandbox, ...spec, ...view, ...common }), undefined, fds);
-      return {
-        id,
-        record,
-        spec,
-        child,
-        group,
-        output,
-        pipes: taken,
-        log,
-        sandbox,
-        root: view.root,
-      };
+      const processes = spawnedProcesses({ child, pipes: taken, sandboxed: true, group });
+      return { id, record, spec, processes, group, output, log, sandbox, root: view.root };
     } catch (error) {
       group?.remove();
       for (const { read } of taken ?? []) read.destroy();
@@ -140,8 +142,52 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
     }
   };
 
+  /** Undefined: nothing warm to fork from, or it did not work. */
+  const fork = async (
+    { sandbox, groups }: Machine,
+    spec: ContainerSpec,
+    output: ContainerOutput,
+  ): Promise<RunningContainer | undefined> => {
+    const zygote = spec.zygote && zygotes?.find(spec.zygote);
+    if (!zygote || !sandbox || !pipes || !isForkable(spec, sandbox)) return undefined;
+    const id = `${spec.podUid}.${spec.name}.${sequence++}`;
+    const podDir = preparePodDir(spec.podUid);
+    const group = groups?.create(id);
+    try {
+      group?.apply(spec.limits);
+      const view = prepareView({
+        podDir,
+        mounts: spec.mounts,
+        terminationLog: spec.terminationLog,
+        group: sandbox.showsGroups ? group : undefined,
+        recursive: sandbox.recursive,
+      });
+      const processes = await forkContainer({ zygote, sandbox, marker, spec, view, group, pipes });
+      const record = join(recordsDir, id);
+      zygotes?.succeeded(spec.zygote!);
+      return superviseContainer({
+        id,
+        record,
+        spec,
+        processes,
+        group,
+        output,
+        log,
+        sandbox,
+        root: view.root,
+      });
+    } catch (error) {
+      zygotes?.failed(spec.zygote!, zygote, messageOf(error));
+      void removeGroup(group);
+      return undefined;
+    }
+  };
+
   const start = async (spec: ContainerSpec, output: ContainerOutput): Promise<RunningContainer> => {
-    const container = superviseContainer(spawnContainer(machine ?? (await examine()), spec, output));
+    const found = machine ?? (await examine());
+    const forked = spec.zygote && (await fork(found, spec, output));
+    if (forked) return forked;
+    const container = superviseContainer(spawnContainer(found, spec, output));
     const failure = await container.setUp;
     if (failure === undefined) return container;
     await container.exited;

@@ -8,21 +8,34 @@ import { join } from 'node:path';
 import { finished } from './spawn.ts';
 
 export interface OutputPipe {
+  /** Where it can be opened, on the host. */
+  path: string;
   /** For the child; to be closed here once it has been started. */
   write: number;
   /** Ends when every writer has gone. */
   read: Socket;
 }
 
+/** A pipe that nothing is ever written to: whoever reads it hears of the end of the platform, or of `release`. */
+export interface Lifeline {
+  path: string;
+  /** Lets those who read it go. Idempotent. */
+  release(): void;
+  /** Nobody reads it any more: it can serve again. */
+  free(): void;
+}
+
 export interface PipePool {
   /** Two pipes, or undefined when none is ready: then Node's own have to do. */
   take(): [OutputPipe, OutputPipe] | undefined;
+  /** A pipe held open from here; undefined when none is ready. */
+  hold(): Lifeline | undefined;
   /** Makes pipes ready; resolves when there are some. */
   fill(): Promise<void>;
 }
 
-const BATCH = 32;
-const LOW = 16;
+const BATCH = 64;
+const LOW = 48;
 
 export function createPipePool(dir: string, mkfifo: string): PipePool {
   rmSync(dir, { recursive: true, force: true });
@@ -50,7 +63,7 @@ export function createPipePool(dir: string, mkfifo: string): PipePool {
     const read = new Socket({ fd, readable: true, writable: false });
     // Empty and without writers again, it serves the next container.
     read.on('close', () => ready.push(path));
-    return { write, read };
+    return { path, write, read };
   };
 
   return {
@@ -59,6 +72,25 @@ export function createPipePool(dir: string, mkfifo: string): PipePool {
       if (ready.length < LOW) void fill();
       if (ready.length < 2) return undefined;
       return [open(ready.pop()!), open(ready.pop()!)];
+    },
+    hold() {
+      const path = ready.pop();
+      if (path === undefined) return undefined;
+      // Both ends at once: neither waits for the other, and no reader sees an end before this one is closed.
+      const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+      let held = true;
+      const release = () => {
+        if (held) closeSync(fd);
+        held = false;
+      };
+      return {
+        path,
+        release,
+        free() {
+          release();
+          ready.push(path);
+        },
+      };
     },
   };
 }

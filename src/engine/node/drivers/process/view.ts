@@ -5,6 +5,7 @@ import { basename, join } from 'node:path';
 import type { ContainerMount } from '../driver.ts';
 import type { ContainerGroup } from './cgroup.ts';
 import { realHost } from './host.ts';
+import { toMountCalls } from './mount-calls.ts';
 import { type HostView, octal, planSandbox, type SandboxPlan, type SandboxRequest, toFstab } from './plan.ts';
 
 export interface ViewOptions {
@@ -17,7 +18,10 @@ export interface ViewOptions {
 
 export interface View {
   root: string;
+  /** Table for mount(8); a file where one was asked for. */
   fstab: string;
+  /** The same as calls of mount(2): JSON of `MountCall[]`. */
+  calls: string;
 }
 
 const SCRATCH = [
@@ -41,8 +45,8 @@ export interface ViewRequest {
   group?: Pick<ContainerGroup, 'name' | 'dirs'>;
   /** Its mounts are made in a user namespace. */
   recursive: boolean;
-  /** Where to write the table for mount(8). */
-  fstab: string;
+  /** Where to write the table for mount(8); absent: nowhere. */
+  fstab?: string;
 }
 
 /** Stands for a Pod's uid in a table that serves many Pods. */
@@ -54,22 +58,28 @@ const BELIEVED_MS = 5000;
 
 /** Returns the function that prepares what a container will see. */
 export function createViews(options: ViewOptions, now: () => number): (request: ViewRequest) => View {
-  let latest: { key: string; at: number; root: string; table: string } | undefined;
+  let latest: { key: string; at: number; root: string; table: string; calls: string } | undefined;
   const anyPod = join(options.runDir, 'pods', ANY_POD);
-  return ({ podDir, mounts, workingDir, terminationLog, group, recursive, fstab }) => {
+  return ({ podDir, mounts: asked, workingDir, terminationLog, group, recursive, fstab }) => {
+    const uid = basename(podDir);
+    // Targets are the container's own business; a Pod's files are found by its uid.
+    const mounts = asked.map((mount) => ({ ...mount, source: mount.source.replace(uid, ANY_POD) }));
     const mountinfo = readFileSync('/proc/self/mountinfo', 'utf8');
     // Planning is most of the time that a start holds up the event loop, and most containers have equal needs.
     const last = terminationLog && {
-      source: terminationLog.source.replace(basename(podDir), ANY_POD),
+      source: terminationLog.source.replace(uid, ANY_POD),
       target: terminationLog.target,
     };
     const groups = Object.fromEntries(
       Object.entries(group?.dirs ?? {}).map(([name, dir]) => [name, dir.replace(group!.name, ANY_GROUP)]),
     );
-    const key = JSON.stringify([mountinfo, mounts, workingDir, last, groups, recursive]);
+    const host = realHost(mountinfo);
+    const kind = (path: string) => host.kind(path.replaceAll(ANY_POD, uid));
+    const kinds = mounts.map(({ source }) => kind(source));
+    const key = JSON.stringify([mountinfo, mounts, kinds, workingDir, last, groups, recursive]);
     if (latest?.key !== key || now() - latest.at > BELIEVED_MS) {
       const all = [{ source: anyPod, target: anyPod, readOnly: false }, ...mounts];
-      const plan = planView(realHost(mountinfo), options, {
+      const plan = planView({ ...host, kind }, options, {
         mounts: all,
         workingDir,
         terminationLog: last,
@@ -77,13 +87,18 @@ export function createViews(options: ViewOptions, now: () => number): (request: 
         recursive,
       });
       const root = rootFor(join(options.runDir, 'roots'), plan);
-      latest = { key, at: now(), root, table: toFstab(plan, root) };
+      const calls = JSON.stringify(toMountCalls(plan, root));
+      latest = { key, at: now(), root, table: toFstab(plan, root), calls };
     }
-    const table = latest.table
-      .replaceAll(ANY_POD, octal(basename(podDir)))
-      .replaceAll(ANY_GROUP, octal(group?.name ?? ''));
-    writeFileSync(fstab, table, { mode: 0o600 });
-    return { root: latest.root, fstab };
+    const filled = (text: string, escape: (path: string) => string) =>
+      text.replaceAll(ANY_POD, escape(uid)).replaceAll(ANY_GROUP, escape(group?.name ?? ''));
+    if (fstab !== undefined) writeFileSync(fstab, filled(latest.table, octal), { mode: 0o600 });
+    return {
+      root: latest.root,
+      fstab: fstab ?? '',
+      // Inside a string of JSON.
+      calls: filled(latest.calls, (path) => JSON.stringify(path).slice(1, -1)),
+    };
   };
 }
 

@@ -90,8 +90,8 @@ export function createViews(options: ViewOptions, now: () => number): (request: 
       const calls = JSON.stringify(toMountCalls(plan, root));
       latest = { key, at: now(), root, table: toFstab(plan, root), calls };
     }
-    const filled = (text: string, escape: (path: string) => string) =>
-      text.replaceAll(ANY_POD, escape(uid)).replaceAll(ANY_GROUP, escape(group?.name ?? ''));
+    const filled = (text: string, quoted: (path: string) => string) =>
+      text.replaceAll(ANY_POD, quoted(uid)).replaceAll(ANY_GROUP, quoted(group?.name ?? ''));
     if (fstab !== undefined) writeFileSync(fstab, filled(latest.table, octal), { mode: 0o600 });
     return {
       root: latest.root,

@@ -7,12 +7,15 @@ import { createArchives, uploadId } from './archives.ts';
 import { createCaches } from './caches.ts';
 import type { Context, FissionOptions, Part } from './context.ts';
 import { createEnvironments, createFunctions } from './functions.ts';
+import { createInvoker } from './invoke.ts';
 import type { Package } from './model.ts';
 import { createPackages, type Packages } from './packages.ts';
 import { createDirectory, createRouter } from './router.ts';
 import { ownRoutes } from './routes.ts';
 import { startServer } from './server.ts';
 import { createStorage } from './storage.ts';
+import { createTimers } from './timers.ts';
+import { createQueues, createWatches } from './watches.ts';
 
 export type { FissionOptions } from './context.ts';
 
@@ -65,7 +68,16 @@ export async function startFission(options: FissionOptions): Promise<Fission> {
   const packages: Packages = createPackages(context, archives, (key) => functions.packageChanged(key));
   const functions = createFunctions(context, () => packages);
   const directory = createDirectory(context);
-  const parts: Part[] = [createEnvironments(context), packages, functions, createRouter(context, directory)];
+  const invoker = createInvoker(context);
+  const parts: Part[] = [
+    createEnvironments(context),
+    packages,
+    functions,
+    createRouter(context, directory),
+    createTimers(context, invoker),
+    createWatches(context, invoker),
+    createQueues(context),
+  ];
   caches.packages.addHandler({ delete: (pkg: Package) => pkg.spec.deployment?.url && pruneLater() });
 
   for (const cache of Object.values(caches)) cache.start();
@@ -74,6 +86,7 @@ export async function startFission(options: FissionOptions): Promise<Fission> {
   return {
     async stop() {
       pruning?.cancel();
+      invoker.stop();
       for (const part of parts.toReversed()) await part.stop();
       for (const cache of Object.values(caches)) cache.stop();
       for (const id of Object.keys(own)) gateway.setPathRoute?.(id, null);

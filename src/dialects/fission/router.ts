@@ -2,7 +2,7 @@
 import { timestamp } from '../../base/clock.ts';
 import { PetrelError } from '../../base/errors.ts';
 import type { PathRoute } from '../../gateway/contract.ts';
-import type { KubeObject } from '../../kinds/object.ts';
+import type { Condition, KubeObject } from '../../kinds/object.ts';
 import { createController } from '../../kube/controller.ts';
 import { keyOf, splitKey } from '../../kube/indexed-store.ts';
 import { found, withFindings } from './conditions.ts';
@@ -26,6 +26,13 @@ export function createDirectory({ caches }: Pick<Context, 'caches'>): Directory 
         .filter(({ spec }) => spec.functionName === functionName && spec.packageDigest === digest)
         .sort((a, b) => b.spec.sequence - a.spec.sequence)[0]?.metadata.name,
   };
+}
+
+/** Whether what stands for a function says that it is ready. */
+function says(target: (KubeObject & { status?: { conditions?: Condition[] } }) | undefined): boolean {
+  return (
+    target?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false
+  );
 }
 
 export function createRouter(context: Context, directory: Directory): Part {
@@ -56,9 +63,25 @@ export function createRouter(context: Context, directory: Directory): Part {
     return problem;
   };
 
+  const isReady = (route: string): boolean => {
+    const { namespace, name } = splitKey(route);
+    return says(caches.targets.get(namespace, name) ?? caches.services.get(namespace, name));
+  };
+
+  /** Requests stay where they go until what they are to go to can answer. */
+  const tellReady = (owner: string, routes: Record<string, PathRoute>): Problem | undefined => {
+    const ready = Object.values(routes).every(
+      ({ to }) => !Array.isArray(to) || to.every(({ route }) => isReady(route)),
+    );
+    return ready || !told.has(owner) ? tell(owner, routes) : undefined;
+  };
+
   const ofTrigger = async (owner: string, trigger: HttpTrigger): Promise<void> => {
     const route = triggerRoute(trigger, directory);
-    const refused = tell(owner, isProblem(route) ? {} : { [`fission/trigger/${keyOf(trigger)}`]: route });
+    const refused = tellReady(
+      owner,
+      isProblem(route) ? {} : { [`fission/trigger/${keyOf(trigger)}`]: route },
+    );
     const problem: Problem | undefined = isProblem(route) ? route : refused;
     const findings = [found('RouteAdmitted', problem), found('Ready', problem)];
     const { generation } = trigger.metadata;
@@ -74,7 +97,7 @@ export function createRouter(context: Context, directory: Directory): Part {
     const problem: Problem | undefined = 'reason' in targets ? targets : undefined;
     const fn = directory.functionOf(namespace, alias.spec.functionName);
     const address = `${alias.spec.functionName}:${name}`;
-    tell(owner, 'reason' in targets ? {} : functionRoutes(namespace, address, targets, alias, fn));
+    tellReady(owner, 'reason' in targets ? {} : functionRoutes(namespace, address, targets, alias, fn));
     const resolved = resolvedVersion(alias, directory);
     const { status = {} } = alias;
     const switched = status.resolvedVersion && status.resolvedVersion !== resolved;
@@ -144,6 +167,11 @@ export function createRouter(context: Context, directory: Directory): Part {
     };
     cache.addHandler({ add: changed, update: specChanged, delete: changed } as never);
   };
+  const readyNow = (target: KubeObject, old?: KubeObject) => {
+    if (says(target) && !says(old)) referrers(target);
+  };
+  for (const cache of [caches.targets, caches.services])
+    cache.addHandler({ add: readyNow, update: readyNow } as never);
   follow('Function', caches.functions, true);
   follow('FunctionVersion', caches.versions, true);
   follow('FunctionAlias', caches.aliases, true);

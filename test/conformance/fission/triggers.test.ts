@@ -1,0 +1,222 @@
+/** Timers, watches and queues, versions and aliases, weights and canaries: what calls functions besides clients, and which of them. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { eventually, Petrel, Scratch, type Status } from '../../lib/platform.ts';
+import { FissionCli, type Json, literal } from './cli.ts';
+
+/** Remembers how it was called; `GET /calls` tells. */
+const RECORDER = `const calls = [];
+module.exports = async ({ request }) => {
+  if (request.url === '/calls') return { status: 200, body: JSON.stringify(calls) };
+  calls.push({ method: request.method, url: request.url, headers: request.headers, body: request.body });
+  return { status: 200, body: 'noted' };
+};`;
+const says = (word: string) => `module.exports = async () => ({ status: 200, body: '${word}' });`;
+
+describe('what calls functions', () => {
+  const scratch = new Scratch();
+  const petrel = new Petrel(scratch.path('h'));
+  let platform: Status;
+  let fission: FissionCli;
+  before(async () => {
+    platform = await petrel.up();
+    fission = await FissionCli.open(petrel, platform);
+    await fission.envCreate('nodejs', 'ghcr.io/fission/node-env');
+    // One instance, so that what it remembers is everything.
+    await fission.fnCreate('recorder', 'nodejs', RECORDER, { requestsPerPod: 50, concurrency: 1 });
+    await fission.wait('functions', 'recorder', 'Ready');
+  });
+  after(async () => {
+    fission?.close();
+    await petrel.stop();
+    scratch.dispose();
+  });
+  const functionref = { type: 'name', name: 'recorder', functionweights: null };
+  const calls = async (): Promise<Json[]> =>
+    JSON.parse((await fission.visit('/fission-function/recorder/calls')).body);
+  const called = (what: string, matches: (call: Json) => boolean) =>
+    eventually(what, async () => (await calls()).find(matches));
+
+  test('timer create --cron, with method and subpath; a wrong schedule says so', async () => {
+    await fission.absent('timetriggers', 'tick');
+    await fission.create('TimeTrigger', 'timetriggers', 'tick', {
+      cron: '@every 1s',
+      functionref,
+      method: 'PUT',
+      subpath: '/tick/tock',
+    });
+    const { method, url } = await called(
+      'the timer',
+      (call) => call.headers['x-fission-timer-name'] === 'tick',
+    );
+    assert.deepEqual([method, url], ['PUT', '/tick/tock']);
+    await fission.wait('timetriggers', 'tick', 'Scheduled');
+    await fission.delete('timetriggers', 'tick');
+    const { spec } = await fission.create('TimeTrigger', 'timetriggers', 'never', {
+      cron: 'soon',
+      functionref,
+    });
+    assert.deepEqual([spec.method, spec.subpath], ['POST', '/']);
+    const { status } = await fission.wait('timetriggers', 'never', 'Ready', 'False');
+    assert.match(JSON.stringify(status.conditions), /InvalidSchedule/);
+  });
+
+  test('watch create: changes of objects with the labels, in their order', async () => {
+    await fission.create('KubernetesWatchTrigger', 'kuberneteswatchtriggers', 'services', {
+      namespace: 'default',
+      type: 'service',
+      labelselector: { watched: 'yes' },
+      functionref,
+    });
+    await fission.wait('kuberneteswatchtriggers', 'services', 'Subscribed');
+    const url = '/api/v1/namespaces/default/services';
+    const service = (name: string, labels: Json) => ({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name, labels },
+      spec: { ports: [{ port: 80 }] },
+    });
+    assert.equal((await fission.request('POST', url, service('unseen', {}))).code, 201);
+    assert.equal((await fission.request('POST', url, service('seen', { watched: 'yes' }))).code, 201);
+    assert.equal((await fission.request('DELETE', `${url}/seen`)).code, 200);
+    await called('the deletion', (call) => call.headers['x-kubernetes-event-type'] === 'DELETED');
+    const events = (await calls()).filter((call) => call.headers['x-kubernetes-object-type'] === 'Service');
+    assert.deepEqual(
+      events.map((call) => [call.headers['x-kubernetes-event-type'], call.body.metadata.name]),
+      [
+        ['ADDED', 'seen'],
+        ['DELETED', 'seen'],
+      ],
+    );
+    await fission.delete('kuberneteswatchtriggers', 'services');
+  });
+
+  test('mqt create: kept, and honest', async () => {
+    await fission.create('MessageQueueTrigger', 'messagequeuetriggers', 'queue', {
+      functionref,
+      messageQueueType: 'kafka',
+      topic: 'in',
+      mqtkind: 'keda',
+      pollingInterval: 30,
+    });
+    const { status } = await fission.wait('messagequeuetriggers', 'queue', 'BindingReady', 'False');
+    assert.match(JSON.stringify(status.conditions), /SourceNotAvailable/);
+  });
+
+  /** `fn publish` as the CLI does it: a snapshot of the function, and one of its package that the snapshot owns. */
+  const publish = async (name: string): Promise<string> => {
+    const fn = (await fission.get('functions', name)).body;
+    const { namespace, name: pkgName } = fn.spec.package.packageref;
+    const pkg = (await fission.get('packages', pkgName)).body;
+    assert.ok(['none', 'succeeded'].includes(pkg.status.buildstatus), pkg.status.buildstatus);
+    const selector = encodeURIComponent(`fission.io/function-name=${name}`);
+    const list = await fission.request(
+      'GET',
+      `/apis/fission.io/v1/namespaces/${namespace}/functionversions?labelSelector=${selector}`,
+    );
+    const sequence = list.body.items.length + 1;
+    const version = `${name}-v${sequence}`;
+    const snapshot = structuredClone(fn.spec);
+    snapshot.package.packageref.name = `${version}-pkg`;
+    const created = await fission.create(
+      'FunctionVersion',
+      'functionversions',
+      version,
+      {
+        functionName: name,
+        functionUID: fn.metadata.uid,
+        functionGeneration: fn.metadata.generation,
+        sequence,
+        snapshot,
+        packageDigest: pkg.status.contentHash,
+        publishedAt: new Date().toISOString().replace(/\.\d+Z$/, 'Z'),
+      },
+      {
+        labels: { 'fission.io/function-name': name, 'fission.io/function-uid': fn.metadata.uid },
+        ownerReferences: [{ apiVersion: 'fission.io/v1', kind: 'Function', name, uid: fn.metadata.uid }],
+      },
+    );
+    await fission.create('Package', 'packages', `${version}-pkg`, pkg.spec, {
+      ownerReferences: [
+        { apiVersion: 'fission.io/v1', kind: 'FunctionVersion', name: version, uid: created.metadata.uid },
+      ],
+    });
+    return version;
+  };
+  const answer = async (path: string) => (await fission.visit(path)).body;
+
+  test('fn publish, alias create, update and rollback: traffic follows the alias, not the function', async () => {
+    await fission.fnCreate('voice', 'nodejs', says('one'));
+    await fission.wait('functions', 'voice', 'Ready');
+    const first = await publish('voice');
+    await fission.update('packages', 'voice-pkg', (pkg) => {
+      pkg.spec.deployment = literal(says('two'));
+    });
+    await eventually('the second code', async () => (await answer('/fission-function/voice')) === 'two');
+    const second = await publish('voice');
+    assert.deepEqual([first, second], ['voice-v1', 'voice-v2']);
+    await fission.create('FunctionAlias', 'functionaliases', 'prod', {
+      functionName: 'voice',
+      version: first,
+    });
+    await fission.wait('functionaliases', 'prod', 'Resolved');
+    await eventually('the alias', async () => (await answer('/fission-function/voice:prod')) === 'one');
+    await eventually(
+      'the version',
+      async () => (await answer(`/fission-function/default/voice:${second}`)) === 'two',
+    );
+    await fission.routeCreate('voice', {
+      relativeurl: '/voice',
+      methods: ['GET'],
+      functionref: { type: 'name', name: 'voice', alias: 'prod' },
+    });
+    await fission.wait('httptriggers', 'voice', 'Ready');
+    assert.equal(await answer('/voice'), 'one');
+    await fission.update('functionaliases', 'prod', (alias) => {
+      alias.spec.version = second;
+    });
+    await eventually('the alias moves', async () => (await answer('/voice')) === 'two');
+    const { body } = await fission.get('functionaliases', 'prod');
+    assert.equal(body.status.resolvedVersion, second);
+    assert.deepEqual(
+      body.status.history.map((record: Json) => record.version),
+      [first],
+    );
+    // A weighted alias serves both.
+    await fission.update('functionaliases', 'prod', (alias) => {
+      alias.spec.secondaryVersion = first;
+      alias.spec.weight = 50;
+    });
+    const heard = new Set<string>();
+    await eventually('both versions', async () => heard.add(await answer('/voice')).size === 2);
+    assert.deepEqual([...heard].sort(), ['one', 'two']);
+  });
+
+  test('an alias of a version that is not there, and a trigger of a function that is not there', async () => {
+    await fission.create('FunctionAlias', 'functionaliases', 'lost', {
+      functionName: 'voice',
+      version: 'voice-v9',
+    });
+    await fission.wait('functionaliases', 'lost', 'Resolved', 'False');
+    await fission.create('HTTPTrigger', 'httptriggers', 'lost', {
+      relativeurl: '/lost',
+      functionref: { type: 'name', name: 'nobody' },
+    });
+    const { status } = await fission.wait('httptriggers', 'lost', 'RouteAdmitted', 'False');
+    assert.match(JSON.stringify(status.conditions), /FunctionNotFound/);
+    assert.equal((await fission.visit('/lost')).status, 404);
+  });
+
+  test('a route with weights shares requests between functions', async () => {
+    for (const word of ['red', 'blue']) await fission.fnCreate(word, 'nodejs', says(word));
+    for (const word of ['red', 'blue']) await fission.wait('functions', word, 'Ready');
+    await fission.routeCreate('colour', {
+      relativeurl: '/colour',
+      methods: ['GET'],
+      functionref: { type: 'function-weights', name: '', functionweights: { red: 50, blue: 50 } },
+    });
+    await fission.wait('httptriggers', 'colour', 'Ready');
+    const seen = new Set<string>();
+    await eventually('both colours', async () => seen.add(await answer('/colour')).size === 2);
+  });
+});

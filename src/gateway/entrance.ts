@@ -74,7 +74,10 @@ function lead(state: RouteState, asked: Asked, around: EntranceSurroundings): De
   if (asked.later && server === undefined) {
     return refused(failure('async_unavailable', 'nobody here carries out requests later'));
   }
-  if ((asked.later || block.later) && server !== undefined) return handOver(server, state, asked);
+  if ((asked.later || block.later) && server !== undefined) {
+    const limited = asked.trusted ? null : (state.terms?.limit(block, address, () => target) ?? null);
+    return limited === null ? handOver(server, state, asked) : refused(limited);
+  }
   let key = asked.revision;
   let terms: Destination['terms'] = null;
   if (state.terms !== undefined) {

@@ -56,6 +56,19 @@ test('the wish to be carried out later is handed over, in all its forms', async 
   assert.equal(seen.length, wishes.length);
 });
 
+test('a limit on clients holds for what they want done later', async () => {
+  const { seen, address } = await acceptor();
+  const shop = await startShop();
+  await shop.stock('a', [names('a')]);
+  const rateLimit = { requests: 2, periodMs: 600_000, burst: 2, key: {} };
+  shop.open({ a: 100 }, { rateLimit }, { async: address });
+  const statuses: number[] = [];
+  for (let i = 0; i < 3; i++) statuses.push((await shop.ask({ headers: ['Prefer: respond-async'] })).status);
+  assert.deepEqual(statuses, [202, 202, 429]);
+  assert.equal((await shop.ask()).status, 429, 'it is one limit');
+  assert.equal(seen.length, 2);
+});
+
 test('the server sees the path as an instance would, and a wish nobody takes is ignored', async () => {
   const { seen, address } = await acceptor();
   const shop = await startShop();

@@ -71,4 +71,10 @@ test('a request that fails, or whose client leaves, has used its instance up; on
   assert.equal((await other.response()).status, 502);
   await eventually(() => h.downs.some(({ id, reason }) => id === 'b' && reason === 'used'));
   other.destroy();
+  const third = await instance((s) => s.connection.socket.destroy());
+  h.gateway.setEndpoints(KEY, [{ id: 'c', address: { kind: 'mux', path: third.path } }]);
+  const last = new RawClient(h.port);
+  assert.equal((await last.send(get()).response()).status, 502);
+  await eventually(() => h.downs.some(({ id, reason }) => id === 'c' && reason === 'used'));
+  last.destroy();
 });

@@ -332,7 +332,9 @@ export class RevisionState {
     endpoint.down = true;
     endpoint.doubted = false;
     this.#refresh();
-    this.#hooks.endpointDown(this.entry.key, endpoint.id, reason);
+    // one that broke off in the middle of its only request is not to be tried again
+    const spent = this.entry.onceOnly === true && endpoint.held > 0 && !reason.startsWith('connect:');
+    this.#hooks.endpointDown(this.entry.key, endpoint.id, spent ? USED : reason);
   }
 
   /** Whether an endpoint answers is not known: requests wait, or take others, until it is `trusted` or has failed. */

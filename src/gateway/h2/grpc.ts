@@ -29,6 +29,8 @@ const BY_REASON: Partial<Record<FailureReason, number>> = {
   idle_timeout: GRPC.deadlineExceeded,
   upstream_protocol: GRPC.internal,
   no_route: GRPC.unimplemented,
+  async_unavailable: GRPC.unimplemented,
+  loop_detected: GRPC.resourceExhausted,
 };
 
 /** By HTTP status, as gRPC's own mapping has it; what is missing is UNKNOWN. */

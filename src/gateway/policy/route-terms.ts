@@ -138,8 +138,7 @@ export class RouteTerms {
    * `wish` fixes the revision, or says that limits on clients are not for it.
    */
   direct(block: RequestBlock, address: string, target: () => string, wish: Wish = NO_WISH): Direction {
-    const rate = wish.trusted ? null : this.#rate;
-    const verdict = rate?.table.take(rate.key(block.out, address, target), performance.now()) ?? null;
+    const verdict = wish.trusted ? null : this.#counted(block, address, target);
     const responseLines = verdict === null ? '' : this.#rateLines(verdict);
     if (verdict !== null && !verdict.allowed) {
       return { key: null, terms: null, failure: limited(verdict, responseLines) };
@@ -162,6 +161,17 @@ export class RouteTerms {
     }
     const choice: Choice = { bySplit: ruled === null, session, requestLines, responseLines };
     return { key, terms: new Handling(this, choice), failure: null };
+  }
+
+  /** The limit alone, for a request that no revision gets now: why it is refused, or null. */
+  limit(block: RequestBlock, address: string, target: () => string): Failure | null {
+    const verdict = this.#counted(block, address, target);
+    return verdict === null || verdict.allowed ? null : limited(verdict, this.#rateLines(verdict));
+  }
+
+  #counted(block: RequestBlock, address: string, target: () => string): RateVerdict | null {
+    const rate = this.#rate;
+    return rate === null ? null : rate.table.take(rate.key(block.out, address, target), performance.now());
   }
 
   #ruled(block: RequestBlock, target: () => string): string | null {

@@ -118,6 +118,7 @@ export async function startControllers(
     gateway: early.gateway,
     secret: sessionSecret(home),
     stateBackend: process.env.PETREL_STATE_BACKEND,
+    toolOrigins: (process.env.PETREL_MCP_ORIGINS ?? '').split(',').filter((origin) => origin !== ''),
     clock: systemClock,
     random: Math.random,
     log,

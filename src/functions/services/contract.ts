@@ -20,6 +20,8 @@ export interface ServiceContext {
   secret: string;
   /** Where keyed state is, when not on this machine's disk: a URL. */
   stateBackend?: string;
+  /** Origins of web pages that may use functions as tools, besides this machine's own. */
+  toolOrigins: readonly string[];
   clock: Clock;
   /** Uniform in [0, 1). */
   random: () => number;

@@ -17,6 +17,10 @@ const SERVICES: Record<
     for: ({ spec }) => spec.state !== undefined,
     load: async (context) => (await import('../state/service.ts')).createStateService(context),
   },
+  tools: {
+    for: ({ spec }) => spec.tool !== undefined,
+    load: async (context) => (await import('../tools/service.ts')).createToolService(context),
+  },
 };
 
 /** Rows of the platform's own socket, known before their service is loaded. */

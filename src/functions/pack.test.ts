@@ -67,7 +67,7 @@ test('what goes in comes out of the store: long names, links, large files', asyn
   await fs.symlink(join(root, 'node_modules'), join(root, 'absolute'));
   const packed = await packDirectory(root, { temporaryDirectory: dir });
   const store = createPackageStore({ dir: join(dir, 'store') });
-  await store.put(packed.stream(), packed.digest, packed.bytes);
+  await store.put(packed.stream(), { digest: packed.digest, bytes: packed.bytes });
   const out = await store.directory(packed.digest);
   assert.equal(await fs.readlink(join(out, 'absolute')), 'node_modules');
   await fs.rm(join(root, 'absolute'));

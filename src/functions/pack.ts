@@ -27,8 +27,8 @@ export interface PackedSource {
   files: number;
   /** Sockets, devices and pipes that were left out, relative paths. */
   skipped: string[];
-  /** The archive, as often as needed until `dispose`. */
-  stream(): AsyncIterable<Uint8Array>;
+  /** The archive, from that byte on, as often as needed until `dispose`. */
+  stream(from?: number): AsyncIterable<Uint8Array>;
   /** Removes the temporary file, if there is one. */
   dispose(): Promise<void>;
 }
@@ -117,6 +117,14 @@ async function* directoryPart(packing: Packing, path: string, prefix: string): A
   }
 }
 
+async function* partsFrom(parts: readonly Buffer[], from: number): AsyncGenerator<Buffer> {
+  let skip = from;
+  for (const part of parts) {
+    if (part.length > skip) yield part.subarray(skip);
+    skip = Math.max(0, skip - part.length);
+  }
+}
+
 /** Holds what is written to it, in memory first and in a file when it grows; hashes on the way. */
 function spool(temporaryDirectory: string, maxBytes: number) {
   const hash: Hash = createHash('sha256');
@@ -151,12 +159,8 @@ function spool(temporaryDirectory: string, maxBytes: number) {
       return {
         digest: `sha256:${hash.digest('hex')}` as Digest,
         bytes,
-        stream: (): AsyncIterable<Uint8Array> =>
-          kept === undefined
-            ? createReadStream(path)
-            : (async function* () {
-                yield* kept;
-              })(),
+        stream: (from = 0): AsyncIterable<Uint8Array> =>
+          kept === undefined ? createReadStream(path, { start: from }) : partsFrom(kept, from),
       };
     },
     async dispose(): Promise<void> {

@@ -54,7 +54,7 @@ async function start(t: TestContext) {
   const store = async (name: string, text: string) => {
     await writeFile(join(home, name), text);
     const packed = await packDirectory(join(home, name));
-    return (await packages.put(packed.stream(), packed.digest, packed.bytes)).digest;
+    return (await packages.put(packed.stream(), { digest: packed.digest, bytes: packed.bytes })).digest;
   };
   return { home, client: client('test'), functions, source: functions.source, store };
 }

@@ -71,7 +71,7 @@ const packageOf = ({ metadata }: Revision) =>
 async function packageChanges(home: HomePaths, from: Revision, to: Revision): Promise<Difference['files']> {
   const [before, after] = [packageOf(from), packageOf(to)];
   if (before === undefined || after === undefined || before === after) return [];
-  const store = createPackageStore({ dir: home.packages });
+  const store = createPackageStore({ dir: home.packages, shared: true });
   const [a, b] = await Promise.all([store.directory(before), store.directory(after)]);
   return fileChanges(a, b).map((change) => {
     const text = textOf(a, b, change);

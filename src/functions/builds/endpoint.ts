@@ -58,11 +58,7 @@ export function createBuildEndpoint(options: {
     },
     async 'PUT result'(_build, inputs, request, response) {
       const declared = request.headers['content-length'];
-      const stored = await packages.put(
-        request,
-        undefined,
-        declared === undefined ? undefined : Number(declared),
-      );
+      const stored = await packages.put(request, declared === undefined ? {} : { bytes: Number(declared) });
       await packages.keepBuilt(inputs, stored.digest);
       sendJson(response, 201, stored);
     },

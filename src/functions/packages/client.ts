@@ -1,39 +1,45 @@
 /** The other end of the platform socket: what the command uses to upload packages and to ask for anything else. */
 
+import type { IncomingHttpHeaders } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout } from 'node:timers/promises';
 import { PetrelError } from '../../base/errors.ts';
 import { Agent, request as httpRequest } from '../../base/http.ts';
 import type { Digest } from '../../kinds/function.ts';
-import { errorFromBody } from './server.ts';
+import { errorFromBody, OFFSET_HEADER } from './server.ts';
 import type { StoredPackage } from './store.ts';
 
-/** An archive that knows its digest and can be read. `pack.ts` makes them. */
+/** An archive that knows its digest and can be read, from any byte on. `pack.ts` makes them. */
 export interface UploadSource {
   digest: Digest;
   bytes: number;
+  stream(from?: number): AsyncIterable<Uint8Array>;
+}
+
+interface Answer {
+  status: number;
+  headers: IncomingHttpHeaders;
+  text: string;
+}
+
+interface Body {
+  bytes: number;
+  headers?: Record<string, string>;
   stream(): AsyncIterable<Uint8Array>;
 }
 
-/** One exchange on the platform socket; the answer's JSON, for HEAD whether it is there. Throws the `PetrelError` that the platform answered with. */
-export async function askPlatform<T>(
-  socketPath: string,
-  method: string,
-  path: string,
-  body?: { bytes: number; stream(): AsyncIterable<Uint8Array> },
-): Promise<T | undefined> {
-  const { promise, resolve, reject } = Promise.withResolvers<T | undefined>();
+/** One exchange on the platform socket, whatever the answer is. Throws `PlatformNotRunning`, or the connection's own error. */
+function exchange(socketPath: string, method: string, path: string, body?: Body): Promise<Answer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   // Kept alive until the answer is read: a server that closes first turns the empty write that ends a body into a broken pipe.
   const agent = new Agent({ keepAlive: true });
   const request = httpRequest({ socketPath, method, path, agent }, async (response) => {
     try {
       const parts: Buffer[] = [];
       for await (const part of response) parts.push(part as Buffer);
-      const text = Buffer.concat(parts).toString('utf8');
-      const status = response.statusCode ?? 0;
-      if (method === 'HEAD' && (status < 300 || status === 404)) resolve((status < 300) as T);
-      else if (status < 300) resolve(text === '' ? undefined : (JSON.parse(text) as T));
-      else reject(errorFromBody(JSON.parse(text)));
+      const { statusCode: status = 0, headers } = response;
+      resolve({ status, headers, text: Buffer.concat(parts).toString('utf8') });
     } catch (error) {
       reject(error);
     }
@@ -52,18 +58,63 @@ export async function askPlatform<T>(
     request.end();
   } else {
     request.setHeader('content-length', body.bytes);
+    for (const [name, value] of Object.entries(body.headers ?? {})) request.setHeader(name, value);
     // An early answer (too large, already there) ends the upload; it is the answer that counts, not the broken pipe.
     pipeline(Readable.from(body.stream(), { objectMode: false }), request).catch(() => {});
   }
   return promise.finally(() => agent.destroy());
 }
 
-/** Uploads a package unless the platform has it. */
+function answered<T>({ status, text }: Answer): T | undefined {
+  if (status >= 300) throw errorFromBody(JSON.parse(text));
+  return text === '' ? undefined : (JSON.parse(text) as T);
+}
+
+/** One exchange on the platform socket; the answer's JSON. Throws the `PetrelError` that the platform answered with. */
+export async function askPlatform<T>(
+  socketPath: string,
+  method: string,
+  path: string,
+  body?: Body,
+): Promise<T | undefined> {
+  return answered<T>(await exchange(socketPath, method, path, body));
+}
+
+/** An upload whose connection broke goes on where it ended, for as long as a platform may take to start again, ms. */
+const GO_ON_MS = 20_000;
+const GO_ON_EVERY_MS = 250;
+const BROKEN = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED']);
+
+/** Whether the connection, not the upload, is what failed. */
+function isBroken(error: unknown): boolean {
+  if (error instanceof PetrelError) return error.code === 'PlatformNotRunning' || error.code === 'Conflict';
+  return BROKEN.has((error as NodeJS.ErrnoException).code ?? '');
+}
+
+/** Uploads a package unless the platform has it, or the rest of one whose upload broke off. */
 export async function uploadPackage(socketPath: string, source: UploadSource): Promise<StoredPackage> {
-  const path = `/packages/${source.digest}`;
-  // Asked first: an upload that is cut off because its package is there already can end in a broken pipe on this side.
-  if (await askPlatform<boolean>(socketPath, 'HEAD', path))
-    return { digest: source.digest, bytes: source.bytes, created: false };
-  const stored = await askPlatform<StoredPackage>(socketPath, 'PUT', path, source);
-  return stored ?? { digest: source.digest, bytes: source.bytes, created: true };
+  const { digest, bytes } = source;
+  const path = `/packages/${digest}`;
+  let until: number | undefined;
+  for (;;) {
+    try {
+      // Asked first: an upload that is cut off because its package is there already can end in a broken pipe on this side.
+      const head = await exchange(socketPath, 'HEAD', path);
+      if (head.status < 300) return { digest, bytes, created: false };
+      const begun = Number(head.headers[OFFSET_HEADER] ?? 0);
+      const offset = begun < bytes ? begun : 0;
+      until ??= performance.now() + GO_ON_MS;
+      const range: Record<string, string> =
+        offset === 0 ? {} : { 'content-range': `bytes ${offset}-${bytes - 1}/${bytes}` };
+      const stored = await askPlatform<StoredPackage>(socketPath, 'PUT', path, {
+        bytes: bytes - offset,
+        headers: range,
+        stream: () => source.stream(offset),
+      });
+      return stored ?? { digest, bytes, created: true };
+    } catch (error) {
+      if (until === undefined || performance.now() > until || !isBroken(error)) throw error;
+      await setTimeout(GO_ON_EVERY_MS);
+    }
+  }
 }

@@ -96,6 +96,24 @@ export function errorFromBody(body: unknown): PetrelError {
   });
 }
 
+/** Answer to HEAD for a package that is not there as a whole: bytes of it that have arrived. */
+export const OFFSET_HEADER = 'upload-offset';
+
+/** `content-length` and `content-range: bytes <first>-<last>/<all>` of an upload. */
+function announcedOf({ headers }: IncomingMessage): { bytes?: number; offset?: number } {
+  const length = headers['content-length'];
+  const range = headers['content-range'];
+  const bytes = length === undefined ? {} : { bytes: Number(length) };
+  if (range === undefined) return bytes;
+  const [, first = '', last = '', all = ''] = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/.exec(range) ?? [];
+  if (first === '' || Number(last) + 1 !== Number(all) || Number(first) > Number(last)) {
+    throw new PetrelError('InvalidArgument', `"${range}" is no range of an upload.`, {
+      fix: 'Send everything from a byte on to the end: bytes <first>-<last>/<all>.',
+    });
+  }
+  return { ...bytes, offset: Number(first) };
+}
+
 async function handlePackage(
   store: PackageStore,
   digest: string,
@@ -108,15 +126,18 @@ async function handlePackage(
     });
   }
   if (request.method === 'PUT') {
-    const declared = request.headers['content-length'];
-    const stored = await store.put(request, digest, declared === undefined ? undefined : Number(declared));
+    const stored = await store.put(request, { digest, ...announcedOf(request) });
     if (!request.complete) request.resume();
     sendJson(response, stored.created ? 201 : 200, stored);
     return;
   }
   if (request.method === 'HEAD') {
     const found = await store.stat(digest);
-    response.writeHead(found ? 200 : 404, found ? { 'content-length': found.bytes } : {}).end();
+    // How much of it has arrived, for who wants to go on.
+    const headers = found
+      ? { 'content-length': found.bytes }
+      : { [OFFSET_HEADER]: await store.begun(digest) };
+    response.writeHead(found ? 200 : 404, headers).end();
     return;
   }
   const { bytes, stream } = await store.read(digest);

@@ -17,18 +17,23 @@ async function store(t: TestContext, options: Partial<PackageStoreOptions> = {})
 
 /** Everything the store keeps, by kind; work in progress must be empty when nothing is in progress. */
 async function contents(dir: string) {
-  const list = async (part: string) => (await fs.readdir(join(dir, part))).filter((name) => name !== '.boot');
+  const list = async (part: string) =>
+    (await fs.readdir(join(dir, part)).catch(() => [])).filter((name) => name !== '.boot');
   return {
     archives: await list('archives'),
     unpacked: await list('unpacked'),
-    incoming: await list('incoming'),
+    incoming: [...(await list('incoming')), ...(await list('partial'))],
   };
 }
 
 test('a package is stored once, unpacked once, and found again by a new store', async (t) => {
   const { dir, store: first } = await store(t);
   const digest = digestOf(HELLO);
-  assert.deepEqual(await first.put(chunks(HELLO), digest), { digest, bytes: HELLO.length, created: true });
+  assert.deepEqual(await first.put(chunks(HELLO), { digest }), {
+    digest,
+    bytes: HELLO.length,
+    created: true,
+  });
   assert.equal(first.ready(digest), join(dir, 'unpacked', digest.slice(7)));
   assert.equal(
     await fs.readFile(join(first.ready(digest) as string, 'hello.js'), 'utf8'),
@@ -38,7 +43,7 @@ test('a package is stored once, unpacked once, and found again by a new store', 
   const never = (async function* (): AsyncGenerator<Uint8Array> {
     yield assert.fail('a known package must not be read');
   })();
-  assert.deepEqual(await first.put(never, digest), { digest, bytes: HELLO.length, created: false });
+  assert.deepEqual(await first.put(never, { digest }), { digest, bytes: HELLO.length, created: false });
   assert.equal((await first.put(chunks(HELLO))).created, false);
 
   const second = createPackageStore({ dir });
@@ -72,7 +77,7 @@ test('whatever fails leaves nothing behind', async (t) => {
   const { dir, store: s } = await store(t, { maxBytes: 4096 });
   const bad = rawTar([{ name: '../x', body: 'x' }]);
   await assert.rejects(s.put(chunks(bad)), { code: 'UnsafeArchive' });
-  await assert.rejects(s.put(chunks(HELLO), digestOf(bad)), { code: 'DigestMismatch' });
+  await assert.rejects(s.put(chunks(HELLO), { digest: digestOf(bad) }), { code: 'DigestMismatch' });
   const broken = (async function* (): AsyncGenerator<Uint8Array> {
     yield HELLO.subarray(0, 100);
     throw new Error('connection lost');
@@ -89,7 +94,7 @@ test('whatever fails leaves nothing behind', async (t) => {
   })();
   await assert.rejects(s.put(endless), { code: 'PackageTooLarge' });
   assert.equal(read, 5120);
-  await assert.rejects(s.put(endless, undefined, 2 ** 31), { code: 'PackageTooLarge' });
+  await assert.rejects(s.put(endless, { bytes: 2 ** 31 }), { code: 'PackageTooLarge' });
   assert.equal(read, 5120);
   assert.deepEqual(await contents(dir), empty);
 });
@@ -134,4 +139,62 @@ test('collect removes what nobody refers to and nothing younger than asked', asy
   await assert.rejects(s.directory(unused.digest), { code: 'NotFound' });
   const found = await contents(dir);
   assert.deepEqual([found.archives.length, found.unpacked.length, found.incoming.length], [1, 1, 0]);
+});
+
+test('an upload that broke off goes on where it ended, also in another life', async (t) => {
+  const { dir, store: first } = await store(t);
+  const digest = digestOf(HELLO);
+  const half = Math.floor(HELLO.length / 2);
+  const broken = (async function* (): AsyncGenerator<Uint8Array> {
+    yield HELLO.subarray(0, half);
+    throw new Error('connection lost');
+  })();
+  await assert.rejects(first.put(broken, { digest }), /connection lost/);
+  assert.equal(await first.begun(digest), half);
+  const second = createPackageStore({ dir });
+  assert.equal(await second.begun(digest), half);
+  await assert.rejects(second.put(chunks(HELLO), { digest, offset: 7 }), { code: 'Conflict' });
+  const rest = HELLO.subarray(half);
+  const { created } = await second.put(chunks(rest), { digest, bytes: rest.length, offset: half });
+  assert.equal(created, true);
+  assert.equal(
+    await fs.readFile(join(await second.directory(digest), 'hello.js'), 'utf8'),
+    'export default 1',
+  );
+  assert.deepEqual((await contents(dir)).incoming, []);
+});
+
+test('what goes on with other bytes is refused, and begins anew', async (t) => {
+  const { store: s } = await store(t);
+  const digest = digestOf(HELLO);
+  const broken = (async function* (): AsyncGenerator<Uint8Array> {
+    yield Buffer.alloc(100, 'x');
+    throw new Error('connection lost');
+  })();
+  await assert.rejects(s.put(broken, { digest }), /connection lost/);
+  await assert.rejects(s.put(chunks(HELLO.subarray(100)), { digest, offset: 100 }), {
+    code: 'DigestMismatch',
+  });
+  assert.equal(await s.begun(digest), 0);
+  assert.equal((await s.put(chunks(HELLO), { digest })).created, true);
+});
+
+test('uploads that nobody goes on with are forgotten, and what was built goes with its package', async (t) => {
+  let time = Date.now();
+  const { store: s } = await store(t, { now: () => time });
+  const broken = (async function* (): AsyncGenerator<Uint8Array> {
+    yield HELLO.subarray(0, 10);
+    throw new Error('connection lost');
+  })();
+  const digest = digestOf(HELLO);
+  await assert.rejects(s.put(broken, { digest }), /connection lost/);
+  const other = await s.put(chunks(rawTar([{ name: 'other.js', body: '2' }])));
+  await s.keepBuilt('ab-cd', other.digest);
+  assert.equal(await s.built('ab-cd'), other.digest);
+  await s.collect(new Set(), 3_600_000);
+  assert.equal(await s.begun(digest), 10);
+  time += 25 * 3_600_000;
+  await s.collect(new Set(), 3_600_000);
+  assert.equal(await s.begun(digest), 0);
+  assert.equal(await s.built('ab-cd'), undefined);
 });

@@ -1,22 +1,25 @@
 /**
- * The package store: archives of code, addressed by the SHA-256 of their bytes, each unpacked once. What has been
- * acknowledged is on the disk; what has not been leaves nothing behind.
+ * The package store: archives of code, addressed by the SHA-256 of their bytes, each unpacked once on this machine. What has been
+ * acknowledged is durable; what has not been leaves nothing behind. Where the bytes are kept is a driver's business (`driver.ts`).
  *
- * `<dir>/archives/<hex>` the bytes as uploaded · `<dir>/unpacked/<hex>/` the tree · `<dir>/incoming/` work in progress ·
- * `<dir>/builds/<inputs>` the digest of what was built from them
+ * `<dir>/unpacked/<hex>/` the tree · `<dir>/incoming/`, `<dir>/partial/` work in progress (`inbox.ts`)
  */
-import { createHash, randomBytes } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { PetrelError } from '../../base/errors.ts';
 import type { Digest } from '../../kinds/function.ts';
 import type { ArchiveLimits } from '../archive/layout.ts';
+import { createDirectoryDriver } from './directory.ts';
+import type { ArchiveDriver } from './driver.ts';
+import { createInbox, tooLarge } from './inbox.ts';
 
 /** Largest package when nothing else is configured, bytes. */
 export const DEFAULT_MAX_PACKAGE_BYTES = 512 * 1024 * 1024;
 
 export interface PackageStoreOptions {
   dir: string;
+  /** Where archives are kept. Default: `<dir>/archives`. Asked for with the first package. */
+  driver?: () => Promise<ArchiveDriver>;
   /** Largest archive accepted, bytes. */
   maxBytes?: number;
   /** Bounds on what an archive may unpack to. */
@@ -25,6 +28,8 @@ export interface PackageStoreOptions {
   now?: () => number;
   /** Opens the file an upload is written to; a test makes it fail like a full disk. */
   openFile?: typeof fs.open;
+  /** A platform works on this directory, and this is a look into it from another process. */
+  shared?: boolean;
   /** Identifies the running boot of the machine. */
   bootId?: string;
 }
@@ -36,15 +41,28 @@ export interface StoredPackage {
   created: boolean;
 }
 
+/** What is said of an archive before it comes. */
+export interface Announced {
+  /** Digest that it must have. */
+  digest?: Digest;
+  /** Bytes that are coming. */
+  bytes?: number;
+  /** It goes on where an upload of this digest broke off, at this byte. */
+  offset?: number;
+}
+
 export interface PackageStore {
   /** Largest archive accepted, bytes. */
   readonly maxBytes: number;
   /**
    * Takes an archive in, verifies and unpacks it; durable when it resolves. Reads nothing of `source` when the
    * expected package is there already, and no more than the limit. Throws `PackageTooLarge`, `DigestMismatch`, `UnsafeArchive`,
-   * `UnsupportedSource` or `DiskFull`, and leaves nothing behind then.
+   * `UnsupportedSource`, `Conflict` (it goes on elsewhere than the earlier part ended) or `DiskFull`. Nothing is left behind then, but
+   * for the part that has arrived when `source` itself breaks off and the digest is known.
    */
-  put(source: AsyncIterable<Uint8Array>, expected?: Digest, declaredBytes?: number): Promise<StoredPackage>;
+  put(source: AsyncIterable<Uint8Array>, announced?: Announced): Promise<StoredPackage>;
+  /** Bytes that have arrived of an upload that broke off. */
+  begun(digest: Digest): Promise<number>;
   /** Size of a stored archive, undefined when it is not here. */
   stat(digest: Digest): Promise<{ bytes: number } | undefined>;
   /** The archive's bytes. Throws `NotFound`. */
@@ -57,7 +75,10 @@ export interface PackageStore {
   built(inputs: string): Promise<Digest | undefined>;
   /** Remembers what was built from these inputs, as long as the package itself is kept; durable when it resolves. */
   keepBuilt(inputs: string, digest: Digest): Promise<void>;
-  /** Removes packages that are not referenced and were not uploaded within `olderThanMs`. Returns the bytes freed. */
+  /**
+   * Removes packages that are not referenced and were not uploaded within `olderThanMs`. Returns the bytes freed. Where others keep
+   * theirs too, only what is on this machine goes.
+   */
   collect(referenced: ReadonlySet<Digest>, olderThanMs: number): Promise<number>;
 }
 
@@ -96,35 +117,32 @@ function diskError(error: unknown, doing: string): unknown {
   });
 }
 
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await fs.open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
-}
-
 export function createPackageStore(options: PackageStoreOptions): PackageStore {
   const maxBytes = options.maxBytes ?? DEFAULT_MAX_PACKAGE_BYTES;
   const now = options.now ?? Date.now;
-  const openFile = options.openFile ?? fs.open;
-  const archives = join(options.dir, 'archives');
   const unpacked = join(options.dir, 'unpacked');
-  const incoming = join(options.dir, 'incoming');
-  const builds = join(options.dir, 'builds');
+  const inbox = createInbox({
+    dir: options.dir,
+    shared: options.shared ?? false,
+    maxBytes,
+    now,
+    openFile: options.openFile ?? fs.open,
+  });
   const trees = new Set<string>();
   const unpacking = new Map<string, Promise<string>>();
+  /** Archives that are known to be in a store that is not on this machine. */
+  const known = new Map<string, number>();
   let prepared: Promise<void> | undefined;
+  let opened: Promise<ArchiveDriver> | undefined;
 
   const remove = (path: string) => fs.rm(path, { recursive: true, force: true });
-  const scratch = () => join(incoming, randomBytes(9).toString('hex'));
+  const driver = () =>
+    (opened ??= options.driver?.() ?? Promise.resolve(createDirectoryDriver(options.dir, now)));
 
   /** Trees are not synced file by file, so after a crash of the machine they are not believed and made anew. */
   const prepare = async (): Promise<void> => {
-    await remove(incoming);
-    for (const directory of [archives, incoming, unpacked])
-      await fs.mkdir(directory, { recursive: true, mode: 0o700 });
+    await inbox.prepare();
+    await fs.mkdir(unpacked, { recursive: true, mode: 0o700 });
     const boot =
       options.bootId ??
       (await fs.readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => 'unknown')).trim();
@@ -142,40 +160,17 @@ export function createPackageStore(options: PackageStoreOptions): PackageStore {
   const start = () => (prepared ??= prepare());
 
   const bytesOf = async (hex: string): Promise<number | undefined> => {
-    try {
-      return (await fs.stat(join(archives, hex))).size;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      throw error;
-    }
+    const archives = await driver();
+    // Asking a directory costs nothing, and somebody may have emptied it.
+    const believed = archives.file ? undefined : known.get(hex);
+    const bytes = believed ?? (await archives.bytesOf(hex));
+    if (bytes !== undefined && !archives.file) known.set(hex, bytes);
+    return bytes;
   };
-
-  /** Streams into `path` while hashing; returns digest and size. The file is left open for syncing. */
-  const receive = async (source: AsyncIterable<Uint8Array>, file: fs.FileHandle) => {
-    const hash = createHash('sha256');
-    let bytes = 0;
-    for await (const chunk of source) {
-      bytes += chunk.byteLength;
-      if (bytes > maxBytes) throw tooLarge();
-      hash.update(chunk);
-      await file.writeFile(chunk);
-    }
-    return { hex: hash.digest('hex'), bytes };
-  };
-
-  const tooLarge = () =>
-    new PetrelError(
-      'PackageTooLarge',
-      `The package is larger than ${maxBytes} bytes, the limit of this platform.`,
-      {
-        why: 'Large packages make every cold start slow.',
-        fix: 'Leave out what the function does not need (.petrelignore names it), or bundle it.',
-      },
-    );
 
   const unpack = async (archive: string, hex: string): Promise<string> => {
     const tree = join(unpacked, hex);
-    const temporary = scratch();
+    const temporary = inbox.scratch();
     try {
       const { unpackArchive } = await import('../archive/unpack.ts');
       await unpackArchive(archive, temporary, options.limits);
@@ -191,52 +186,64 @@ export function createPackageStore(options: PackageStoreOptions): PackageStore {
     }
   };
 
-  const put: PackageStore['put'] = async (source, expected, declaredBytes) => {
-    const wanted = expected === undefined ? undefined : hexOf(expected);
-    if (declaredBytes !== undefined && declaredBytes > maxBytes) throw tooLarge();
-    await start();
-    if (wanted !== undefined) {
-      const bytes = await bytesOf(wanted);
-      if (bytes !== undefined) {
-        await touch(wanted);
-        return { digest: expected as Digest, bytes, created: false };
-      }
+  /** Unpacks what the driver keeps; one that is elsewhere is brought here and looked at first. */
+  const unpackKept = async (hex: string): Promise<string> => {
+    const archives = await driver();
+    if (archives.file) {
+      if ((await archives.bytesOf(hex)) === undefined) throw notFound(`sha256:${hex}`);
+      return unpack(archives.file(hex), hex);
     }
-    const temporary = scratch();
+    const found = await archives.read(hex);
+    if (found === undefined) {
+      known.delete(hex);
+      throw notFound(`sha256:${hex}`);
+    }
+    const arrived = await inbox.receive(found.stream, {});
     try {
-      const file = await openFile(temporary, 'wx', 0o600);
-      let received: { hex: string; bytes: number };
-      try {
-        received = await receive(source, file);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      const digest: Digest = `sha256:${received.hex}`;
-      if (wanted !== undefined && wanted !== received.hex) {
-        throw new PetrelError('DigestMismatch', `The package arrived as ${digest}, not as ${expected}.`, {
-          why: 'It changed while it was being uploaded, or the connection broke.',
-          fix: 'Deploy again.',
+      if (arrived.hex !== hex) {
+        throw new PetrelError('DigestMismatch', `The package store has other bytes under sha256:${hex}.`, {
+          why: 'Somebody has changed what is kept there.',
+          fix: 'Remove it there, and deploy the function again.',
         });
       }
-      const created = (await bytesOf(received.hex)) === undefined;
-      if (created) {
-        await unpack(temporary, received.hex);
-        await fs.rename(temporary, join(archives, received.hex));
-        await syncDirectory(archives);
-      } else {
-        await touch(received.hex);
-      }
-      return { digest, bytes: received.bytes, created };
-    } catch (error) {
-      throw diskError(error, 'the package could not be stored');
+      return await unpack(arrived.path, hex);
     } finally {
-      await remove(temporary);
+      await arrived.discard();
     }
   };
 
-  /** Deployed again counts as new: between upload and the object that refers to it nothing may collect it. */
-  const touch = (hex: string) => fs.utimes(join(archives, hex), now() / 1000, now() / 1000);
+  const put: PackageStore['put'] = async (source, { digest: expected, bytes: coming = 0, offset } = {}) => {
+    const wanted = expected === undefined ? undefined : hexOf(expected);
+    if (coming + (offset ?? 0) > maxBytes) throw tooLarge(maxBytes);
+    await start();
+    const archives = await driver();
+    if (expected !== undefined && wanted !== undefined) {
+      const bytes = await bytesOf(wanted);
+      if (bytes !== undefined) {
+        await archives.touch(wanted);
+        return { digest: expected, bytes, created: false };
+      }
+    }
+    try {
+      const arrived = await inbox.receive(source, {
+        ...(wanted === undefined ? {} : { hex: wanted }),
+        ...(offset === undefined ? {} : { offset }),
+      });
+      try {
+        const { hex, bytes } = arrived;
+        const created = (await bytesOf(hex)) === undefined;
+        if (created) {
+          await unpack(arrived.path, hex);
+          await archives.put(hex, arrived.path, bytes);
+        } else await archives.touch(hex);
+        return { digest: `sha256:${hex}`, bytes, created };
+      } finally {
+        await arrived.discard();
+      }
+    } catch (error) {
+      throw diskError(error, 'the package could not be stored');
+    }
+  };
 
   const directory = async (digest: Digest): Promise<string> => {
     const hex = hexOf(digest);
@@ -244,8 +251,7 @@ export function createPackageStore(options: PackageStoreOptions): PackageStore {
     if (trees.has(hex)) return join(unpacked, hex);
     let running = unpacking.get(hex);
     if (running === undefined) {
-      if ((await bytesOf(hex)) === undefined) throw notFound(digest);
-      running = unpacking.get(hex) ?? unpack(join(archives, hex), hex).finally(() => unpacking.delete(hex));
+      running = unpackKept(hex).finally(() => unpacking.delete(hex));
       unpacking.set(hex, running);
     }
     return running.catch((error) => {
@@ -253,71 +259,76 @@ export function createPackageStore(options: PackageStoreOptions): PackageStore {
     });
   };
 
-  const buildFile = (inputs: string): string => {
+  const noteOf = (inputs: string): string => {
     if (!/^[0-9a-f-]{1,128}$/.test(inputs)) throw new TypeError(`no inputs of a build: ${inputs}`);
-    return join(builds, inputs);
+    return inputs;
   };
+  const isKept = async (text: string) => isDigest(text) && (await bytesOf(hexOf(text))) !== undefined;
 
   return {
     maxBytes,
     put,
     directory,
+    async begun(digest) {
+      await start();
+      return inbox.begun(hexOf(digest));
+    },
     async stat(digest) {
       const bytes = await bytesOf(hexOf(digest));
       return bytes === undefined ? undefined : { bytes };
     },
     async read(digest) {
-      const hex = hexOf(digest);
-      const file = await fs.open(join(archives, hex), 'r').catch((error: NodeJS.ErrnoException) => {
-        throw error.code === 'ENOENT' ? notFound(digest) : error;
-      });
-      const { size } = await file.stat();
-      return { bytes: size, stream: file.createReadStream() };
+      const found = await (await driver()).read(hexOf(digest));
+      if (found === undefined) throw notFound(digest);
+      return found;
     },
     ready(digest) {
       const hex = digest.slice('sha256:'.length);
       return trees.has(hex) ? join(unpacked, hex) : undefined;
     },
     async built(inputs) {
-      const found = await fs.readFile(buildFile(inputs), 'utf8').catch(() => '');
-      if (!isDigest(found)) return undefined;
-      return (await bytesOf(hexOf(found))) === undefined ? undefined : found;
+      const found = (await (await driver()).note(noteOf(inputs))) ?? '';
+      return isDigest(found) && (await isKept(found)) ? found : undefined;
     },
-    async keepBuilt(inputs, digest) {
-      await start();
-      await fs.mkdir(builds, { recursive: true, mode: 0o700 });
-      const temporary = scratch();
-      const file = await openFile(temporary, 'wx', 0o600);
-      try {
-        await file.writeFile(hexOf(digest) && digest);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await fs.rename(temporary, buildFile(inputs));
-      await syncDirectory(builds);
-    },
+    keepBuilt: async (inputs, digest) => (await driver()).putNote(noteOf(inputs), `sha256:${hexOf(digest)}`),
     async collect(referenced, olderThanMs) {
       await start();
-      for (const name of await fs.readdir(builds).catch(() => [] as string[])) {
-        const found = await fs.readFile(join(builds, name), 'utf8').catch(() => '');
-        if (!isDigest(found) || (await bytesOf(hexOf(found))) === undefined)
-          await fs.rm(join(builds, name), { force: true });
-      }
-      let freed = 0;
-      for (const hex of new Set([...(await fs.readdir(archives)), ...trees])) {
-        if (referenced.has(`sha256:${hex}`)) continue;
-        const found = await fs.stat(join(archives, hex)).catch(() => undefined);
-        if (found !== undefined && now() - found.mtimeMs < olderThanMs) continue;
+      const archives = await driver();
+      const removeTree = async (hex: string) => {
         trees.delete(hex);
-        await fs.rm(join(archives, hex), { force: true });
         // Renamed first: a tree that is half removed must never be taken for a whole one.
-        const doomed = scratch();
+        const doomed = inbox.scratch();
         await fs.rename(join(unpacked, hex), doomed).catch(() => {});
         await remove(doomed);
-        freed += found?.size ?? 0;
+      };
+      let freed = 0;
+      const kept = new Set<string>();
+      if (archives.exclusive) {
+        for await (const { hex, bytes, modifiedMs } of archives.list()) {
+          kept.add(hex);
+          if (referenced.has(`sha256:${hex}`) || now() - modifiedMs < olderThanMs) continue;
+          await archives.remove(hex);
+          known.delete(hex);
+          await removeTree(hex);
+          freed += bytes;
+        }
       }
+      for (const hex of [...trees]) {
+        if (
+          !referenced.has(`sha256:${hex}`) &&
+          !kept.has(hex) &&
+          (await isOld(join(unpacked, hex), olderThanMs))
+        )
+          await removeTree(hex);
+      }
+      await inbox.forgetOld();
+      if (archives.exclusive) await archives.dropNotes(isKept);
       return freed;
     },
   };
+
+  async function isOld(path: string, olderThanMs: number): Promise<boolean> {
+    const found = await fs.stat(path).catch(() => undefined);
+    return found === undefined || now() - found.ctimeMs >= olderThanMs;
+  }
 }

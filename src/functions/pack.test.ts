@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { zstdDecompressSync } from 'node:zlib';
 import { parseIgnore } from './ignore.ts';
 import { type PackedSource, packDirectory } from './pack.ts';
 import { createPackageStore } from './packages/store.ts';
@@ -18,9 +19,11 @@ async function tree(root: string, files: Record<string, string>): Promise<string
 }
 
 async function listing(packed: PackedSource, dir: string): Promise<string[]> {
-  const path = join(dir, 'out.tgz');
-  await fs.writeFile(path, packed.stream());
-  return execFileSync('tar', ['-tzf', path], { encoding: 'utf8' }).trim().split('\n');
+  const path = join(dir, 'out.tar');
+  const parts: Uint8Array[] = [];
+  for await (const part of packed.stream()) parts.push(part);
+  await fs.writeFile(path, zstdDecompressSync(Buffer.concat(parts)));
+  return execFileSync('tar', ['-tf', path], { encoding: 'utf8' }).trim().split('\n');
 }
 
 test('equal trees give equal bytes, whatever order and time they were written in', async (t) => {

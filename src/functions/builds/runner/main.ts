@@ -58,7 +58,6 @@ async function handIn(build: BuildRequest, output: string, source: string): Prom
   const directory = (await readdir(output)).length > 0 ? output : source;
   const packed = await packDirectory(directory, {
     temporaryDirectory: build.workspace,
-    compression: 'fast',
   });
   const response = await ask(
     build,

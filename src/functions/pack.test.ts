@@ -46,7 +46,7 @@ test('an extra file is added, or takes the place of the one at the top', async (
   const packed = await packDirectory(root, { extra: { Procfile: 'web: new' } });
   assert.deepEqual(await listing(packed, dir), ['server', 'sub/', 'sub/Procfile', 'Procfile']);
   assert.equal(
-    execFileSync('tar', ['-xzOf', join(dir, 'out.tgz'), 'Procfile'], { encoding: 'utf8' }),
+    execFileSync('tar', ['-xOf', join(dir, 'out.tar'), 'Procfile'], { encoding: 'utf8' }),
     'web: new',
   );
 });

@@ -51,7 +51,7 @@ function hang(Request $r): void {
 function nap(Request $r): string {
     $busy = shared('busy', 1);
     if ($busy > shared('most')) shared('most', $busy - shared('most'));
-    usleep((int) $r->query['ms'] * 1000);
+    usleep(4 * (int) $r->query['ms'] * 1000); // workers are started while others sleep, one after another
     shared('busy', -1);
     return 'slept';
 }

@@ -12,7 +12,7 @@ final class Crew
     /** Workers of a function without a concurrency of its own. */
     private const MOST = 64;
     /** Started at once at most: more would only hold up each other. */
-    private const LOADING = 4;
+    private const LOADING = 8;
     private const IDLE_SECONDS = 30;
     /** A worker whose request is over is ended this long after the request's own time, and after being told. */
     private const STUCK_SECONDS = 5;

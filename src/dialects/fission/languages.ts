@@ -67,13 +67,13 @@ const python: Language = {
   },
 };
 
-/** Languages whose servers look for one name in the package, in `fallback` where no file is named. */
-const named = (runtime: string, file: string, extension: string, fallback?: string): Language => ({
+/** Languages whose functions are named `file.function`, or `function` alone; without a name the runtime looks for one. */
+const named = (runtime: string, file: string, extension: string): Language => ({
   runtime,
   file,
   entryPoint(name, single) {
-    if (name === '') return optional(undefined, fallback);
-    if (name.endsWith(extension)) return optional(single === undefined ? name : undefined, fallback);
+    if (name === '') return {};
+    if (name.endsWith(extension)) return optional(single === undefined ? name : undefined, undefined);
     const [path, member] = split(name);
     return member === undefined
       ? { handler: name }
@@ -82,10 +82,10 @@ const named = (runtime: string, file: string, extension: string, fallback?: stri
 });
 
 /** Languages in which the name is one symbol, dots and all. */
-const symbol = (runtime: string, file: string, fallback?: string): Language => ({
+const symbol = (runtime: string, file: string): Language => ({
   runtime,
   file,
-  entryPoint: (name) => optional(undefined, name || fallback),
+  entryPoint: (name) => optional(undefined, name),
 });
 
 const program: Language = {
@@ -98,10 +98,10 @@ const program: Language = {
 const LANGUAGES: Record<string, Language> = {
   node,
   python,
-  go: symbol('go', 'handler.go', 'Handler'),
+  go: symbol('go', 'handler.go'),
   java: symbol('java', 'function.jar'),
-  ruby: named('ruby', 'handler.rb', '.rb', 'handler'),
-  php: named('php', 'index.php', '.php', 'handler'),
+  ruby: named('ruby', 'handler.rb', '.rb'),
+  php: named('php', 'index.php', '.php'),
   perl: named('perl', 'function.pl', '.pl'),
   rust: symbol('rust', 'handler.rs'),
   exec: program,

@@ -81,6 +81,39 @@ describe('archives', () => {
     assert.equal((await fission.fnTest('named')).body, 'by name');
   });
 
+  test('fn create --src --buildcmd: built with SRC_PKG and DEPLOY_PKG, told in the package', async () => {
+    const script =
+      'set -e\ncp -r ${SRC_PKG} ${DEPLOY_PKG}\nsed -i s/@WORD@/built/ ${DEPLOY_PKG}/hello.js\necho done';
+    const source = {
+      type: 'literal',
+      literal: rawZip([
+        { name: 'hello.js', body: "module.exports = async () => ({ status: 200, body: '@WORD@' });" },
+        { name: 'build.sh', body: script },
+      ]).toString('base64'),
+    };
+    const pkg = await fission.pkgCreate('source', 'nodejs', { source, buildcmd: 'sh ./build.sh' });
+    assert.equal(pkg.status.buildstatus, 'pending');
+    await fission.fnOf('source', 'nodejs', pkg, {
+      package: { packageref: { namespace: 'default', name: 'source' }, functionName: 'hello' },
+    });
+    await fission.wait('functions', 'source', 'Ready');
+    assert.equal((await fission.fnTest('source')).body, 'built');
+    const { status } = await fission.wait('packages', 'source', 'BuildSucceeded');
+    assert.equal(status.buildstatus, 'succeeded');
+  });
+
+  test('a build that fails: its words stand in the package', async () => {
+    const source = { type: 'literal', literal: rawZip([{ name: 'hello.js', body: 'x' }]).toString('base64') };
+    const pkg = await fission.pkgCreate('unbuilt', 'nodejs', {
+      source,
+      buildcmd: 'echo no such compiler; exit 3',
+    });
+    await fission.fnOf('unbuilt', 'nodejs', pkg);
+    const { status } = await fission.wait('packages', 'unbuilt', 'BuildSucceeded', 'False');
+    assert.equal(status.buildstatus, 'failed');
+    assert.match(status.buildlog, /no such compiler/);
+  });
+
   test('archive list, get-url, download, delete', async () => {
     const { id } = (await (await upload(zip)).json()) as { id: string };
     const all = (await (await fetch(`${storage}/v1/archive`)).json()) as string[];

@@ -12,7 +12,7 @@ import type { SocketRoute } from '../functions/packages/server.ts';
 import type { PackageStore } from '../functions/packages/store.ts';
 import { ACCEPT_SOCKET } from '../functions/services/contract.ts';
 import { createServices } from '../functions/services/index.ts';
-import type { Gateway, GatewayEvents } from '../gateway/contract.ts';
+import type { Gateway, GatewayEvents, RevisionStats } from '../gateway/contract.ts';
 import { startGateway } from '../gateway/gateway.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { createServing } from '../serving/serving.ts';
@@ -44,9 +44,13 @@ export async function openGateway(
   parts: Parts,
 ): Promise<EarlyGateway> {
   let listener: GatewayEvents = { demand() {}, stats() {}, endpointDown() {} };
+  const followers = new Set<(stats: readonly RevisionStats[]) => void>();
   const events: GatewayEvents = {
     demand: (...args) => listener.demand(...args),
-    stats: (...args) => listener.stats(...args),
+    stats(stats, intervalMs) {
+      listener.stats(stats, intervalMs);
+      for (const follower of followers) follower(stats);
+    },
     endpointDown: (...args) => listener.endpointDown(...args),
     keyMissing: (...args) => listener.keyMissing?.(...args),
   };
@@ -57,12 +61,18 @@ export async function openGateway(
     listen(to) {
       listener = to;
     },
+    follow(follower) {
+      followers.add(follower);
+      return () => followers.delete(follower);
+    },
   };
 }
 
 export interface EarlyGateway {
   gateway: Gateway;
   listen(to: GatewayEvents): void;
+  /** Also calls `follower` with what the gateway counts. Returns the way to stop. */
+  follow(follower: (stats: readonly RevisionStats[]) => void): () => void;
 }
 
 /** What functions get besides instances may end what it has begun for this long, ms: it is begun again at the next start. */

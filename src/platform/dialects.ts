@@ -7,9 +7,9 @@ import { VERSION } from '../base/version.ts';
 import type { Fission } from '../dialects/fission/index.ts';
 import type { Store } from '../engine/store/contract.ts';
 import type { PackageStore } from '../functions/packages/store.ts';
-import type { Gateway } from '../gateway/contract.ts';
 import type { KubeClient, ResourceRef } from '../kube/client.ts';
 import { createInformer } from '../kube/informer.ts';
+import type { EarlyGateway } from './controllers.ts';
 import type { HomePaths } from './home.ts';
 import type { Parts } from './parts.ts';
 import { sessionSecret } from './session-secret.ts';
@@ -34,7 +34,7 @@ const FISSION_WATCHED: ResourceRef[] = [
 export interface DialectsOptions {
   home: HomePaths;
   packages: PackageStore;
-  gateway: Gateway;
+  gateway: Pick<EarlyGateway, 'gateway' | 'follow'>;
   log: Logger;
   client(name: string): KubeClient;
   /** The store behind the API, when it is in this process. */
@@ -115,7 +115,8 @@ async function startFission({ home, packages, gateway, log, client }: DialectsOp
   }
   return start({
     client: client('fission'),
-    gateway,
+    gateway: gateway.gateway,
+    follow: (listener) => gateway.follow(listener),
     packages,
     packFile,
     dir: join(home.dir, 'fission'),

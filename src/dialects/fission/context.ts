@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
-import type { Gateway } from '../../gateway/contract.ts';
+import type { Gateway, RevisionStats } from '../../gateway/contract.ts';
 import type { KubeObject } from '../../kinds/object.ts';
 import { type KubeClient, KubeError, type ResourceRef } from '../../kube/client.ts';
 import type { FissionPackages } from './archives.ts';
@@ -20,6 +20,8 @@ export interface FissionOptions {
   socket: string;
   /** The storage service's path at the gateway. It has a secret in it: who knows it may store and read archives. */
   storagePath: string;
+  /** Calls `listener` with what the gateway counts, once a second while there is traffic. Returns the way to stop. */
+  follow(listener: (stats: readonly RevisionStats[]) => void): () => void;
   /** For `/_version`. */
   version: string;
   log: Logger;

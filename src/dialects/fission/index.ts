@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { createArchives, uploadId } from './archives.ts';
 import { createCaches } from './caches.ts';
+import { createCanaries } from './canaries.ts';
 import type { Context, FissionOptions, Part } from './context.ts';
 import { createEnvironments, createFunctions } from './functions.ts';
 import { createInvoker } from './invoke.ts';
@@ -77,6 +78,7 @@ export async function startFission(options: FissionOptions): Promise<Fission> {
     createTimers(context, invoker),
     createWatches(context, invoker),
     createQueues(context),
+    createCanaries(context),
   ];
   caches.packages.addHandler({ delete: (pkg: Package) => pkg.spec.deployment?.url && pruneLater() });
 

@@ -3,6 +3,7 @@ import { timestamp } from '../../base/clock.ts';
 import type { Condition } from '../../kinds/object.ts';
 import { createController } from '../../kube/controller.ts';
 import { keyOf, splitKey } from '../../kube/indexed-store.ts';
+import { FUNCTIONS } from '../../kube/refs.ts';
 import type { Archives, Stored } from './archives.ts';
 import { keyOfRef } from './caches.ts';
 import { type Finding, found, withFindings } from './conditions.ts';
@@ -28,6 +29,9 @@ interface Known {
 
 const isGiven = (archive: Archive | undefined): archive is Archive =>
   Boolean(archive && (archive.literal || archive.url || archive.oci));
+
+/** On a Petrel Function: another value has it built again. */
+const REBUILD_ANNOTATION = 'petrel.dev/rebuild';
 
 type Build = Pick<NonNullable<Package['status']>, 'buildstatus' | 'buildlog'>;
 
@@ -137,6 +141,20 @@ export function createPackages(
     ];
   };
 
+  /** `pkg rebuild` sets a package that has been built back to `pending`. */
+  const isAskedAgain = ({ status }: Package, code: Code | Problem): boolean =>
+    !isProblem(code) &&
+    code.source &&
+    status?.buildstatus === 'pending' &&
+    (status.conditions ?? []).some((c) => c.type === 'BuildSucceeded' && c.status !== 'Unknown');
+
+  const rebuild = async (key: string): Promise<Build> => {
+    const metadata = { annotations: { [REBUILD_ANNOTATION]: timestamp(clock.now()) } };
+    for (const { metadata: target } of targetsOf(key))
+      await client.patch(FUNCTIONS, target.namespace, target.name, 'merge', { metadata });
+    return { buildstatus: 'pending' };
+  };
+
   const controller = createController({
     name: 'fission-packages',
     log,
@@ -153,7 +171,7 @@ export function createPackages(
       if (code === undefined) return BEHIND_MS;
       if (isProblem(code)) known.set(key, { of: '', generation: pkg.metadata.generation, result: code });
       if (before !== JSON.stringify([pkg.metadata.generation, code])) onCode(key);
-      const build = buildOf(key, code);
+      const build = isAskedAgain(pkg, code) ? await rebuild(key) : buildOf(key, code);
       const conditions = withFindings(
         pkg.status?.conditions,
         findings(code, build),

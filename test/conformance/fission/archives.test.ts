@@ -5,7 +5,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { rawZip } from '../../../src/functions/testing/archives.ts';
-import { Petrel, Scratch, type Status } from '../../lib/platform.ts';
+import { eventually, Petrel, Scratch, type Status } from '../../lib/platform.ts';
 import { FissionCli, type Json } from './cli.ts';
 
 const sum = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
@@ -112,6 +112,36 @@ describe('archives', () => {
     const { status } = await fission.wait('packages', 'unbuilt', 'BuildSucceeded', 'False');
     assert.equal(status.buildstatus, 'failed');
     assert.match(status.buildlog, /no such compiler/);
+    // `pkg rebuild`
+    const { body } = await fission.get('packages', 'unbuilt');
+    await fission.update('packages', 'unbuilt', (object) => {
+      object.spec.buildcmd =
+        'mkdir "$DEPLOY_PKG"; echo "exports.default = async () => ({ status: 200, body: String(Date.now()) })" > "$DEPLOY_PKG/index.js"';
+    });
+    await fission.wait('functions', 'unbuilt', 'Ready');
+    const built = await eventually('the build', async () => {
+      const { body: now } = await fission.get('packages', 'unbuilt');
+      return now.status.buildstatus === 'succeeded' && now;
+    });
+    assert.notEqual(body.metadata.resourceVersion, built.metadata.resourceVersion);
+    const asked = await fission.request(
+      'PUT',
+      '/apis/fission.io/v1/namespaces/default/packages/unbuilt/status',
+      {
+        ...built,
+        status: { ...built.status, buildstatus: 'pending' },
+      },
+    );
+    assert.equal(asked.code, 200);
+    const target = '/apis/petrel.dev/v1/namespaces/default/functions/unbuilt';
+    await eventually('it is built again', async () => {
+      const { metadata, status: state } = (await fission.request('GET', target)).body;
+      return metadata.annotations['petrel.dev/rebuild'] && state.build.phase === 'Succeeded';
+    });
+    await eventually(
+      'told',
+      async () => (await fission.get('packages', 'unbuilt')).body.status.buildstatus === 'succeeded',
+    );
   });
 
   test('archive list, get-url, download, delete', async () => {

@@ -176,10 +176,12 @@ describe('what calls functions', () => {
       alias.spec.version = second;
     });
     await eventually('the alias moves', async () => (await answer('/voice')) === 'two');
-    const { body } = await fission.get('functionaliases', 'prod');
-    assert.equal(body.status.resolvedVersion, second);
+    const moved = await eventually('the status of the alias', async () => {
+      const { body } = await fission.get('functionaliases', 'prod');
+      return body.status.resolvedVersion === second && body;
+    });
     assert.deepEqual(
-      body.status.history.map((record: Json) => record.version),
+      moved.status.history.map((record: Json) => record.version),
       [first],
     );
     // A weighted alias serves both.
@@ -218,5 +220,48 @@ describe('what calls functions', () => {
     await fission.wait('httptriggers', 'colour', 'Ready');
     const seen = new Set<string>();
     await eventually('both colours', async () => seen.add(await answer('/colour')).size === 2);
+  });
+
+  const canary = async (name: string, code: string) => {
+    await fission.fnCreate(`${name}-old`, 'nodejs', says('old'));
+    await fission.fnCreate(`${name}-new`, 'nodejs', code);
+    for (const part of ['old', 'new']) await fission.wait('functions', `${name}-${part}`, 'Ready');
+    const functionweights = { [`${name}-old`]: 100, [`${name}-new`]: 0 };
+    await fission.routeCreate(name, {
+      relativeurl: `/${name}`,
+      methods: ['GET'],
+      functionref: { type: 'function-weights', name: '', functionweights },
+    });
+    await fission.wait('httptriggers', name, 'Ready');
+    await fission.create('CanaryConfig', 'canaryconfigs', name, {
+      trigger: name,
+      newfunction: `${name}-new`,
+      oldfunction: `${name}-old`,
+      weightincrement: 50,
+      duration: '1s',
+      failurethreshold: 10,
+      failureType: 'status-code',
+    });
+    return eventually(`the end of ${name}`, async () => {
+      await fission.visit(`/${name}`);
+      const { body } = await fission.get('canaryconfigs', name);
+      return ['succeeded', 'failed'].includes(body.status?.status) && body;
+    });
+  };
+  const weights = async (name: string) =>
+    (await fission.get('httptriggers', name)).body.spec.functionref.functionweights;
+
+  test('canary create: good answers bring all the traffic', async () => {
+    const { status } = await canary('good', says('new'));
+    assert.equal(status.status, 'succeeded');
+    assert.deepEqual(await weights('good'), { 'good-old': 0, 'good-new': 100 });
+    await eventually('all is new', async () => (await answer('/good')) === 'new');
+  });
+
+  test('canary create: bad answers take it back', async () => {
+    const { status } = await canary('bad', "module.exports = async () => ({ status: 500, body: 'no' });");
+    assert.equal(status.status, 'failed');
+    assert.deepEqual(await weights('bad'), { 'bad-old': 100, 'bad-new': 0 });
+    await eventually('all is old', async () => (await answer('/bad')) === 'old');
   });
 });

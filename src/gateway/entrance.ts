@@ -90,6 +90,11 @@ function lead(state: RouteState, asked: Asked, around: EntranceSurroundings): De
   return { revision: found, prefix, failure: null, terms, target, block, lines: '' };
 }
 
+/** The fields of a request to a server of the platform: what only the gateway may say of a route is taken away. */
+export function toServer(block: RequestBlock): RequestBlock {
+  return withRequestLines(block, [ROUTE, REVISION], '');
+}
+
 /** To the platform's own server, which answers for the route. */
 function handOver(server: RevisionState, { entry }: RouteState, asked: Asked): Destination {
   const fixed = asked.revision === null ? '' : `x-petrel-revision: ${asked.revision}\r\n`;

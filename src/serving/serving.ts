@@ -102,6 +102,11 @@ export function createServing(options: ServingOptions): Serving {
     const plainPods = createPlainPods({ client, log, clock, random });
     const fresh = new Set<string>();
 
+    const warnOfService = (key: string, reason: string, problem: string) => {
+      const { namespace, name } = splitKey(key);
+      const service = caches.services.get(namespace, name);
+      if (service) context.events.record(service, 'Warning', reason, problem);
+    };
     const controller = (name: string, reconcile: (key: string) => Promise<number | undefined>) =>
       createController({ name, reconcile, log, clock, random, concurrency: 8 });
     const placeholders = createPlaceholders({
@@ -121,6 +126,7 @@ export function createServing(options: ServingOptions): Serving {
       clock,
       log,
       onChange: (routeKey) => routes.enqueue(routeKey),
+      onProblem: (key, problem) => warnOfService(key, 'AccessNotReady', problem),
     });
     keyMissing = access.keyMissing;
     const policies = createPolicies({
@@ -194,11 +200,7 @@ export function createServing(options: ServingOptions): Serving {
         urgent ? revisions.enqueue(key) : revisions.enqueueAfter(key, STATUS_DELAY_MS),
       onLoss: (revision, reason) => context.events.record(revision, 'Warning', 'InstanceLost', reason),
       onProblem: (revision, problem) => context.events.record(revision, 'Warning', 'InvalidScaling', problem),
-      onServiceProblem(key, problem) {
-        const { namespace, name } = splitKey(key);
-        const service = caches.services.get(namespace, name);
-        if (service) context.events.record(service, 'Warning', 'InvalidScaling', problem);
-      },
+      onServiceProblem: (key, problem) => warnOfService(key, 'InvalidScaling', problem),
     });
     const services = controller('services', createServiceReconciler(context));
     const configurations = controller('configurations', createConfigurationReconciler(context));

@@ -192,7 +192,11 @@ test('a server of the platform answers, and one that is away is asked again by t
   const server = await startUnixServer((req, res) => {
     const chunks: Buffer[] = [];
     req.on('data', (chunk: Buffer) => chunks.push(chunk));
-    req.on('end', () => res.end(`${req.method} ${req.url} ${req.headers['x-id']} ${Buffer.concat(chunks)}`));
+    req.on('end', () =>
+      res.end(
+        `${req.method} ${req.url} ${req.headers['x-id']} ${Buffer.concat(chunks)}${req.headers['x-petrel-route'] ?? ''}`,
+      ),
+    );
   });
   after(() => server.close());
   const shop = await startShop();
@@ -204,7 +208,8 @@ test('a server of the platform answers, and one that is away is asked again by t
     headers: { 'x-id': '{id}' },
   });
   const client = new RawClient(shop.port);
-  const post = 'POST /v1/9?q HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody';
+  const post =
+    'POST /v1/9?q HTTP/1.1\r\nHost: x\r\nX-Petrel-Route: default/forged\r\nContent-Length: 4\r\n\r\nbody';
   assert.equal((await client.send(post).response()).body, 'POST /v1/9?q 9 body');
   await server.stop();
   const down = await client.send(post).response();

@@ -1,7 +1,7 @@
 /** Path routes of one worker: which of them a request is for, and what it becomes on its way. */
 import type { AccessTerms } from '../access/access.ts';
 import type { EndpointAddress, PathRoute } from '../contract.ts';
-import { type Asked, type EntranceSurroundings, enter, past, refused } from '../entrance.ts';
+import { type Asked, type EntranceSurroundings, enter, past, refused, toServer } from '../entrance.ts';
 import { failure, methodRefusal } from '../failures.ts';
 import type { Destination } from '../plane-types.ts';
 import { fieldValue, needle } from '../policy/lines.ts';
@@ -172,7 +172,7 @@ export class Paths {
         revision: server,
         prefix,
         target,
-        block,
+        block: toServer(block),
       });
       if (!named && item.access?.cors == null) return wrongMethod(request.method, methods);
       return item.access === undefined ? serve(asked) : past(item.access, asked, this.#around, serve);

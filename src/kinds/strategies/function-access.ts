@@ -2,6 +2,7 @@
 import { forbidden, invalid, required } from '../field.ts';
 import { dns1123Subdomain } from '../name.ts';
 import type { FieldError } from '../object.ts';
+import { typeErrors, unknownFields } from '../strict.ts';
 import { check } from './pod-parts.ts';
 import { indexed, items, type Untyped } from './untyped.ts';
 
@@ -106,6 +107,30 @@ function validateSticky({ header, queryParameter }: Untyped, path: string): Fiel
   if (header && queryParameter) return [forbidden(path, 'may not have both `header` and `queryParameter`')];
   if (!header && !queryParameter) return [required(path, 'must have one of `header` and `queryParameter`')];
   return validateToken(header, `${path}.header`);
+}
+
+/** Types of the fields that an annotation of a Service can hold as JSON. */
+const ANNOTATED = { access: 'dev.petrel.v1.FunctionAccess', sticky: 'dev.petrel.v1.FunctionSticky' } as const;
+
+/** A field of a Function as an annotation holds it; or what is wrong with it, in which case nothing of it can be relied on. */
+export function readAnnotated<T>(
+  field: keyof typeof ANNOTATED,
+  text: string,
+): { value: T; problems: [] } | { value: undefined; problems: string[] } {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    value = undefined;
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return { value: undefined, problems: [`it is no JSON of a Function's \`${field}\``] };
+  }
+  const type = ANNOTATED[field];
+  const shape = [...typeErrors(value, type), ...unknownFields(value, type)];
+  const rules = () => validateAccess({ [field]: value }).map(({ field: at, message }) => `${at}: ${message}`);
+  const problems = shape.length > 0 ? shape : rules();
+  return problems.length === 0 ? { value: value as T, problems: [] } : { value: undefined, problems };
 }
 
 /** Problems of `access`, `sticky` and `onceOnly` of a Function's spec. */

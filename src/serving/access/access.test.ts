@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import test from 'node:test';
 import type { FunctionAccess } from '../../kinds/function.ts';
 import type { Secret } from '../../kinds/pod.ts';
-import { KSERVICES, SECRETS, TRAFFIC_POLICIES } from '../../kube/refs.ts';
+import { KSERVICES, ROUTES, SECRETS, TRAFFIC_POLICIES } from '../../kube/refs.ts';
 import { service, setUp } from '../testing/platform.ts';
 
 const base64 = (text: string) => Buffer.from(text).toString('base64');
@@ -62,11 +62,40 @@ test('keys come from Secrets, follow them, and are gone with them', async (t) =>
   assert.equal(entry()?.access, undefined);
 });
 
+test('a Secret that is not there is told of on the Service; other Routes to its revisions are no way around it', async (t) => {
+  const { api, client, gateway, start, settle, stop } = setUp();
+  t.after(stop);
+  await start();
+  await client.create(KSERVICES, guarded({ auth: { apiKey: { secret: 'keys' } } }));
+  await settle();
+  const events = () => api.objects('events').filter(({ reason }) => reason === 'AccessNotReady');
+  assert.deepEqual(
+    events().map(({ message, involvedObject }) => [message, involvedObject.kind]),
+    [['Secret "keys" not found: nobody is let in by what it should hold.', 'Service']],
+  );
+  await client.create(ROUTES, {
+    apiVersion: 'serving.knative.dev/v1',
+    kind: 'Route',
+    metadata: { name: 'prod', namespace: 'default' },
+    spec: { traffic: [{ revisionName: 'hello-00001', percent: 100 }] },
+  } as never);
+  await settle();
+  assert.ok(gateway.routes.get('default/prod')?.access?.auth?.apiKeys);
+});
+
 test('what cannot be understood lets nobody in', async (t) => {
   const { client, gateway, start, settle, stop } = setUp();
   t.after(stop);
   await start();
-  for (const text of ['{', '[]', 'null', '"x"']) {
+  for (const text of [
+    '{',
+    '[]',
+    'null',
+    '"x"',
+    '{"auth":{"apiKey":5}}',
+    '{"cors":{"allowOrigins":"x"}}',
+    '{"atuh":{}}',
+  ]) {
     const again = gateway.routes.has('default/hello');
     if (!again) await client.create(KSERVICES, guarded(text));
     else await client.patch(KSERVICES, 'default', 'hello', 'merge', annotate({ 'petrel.dev/access': text }));

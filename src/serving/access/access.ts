@@ -8,6 +8,7 @@ import type { Logger } from '../../base/log.ts';
 import type { RequestKey } from '../../gateway/contract.ts';
 import { SERVICE_ANNOTATIONS } from '../../kinds/function.ts';
 import type { Service } from '../../kinds/serving.ts';
+import { readAnnotated } from '../../kinds/strategies/function-access.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { keyOf, splitKey } from '../../kube/indexed-store.ts';
 import type { Informer } from '../../kube/informer.ts';
@@ -22,6 +23,8 @@ export interface LiveAccessOptions {
   fetch?: typeof fetch;
   /** What holds for the Route behind the key has changed. */
   onChange(routeKey: string): void;
+  /** Somebody is kept out whom the owner of the Service wants in. */
+  onProblem(serviceKey: string, problem: string): void;
 }
 
 export interface LiveAccess {
@@ -87,7 +90,8 @@ export function createLiveAccess(options: LiveAccessOptions): LiveAccess {
     },
     sticky(serviceKey) {
       const text = annotation(serviceKey, 'sticky');
-      return text === undefined ? undefined : stickyKey(text);
+      const said = text === undefined ? undefined : readAnnotated<RequestKey>('sticky', text).value;
+      return said?.header === undefined ? said : { header: said.header.toLowerCase() };
     },
     forget: (routeKey) => void routes.delete(routeKey),
     keyMissing(routeKey) {
@@ -103,16 +107,4 @@ export function createLiveAccess(options: LiveAccessOptions): LiveAccess {
     },
     stop: () => keys?.stop(),
   };
-}
-
-/** The key of an annotation; undefined for what is none. */
-function stickyKey(text: string): RequestKey | undefined {
-  try {
-    const { header, queryParameter } = JSON.parse(text) as Record<string, unknown>;
-    if (typeof header === 'string' && header !== '') return { header: header.toLowerCase() };
-    if (typeof queryParameter === 'string' && queryParameter !== '') return { queryParameter };
-  } catch {
-    // checked where Functions are admitted; written by hand it may be anything
-  }
-  return undefined;
 }

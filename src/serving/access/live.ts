@@ -3,12 +3,13 @@ import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import type { FunctionAccess } from '../../kinds/function.ts';
 import type { Secret } from '../../kinds/pod.ts';
+import { readAnnotated } from '../../kinds/strategies/function-access.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { splitKey } from '../../kube/indexed-store.ts';
 import { createInformer } from '../../kube/informer.ts';
 import { SECRETS } from '../../kube/refs.ts';
 import { createJwks } from './jwks.ts';
-import { jwksUrlOf, NOBODY, parseAccess, type ResolvedAccess, resolveAccess, secretsOf } from './resolve.ts';
+import { jwksUrlOf, NOBODY, type ResolvedAccess, resolveAccess, secretsOf } from './resolve.ts';
 
 export interface AccessKeysOptions {
   client: KubeClient;
@@ -17,6 +18,8 @@ export interface AccessKeysOptions {
   fetch?: typeof fetch;
   /** What a Service's access resolves to has changed. */
   onChange(serviceKey: string): void;
+  /** Somebody is kept out whom its owner wants in; told once for each problem. */
+  onProblem(serviceKey: string, problem: string): void;
 }
 
 export interface AccessKeys {
@@ -33,6 +36,8 @@ interface Known {
   text: string;
   /** Undefined when the annotation cannot be understood. */
   spec: FunctionAccess | undefined;
+  /** What was told last; `''` when all is well. */
+  problem: string;
 }
 
 export function createAccessKeys({
@@ -40,6 +45,7 @@ export function createAccessKeys({
   clock,
   log,
   onChange,
+  onProblem,
   ...options
 }: AccessKeysOptions): AccessKeys {
   const secrets = createInformer<Secret>({ client, resource: SECRETS, clock, log });
@@ -67,15 +73,29 @@ export function createAccessKeys({
     following = true;
     secrets.addHandler({ add: onSecret, update: onSecret, delete: onSecret });
     secrets.start();
+    void secrets.synced.then(() => {
+      for (const [key, one] of known) if (one.spec) report(key, one, one.spec);
+    });
   };
 
   const learn = (key: string, text: string): Known => {
-    const now: Known = { text, spec: parseAccess(text) };
+    const now: Known = { text, spec: readAnnotated<FunctionAccess>('access', text).value, problem: '' };
     known.set(key, now);
     dropUrls();
-    if (!now.spec) log.warn('who may call a Service cannot be understood: nobody may', { service: key });
+    if (!now.spec) onProblem(key, 'Who may call it cannot be understood: nobody may.');
     else if (secretsOf(now.spec).length > 0) follow();
     return now;
+  };
+
+  /** Tells of Secrets that are not there; before they have been read nothing is known of them. */
+  const report = (key: string, one: Known, spec: FunctionAccess) => {
+    const { namespace } = splitKey(key);
+    const absent = secrets.hasSynced ? secretsOf(spec).filter((name) => !secrets.get(namespace, name)) : [];
+    const problem = absent
+      .map((name) => `Secret "${name}" not found: nobody is let in by what it should hold.`)
+      .join(' ');
+    if (problem !== '' && problem !== one.problem) onProblem(key, problem);
+    one.problem = problem;
   };
 
   const dropUrls = () =>
@@ -88,8 +108,10 @@ export function createAccessKeys({
         if (before && known.delete(key)) dropUrls();
         return undefined;
       }
-      const { spec } = before?.text === text ? before : learn(key, text);
+      const one = before?.text === text ? before : learn(key, text);
+      const { spec } = one;
       if (!spec) return NOBODY;
+      report(key, one, spec);
       const { namespace } = splitKey(key);
       return resolveAccess(spec, {
         secret: (name) => secrets.get(namespace, name)?.data,

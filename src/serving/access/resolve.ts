@@ -24,16 +24,6 @@ const SIGNATURE_HEADER = 'x-hub-signature-256';
 /** Access that lets nobody in: what cannot be understood must not open a function. */
 export const NOBODY: ResolvedAccess = { access: { auth: {} } };
 
-/** Access as an annotation says it; undefined when it cannot be understood. */
-export function parseAccess(text: string): FunctionAccess | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 /** Names of the Secrets that it takes keys from. */
 export function secretsOf({ auth }: FunctionAccess): string[] {
   const { apiKey, jwt, hmac } = auth ?? {};

@@ -13,6 +13,7 @@ import { defaultRevisionSpec, defaultTemplate } from './defaults.ts';
 import { denial, differences, type KnativeProblem, problem, texts } from './errors.ts';
 import { recordUser, validateName, validateOwnerLabel, validateUsers } from './metadata.ts';
 import { OWN_METRIC, validateOwnMetric, validateOwnTemplate, validateOwnValues } from './own-annotations.ts';
+import { validateOwnTerms } from './own-terms.ts';
 import { validateRevisionSpec, validateTemplate, warnTemplate } from './revision.ts';
 import { warnSecurity } from './security.ts';
 import { defaultTraffic, validateTraffic } from './traffic.ts';
@@ -32,6 +33,7 @@ function validateOuter(object: UntypedObject, { autoscaler }: Readonly<ServingCo
     ...(carriesBounds ? validateOwnValues(annotations, ANNOTATIONS, autoscaler) : []),
     ...(isService || !carriesBounds ? validateMetric(object, autoscaler) : []),
     ...(object.kind === 'Configuration' ? [] : validateRollout(annotations, ANNOTATIONS)),
+    ...(isService ? validateOwnTerms(annotations, ANNOTATIONS) : []),
     ...(isService ? [] : validateOwnerLabel(object, SERVICE_LABEL, 'Service')),
   ];
 }

@@ -151,6 +151,27 @@ end
     ],
   },
   {
+    title: 'rack 2: the body can be read again, a large one too',
+    files: {
+      'lib/rack.rb': "module Rack\n  def self.release = '2.2.0'\nend\n",
+      'app.rb': `
+require 'rack'
+App = lambda do |env|
+  input = env['rack.input']
+  first = input.read(10)
+  input.rewind
+  [200, {}, ["#{first} #{input.read.bytesize} #{input.read.inspect} #{input.read(1).inspect}"]]
+end
+`,
+    },
+    shape: 'rack',
+    calls: [
+      { request: post('/', 'z'.repeat(20), 'text/plain'), body: `${'z'.repeat(10)} 20 "" nil` },
+      { request: post('/', 'z'.repeat(3_000_000), 'text/plain'), body: `${'z'.repeat(10)} 3000000 "" nil` },
+      { request: get('/'), body: ' 0 "" nil' },
+    ],
+  },
+  {
     title: 'gems of the Gemfile, from a frozen lock',
     files: {
       Gemfile: "gem 'greeter', path: 'greeter'\n",

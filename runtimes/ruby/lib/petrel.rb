@@ -130,6 +130,10 @@ module Petrel
       stream.each_chunk(&block)
     end
 
+    def inspect
+      "#<Petrel::Request #{@method} #{url}>"
+    end
+
     # Whether the client has gone, or the request's time is over.
     def cancelled?
       !@exchange.aborted.nil?

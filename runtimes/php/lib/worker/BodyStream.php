@@ -19,7 +19,9 @@ final class BodyStream
             stream_wrapper_register('petrel-body', self::class);
         }
         self::$opening = $call;
-        return fopen('petrel-body://request', 'rb');
+        $stream = fopen('petrel-body://request', 'rb');
+        @fseek($stream, 0, SEEK_END); // fails, and only that tells PHP, and who asks it, that this stream cannot seek
+        return $stream;
     }
 
     public function stream_open(): bool

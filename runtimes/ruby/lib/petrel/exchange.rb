@@ -54,6 +54,10 @@ module PetrelRuntime
       @finished
     end
 
+    def inspect
+      "#<request #{request_id} #{@method} #{@target}>"
+    end
+
     # The first header of that name, bytes; nil when there is none.
     def header(name)
       @headers.each { |key, value| return value if key == name }

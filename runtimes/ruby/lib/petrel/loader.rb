@@ -26,6 +26,8 @@ module PetrelRuntime
             "Procfile, for example \"web: bundle exec ruby #{File.basename(entry)}\", or with --command"
           )
         end
+        # Nothing of the function is shown to strangers unless it asks for that itself.
+        ENV['RACK_ENV'] ||= 'production'
         reach_gems(root)
         $LOAD_PATH.unshift(*[root, File.join(root, 'lib'), File.dirname(entry)].uniq.select { |dir| File.directory?(dir) })
         $LOAD_PATH << File.join(Errors::OWN, 'lib') # `require 'petrel'`

@@ -3,6 +3,8 @@
 module PetrelRuntime
   # Rack applications: config.ru, the environment of a request, and the answer with its kinds of bodies.
   module RackUp
+    # Rack 2 has one word for both hijacks, and only the partial one exists here.
+    NO_HIJACK = -> { raise NotImplementedError, 'the ruby runtime has no full hijack; deploy a server of your own with a Procfile' }
     SEPARATE = %w[CONTENT_TYPE CONTENT_LENGTH].freeze
 
     # What config.ru says when the package brings no rack: run, use, map, and the like.
@@ -74,7 +76,7 @@ module PetrelRuntime
       end
 
       def serve(app, exchange)
-        input = Input.new(exchange)
+        input = rewinds? ? RewindableInput.new(exchange) : Input.new(exchange)
         environment = environment(exchange, input)
         status, headers, body = app.call(environment)
         headers = headers.to_h
@@ -95,10 +97,18 @@ module PetrelRuntime
         end
       ensure
         body.close if body.respond_to?(:close)
+        input&.close
         (environment&.fetch('rack.response_finished', nil) || []).reverse_each { |act| act.call(environment, status, headers, nil) }
       end
 
       private
+
+      # Applications of Rack 2 may read the body twice; since Rack 3 they may not.
+      def rewinds?
+        return @rewinds unless @rewinds.nil?
+
+        @rewinds = defined?(::Rack.release) ? ::Rack.release.to_i < 3 : false
+      end
 
       # Rack 2 puts several values of a name into lines of one string, Rack 3 into a list.
       def pairs(headers)
@@ -130,6 +140,7 @@ module PetrelRuntime
           'rack.hijack?' => true,
           'rack.response_finished' => []
         }
+        environment['rack.hijack'] = NO_HIJACK if rewinds?
         exchange.headers.each do |key, value|
           name = key.upcase.tr('-', '_')
           name = "HTTP_#{name}" unless SEPARATE.include?(name)

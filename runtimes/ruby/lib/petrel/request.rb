@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require 'stringio'
 require_relative '../petrel'
 
 module PetrelRuntime
@@ -59,6 +60,10 @@ module PetrelRuntime
 
     def close; end
 
+    def inspect
+      '#<the body of the request>'
+    end
+
     private
 
     def more
@@ -76,6 +81,47 @@ module PetrelRuntime
       all = @rest
       @rest = String.new(encoding: Encoding::BINARY)
       all
+    end
+  end
+
+  # The request body for Rack 2, whose applications may read it again: held whole, in a file when it is large.
+  class RewindableInput
+    IN_MEMORY = 1_048_576
+
+    def initialize(exchange)
+      @input = Input.new(exchange)
+      @held = nil
+    end
+
+    %i[read gets each rewind size].each do |name|
+      define_method(name) { |*arguments, &block| held.public_send(name, *arguments, &block) }
+    end
+
+    # A temporary file goes with the request.
+    def close
+      @held.close! if @held.respond_to?(:close!)
+    end
+
+    def inspect
+      '#<the body of the request>'
+    end
+
+    private
+
+    def held
+      @held ||= begin
+        start = @input.read(IN_MEMORY) || String.new
+        @input.eof? ? StringIO.new(start.b) : spooled(start)
+      end
+    end
+
+    def spooled(start)
+      require 'tempfile'
+      file = Tempfile.new('petrel-body', binmode: true)
+      file.write(start)
+      @input.each_chunk { |chunk| file.write(chunk) }
+      file.rewind
+      file
     end
   end
 end

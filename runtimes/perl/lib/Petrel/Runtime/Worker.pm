@@ -58,6 +58,7 @@ sub _prepare {
     $Petrel::Runtime::Errors::development = $params->{development};
     my $env = $params->{env} || {};
     $ENV{$_} = $env->{$_} for keys %$env;
+    $ENV{PLACK_ENV} //= 'deployment';    # frameworks see by it that they are to return an application
     $ENV{PORT} //= $params->{port} if defined $params->{port};
     chdir($params->{workdir} // $root) or die "cannot enter the working directory: $!\n";
     my $entry = $self->{entry} = Petrel::Runtime::Recognise::entry($root, $params->{entry});

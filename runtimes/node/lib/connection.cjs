@@ -14,6 +14,8 @@ const UNREAD_LIMIT = 8 * 1048576;
  * What a connection needs of the supervisor.
  * @typedef {object} Host
  * @property {() => object} hello payload of our HELLO
+ * @property {() => Promise<unknown> | undefined} [reachable] resolves when a request that comes now would be worked on; absent: always
+ * @property {() => string[]} [roles] of connections that are taken; absent: both
  * @property {(exchange: ExchangeType) => void} request a request has come
  * @property {(exchange: ExchangeType) => void} answered a request is no longer in flight
  * @property {(connection: Connection, call: {id: number, method: string, params: any}) => void} call
@@ -124,7 +126,7 @@ class Connection {
       }
       case TYPE.PING:
         if (end - start !== 8) throw new ProtocolError('a PING that is not 8 bytes');
-        this.writer.frame(TYPE.PONG, 0, buffer.subarray(start, end));
+        this.pong(Buffer.from(buffer.subarray(start, end)));
         return;
       case TYPE.PONG:
         return;
@@ -141,12 +143,20 @@ class Connection {
     }
   }
 
+  /** @param {Buffer} bytes of the PING */
+  pong(bytes) {
+    const answer = () => this.writer.frame(TYPE.PONG, 0, bytes);
+    const waits = this.host.reachable?.();
+    if (waits === undefined) answer();
+    else waits.then(answer, () => {});
+  }
+
   /** @param {number} type @param {Buffer} buffer @param {number} start @param {number} end */
   hello(type, buffer, start, end) {
     if (type !== TYPE.HELLO) throw new ProtocolError('the first frame is not HELLO');
     const hello = this.json(buffer, start, end);
     if (hello.version !== 1) throw new ProtocolError(`version ${hello.version}, this instance speaks 1`);
-    if (hello.role !== 'data' && hello.role !== 'control')
+    if (!(this.host.roles?.() ?? ['control', 'data']).includes(hello.role))
       throw new ProtocolError(`no such role: ${hello.role}`);
     this.role = hello.role;
     this.writer.json(TYPE.HELLO, 0, this.host.hello());

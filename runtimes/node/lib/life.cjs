@@ -47,6 +47,10 @@ const WARM_DELAY_MS = 5;
  * @property {(error: unknown, params: any) => InstanceType<typeof SpecialiseError>} [loadError] what the platform is told of a failed `load`
  * @property {(idle: () => boolean, call: import('./connection.cjs').Host['call'], warm: string[]) => unknown} [warmUp]
  *   called once, shortly after the platform's first HELLO; it stops when `idle` no longer holds
+ * @property {Record<string, (params: any, context: {loadTimeoutMs: number, onProgramExit: (message: string, detail: string) => void}) => Promise<object>>} [calls]
+ *   further methods of the control connection
+ * @property {boolean} [ownServer] requests go to an HTTP server of the runtime's own: a data connection is an error
+ * @property {() => Promise<unknown>} [reachable] resolves when a request would be worked on, where that is not for this process to say
  * @property {() => void} [saveCaches] called at rest, after the first answer, and before the end
  */
 
@@ -79,6 +83,7 @@ const host = {
     pid: process.pid,
     state: state === 'specialising' ? 'generic' : state,
   }),
+  reachable: () => runtime.reachable?.(),
   request(exchange) {
     inFlight++;
     if (loaded?.dispatch === undefined) {
@@ -99,7 +104,10 @@ const host = {
     if (inFlight === 0 && idleWaiters.length > 0) for (const waiter of idleWaiters.splice(0)) waiter();
   },
   call(connection, call) {
-    const method = Object.hasOwn(methods, call.method) ? methods[call.method] : undefined;
+    const extra = runtime.calls?.[call.method];
+    const method = Object.hasOwn(methods, call.method)
+      ? methods[call.method]
+      : extra && ((/** @type {any} */ params) => extra(params, contextOfLoad()));
     const answer = (/** @type {object} */ value) => {
       connection.writer.json(TYPE.RESULT, 0, { id: call.id, ...value });
     };
@@ -118,6 +126,7 @@ const host = {
         }),
     );
   },
+  roles: () => (runtime.ownServer ? ['control'] : ['control', 'data']),
   opened(connection, role) {
     if (role === 'control') {
       controls++;
@@ -140,7 +149,10 @@ const host = {
 /** Calls of the control connection. @type {Record<string, (params: any) => Promise<object>>} */
 const methods = {
   specialise,
-  health: async () => ({ state: state === 'specialising' ? 'generic' : state, inFlight }),
+  health: async () => ({
+    state: state === 'specialising' ? 'generic' : state,
+    inFlight: (await loaded?.inFlight?.()) ?? inFlight,
+  }),
   drain: async ({ graceMs = 30_000 }) => ({ left: await drain(Number(graceMs)) }),
   shutdown: async () => {
     setImmediate(() => stop(0));
@@ -154,6 +166,12 @@ function check(params, name, type, required = false) {
   if ((value === undefined || value === null) && !required) return;
   if (typeof value !== type) throw new SpecialiseError('BadRequest', `specialise: ${name} must be a ${type}`);
 }
+
+const contextOfLoad = () => ({
+  loadTimeoutMs: options.loadTimeoutMs,
+  onProgramExit: (/** @type {string} */ message, /** @type {string} */ detail) =>
+    crash('exit', message, detail),
+});
 
 /** Turns this generic instance into one of a function. @param {any} params see PROTOCOL.md */
 async function specialise(params) {
@@ -176,10 +194,7 @@ async function specialise(params) {
     settings.development = params.development === true;
     process.chdir(params.workdir ?? params.code);
     process.title = `${runtime.name} ${params.namespace ?? 'default'}/${params.function ?? 'function'}`;
-    loaded = await runtime.load(params, {
-      loadTimeoutMs: options.loadTimeoutMs,
-      onProgramExit: (message, detail) => crash('exit', message, detail),
-    });
+    loaded = await runtime.load(params, contextOfLoad());
     state = 'specialised';
     return {
       shape: loaded.shape,
@@ -211,6 +226,7 @@ function saveCaches() {
 async function drain(graceMs) {
   draining = true;
   for (const connection of connections) connection.goaway();
+  if (loaded?.drain !== undefined) return loaded.drain(graceMs);
   if (inFlight > 0) {
     await new Promise((resolve) => {
       idleWaiters.push(() => resolve(undefined));

@@ -13,10 +13,11 @@ const { loadCommonJs } = require('./code-cache.cjs');
 const { recognise, exportsOf, DECLARED, NAMES } = require('./recognise.cjs');
 const { whenListening, listening } = require('./listening.cjs');
 
-/** @typedef {{kind: 'mux'} | {kind: string, host: string, port: number}} Transport */
+/** @typedef {{kind: 'mux' | 'http1-unix'} | {kind: string, host: string, port: number}} Transport */
 /**
  * A function that is ready: how it is reached, and what ends it.
- * @typedef {{shape: string, transport: Transport, dispatch?: (exchange: ExchangeType) => void, stop?: (signal: NodeJS.Signals) => Promise<void>}} Loaded
+ * @typedef {{shape: string, transport: Transport, dispatch?: (exchange: ExchangeType) => void, stop?: (signal: NodeJS.Signals) => Promise<void>,
+ *   drain?: (graceMs: number) => Promise<number>, inFlight?: () => Promise<number>}} Loaded where requests do not come through this process, it says what is left of them
  */
 
 /** What makes a request handler of each shape. @type {Record<string, (found: import('./recognise.cjs').Found, settings: {name: string, timeoutMs: number}) => (exchange: ExchangeType) => void>} */

@@ -29,8 +29,8 @@ export interface SourceOptions {
 /** The runtime whose supervisor runs programs of any language: warm, and it ends with its program. */
 const PROGRAM_RUNTIME = 'node';
 
-/** Runtimes whose files stand beside the sources of others: helper scripts, pages. In a folder with both they are not meant. */
-const GIVES_WAY = new Set(['exec', 'static']);
+/** Runtimes whose files are more often meant for another: helper scripts, pages, scripts for Node. They are chosen when nothing else is there, or by name. */
+const GIVES_WAY = new Set(['exec', 'static', 'isolate']);
 
 /** Longest name that leaves room for a revision's suffix (`-00001`) in a DNS label. */
 const LONGEST_NAME = 57;

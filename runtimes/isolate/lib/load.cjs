@@ -1,0 +1,183 @@
+// @ts-check
+'use strict';
+/** Functions in the slots of one workerd. */
+
+const fs = require('node:fs');
+const path = require('node:path');
+const { SpecialiseError } = require('../../node/lib/entry.cjs');
+const { codeOf } = require('./modules.cjs');
+const { Workerd, binary } = require('./process.cjs');
+
+/** How often it is looked whether a function still works on something, while it is waited for, milliseconds. */
+const LOOK_MS = 10;
+
+/** Workerd's words for a module that does not load, as one of our errors. @param {string} text @param {string} root @param {string} entry */
+function loadError(text, root, entry) {
+  const words = text
+    .replace(/^Error: Failed to start Worker:\n/, '')
+    .replace(/^Uncaught (?:\(in promise\) )?/, '');
+  const at = /at (?:.*\()?([^\s()]+?):(\d+):(\d+)\)?/.exec(words);
+  const missing = /^Error: No such module "([^"]+)"\.\s+imported from "([^"]+)"/.exec(words);
+  let file = at?.[1] ?? missing?.[2] ?? entry;
+  let line = at === null ? undefined : Number(at[2]);
+  const column = at === null ? undefined : Number(at[3]);
+  /** @type {string[]} */
+  let lines = [];
+  try {
+    lines = fs.readFileSync(path.join(root, file), 'utf8').split('\n');
+  } catch {
+    file = entry;
+  }
+  if (missing !== null) {
+    const name = path.posix.basename(/** @type {string} */ (missing[1]));
+    const found = lines.findIndex((one) => /\b(import|from|require)\b/.test(one) && one.includes(name));
+    if (found >= 0) line = found + 1;
+  }
+  const source = line === undefined ? undefined : lines[line - 1];
+  const detail =
+    source === undefined || source.length > 1000 ? words : `${file}:${line}\n${source}\n\n${words}`;
+  return new SpecialiseError('LoadError', words.split('\n', 1)[0] ?? words, { file, line, column, detail });
+}
+
+/** A slot that has no socket. */
+const WARM = -1;
+
+class Functions {
+  /** @param {string} dir @param {number} slots */
+  constructor(dir, slots) {
+    this.workerd = new Workerd(dir, slots);
+    this.slots = slots;
+    this.loads = 0;
+  }
+
+  /** Starts workerd, and runs once what the first function would wait for. */
+  async warmUp() {
+    if (!fs.existsSync(binary())) return;
+    const { codeOf: read } = require('./modules.cjs');
+    try {
+      await this.workerd.start();
+      const { code } = read(path.join(__dirname, '../template'), {});
+      await this.workerd.say('/load', { slot: WARM, id: 'warm', code });
+      await this.workerd.say('/unload', { slot: WARM });
+    } catch (error) {
+      process.stderr.write(`petrel: ${/** @type {Error} */ (error).message}\n`);
+    }
+  }
+
+  /** Resolves when workerd answers. */
+  async reachable() {
+    if (this.workerd.starting === undefined) return;
+    await this.workerd.starting;
+    await this.workerd.say('/ping');
+  }
+
+  /**
+   * @param {number} slot @param {any} params of `specialise` @param {{loadTimeoutMs: number, onProgramExit: (message: string, detail: string) => void}} context
+   */
+  async put(slot, params, { loadTimeoutMs, onProgramExit }) {
+    if (!fs.existsSync(binary()))
+      throw new SpecialiseError('LoadError', 'workerd, which runs functions of this runtime, is not there', {
+        detail: `${binary()} is missing. On a machine with network: node ${path.dirname(__dirname)}/bring.cjs`,
+      });
+    const root = fs.realpathSync(params.code);
+    const { code, entry } = codeOf(root, params);
+    this.workerd.onExit = onProgramExit;
+    await this.workerd.start();
+    const id = `${slot}-${++this.loads}`;
+    const message = { slot, id, code };
+    /** @type {NodeJS.Timeout | undefined} */
+    let timer;
+    const late = new Promise((_, reject) => {
+      const words = `the code did not finish loading within ${loadTimeoutMs / 1000} s`;
+      timer = setTimeout(
+        () => reject(new SpecialiseError('LoadError', words, { detail: words })),
+        loadTimeoutMs,
+      );
+    });
+    const { exports, error } = await Promise.race([this.workerd.say('/load', message), late]).finally(() =>
+      clearTimeout(timer),
+    );
+    if (error !== undefined) throw loadError(error, root, entry);
+    if (!exports.answers) {
+      await this.workerd.say('/unload', { slot });
+      const what = params.handler
+        ? `export "${params.handler}" of ${entry} is no handler`
+        : `${entry} has no default export that answers`;
+      const list = exports.found.length === 0 ? 'nothing' : exports.found.join(', ');
+      throw new SpecialiseError(
+        'HandlerNotFound',
+        `${what}: a function, an object with fetch, or a class with fetch is looked for; it exports ${list}`,
+        { file: entry },
+      );
+    }
+  }
+
+  /** @param {number} slot @returns {Promise<number>} */
+  async inFlight(slot) {
+    return (await this.workerd.say('/in-flight'))[slot] ?? 0;
+  }
+
+  /** @param {number} slot @param {number} graceMs @returns {Promise<number>} what is left */
+  async drain(slot, graceMs) {
+    this.workerd.close(slot);
+    const deadline = Date.now() + graceMs;
+    for (;;) {
+      const left = await this.inFlight(slot);
+      if (left === 0 || Date.now() > deadline) return left;
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+  }
+
+  /** The whole instance is one function's. @param {any} params @param {any} context @returns {Promise<import('../../node/lib/loader.cjs').Loaded>} */
+  async load(params, context) {
+    await this.put(0, params, context);
+    return {
+      shape: 'fetch',
+      transport: { kind: 'http1-unix' },
+      inFlight: () => this.inFlight(0),
+      drain: (graceMs) => this.drain(0, graceMs),
+      stop: async (signal) => {
+        this.workerd.onExit = () => {};
+        this.workerd.child?.kill(signal);
+      },
+    };
+  }
+
+  /** @param {any} params as of `specialise`, and `slot` @param {any} context */
+  async lease(params, context) {
+    const { slot } = params;
+    if (!Number.isInteger(slot) || slot < 1 || slot >= this.slots)
+      throw new SpecialiseError('BadRequest', `lease: slot must be a number from 1 to ${this.slots - 1}`);
+    const begin = process.hrtime.bigint();
+    await this.put(slot, params, context);
+    const loadMs = Number((process.hrtime.bigint() - begin) / 10_000n) / 100;
+    return { shape: 'fetch', loadMs, transport: { kind: 'http1-unix' } };
+  }
+
+  /** @param {{slot: number}} params */
+  async release({ slot }) {
+    await this.workerd.say('/unload', { slot });
+    return {};
+  }
+
+  /** @param {{slot: number, graceMs: number}} params */
+  async drainLease({ slot, graceMs }) {
+    const deadline = Date.now() + graceMs;
+    let left = await this.inFlight(slot);
+    while (left > 0 && Date.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      left = await this.inFlight(slot);
+    }
+    return { left };
+  }
+}
+
+/** @type {Functions | undefined} */
+let functions;
+/** @param {string} dir @param {number} slots */
+function functionsOf(dir, slots) {
+  functions ??= new Functions(dir, slots);
+  return functions;
+}
+
+module.exports = { functionsOf };

@@ -1,0 +1,167 @@
+// @ts-check
+'use strict';
+/** The one workerd of an instance: its configuration, its life, and what is said to it on its control socket. */
+
+const fs = require('node:fs');
+const http = require('node:http');
+const os = require('node:os');
+const path = require('node:path');
+const { spawn } = require('node:child_process');
+
+/** Starts a command with a signal of its own for the death of its parent. */
+const SETPRIV = '/usr/bin/setpriv';
+/** Where the package manager puts the binary, by the names of Node's `process.arch`. @type {Record<string, string>} */
+const PACKAGES = { x64: 'workerd-linux-64', arm64: 'workerd-linux-arm64' };
+/** Workers Runtime APIs as of this day; functions may ask for another. */
+const COMPATIBILITY_DATE = '2026-11-01';
+/** Bytes of its output that are told when it does not start. */
+const TAIL = 4096;
+
+/** @returns {string} path of the binary, whether it is there or not */
+function binary() {
+  const name = PACKAGES[process.arch] ?? `workerd-${process.arch}`;
+  return path.join(__dirname, '../node_modules/@cloudflare', name, 'bin/workerd');
+}
+
+/** Text in Cap'n Proto's notation. @param {string} value */
+const quoted = (value) =>
+  JSON.stringify(value).replace(/[\u007f-\uffff]/g, (char) =>
+    [...Buffer.from(char)].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join(''),
+  );
+
+/** Path of the socket on which a slot is served; slot 0 is the instance's own. @param {string} dir @param {number} slot */
+const socketOf = (dir, slot) => path.join(dir, slot === 0 ? '' : `f${slot}`, 'h.sock');
+
+/** @param {string} dir @param {number} slots @returns {string} */
+function configOf(dir, slots) {
+  const router = fs.readFileSync(path.join(__dirname, 'router.mjs'), 'utf8');
+  const sockets = Array.from({ length: slots }, (_, slot) => {
+    const address = quoted(`unix:${socketOf(dir, slot)}`);
+    const props = quoted(JSON.stringify({ slot }));
+    return `(name = "s${slot}", address = ${address}, http = (), service = (name = "router", props = (json = ${props})))`;
+  });
+  const control = `(name = "control", address = ${quoted(`unix:${path.join(dir, 'c.sock')}`)}, http = (), service = (name = "router", entrypoint = "Control"))`;
+  return `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "router", worker = (
+      modules = [(name = "router.mjs", esModule = ${quoted(router)})],
+      compatibilityDate = "${COMPATIBILITY_DATE}",
+      compatibilityFlags = ["enable_request_signal", "request_signal_passthrough"],
+      bindings = [(name = "LOADER", workerLoader = (id = "functions"))])),
+    (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))),
+  ],
+  sockets = [${[control, ...sockets].join(',\n    ')}],
+);
+`;
+}
+
+class Workerd {
+  /** @param {string} dir of the sockets @param {number} slots */
+  constructor(dir, slots) {
+    this.dir = dir;
+    this.slots = slots;
+    this.agent = new http.Agent({ keepAlive: true });
+    /** @type {import('node:child_process').ChildProcess | undefined} */
+    this.child = undefined;
+    /** @type {Promise<void> | undefined} */
+    this.starting = undefined;
+    this.tail = '';
+    /** @type {(message: string, detail: string) => void} */
+    this.onExit = () => {};
+  }
+
+  /** Resolves when it takes requests. */
+  start() {
+    this.starting ??= this.#start();
+    return this.starting;
+  }
+
+  async #start() {
+    for (let slot = 0; slot < this.slots; slot++) {
+      const socket = socketOf(this.dir, slot);
+      fs.mkdirSync(path.dirname(socket), { recursive: true });
+      fs.rmSync(socket, { force: true });
+    }
+    fs.rmSync(path.join(this.dir, 'c.sock'), { force: true });
+    const home = fs.mkdtempSync(path.join(os.tmpdir(), 'workerd-'));
+    const config = path.join(home, 'config.capnp');
+    fs.writeFileSync(config, configOf(this.dir, this.slots));
+    const keeper = fs.existsSync(SETPRIV) ? [SETPRIV, '--pdeathsig', 'KILL', '--'] : [];
+    const [command, ...args] = [...keeper, binary(), 'serve', '--experimental', config, 'config'];
+    const child = spawn(/** @type {string} */ (command), args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { PATH: process.env.PATH, HOME: home },
+    });
+    this.child = child;
+    process.once('exit', () => child.kill('SIGKILL'));
+    for (const [stream, out] of /** @type {const} */ ([
+      [child.stdout, process.stdout],
+      [child.stderr, process.stderr],
+    ]))
+      stream?.on('data', (chunk) => {
+        out.write(chunk);
+        this.tail = (this.tail + chunk).slice(-TAIL);
+      });
+    let ended = '';
+    child.once('error', (error) => {
+      ended ||= error.message;
+    });
+    child.once('close', (code, signal) => {
+      ended ||= `workerd ended ${signal === null ? `with exit code ${code}` : `by ${signal}`}`;
+      this.onExit(ended, this.tail);
+    });
+    for (;;) {
+      if (ended !== '') throw new Error(`${ended}: ${this.tail.trim()}`);
+      const up = await this.say('/ping').then(
+        () => true,
+        () => false,
+      );
+      if (up) break;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    fs.rmSync(home, { recursive: true, force: true });
+  }
+
+  /** @param {string} what path @param {object} [message] @returns {Promise<any>} */
+  say(what, message) {
+    return new Promise((resolve, reject) => {
+      const body = message === undefined ? undefined : JSON.stringify(message);
+      const request = http.request(
+        {
+          socketPath: path.join(this.dir, 'c.sock'),
+          path: what,
+          method: body === undefined ? 'GET' : 'POST',
+          agent: this.agent,
+          headers: {
+            host: 'control',
+            ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }),
+          },
+        },
+        (response) => {
+          /** @type {Buffer[]} */
+          const parts = [];
+          response.on('data', (chunk) => parts.push(chunk));
+          response.on('error', reject);
+          response.on('end', () => {
+            const text = Buffer.concat(parts).toString();
+            try {
+              resolve(what === '/ping' ? text : JSON.parse(text));
+            } catch {
+              reject(new Error(`workerd said: ${text.slice(0, 500)}`));
+            }
+          });
+        },
+      );
+      request.on('error', reject);
+      request.end(body);
+    });
+  }
+
+  /** @param {number} slot requests for it are refused from now on, by there being nothing to connect to */
+  close(slot) {
+    fs.rmSync(socketOf(this.dir, slot), { force: true });
+  }
+}
+
+module.exports = { Workerd, binary, socketOf, COMPATIBILITY_DATE };

@@ -223,9 +223,10 @@ export class Plane implements ClientPlane, RevisionHooks {
     targetStart: number,
     targetEnd: number,
   ): Destination {
-    const byPath =
-      this.#paths === undefined ? null : this.#byPath(block, address, buf, targetStart, targetEnd);
-    if (byPath !== null) return byPath;
+    if (this.#paths?.concerns(block.hostKey, buf, targetStart, targetEnd)) {
+      const byPath = this.#byPath(block, address, buf, targetStart, targetEnd);
+      if (byPath !== null) return byPath;
+    }
     const host = block.hostKey;
     let state = this.#routes.byHost(host);
     let prefix = '';

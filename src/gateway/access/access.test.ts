@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHmac, hash } from 'node:crypto';
 import { after, test } from 'node:test';
 import type { RouteAccess } from '../contract.ts';
-import { h2Client } from '../testing/h2.ts';
+import { h2Client, startH2Instance } from '../testing/h2.ts';
 import { eventually, RawClient } from '../testing/harness.ts';
 import type { TestStream } from '../testing/mux-instance.ts';
 import { SHOP_HOST, type Shop, startShop } from '../testing/shop.ts';
@@ -251,6 +251,35 @@ test('a held body comes in pieces, waits for an instance, and is forgotten with 
   assert.equal((await many.response()).status, 413);
   many.destroy();
   client.destroy();
+});
+
+test('a held body reaches instances whatever they speak, more than they take at once', async () => {
+  const shop = await guarded({ auth: { hmac: { header: 'x-sig', secrets: ['hush'] } } });
+  const http1 = await startUnixServer(async (req, res) => {
+    let bytes = 0;
+    for await (const chunk of req) bytes += (chunk as Buffer).length;
+    res.end(`http1 ${bytes} ${req.headers['content-length']}`);
+  });
+  const http2 = await startH2Instance((stream) => {
+    let bytes = 0;
+    stream.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+    });
+    stream.on('end', () => {
+      stream.respond({ ':status': 200 });
+      stream.end(`http2 ${bytes}`);
+    });
+  });
+  after(() => Promise.all([http1.close(), http2.close()]));
+  const body = 'x'.repeat(1_000_000);
+  const headers = [`X-Sig: ${sha256(body)}`];
+  for (const [address, told] of [
+    [http1.address, 'http1 1000000 1000000'],
+    [http2.address, 'http2 1000000'],
+  ] as const) {
+    shop.gateway.setEndpoints('default/a', [{ id: address.kind, address }]);
+    assert.equal((await shop.ask({ method: 'POST', body, headers })).body, told);
+  }
 });
 
 test('a held body whose time runs out is answered, and its connection can be used again', async () => {

@@ -250,3 +250,30 @@ test('a worker that takes over knows the path routes', async () => {
   await shop.gateway.restart(0);
   assert.equal((await ask(shop, 'GET /p')).body, 'a');
 });
+
+test('requests that no path route is about are told apart by a few bytes, however their paths are written', async () => {
+  const shop = await open(
+    { path: { type: 'prefix', value: '/.petrel/x' } },
+    { path: { type: 'template', value: '/.petrel/{name}/y' } },
+    { path: { type: 'template', value: '/.petrel/{n:[0-9]+}' } },
+  );
+  const paths: [string, boolean][] = [
+    ['/.petrel/x', true],
+    ['/%2epetrel/x/1', true],
+    ['/.%70etrel/a/y', true],
+    ['/.petrel/12', true],
+    ['/.petrel', false],
+    ['/.petre', false],
+    ['/', false],
+    ['/other', false],
+    ['/.petrelx/x', false],
+  ];
+  for (const [path, found] of paths) {
+    assert.equal((await ask(shop, `GET ${path}`)).status, found ? 200 : 404, path);
+  }
+  assert.equal((await ask(shop, 'GET http://any.test')).status, 404);
+  shop.gateway.setPathRoute('root', { ...BASE, path: { type: 'exact', value: '/' } });
+  assert.equal((await ask(shop, 'GET http://any.test')).status, 200, 'a path that is left out is /');
+  assert.equal((await ask(shop, 'GET http://any.test?q=1')).headers['x-saw'], 'GET /?q=1');
+  assert.equal((await ask(shop, 'GET /.petrel/x')).status, 200);
+});

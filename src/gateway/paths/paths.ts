@@ -15,6 +15,8 @@ import { HostPaths, type ItemPath, type PathItem, type PathMatch } from './host-
 import { comparable, rawLength, written } from './normal.ts';
 import { parseTemplate, plainSegments, templateMatcher } from './template.ts';
 
+const PERCENT = 37;
+const QUESTION = 63;
 const REQUEST_METHOD = needle('access-control-request-method');
 
 export interface PathSurroundings extends EntranceSurroundings {
@@ -65,6 +67,8 @@ export class Paths {
   readonly #items = new Map<string, Item>();
   /** By host; `''` for those that any host leads to. */
   readonly #hosts = new Map<string, HostPaths<Item>>();
+  /** What all paths of no host begin with, in bytes; null: to be worked out. */
+  #beginning: Buffer | null = null;
 
   constructor(around: PathSurroundings) {
     this.#around = around;
@@ -79,6 +83,7 @@ export class Paths {
     const old = this.#items.get(id);
     const item = route === null ? undefined : this.#item(id, route, turn);
     if (old !== undefined) this.#remove(old);
+    this.#beginning = null;
     if (item === undefined) return;
     this.#items.set(id, item);
     for (const host of hostsOf(item.route)) {
@@ -113,6 +118,37 @@ export class Paths {
     }
   }
 
+  /**
+   * Whether a path route may be about a request; most are told apart here by a host and a few bytes, so that the platform's own
+   * paths cost the others next to nothing. `buf` holds its target from `start` to `end`.
+   */
+  concerns(host: string, buf: Buffer, start: number, end: number): boolean {
+    if (this.#hosts.has(host)) return true;
+    if (!this.#hosts.has('')) return false;
+    this.#beginning ??= this.#common();
+    const beginning = this.#beginning;
+    // a path that is left out is `/`
+    if (start === end || buf[start] === QUESTION) return beginning.length <= 1;
+    for (let i = 0; i < beginning.length; i++) {
+      const byte = start + i < end ? buf[start + i]! : 0;
+      if (byte === PERCENT) return true;
+      if (byte !== beginning[i]!) return false;
+    }
+    return true;
+  }
+
+  #common(): Buffer {
+    let common: string | null = null;
+    for (const { route, path } of this.#items.values()) {
+      if (route.hosts.length > 0) continue;
+      const text = beginningOf(path);
+      let n = 0;
+      while (common !== null && n < common.length && common[n] === text[n]) n++;
+      common = common === null ? text : text.slice(0, n);
+    }
+    return Buffer.from(common ?? '', 'latin1');
+  }
+
   /** Where a path route sends the request; null when none is about it. */
   route(request: PathRequest): Destination | null {
     const { target, method } = request;
@@ -120,18 +156,19 @@ export class Paths {
     const raw = query < 0 ? target : target.slice(0, query);
     const path = comparable(raw || '/');
     if (path === null) return null;
-    const others = new Set<string>();
+    let others: Set<string> | null = null;
     // a preflight is about the request that follows it
     const wanted = method === 'OPTIONS' ? (fieldValue(request.block.out, REQUEST_METHOD) ?? method) : method;
     const accept = ({ route: { methods } }: Item) => {
       if (methods.length === 0 || methods.includes(method) || methods.includes(wanted)) return true;
+      others ??= new Set();
       for (const one of methods) others.add(one);
       return false;
     };
     const found =
       this.#hosts.get(request.block.hostKey)?.find(path, accept) ?? this.#hosts.get('')?.find(path, accept);
     if (found) return this.#send(found, request, raw, query < 0 ? '' : target.slice(query));
-    return others.size === 0 ? null : wrongMethod(method, [...others]);
+    return others === null ? null : wrongMethod(method, [...(others as Set<string>)]);
   }
 
   #send(
@@ -198,6 +235,14 @@ function wrongMethod(method: string, methods: readonly string[]): Destination {
   const allow = methods.join(', ');
   const refusal = { ...methodRefusal(method), close: false, message: `this path is for ${allow}` };
   return refused({ ...refusal, lines: `allow: ${allow}\r\n` });
+}
+
+/** The fixed text that a path begins with. */
+function beginningOf(path: ItemPath): string {
+  if (path.type === 'pattern') return path.head;
+  if (path.type !== 'tree') return path.value;
+  const first = path.segments.findIndex((segment) => typeof segment !== 'string');
+  return `/${path.segments.slice(0, first).join('/')}`;
 }
 
 function hostsOf({ hosts }: PathRoute): readonly string[] {

@@ -12,12 +12,19 @@ import { ensureSchema } from './file.ts';
 /** Bounds on one group: what a crash in the middle of it would make clients repeat, and how long the thread is busy. */
 const GROUP = { commands: 1000, bytes: 32 * 1024 * 1024 };
 
+/** How long a patient command waits for others to be committed with, ms. */
+const PATIENCE_MS = 2;
+
+export interface CommandTerms {
+  /** About how large it is. */
+  bytes?: number;
+  /** Nobody waits for it: it goes with the next one that somebody waits for, and alone only after a moment. */
+  patient?: boolean;
+}
+
 export interface Committer<Command, Result> {
-  /**
-   * Resolves with the command's result when it is on disk. Rejects with `PetrelError` (`DiskFull`, `Internal` …) when nothing of it is.
-   * `bytes` is about how large it is.
-   */
-  run(command: Command, bytes?: number): Promise<Result>;
+  /** Resolves with the command's result when it is on disk. Rejects with `PetrelError` (`DiskFull`, `Internal` …) when nothing of it is. */
+  run(command: Command, terms?: CommandTerms): Promise<Result>;
   /** A connection for reading what is committed; on the caller's thread. Closed with the committer. */
   readonly reader: DatabaseSync;
   /** Commits what is queued, folds the log into the file and closes it. */
@@ -58,6 +65,9 @@ export function createCommitter<Command, Result>(
   let working: Queued[] | undefined;
   let closing: PromiseWithResolvers<void> | undefined;
   let scheduled = false;
+  /** A command is queued that somebody waits for. */
+  let urgent = false;
+  let patience: NodeJS.Timeout | undefined;
   let closed = false;
   let dead: PetrelError | undefined;
 
@@ -90,8 +100,22 @@ export function createCommitter<Command, Result>(
     return queue.splice(0, count);
   };
 
+  /** Soon, when somebody waits, or the committer closes; else when there has been time for company. */
+  const schedule = () => {
+    if (scheduled || working !== undefined) return;
+    if (!urgent && closing === undefined) {
+      patience ??= setTimeout(flush, PATIENCE_MS);
+      return;
+    }
+    scheduled = true;
+    // Later in this turn: what arrives together is committed together.
+    setImmediate(flush);
+  };
+
   const flush = () => {
     scheduled = false;
+    clearTimeout(patience);
+    patience = undefined;
     if (working !== undefined || dead !== undefined) return;
     if (queue.length === 0) {
       if (closing === undefined || closed) return;
@@ -100,6 +124,7 @@ export function createCommitter<Command, Result>(
       return;
     }
     working = take();
+    urgent &&= queue.length > 0;
     worker.ref();
     const bytes = working.reduce((sum, one) => sum + one.bytes, 0);
     worker.postMessage({ commands: working.map(({ command }) => command), bytes });
@@ -115,32 +140,29 @@ export function createCommitter<Command, Result>(
     } else {
       for (const [i, { done }] of group.entries()) done.resolve(answer.results[i]);
     }
-    if (queue.length === 0 && closing === undefined) worker.unref();
-    flush();
+    if (queue.length > 0 || closing !== undefined) schedule();
+    else worker.unref();
   });
   worker.on('error', (error) => fail(messageOf(error)));
   worker.on('exit', () => fail('The thread has ended.'));
 
   return {
     reader,
-    run(command, bytes = 256) {
+    run(command, { bytes = 256, patient = false } = {}) {
       if (dead !== undefined) return Promise.reject(dead);
       if (closing !== undefined)
         return Promise.reject(new PetrelError('NotReady', 'the platform is stopping', { fix: 'Try again.' }));
       const done = Promise.withResolvers<Result>();
       queue.push({ command, bytes, done });
-      // Later in this turn: what arrives together is committed together.
-      if (!scheduled && working === undefined) {
-        scheduled = true;
-        setImmediate(flush);
-      }
+      urgent ||= !patient;
+      schedule();
       return done.promise;
     },
     async close() {
       if (closing === undefined) {
         closing = Promise.withResolvers();
         worker.ref();
-        if (!scheduled && working === undefined) flush();
+        schedule();
       }
       await closing.promise;
       if (reader.isOpen) reader.close();

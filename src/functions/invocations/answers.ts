@@ -104,7 +104,9 @@ export async function readBody(
   request.on('data', take);
   request.once('end', done.resolve);
   request.once('error', failed);
-  request.once('close', () => failed(new Refusal('bad_request', 'the request ended before its body')));
+  request.once('close', () => {
+    if (!request.complete) failed(new Refusal('bad_request', 'the request ended before its body'));
+  });
   await done.promise;
   return Buffer.concat(parts);
 }

@@ -157,11 +157,19 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     lanes.lane(row.target).queued--;
     for (const one of next) accepted(one.id, one.target);
     wake(id);
-    watchExpiry();
+    collectAlarm.by(now + Math.max(kept, COLLECT_EVERY_MS));
   };
 
   const carryOut = async (lane: Lane, id: string, abort: AbortController): Promise<void> => {
     let size = 0;
+    let under = true;
+    const answered = () => {
+      if (!under) return;
+      under = false;
+      bodies -= size;
+      lanes.answered(lane);
+      lanes.pump();
+    };
     try {
       const row = store.get(id);
       const request = row && store.request(row.seq);
@@ -169,6 +177,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       size = request.body.length;
       bodies += size;
       const tried = await delivery.attempt(row, request, abort.signal);
+      answered();
       if (tried === 'postponed') {
         const due = clock.now() + POSTPONED_MS;
         if (await persist({ do: 'retry', id, due })) dueAlarm.by(due);
@@ -181,7 +190,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       });
       dueAlarm.by(clock.now() + POSTPONED_MS);
     } finally {
-      bodies -= size;
+      answered();
       lanes.ended(lane, id);
       if (stopping.signal.aborted) {
         if (lanes.active === 0) idle?.();

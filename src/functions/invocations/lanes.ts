@@ -7,6 +7,8 @@
 export const WINDOW = 256;
 /** Attempts under way: of one lane unless its function says less, and in all. */
 export const IN_FLIGHT = { lane: 32, all: 512 } as const;
+/** Attempts of a lane that are over but not written yet, as a multiple of its share: a disk that does not keep up slows it down. */
+const UNWRITTEN = 8;
 
 export interface Lane {
   readonly target: string;
@@ -14,7 +16,10 @@ export interface Lane {
   readonly ready: Set<string>;
   /** The file has due ones that are not in `ready`. */
   more: boolean;
+  /** Under way, or over and not written yet. */
   readonly active: Map<string, AbortController>;
+  /** Under way. */
+  running: number;
   /** Queued in all, in the file and here. */
   queued: number;
 }
@@ -24,7 +29,7 @@ export interface LanesOptions {
   share(target: string): number;
   /** Ids of a target that are due, the earliest first. */
   due(target: string, limit: number): string[];
-  /** Begins an attempt; it is in `lane.active` until `ended`. */
+  /** Begins an attempt: it is `running` until `answered`, and in `lane.active` until `ended`. */
   begin(lane: Lane, id: string, abort: AbortController): void;
   /** Whether another attempt may begin, besides all counts. */
   room(): boolean;
@@ -36,10 +41,13 @@ export interface Lanes {
   push(target: string, id: string): void;
   /** There are due ones in the file. */
   look(target: string): void;
+  /** The attempt is over; what came of it is to be written. */
+  answered(lane: Lane): void;
   ended(lane: Lane, id: string): void;
   /** Begins what may begin. */
   pump(): void;
   readonly all: IterableIterator<Lane>;
+  /** Under way, or over and not written yet. */
   readonly active: number;
 }
 
@@ -47,12 +55,13 @@ export function createLanes({ share, due, begin, room }: LanesOptions): Lanes {
   const lanes = new Map<string, Lane>();
   /** Lanes that may have something to begin, in the order of their turns. */
   const turns = new Set<Lane>();
+  let running = 0;
   let active = 0;
 
   const lane = (target: string): Lane => {
     let found = lanes.get(target);
     if (found === undefined) {
-      found = { target, ready: new Set(), more: false, active: new Map(), queued: 0 };
+      found = { target, ready: new Set(), more: false, active: new Map(), running: 0, queued: 0 };
       lanes.set(target, found);
     }
     return found;
@@ -69,13 +78,16 @@ export function createLanes({ share, due, begin, room }: LanesOptions): Lanes {
 
   /** Begins one of a lane; false when there is none. */
   const step = (one: Lane): boolean => {
-    if (one.active.size >= share(one.target)) return false;
+    const most = share(one.target);
+    if (one.running >= most || one.active.size >= most * UNWRITTEN) return false;
     refill(one);
     const [id] = one.ready;
     if (id === undefined) return false;
     one.ready.delete(id);
     const abort = new AbortController();
     one.active.set(id, abort);
+    one.running++;
+    running++;
     active++;
     begin(one, id, abort);
     return true;
@@ -83,7 +95,7 @@ export function createLanes({ share, due, begin, room }: LanesOptions): Lanes {
 
   const pump = () => {
     for (const one of turns) {
-      if (active >= IN_FLIGHT.all || !room()) return;
+      if (running >= IN_FLIGHT.all || !room()) return;
       turns.delete(one);
       if (step(one)) turns.add(one); // behind the others
     }
@@ -102,6 +114,11 @@ export function createLanes({ share, due, begin, room }: LanesOptions): Lanes {
     look(target) {
       const one = lane(target);
       one.more = true;
+      turns.add(one);
+    },
+    answered(one) {
+      one.running--;
+      running--;
       turns.add(one);
     },
     ended(one, id) {

@@ -94,7 +94,11 @@ export function openInvocationStore(path: string): InvocationStore {
   const nextExpiry = reader.prepare('SELECT min(expires) AS at FROM invocation WHERE expires IS NOT NULL');
   const nextForgotten = reader.prepare('SELECT min(until) AS at FROM dedup');
   return {
-    run: (command) => committer.run(command, sizeOf(command)),
+    run: (command) =>
+      committer.run(command, {
+        bytes: sizeOf(command),
+        patient: command.do === 'retry' || command.do === 'finish',
+      }),
     get(id) {
       const raw = get.get(id);
       return raw && toRow(raw);

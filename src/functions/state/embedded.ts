@@ -44,7 +44,7 @@ export function openEmbedded({ path, clock, log, onOld }: EmbeddedOptions): Embe
 
   const alarm = createAlarm(clock, () => {
     committer
-      .run({ do: 'collect', now: clock.now() })
+      .run({ do: 'collect', now: clock.now() }, { patient: true })
       .then(({ old = [] }) => onOld?.(old))
       .catch((error) => log.warn('expired state was not removed', { error: messageOf(error) }))
       .finally(watch);
@@ -57,7 +57,7 @@ export function openEmbedded({ path, clock, log, onOld }: EmbeddedOptions): Embe
   watch();
 
   const run = async (command: StateCommand, bytes = 256): Promise<StateResult> => {
-    const result = await committer.run(command, bytes);
+    const result = await committer.run(command, { bytes });
     if (result.old?.length) onOld?.(result.old);
     return result;
   };

@@ -67,6 +67,8 @@ export interface Functions {
   readonly source: FunctionSource;
   /** The Functions as they are now; follows the API from `start` on. */
   readonly objects: Informer<PetrelFunction>;
+  /** The function that a Route leads to: of its name, of an alias, or of a tag (`<tag>-<function>`). */
+  behind(namespace: string | undefined, route: string): PetrelFunction | undefined;
 }
 
 export function createFunctions(options: FunctionsOptions): Functions {
@@ -196,6 +198,14 @@ export function createFunctions(options: FunctionsOptions): Functions {
   return {
     source,
     objects: controller.functions,
+    behind(namespace, route) {
+      const { functions } = controller;
+      const alias = aliases.functionOf(namespace, route);
+      let found = functions.get(namespace, route) ?? (alias && functions.get(namespace, alias)) ?? undefined;
+      for (let at = route.indexOf('-'); at >= 0 && !found; at = route.indexOf('-', at + 1))
+        found = functions.get(namespace, route.slice(at + 1));
+      return found || undefined;
+    },
     async start() {
       controller.start();
       aliases.start();

@@ -123,6 +123,7 @@ export async function startControllers(
   early.listen(serving.events);
   const services = createServices({
     functions: functions.objects,
+    behind: functions.behind,
     dir: home.dir,
     runDir: home.runDir,
     gateway: early.gateway,

@@ -1,5 +1,7 @@
 /** Asynchronous invocation on the real platform: accepted on disk, delivered through the gateway, told by id; by request and by command. */
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { FUNCTIONS } from '../../src/kube/refs.ts';
 import { call, eventually, Petrel, Scratch, type Status } from '../lib/platform.ts';
@@ -10,19 +12,29 @@ let platform: Status;
 
 before(async () => {
   platform = await petrel.up();
+  // What nobody uses is not there.
+  assert.equal(existsSync(join(petrel.home, 'run/invocations.sock')), false);
   scratch.write({
     'work.mjs': `let tries = 0;
     export default { async fetch(request) {
       const url = new URL(request.url);
       if (url.pathname === '/flaky' && ++tries < 3) return new Response('not yet', { status: 503 });
+      if (url.pathname === '/down') return new Response('down', { status: 503 });
       if (url.pathname === '/wrong') return new Response('no such order', { status: 422 });
       return Response.json({ path: url.pathname, body: await request.text(), attempt: request.headers.get('x-petrel-invocation-attempt') });
     } };`,
   });
   await petrel.deploy(scratch.path('work.mjs'));
   const api = await petrel.api();
-  await api.patch(FUNCTIONS, 'default', 'work', 'merge', { spec: { invocation: { backoffSeconds: 0.05 } } });
+  await api.patch(FUNCTIONS, 'default', 'work', 'merge', {
+    spec: { invocation: { backoffSeconds: 0.05, maxAttempts: 4 } },
+  });
   api.close();
+  await eventually('requests can be accepted', async () =>
+    existsSync(join(petrel.home, 'run/invocations.sock')),
+  );
+  assert.equal(existsSync(join(petrel.home, 'invocations.db')), false);
+  assert.equal(existsSync(join(petrel.home, 'function-state')), false);
 });
 after(async () => {
   await petrel.stop();
@@ -87,6 +99,19 @@ test('the command waits, and who knows the id may ask', async () => {
   });
   assert.equal(forged.status, 405);
   await petrel.run(['dlq', 'purge', 'work']);
+});
+
+test('an alias: its requests are carried out by the rules of its function', async () => {
+  await petrel.json(['alias', 'work', 'prod', '--to', 'latest']);
+  const path = '/fn/default/work-prod/down';
+  const answer = await eventually('the alias answers', async () => {
+    const now = await call(platform.gateway, path, { body: '', headers: { prefer: 'respond-async' } });
+    return now.status === 202 ? now : undefined;
+  });
+  const { id } = JSON.parse(answer.body) as { id: string };
+  const { status, attempts } = await over(id);
+  assert.deepEqual([status, attempts.length], ['dead', 4]);
+  await petrel.run(['dlq', 'purge', id]);
 });
 
 test('a batch', async () => {

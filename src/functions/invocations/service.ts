@@ -3,8 +3,9 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../../base/errors.ts';
+import type { PathRoute } from '../../gateway/contract.ts';
 import type { PetrelFunction } from '../../kinds/function.ts';
-import { splitKey } from '../../kube/indexed-store.ts';
+import { keyOf, splitKey } from '../../kube/indexed-store.ts';
 import type { SocketRoute } from '../packages/server.ts';
 import { ACCEPT_SOCKET, type FunctionService, loopback, type ServiceContext } from '../services/contract.ts';
 import { listenUnix, type UnixServer } from '../unix-server.ts';
@@ -26,26 +27,40 @@ const ADMIN: [method: string, path: string, action: AdminAction][] = [
 ];
 
 export function createInvocationService(context: ServiceContext): FunctionService {
-  const { functions, gateway, clock, random, log } = context;
+  const { gateway, clock, random, log } = context;
   const path = join(context.dir, 'invocations.db');
   const secret = randomBytes(32);
-  /** Functions that ask who calls: what was let in once is delivered past that question, by a name nobody can guess. */
-  const guarded = new Set<string>();
+  /** Functions that ask who calls, and the Routes to them that are known by a name nobody can guess: what was let in once is delivered past that question. */
+  const guarded = new Map<string, Set<string>>();
   let listening: Promise<UnixServer[]> | undefined;
   let opening: Promise<Engine> | undefined;
   let stopped = false;
 
   const nameFor = (target: string) =>
     `${createHmac('sha256', secret).update(target).digest('hex').slice(0, 40)}.${DELIVERY_DOMAIN}`;
-  const address = (target: string): FunctionAddress => ({
-    ...loopback(gateway),
-    prefix: `/fn/${target}`,
-    ...(guarded.has(target) ? { name: nameFor(target) } : {}),
+  const pathRoute = (target: string): PathRoute => ({
+    hosts: [nameFor(target)],
+    path: { type: 'prefix', value: `/fn/${target}` },
+    methods: [],
+    rewrite: 'strip',
+    to: [{ route: target, percent: 100 }],
+    access: {},
+    order: 0,
   });
-  const spec = (target: string) => {
+  const behind = (target: string) => {
     const { namespace, name } = splitKey(target);
-    return functions.get(namespace, name)?.spec;
+    return context.behind(namespace, name);
   };
+  const address = (target: string): FunctionAddress => {
+    const fn = behind(target);
+    const targets = fn && guarded.get(keyOf(fn));
+    if (targets && !targets.has(target)) {
+      gateway.setPathRoute?.(`invocations/${target}`, pathRoute(target));
+      targets.add(target);
+    }
+    return { ...loopback(gateway), prefix: `/fn/${target}`, ...(targets ? { name: nameFor(target) } : {}) };
+  };
+  const spec = (target: string) => behind(target)?.spec;
 
   const engine = (): Promise<Engine> => {
     opening ??= import('./engine.ts')
@@ -78,30 +93,16 @@ export function createInvocationService(context: ServiceContext): FunctionServic
     return servers;
   };
 
-  /** A way to the function past its access rules; there while it has any. */
-  const guard = (
-    { metadata: { namespace = 'default', name }, spec: { access } }: PetrelFunction,
-    gone = false,
-  ) => {
-    const target = `${namespace}/${name}`;
-    const needed =
-      !gone && access !== undefined && (access.auth !== undefined || access.rateLimit !== undefined);
-    if (!needed && !guarded.delete(target)) return;
-    if (needed && gateway.setPathRoute) guarded.add(target);
-    gateway.setPathRoute?.(
-      `invocations/${target}`,
-      needed
-        ? {
-            hosts: [nameFor(target)],
-            path: { type: 'prefix', value: `/fn/${target}` },
-            methods: [],
-            rewrite: 'strip',
-            to: [{ route: target, percent: 100 }],
-            access: {},
-            order: 0,
-          }
-        : null,
-    );
+  /** Notes whether a function has rules of access; without them nothing leads past any. */
+  const guard = (fn: PetrelFunction, gone = false) => {
+    const { access } = fn.spec;
+    const key = keyOf(fn);
+    if (!gone && (access?.auth !== undefined || access?.rateLimit !== undefined)) {
+      if (!guarded.has(key)) guarded.set(key, new Set());
+      return;
+    }
+    for (const target of guarded.get(key) ?? []) gateway.setPathRoute?.(`invocations/${target}`, null);
+    guarded.delete(key);
   };
 
   const routes: SocketRoute[] = ADMIN.map(([method, at, action]) => ({

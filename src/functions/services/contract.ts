@@ -11,6 +11,8 @@ export const ACCEPT_SOCKET = 'invocations.sock';
 
 export interface ServiceContext {
   functions: Informer<PetrelFunction>;
+  /** The function that a Route leads to; see `Functions.behind`. */
+  behind(namespace: string | undefined, route: string): PetrelFunction | undefined;
   /** The home directory: files that last. */
   dir: string;
   /** Sockets. */

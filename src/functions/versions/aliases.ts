@@ -17,6 +17,8 @@ export interface AliasControllerOptions {
 }
 
 export interface AliasController {
+  /** Name of the function that an alias stands for. */
+  functionOf(namespace: string | undefined, alias: string): string | undefined;
   start(): void;
   stop(): Promise<void>;
 }
@@ -73,6 +75,7 @@ export function createAliasController({ client, clock, log }: AliasControllerOpt
   routes.addHandler({ add: routeChanged, update: routeChanged, delete: routeChanged });
 
   return {
+    functionOf: (namespace, alias) => aliases.get(namespace, alias)?.spec.function,
     start() {
       aliases.start();
       routes.start();

@@ -213,6 +213,7 @@ module.exports = {
   refuse,
   settle,
   respondValue,
+  stream,
   checkStatus,
   parseBody,
   splitTarget,

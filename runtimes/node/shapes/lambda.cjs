@@ -4,12 +4,15 @@
 
 /** @typedef {InstanceType<typeof import('../lib/exchange.cjs').Exchange>} ExchangeType */
 
-const { fail, settle, respondValue, checkStatus, JSON_TYPE } = require('../lib/answer.cjs');
+const { fail, settle, stackOf, respondValue, checkStatus, JSON_TYPE } = require('../lib/answer.cjs');
 const { blockOf, line, nodeHeaders } = require('../lib/head.cjs');
 
 const TEXTUAL =
   /^(text\/|application\/(json|xml|javascript|x-www-form-urlencoded|graphql|[\w.+-]*\+(json|xml)))/i;
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+
+/** The gateway says it of an invocation through the Invoke API: the body is the event itself, and the result the answer's body. */
+const RAW_EVENT = 'x-petrel-lambda-event';
 
 /** `12/Mar/2020:19:03:58 +0000` @param {Date} date */
 function clfTime(date) {
@@ -105,14 +108,37 @@ function answer(exchange, value) {
 }
 
 /**
+ * A failure as the Invoke API tells it: status 200, and a header that says so.
+ * @param {ExchangeType} exchange @param {string} errorType @param {string} errorMessage @param {string[]} stackTrace
+ */
+function respondError(exchange, errorType, errorMessage, stackTrace) {
+  const block = JSON_TYPE + line('x-amz-function-error', 'Unhandled');
+  exchange.respond(200, block, JSON.stringify({ errorType, errorMessage, stackTrace }));
+}
+
+/** What a handler gave for an event of the Invoke API. @param {ExchangeType} exchange @param {any} value */
+function answerRaw(exchange, value) {
+  exchange.respond(200, JSON_TYPE, JSON.stringify(value === undefined ? null : value));
+}
+
+/** @param {ExchangeType} exchange @param {unknown} error */
+function failRaw(exchange, error) {
+  if (exchange.aborted !== null || exchange.finished) return;
+  process.stderr.write(`petrel: request ${exchange.requestId} failed: ${stackOf(error)}\n`);
+  const { name = 'Error', message = String(error) } = /** @type {any} */ (error) ?? {};
+  respondError(exchange, name, message, stackOf(error).split('\n'));
+}
+
+/**
  * @param {(event: any, context: any, callback: any) => unknown} handler @param {{name: string, timeoutMs: number}} settings
  * @returns {(exchange: ExchangeType) => void}
  */
 function lambda(handler, { name, timeoutMs }) {
   return (exchange) => {
     const deadline = Date.now() + timeoutMs;
+    const direct = exchange.header(RAW_EVENT) !== undefined;
     const run = (/** @type {Buffer} */ raw) => {
-      const event = eventOf(exchange, raw);
+      const event = direct ? JSON.parse(raw.length === 0 ? '{}' : raw.toString()) : eventOf(exchange, raw);
       return new Promise((resolve, reject) => {
         const callback = (/** @type {unknown} */ error, /** @type {unknown} */ result) =>
           error ? reject(error) : resolve(result);
@@ -141,7 +167,13 @@ function lambda(handler, { name, timeoutMs }) {
       });
     };
     const result = exchange.hasBody ? exchange.readAll().then(run) : runNow(run, exchange);
-    if (result !== undefined) settle(exchange, result, answer);
+    if (result === undefined) return;
+    if (direct)
+      result.then(
+        (value) => answerRaw(exchange, value),
+        (error) => failRaw(exchange, error),
+      );
+    else settle(exchange, result, answer);
   };
 }
 
@@ -155,4 +187,4 @@ function runNow(run, exchange) {
   }
 }
 
-module.exports = { lambda };
+module.exports = { lambda, eventOf, answer, respondError, RAW_EVENT };

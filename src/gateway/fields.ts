@@ -34,6 +34,7 @@ export const FIELD = {
   prefer: 24,
   invokeMode: 25,
   hops: 26,
+  lambdaEvent: 27,
 } as const;
 
 const NAMES: Record<string, number> = {
@@ -63,9 +64,13 @@ const NAMES: Record<string, number> = {
   prefer: FIELD.prefer,
   'x-petrel-invoke-mode': FIELD.invokeMode,
   'x-petrel-hops': FIELD.hops,
+  'x-petrel-lambda-event': FIELD.lambdaEvent,
 };
 
-/** Fields that belong to one connection and never cross the gateway (RFC 9110 §7.6.1, and what old clients send). */
+/**
+ * Fields that never cross the gateway: those of one connection (RFC 9110 §7.6.1, and what old clients send), and what only a path route
+ * may say.
+ */
 export const HOP_BY_HOP: ReadonlySet<number> = new Set<number>([
   FIELD.connection,
   FIELD.transferEncoding,
@@ -76,6 +81,7 @@ export const HOP_BY_HOP: ReadonlySet<number> = new Set<number>([
   FIELD.proxyAuthenticate,
   FIELD.proxyAuthorization,
   FIELD.http2Settings,
+  FIELD.lambdaEvent,
 ]);
 
 interface Known {

@@ -5,10 +5,12 @@ import { systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import { VERSION } from '../base/version.ts';
 import type { Fission } from '../dialects/fission/index.ts';
+import type { Lambda } from '../dialects/lambda/index.ts';
 import type { Store } from '../engine/store/contract.ts';
 import type { PackageStore } from '../functions/packages/store.ts';
-import type { KubeClient, ResourceRef } from '../kube/client.ts';
+import { type KubeClient, KubeError, type ResourceRef } from '../kube/client.ts';
 import { createInformer } from '../kube/informer.ts';
+import { FUNCTIONS, ROUTES } from '../kube/refs.ts';
 import type { EarlyGateway } from './controllers.ts';
 import type { HomePaths } from './home.ts';
 import type { Parts } from './parts.ts';
@@ -56,6 +58,52 @@ export function storageUrl(home: HomePaths, gateway: string): string {
 
 /** Resolves when the objects that exist are translated; dialects of which there are none yet start with their first object. */
 export async function startDialects(options: DialectsOptions, parts: Parts): Promise<void> {
+  await Promise.all([startLambdaLater(options, parts), startFissionLater(options, parts)]);
+}
+
+/** Lambda's Invoke operation is there with the first Function. */
+async function startLambdaLater(options: DialectsOptions, parts: Parts): Promise<void> {
+  const { home, gateway, client, store, log } = options;
+  let started: Promise<Lambda> | undefined;
+  let unfollow = () => {};
+  const begin = () => {
+    unfollow();
+    started ??= import('../dialects/lambda/index.ts').then(({ startLambda }) => {
+      const kube = client('lambda');
+      return startLambda({
+        gateway: gateway.gateway,
+        socket: join(home.runDir, 'lambda.sock'),
+        log: log.with({ dialect: 'lambda' }),
+        exists: (namespace, name) =>
+          kube.get(ROUTES, namespace, name).then(
+            () => true,
+            (error) => {
+              if (error instanceof KubeError && error.code === 404) return false;
+              throw error;
+            },
+          ),
+      });
+    });
+    started.catch((error) => log.error('a dialect could not be started', { error: String(error) }));
+    return started;
+  };
+  if (store) {
+    unfollow = store.subscribe('petrel.dev/functions', () => void begin());
+    if (store.count('petrel.dev/functions') > 0) await begin();
+  } else {
+    const informer = createInformer({ client: client('dialects'), resource: FUNCTIONS, log });
+    informer.addHandler({ add: () => void begin() });
+    informer.start();
+    unfollow = () => informer.stop();
+  }
+  parts.add('lambda', async () => {
+    unfollow();
+    await (await started)?.stop();
+  });
+}
+
+/** Fission's objects are translated from the first one on; those that exist before this resolves. */
+async function startFissionLater(options: DialectsOptions, parts: Parts): Promise<void> {
   const { log } = options;
   let started: Promise<Fission> | undefined;
   const begin = (): Promise<Fission> => {

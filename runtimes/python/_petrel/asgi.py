@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from . import answer
 from .exchange import Aborted, header_block
 from .request import Request, current
-from .shapes import TEXT_TYPES, arguments, finish_value
+from .shapes import TEXT_TYPES, arguments, fail, finish_value
 
 LIFESPAN_SECONDS = 30
 
@@ -91,7 +91,7 @@ async def respond(exchange, value, text_type):
     exchange.end()
 
 
-async def guarded(exchange, work, on_exit):
+async def guarded(exchange, work, on_exit, failed=answer.fail):
     """Runs the work of a request and cancels it when the client goes away."""
     task = asyncio.current_task()
     loop = asyncio.get_running_loop()
@@ -108,7 +108,7 @@ async def guarded(exchange, work, on_exit):
     except SystemExit as error:
         on_exit(error)
     except BaseException as error:  # noqa: B036
-        answer.fail(exchange, error)
+        failed(exchange, error)
 
 
 def async_shape(shape, handler, settings, loop, on_exit):
@@ -121,11 +121,11 @@ def async_shape(shape, handler, settings, loop, on_exit):
         value = handler(*arguments(shape, handler, exchange, settings, raw))
         if hasattr(value, "__await__"):
             value = await value
-        await respond(exchange, finish_value(shape, value), text_type)
+        await respond(exchange, finish_value(shape, value, exchange), text_type)
 
     def dispatch(exchange):
         if not answer.refuse_upgrade(exchange):
-            loop.start(lambda one: guarded(one, work(one), on_exit), exchange)
+            loop.start(lambda one: guarded(one, work(one), on_exit, lambda at, error: fail(shape, at, error)), exchange)
 
     return dispatch
 

@@ -1,17 +1,25 @@
 """From a handler and its shape to something that takes exchanges: the sync shapes, and Lambda's event."""
 
 import base64
+import json
 import os
 import sys
 import time
 
 from . import answer
+from .errors import stack_of
 from .exchange import Aborted
 from .request import BodyStream, Request, current
 
 
+# The gateway says it of an invocation through the Invoke API: the body is the event itself, and the result the answer's body.
+RAW_EVENT = "x-petrel-lambda-event"
+
+
 def lambda_event(exchange, raw):
     """An API Gateway HTTP API event, payload version 2.0."""
+    if exchange.header(RAW_EVENT) is not None:
+        return json.loads(raw or b"{}")
     from urllib.parse import parse_qsl, unquote
 
     path, _, query = exchange.target.partition("?")
@@ -127,8 +135,24 @@ class Context:
 TEXT_TYPES = {"lambda": answer.JSON_TYPE, "fission": answer.HTML_TYPE}
 
 
-def finish_value(shape, value):
-    return lambda_value(value) if shape == "lambda" else value
+def finish_value(shape, value, exchange):
+    if shape != "lambda":
+        return value
+    if exchange.header(RAW_EVENT) is not None:
+        return json.dumps(value).encode(), 200, [("content-type", "application/json")]
+    return lambda_value(value)
+
+
+def fail(shape, exchange, error):
+    """The handler raised. The Invoke API tells of it with status 200 and a header."""
+    if shape != "lambda" or exchange.header(RAW_EVENT) is None or exchange.finished or exchange.started:
+        answer.fail(exchange, error)
+        return
+    stack = stack_of(error)
+    sys.stderr.write(f"petrel: request {exchange.request_id} failed: {stack}\n")
+    body = {"errorType": type(error).__name__, "errorMessage": str(error), "stackTrace": stack.splitlines()}
+    head = [("content-type", "application/json"), ("x-amz-function-error", "Unhandled")]
+    answer.respond(exchange, (json.dumps(body).encode(), 200, head))
 
 
 def sync_shape(shape, handler, settings, workers, on_exit):
@@ -141,13 +165,13 @@ def sync_shape(shape, handler, settings, workers, on_exit):
             current.set(request)
             raw = request.get_data() if shape == "lambda" else b""
             value = handler(*arguments(shape, handler, exchange, settings, raw))
-            answer.respond(exchange, finish_value(shape, value), text_type)
+            answer.respond(exchange, finish_value(shape, value, exchange), text_type)
         except Aborted:
             pass
         except SystemExit as error:
             on_exit(error)
         except BaseException as error:  # noqa: B036: whatever the handler raises is this request's failure
-            answer.fail(exchange, error)
+            fail(shape, exchange, error)
 
     def dispatch(exchange):
         if not answer.refuse_upgrade(exchange):

@@ -27,6 +27,7 @@ interface Manifest {
     command: string[];
     env?: { name: string; value?: string }[];
     build?: { command: string[]; when?: string[] };
+    prepare?: { command: string[] };
   };
 }
 
@@ -43,9 +44,27 @@ const real = (command: string): string => {
 const argvOf = (command: string[], runtime: string): string[] =>
   command.map((argument) =>
     real(
-      argument.replace('$(NODE)', process.execPath).replace('$(RUNTIME_DIR)', path.join(RUNTIMES, runtime)),
+      argument
+        .replace('$(NODE)', process.execPath)
+        .replace('$(RUNTIME_DIR)', path.join(RUNTIMES, runtime))
+        .replace('$(RUNTIME_CACHE)', preparedOf(runtime)),
     ),
   );
+
+const preparedOf = (runtime: string): string => path.join(BUILD_CACHE, `${runtime}-prepared`);
+const prepared = new Set<string>();
+
+/** Makes ready what the runtime's instances start from, once in a process. */
+function prepare(runtime: string): void {
+  const { command } = manifestOf(runtime).spec.prepare ?? {};
+  if (command === undefined || prepared.has(runtime)) return;
+  prepared.add(runtime);
+  const [program, ...args] = argvOf(command, runtime);
+  const env = { PATH: process.env.PATH, HOME: os.tmpdir(), PETREL_OUTPUT: preparedOf(runtime) };
+  fs.mkdirSync(BUILD_CACHE, { recursive: true });
+  const done = spawnSync(program as string, args, { env, encoding: 'utf8', timeout: 120_000 });
+  if (done.status !== 0) throw new Error(`${runtime} cannot be prepared: ${done.stdout}${done.stderr}`);
+}
 
 /** A build ended with another code than 0; `log` is what it said. */
 export class BuildError extends Error {
@@ -165,6 +184,7 @@ export class Instance {
   #transport: { kind: string; host?: string; port?: number } | undefined;
 
   private constructor({ runtime, env = {} }: InstanceOptions) {
+    prepare(runtime);
     this.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'petrel-rt-'));
     this.socket = path.join(this.dir, 'i.sock');
     this.runtime = runtime;

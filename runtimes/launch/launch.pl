@@ -6,7 +6,7 @@ use strict;
 use warnings;
 BEGIN { unshift @INC, (__FILE__ =~ m{^(.*/)} ? $1 : './') . 'lib' }
 use POSIX ();
-use Socket qw(AF_UNIX AF_INET SOCK_STREAM INADDR_LOOPBACK pack_sockaddr_un pack_sockaddr_in);
+use Socket qw(AF_UNIX AF_INET SOCK_STREAM INADDR_LOOPBACK pack_sockaddr_un pack_sockaddr_in unpack_sockaddr_in);
 use Petrel::Child;
 use Petrel::Connection;
 use Petrel::Json;
@@ -145,7 +145,8 @@ sub start_program {
 sub accepts {
     my ($port) = @_;
     CORE::socket my $probe, AF_INET, SOCK_STREAM, 0 or return 0;
-    my $open = connect $probe, pack_sockaddr_in($port, INADDR_LOOPBACK);
+    # A connection from a port to itself, which TCP allows, is nobody who listens.
+    my $open = connect($probe, pack_sockaddr_in($port, INADDR_LOOPBACK)) && (unpack_sockaddr_in(getsockname $probe))[0] != $port;
     close $probe;
     return $open;
 }

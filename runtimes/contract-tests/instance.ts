@@ -27,7 +27,6 @@ interface Manifest {
     command: string[];
     env?: { name: string; value?: string }[];
     build?: { command: string[]; when?: string[] };
-    prepare?: { command: string[] };
   };
 }
 
@@ -56,13 +55,12 @@ const prepared = new Set<string>();
 
 /** Makes ready what the runtime's instances start from, once in a process. */
 function prepare(runtime: string): void {
-  const { command } = manifestOf(runtime).spec.prepare ?? {};
-  if (command === undefined || prepared.has(runtime)) return;
+  const script = path.join(RUNTIMES, runtime, 'prepare.cjs');
+  if (prepared.has(runtime) || !fs.existsSync(script)) return;
   prepared.add(runtime);
-  const [program, ...args] = argvOf(command, runtime);
   const env = { PATH: process.env.PATH, HOME: os.tmpdir(), PETREL_OUTPUT: preparedOf(runtime) };
   fs.mkdirSync(BUILD_CACHE, { recursive: true });
-  const done = spawnSync(program as string, args, { env, encoding: 'utf8', timeout: 120_000 });
+  const done = spawnSync(process.execPath, [script], { env, encoding: 'utf8', timeout: 120_000 });
   if (done.status !== 0) throw new Error(`${runtime} cannot be prepared: ${done.stdout}${done.stderr}`);
 }
 

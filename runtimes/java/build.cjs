@@ -29,9 +29,17 @@ function give(message) {
 
 /** Runs a tool with its own words on the log; ends the build when it fails. @param {string} command @param {string[]} args @param {string} install */
 function tool(command, args, install) {
-  const done = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, GRADLE_USER_HOME: path.join(cache, 'gradle') } });
+  const done = spawnSync(command, args, {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, GRADLE_USER_HOME: path.join(cache, 'gradle') },
+  });
   if (done.error !== undefined)
-    give(/** @type {NodeJS.ErrnoException} */ (done.error).code === 'ENOENT' ? `${command} was not found: ${install}` : `${command} cannot be run: ${done.error.message}`);
+    give(
+      /** @type {NodeJS.ErrnoException} */ (done.error).code === 'ENOENT'
+        ? `${command} was not found: ${install}`
+        : `${command} cannot be run: ${done.error.message}`,
+    );
   if (done.status !== 0) process.exit(1);
 }
 
@@ -68,8 +76,18 @@ function maven() {
   const [command, first] = mvn === undefined ? ['mvn', []] : ['sh', [mvn]];
   tool(
     command,
-    [...first, '-B', '-ntp', '-q', `-Dmaven.repo.local=${path.join(cache, 'm2')}`, '-DskipTests', 'package', 'dependency:copy-dependencies',
-      '-DincludeScope=runtime', '-DoutputDirectory=target/petrel-lib'],
+    [
+      ...first,
+      '-B',
+      '-ntp',
+      '-q',
+      `-Dmaven.repo.local=${path.join(cache, 'm2')}`,
+      '-DskipTests',
+      'package',
+      'dependency:copy-dependencies',
+      '-DincludeScope=runtime',
+      '-DoutputDirectory=target/petrel-lib',
+    ],
     MAVEN,
   );
   copyDir(path.join(root, 'target/classes'), path.join(into, 'classes'));
@@ -81,19 +99,37 @@ function gradle() {
   fs.writeFileSync(script, GRADLE_INIT);
   const gradlew = wrapper('gradlew');
   const [command, first] = gradlew === undefined ? ['gradle', []] : ['sh', [gradlew]];
-  tool(command, [...first, '--no-daemon', '--console=plain', '-q', '--init-script', script, 'classes', 'petrelLibraries'], GRADLE);
-  for (const part of ['classes/java/main', 'classes/kotlin/main', 'resources/main']) copyDir(path.join(root, 'build', part), path.join(into, 'classes'));
+  tool(
+    command,
+    [...first, '--no-daemon', '--console=plain', '-q', '--init-script', script, 'classes', 'petrelLibraries'],
+    GRADLE,
+  );
+  for (const part of ['classes/java/main', 'classes/kotlin/main', 'resources/main'])
+    copyDir(path.join(root, 'build', part), path.join(into, 'classes'));
   copyDir(path.join(root, 'build/petrel-lib'), path.join(into, 'lib'));
 }
 
 function plain() {
   const sources = filesIn(root, (name) => name.endsWith('.java'), NOT_COMPILED);
-  if (sources.length === 0) give(`the source has no pom.xml, no build.gradle and no Java file; it has: ${fs.readdirSync(root).join(', ')}`);
+  if (sources.length === 0)
+    give(
+      `the source has no pom.xml, no build.gradle and no Java file; it has: ${fs.readdirSync(root).join(', ')}`,
+    );
   const jars = fs.existsSync(path.join(root, 'lib')) ? filesIn(path.join(root, 'lib'), isJar) : [];
   const classes = path.join(into, 'classes');
   tool(
     'javac',
-    ['-encoding', 'UTF-8', '-g', '-parameters', '-nowarn', '-d', classes, ...(jars.length > 0 ? ['-cp', jars.join(':')] : []), ...sources],
+    [
+      '-encoding',
+      'UTF-8',
+      '-g',
+      '-parameters',
+      '-nowarn',
+      '-d',
+      classes,
+      ...(jars.length > 0 ? ['-cp', jars.join(':')] : []),
+      ...sources,
+    ],
     'install a JDK 17 or later (apt install openjdk-17-jdk-headless, https://adoptium.net)',
   );
   for (const jar of jars) fs.cpSync(path.join(root, jar), path.join(into, 'lib', path.basename(jar)));
@@ -107,8 +143,21 @@ function choose() {
     if (problem !== undefined) give(problem);
   }
   const lib = path.join(into, 'lib');
-  const jars = fs.existsSync(lib) ? fs.readdirSync(lib).filter(isJar).map((name) => path.join(lib, name)) : [];
-  const args = ['-XX:TieredStopAtLevel=1', '-cp', path.join(own, 'supervisor.jar'), 'petrel.Choice', process.env.PETREL_HANDLER ?? '', path.join(into, 'classes'), ...jars];
+  const jars = fs.existsSync(lib)
+    ? fs
+        .readdirSync(lib)
+        .filter(isJar)
+        .map((name) => path.join(lib, name))
+    : [];
+  const args = [
+    '-XX:TieredStopAtLevel=1',
+    '-cp',
+    path.join(own, 'supervisor.jar'),
+    'petrel.Choice',
+    process.env.PETREL_HANDLER ?? '',
+    path.join(into, 'classes'),
+    ...jars,
+  ];
   const done = spawnSync('java', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
   if (done.status !== 0) process.exit(1);
   fs.writeFileSync(path.join(into, 'about.json'), done.stdout);
@@ -131,12 +180,14 @@ function build() {
   const entry = process.env.PETREL_ENTRY;
   if (entry) {
     const asked = path.resolve(root, entry);
-    if (asked !== root && !asked.startsWith(`${root}/`)) give(`the entry ${entry} lies outside of the source`);
+    if (asked !== root && !asked.startsWith(`${root}/`))
+      give(`the entry ${entry} lies outside of the source`);
     if (!fs.existsSync(asked)) give(`the source has no ${entry}; it has: ${fs.readdirSync(root).join(', ')}`);
   }
   fs.mkdirSync(path.join(into, 'classes'), { recursive: true });
   if (fs.existsSync(path.join(root, 'pom.xml'))) maven();
-  else if (['build.gradle', 'build.gradle.kts'].some((name) => fs.existsSync(path.join(root, name)))) gradle();
+  else if (['build.gradle', 'build.gradle.kts'].some((name) => fs.existsSync(path.join(root, name))))
+    gradle();
   else plain();
   choose();
   copyRest(root, output);

@@ -13,7 +13,10 @@ const SOURCES = path.join(__dirname, 'supervisor');
 function run(command, args) {
   const done = spawnSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
   if (/** @type {NodeJS.ErrnoException | undefined} */ (done.error)?.code === 'ENOENT')
-    return { status: 127, output: `${command} was not found: install a JDK 17 or later (apt install openjdk-17-jdk-headless, https://adoptium.net)` };
+    return {
+      status: 127,
+      output: `${command} was not found: install a JDK 17 or later (apt install openjdk-17-jdk-headless, https://adoptium.net)`,
+    };
   return { status: done.status ?? 1, output: `${done.stdout}${done.stderr}` };
 }
 
@@ -21,8 +24,12 @@ function run(command, args) {
 function digest() {
   const hash = createHash('sha256');
   for (const name of fs.readdirSync(SOURCES, { recursive: true, encoding: 'utf8' }).sort())
-    if (fs.statSync(path.join(SOURCES, name)).isFile()) hash.update(name).update(fs.readFileSync(path.join(SOURCES, name)));
-  return hash.update(run('java', ['-version']).output).digest('hex').slice(0, 16);
+    if (fs.statSync(path.join(SOURCES, name)).isFile())
+      hash.update(name).update(fs.readFileSync(path.join(SOURCES, name)));
+  return hash
+    .update(run('java', ['-version']).output)
+    .digest('hex')
+    .slice(0, 16);
 }
 
 /**
@@ -32,10 +39,24 @@ function digest() {
 function compile(dir) {
   const classes = path.join(dir, 'classes');
   fs.mkdirSync(classes, { recursive: true });
-  const files = fs.readdirSync(path.join(SOURCES, 'petrel')).map((name) => path.join(SOURCES, 'petrel', name));
+  const files = fs
+    .readdirSync(path.join(SOURCES, 'petrel'))
+    .map((name) => path.join(SOURCES, 'petrel', name));
   for (const [command, args] of /** @type {[string, string[]][]} */ ([
     ['javac', ['-nowarn', '-XDignore.symbol.file', '-d', classes, ...files]],
-    ['jar', ['--create', '--file', path.join(dir, 'supervisor.jar'), '--manifest', path.join(SOURCES, 'MANIFEST.MF'), '-C', classes, 'petrel']],
+    [
+      'jar',
+      [
+        '--create',
+        '--file',
+        path.join(dir, 'supervisor.jar'),
+        '--manifest',
+        path.join(SOURCES, 'MANIFEST.MF'),
+        '-C',
+        classes,
+        'petrel',
+      ],
+    ],
   ])) {
     const { status, output } = run(command, args);
     if (status !== 0) return output;

@@ -15,6 +15,8 @@ if (output === '') {
   process.stderr.write('PETREL_OUTPUT is not set: the platform runs this\n');
   process.exit(1);
 }
+// Whoever an instance runs as may read it.
+process.umask(0o022);
 const key = digest();
 // Each version has a directory of its own: the archive names its jar by path, and JVMs that run go on with the old ones.
 const dir = path.join(output, key);
@@ -41,10 +43,13 @@ const trained = run('java', [
 ]);
 fs.rmSync(scratch, { recursive: true, force: true });
 // Without the archive everything works, only slower.
-if (trained.status !== 0 || !fs.existsSync(archive)) process.stderr.write(`no archive of classes: ${trained.output}\n`);
+if (trained.status !== 0 || !fs.existsSync(archive))
+  process.stderr.write(`no archive of classes: ${trained.output}\n`);
 else fs.chmodSync(archive, 0o644);
 const link = path.join(output, 'current');
 fs.rmSync(`${link}.new`, { force: true });
 fs.symlinkSync(key, `${link}.new`);
 fs.renameSync(`${link}.new`, link);
-for (const name of fs.readdirSync(output)) if (name !== key && name !== 'current') fs.rmSync(path.join(output, name), { recursive: true, force: true });
+for (const name of fs.readdirSync(output))
+  if (name !== key && name !== 'current')
+    fs.rmSync(path.join(output, name), { recursive: true, force: true });

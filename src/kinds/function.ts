@@ -210,7 +210,7 @@ export interface RuntimeSpec {
   language: string;
   /** File extensions, with dot, by which `petrel deploy` chooses this runtime. */
   extensions: string[];
-  /** argv of a generic instance. `$(NODE)` is the platform's own Node, `$(RUNTIME_DIR)` the runtime's directory. */
+  /** argv of a generic instance. `$(NODE)` is the platform's own Node, `$(RUNTIME_DIR)` the runtime's directory, `$(RUNTIME_CACHE)` what its `prepare.cjs` has made. */
   command: string[];
   env?: EnvVar[];
   /** Warm generic instances. The pool holds `min`, grows with demand to `max`. */

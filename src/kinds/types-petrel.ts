@@ -124,7 +124,7 @@ export const PETREL_DOCS: TypeTexts = {
     language: 'Language as a user would name it: node, python.',
     extensions: "File extensions, with dot, by which 'petrel deploy' chooses this runtime.",
     command:
-      "argv of a generic instance. $(NODE) is the platform's own Node, $(RUNTIME_DIR) the runtime's directory.",
+      "argv of a generic instance. $(NODE) is the platform's own Node, $(RUNTIME_DIR) the runtime's directory, $(RUNTIME_CACHE) what it has prepared.",
     env: 'Environment variables of every instance.',
     pool: 'Bounds on the number of warm generic instances.',
     markers: 'Files at the top of a folder that choose this runtime.',

@@ -26,6 +26,7 @@ import { LogRefusal, type LogServer, type OpenLog, startLogServer } from './logs
 import { createLogStore } from './logs/store.ts';
 import { registerNode, unregisterNode } from './node-object.ts';
 import { createPodWorker, type PodWorker } from './pod-worker.ts';
+import { createPreparations } from './prepare.ts';
 import { summarize } from './stats.ts';
 import { createTokenIssuer } from './tokens.ts';
 import { toolchainDirs } from './toolchains.ts';
@@ -264,6 +265,7 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
         runtimesDir,
         path: `${dirname(node)}:${PATH}`,
         runtime: (name) => runtimes.get(undefined, name),
+        prepare: createPreparations({ runtimesDir, cacheDir, node, path: `${dirname(node)}:${PATH}`, log }),
         localImage: (image) => findLocalImage(image, imageDirs),
         config: config.read,
       };

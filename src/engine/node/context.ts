@@ -33,6 +33,8 @@ export interface WorkerContext {
   path: string;
   runtime(name: string): Runtime | undefined;
   localImage(image: string): LocalImage | undefined;
+  /** See `createPreparations`. */
+  prepare(image: string | undefined): Promise<void> | undefined;
   /** Secrets and ConfigMaps a Pod refers to, from memory once they have been asked for. */
   config(pod: Pod): Promise<ConfigSource>;
 }

@@ -5,6 +5,7 @@ import { HOST_IMAGE, RUNTIME_IMAGE_PREFIX, type Runtime } from '../../kinds/func
 import type { Container } from '../../kinds/pod.ts';
 import type { ContainerMount } from './drivers/driver.ts';
 import { ImageError, type LocalImage } from './local-images.ts';
+import { preparedDir } from './prepare.ts';
 
 export type ResolvedImage =
   | {
@@ -31,6 +32,8 @@ export interface ImageFacts {
   node: string;
   /** Directory that contains one directory per runtime. */
   runtimesDir: string;
+  /** Directory of caches, in which what runtimes have prepared lies too. */
+  cacheDir: string;
   /** Path of the socket a runtime has to open. */
   socket: string;
   /** Looks for an image that is a directory of this machine, see `findLocalImage`. */
@@ -83,7 +86,11 @@ export function resolveImage(container: Container, facts: ImageFacts): ResolvedI
       const message = `Runtime "${name}" not found: see \`kubectl get runtimes\` for those that exist`;
       return { kind: 'unavailable', reason: 'ErrImagePull', message };
     }
-    const values: Record<string, string> = { NODE: facts.node, RUNTIME_DIR: `${facts.runtimesDir}/${name}` };
+    const values: Record<string, string> = {
+      NODE: facts.node,
+      RUNTIME_DIR: `${facts.runtimesDir}/${name}`,
+      RUNTIME_CACHE: preparedDir(facts.cacheDir, name),
+    };
     const line = (parts: string[]) => parts.map((part) => expand(part, (key) => values[key]));
     const own = line(runtime.spec.command);
     const { zygote } = runtime.spec;

@@ -34,6 +34,7 @@ const resolved = (container: object) =>
       runtime: () => undefined,
       node: '/bin/node',
       runtimesDir: '/r',
+      cacheDir: '/c',
       socket: '/s',
       localImage: (name) => findLocalImage(name, [base]),
     },

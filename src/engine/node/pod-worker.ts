@@ -182,6 +182,8 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
     change(container.name, { state, last: ran, key: launchKey(container) });
     try {
       const config = await context.config(pod);
+      const preparation = context.prepare(container.image);
+      if (preparation) await preparation;
       if (gone || terminating) return;
       const { spec, socket } = prepareLaunch(context, pod, container, config);
       if (!isPooled(pod)) events.record(pod, 'Normal', 'Created', `Created container: ${container.name}`);

@@ -37,6 +37,7 @@ function bring() {
     const args = ['install', '--no-save', '--omit=dev', '--include=optional', '--ignore-scripts', ...quiet];
     const npm = spawnSync('npm', args, { cwd: __dirname, encoding: 'utf8', timeout: LIMIT_MS });
     if (fs.existsSync(binary())) return undefined;
+    fs.rmSync(path.join(__dirname, 'node_modules'), { recursive: true, force: true }); // half of it would pass for the whole
     const said = `${npm.stderr ?? ''}${npm.error?.message ?? ''}`.trim().slice(-1000);
     return said === '' ? `npm brought no workerd for ${process.platform} ${process.arch}` : said;
   } finally {

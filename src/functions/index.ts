@@ -12,6 +12,7 @@ import type { KubeClient } from '../kube/client.ts';
 import type { Informer } from '../kube/informer.ts';
 import { REVISIONS } from '../kube/refs.ts';
 import type { Builds } from './builds/builds.ts';
+import { createBringer } from './controllers/bring.ts';
 import { createFunctionController, poolIndex } from './controllers/functions.ts';
 import { createRuntimeController } from './controllers/runtimes.ts';
 import type { PackageStore } from './packages/store.ts';
@@ -121,13 +122,15 @@ export function createFunctions(options: FunctionsOptions): Functions {
     },
     warm: (name) => pools.warm(name),
   });
+  const bringer = createBringer({ runtimesDir: options.runtimesDir, node: options.node, clock, log });
   const controller = createFunctionController({
     client,
     packages,
     clock,
     log,
-    runtimeProblem: (name) => runtimes.problem(name),
+    runtimeProblem: (name) => runtimes.problem(name) ?? bringer.problem(name),
     runtime: (name) => runtimes.get(name),
+    bring: (runtime) => bringer.bring(runtime),
     builds: () => (builds ??= openBuilds()),
   });
   let builds: Promise<Builds> | undefined;

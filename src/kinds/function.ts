@@ -233,11 +233,13 @@ export interface RuntimeBuild {
 }
 
 export interface RuntimeTool {
-  /** Looked for in PATH, for example `cargo`. */
+  /** Looked for in PATH, for example `cargo`; `$(NODE)` and `$(RUNTIME_DIR)` as in `RuntimeSpec.command`. */
   command: string;
   for: 'run' | 'build';
   /** How to get it, one sentence with a command. */
   install: string;
+  /** argv that brings it, of a tool for `run`: done when the first function asks for the runtime and `command` is not there. */
+  bring?: string[];
 }
 
 /** Labels and annotations by which parts of the platform recognise each other's objects. */

@@ -78,7 +78,12 @@ export const FUNCTION_PART_TYPES: TypeTexts = {
     message: '0 string o ?',
   },
   RuntimeBuild: { command: '0 []string l=atomic', when: '0 []string o ? l=set' },
-  RuntimeTool: { command: '0 string', for: '0 string', install: '0 string' },
+  RuntimeTool: {
+    command: '0 string',
+    for: '0 string',
+    install: '0 string',
+    bring: '0 []string o ? l=atomic',
+  },
   RuntimeZygote: { command: '0 []string l=atomic' },
   FunctionAlias: {
     '': 'kind',
@@ -158,6 +163,7 @@ export const FUNCTION_PART_DOCS: TypeTexts = {
     command: 'Looked for in PATH.',
     for: "'run' for instances, 'build' for builds.",
     install: 'How to get it.',
+    bring: 'argv that brings it when the first function asks for the runtime and it is not there.',
   },
   RuntimeZygote: {
     '': 'RuntimeZygote is a warm process that instances are forked from.',

@@ -34,6 +34,8 @@ export interface FunctionControllerOptions {
   /** Why nothing of this runtime can run; undefined when it can. */
   runtimeProblem(name: string): Problem | undefined;
   runtime(name: string): Runtime | undefined;
+  /** Brings what a runtime needs: resolves when that is over; undefined when there is nothing to bring. */
+  bring(runtime: Runtime): Promise<void> | undefined;
   /** What builds; loaded with the first Function whose source has to be. */
   builds(): Promise<Builds>;
 }
@@ -136,6 +138,13 @@ export function createFunctionController(options: FunctionControllerOptions): Fu
       const { namespace, name } = splitKey(key);
       const found = functions.get(namespace, name);
       if (found === undefined || found.metadata.deletionTimestamp !== undefined) return undefined;
+      const asked = options.runtime(found.spec.runtime);
+      const brought = asked && options.bring(asked);
+      if (brought !== undefined) {
+        // The others need not wait for it.
+        brought.then(() => controller.enqueue(key));
+        return undefined;
+      }
       const problem = await problemOf(found);
       if (problem !== undefined) {
         await writeStatus(found, problemStatus(found, problem, clock.now()));

@@ -170,6 +170,7 @@ async function startFission({ home, packages, gateway, log, client }: DialectsOp
     dir: join(home.dir, 'fission'),
     socket: join(home.runDir, 'fission.sock'),
     storagePath: `${STORAGE_PATH}/${storageToken(home)}`,
+    node: process.execPath,
     version: VERSION,
     log,
     clock: systemClock,

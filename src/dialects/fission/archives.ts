@@ -13,6 +13,8 @@ export interface FissionPackages {
   put(source: AsyncIterable<Uint8Array>): Promise<{ digest: Digest }>;
   stat(digest: Digest): Promise<{ bytes: number } | undefined>;
   directory(digest: Digest): Promise<string>;
+  /** The archive as it was uploaded. */
+  read(digest: Digest): Promise<{ bytes: number; stream: AsyncIterable<Uint8Array> }>;
 }
 
 /** An upload, by the id in its URL. */

@@ -8,7 +8,7 @@ import { TRAFFIC_POLICIES } from '../../kube/refs.ts';
 import { type Finding, found, withFindings } from './conditions.ts';
 import { type Context, orUndefined, type Part, writeStatus } from './context.ts';
 import { type CanaryConfig, executorOf, FISSION, type HttpTrigger, type Problem } from './model.ts';
-import { translatedName } from './translate.ts';
+import { translatedName } from './parts.ts';
 
 /** What Fission takes where a field is empty: percent, a duration, percent. */
 const DEFAULTS = { increment: 20, duration: '2m', threshold: 10 } as const;

@@ -22,6 +22,8 @@ export interface FissionOptions {
   storagePath: string;
   /** Calls `listener` with what the gateway counts, once a second while there is traffic. Returns the way to stop. */
   follow(listener: (stats: readonly RevisionStats[]) => void): () => void;
+  /** Path of the Node binary with which the fetcher beside an environment's image is run. */
+  node: string;
   /** For `/_version`. */
   version: string;
   log: Logger;

@@ -8,10 +8,14 @@ import { FUNCTIONS, KSERVICES } from '../../kube/refs.ts';
 import { keyOfRef } from './caches.ts';
 import { type Finding, found, withFindings } from './conditions.ts';
 import { BEHIND_MS, type Context, exists, orUndefined, type Part, writeStatus } from './context.ts';
+import { environmentService } from './images.ts';
+import { reachable } from './invoke.ts';
 import { languageOf } from './languages.ts';
 import { executorOf, FISSION, type FissionFunction, isProblem, type Problem } from './model.ts';
 import type { Packages } from './packages.ts';
-import { containerService, petrelFunction, type Subject, upToDate } from './translate.ts';
+import { type Subject, upToDate } from './parts.ts';
+import { containerService } from './services.ts';
+import { petrelFunction } from './translate.ts';
 
 /** What stands for the other executor has to be gone first; looked at again after this time, ms. */
 const AGAIN_MS = 250;
@@ -37,6 +41,12 @@ const PENDING: Finding = {
 
 export function createFunctions(context: Context, packages: () => Packages): Functions {
   const { caches, client, clock, log } = context;
+  const { host, port } = context.gateway.address;
+  const fetching = {
+    base: `http://${reachable(host)}:${port}`,
+    secret: context.storagePath,
+    node: context.node,
+  };
 
   const subjectOf = (kind: string, namespace: string | undefined, name: string): Subject | undefined => {
     if (kind === 'Function') {
@@ -80,6 +90,7 @@ export function createFunctions(context: Context, packages: () => Packages): Fun
     }
     const code = packages().code(packageKey);
     if (code === undefined || isProblem(code)) return code;
+    if (language.runtime === '') return environmentService(subject, environment, code, fetching);
     return petrelFunction(subject, environment, language, code);
   };
 

@@ -59,6 +59,8 @@ export async function startFission(options: FissionOptions): Promise<Fission> {
   const server = await startServer({
     socket: options.socket,
     storage,
+    packages: options.packages,
+    secret: options.storagePath,
     version: options.version,
     log,
     onArchive: pruneLater,

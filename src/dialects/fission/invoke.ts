@@ -40,8 +40,9 @@ export function addressOf(
   return weights.at(-1)?.[0] ?? '';
 }
 
-/** Where this process reaches a gateway that listens on `host`. */
-const reachable = (host: string): string => (host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host);
+/** Where this machine reaches a gateway that listens on `host`. */
+export const reachable = (host: string): string =>
+  host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
 
 export function createInvoker({ gateway, clock, log }: Context, random: () => number = Math.random): Invoker {
   const stopping = new AbortController();

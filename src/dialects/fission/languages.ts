@@ -2,7 +2,7 @@
 import { RUNTIME_IMAGE_PREFIX } from '../../kinds/function.ts';
 import type { Environment, Problem } from './model.ts';
 
-/** Names the Runtime that an Environment stands for, whatever its image is called. */
+/** Names the Runtime that an Environment stands for, whatever its image is called; `image`: run the image itself. */
 export const RUNTIME_ANNOTATION = 'petrel.dev/runtime';
 
 /** Which file and which export a function is. */
@@ -12,7 +12,7 @@ export interface EntryPoint {
 }
 
 export interface Language {
-  /** Name of the Runtime. */
+  /** Name of the Runtime; empty where the environment's own image runs. */
   runtime: string;
   /** What a package that is one bare file is called. */
   file: string;
@@ -120,6 +120,12 @@ const IMAGES: readonly (readonly [pattern: RegExp, language: string])[] = [
   [/^binary-env/, 'exec'],
 ];
 
+/** Images of this machine, which run as they are. */
+const LOCAL_IMAGE = /^(dev|ko|kind|petrel)\.local\//;
+
+/** An environment with a server of its own, which makes of a function's name what it likes. */
+const image: Language = { runtime: '', file: 'function', entryPoint: () => ({}) };
+
 /** `ghcr.io/fission/node-env:22` → `node-env`. */
 const baseName = (image: string): string =>
   (image.split('@')[0] ?? '')
@@ -129,18 +135,19 @@ const baseName = (image: string): string =>
 
 /** The language an Environment is for, or why none is known. */
 export function languageOf({ metadata, spec }: Environment): Language | Problem {
-  const { image } = spec.runtime;
+  const reference = spec.runtime.image;
   const said =
     metadata.annotations?.[RUNTIME_ANNOTATION] ??
-    (image.startsWith(RUNTIME_IMAGE_PREFIX) ? image.slice(RUNTIME_IMAGE_PREFIX.length) : undefined);
+    (reference.startsWith(RUNTIME_IMAGE_PREFIX) ? reference.slice(RUNTIME_IMAGE_PREFIX.length) : undefined);
+  if (said === 'image' || (said === undefined && LOCAL_IMAGE.test(reference))) return image;
   if (said !== undefined) return LANGUAGES[said] ?? symbol(said, 'function');
-  const name = baseName(image);
+  const name = baseName(reference);
   const known = IMAGES.find(([pattern]) => pattern.test(name));
   const language = known && LANGUAGES[known[1]];
   return (
     language ?? {
       reason: 'UnknownImage',
-      message: `No runtime is known for the image "${image}". Name one with the annotation ${RUNTIME_ANNOTATION} on the Environment (kubectl get runtimes lists them).`,
+      message: `No runtime is known for the image "${reference}". Name one with the annotation ${RUNTIME_ANNOTATION} on the Environment (kubectl get runtimes lists them), or say "image" there to have the image itself run.`,
     }
   );
 }

@@ -10,7 +10,7 @@ import { type Finding, found, withFindings } from './conditions.ts';
 import { BEHIND_MS, type Context, exists, type Part, writeStatus } from './context.ts';
 import { languageOf } from './languages.ts';
 import { type Archive, FISSION, isProblem, type Package, type Problem } from './model.ts';
-import { type Code, translatedName } from './translate.ts';
+import { type Code, translatedName } from './parts.ts';
 
 export interface Packages extends Part {
   /** The code of a package; undefined while it is not known. */

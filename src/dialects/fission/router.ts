@@ -8,8 +8,8 @@ import { keyOf, splitKey } from '../../kube/indexed-store.ts';
 import { found, withFindings } from './conditions.ts';
 import { type Context, type Part, writeStatus } from './context.ts';
 import { FISSION, type FunctionAlias, type HttpTrigger, isProblem, type Problem } from './model.ts';
+import { translatedName } from './parts.ts';
 import { aliasTargets, type Directory, functionRoutes, resolvedVersion, triggerRoute } from './routes.ts';
-import { translatedName } from './translate.ts';
 
 /** Former targets that an alias remembers. */
 const HISTORY = 20;

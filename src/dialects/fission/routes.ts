@@ -2,8 +2,9 @@
 import type { EndpointAddress, PathRoute, RouteAccess } from '../../gateway/contract.ts';
 import { parseGoDuration } from '../../kinds/go-duration.ts';
 import type { KubeObject } from '../../kinds/object.ts';
+import { PACKAGE_PATH } from './images.ts';
 import type { FunctionAlias, FunctionReference, HttpTrigger, Problem } from './model.ts';
-import { translatedName } from './translate.ts';
+import { translatedName } from './parts.ts';
 
 /** What the router asks of the objects behind a reference. */
 export interface Directory {
@@ -203,6 +204,7 @@ export function ownRoutes(server: EndpointAddress, storagePath: string): Record<
     'fission/own/version': route('exact', '/_version'),
     'fission/own/login': route('exact', '/auth/login'),
     'fission/own/miss': route('prefix', '/fission-function'),
+    'fission/own/package': route('prefix', PACKAGE_PATH, 'strip'),
     'fission/own/storage': route('prefix', storagePath, 'strip'),
   };
 }

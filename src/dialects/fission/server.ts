@@ -5,6 +5,8 @@ import { pipeline } from 'node:stream/promises';
 import { PetrelError } from '../../base/errors.ts';
 import { createServer } from '../../base/http.ts';
 import type { Logger } from '../../base/log.ts';
+import type { FissionPackages } from './archives.ts';
+import { isPackageKey, packageStream } from './images.ts';
 import { boundaryOf, filePart } from './multipart.ts';
 import type { Storage } from './storage.ts';
 
@@ -57,9 +59,15 @@ const STATUS: Partial<Record<PetrelError['code'], number>> = {
   DiskFull: 507,
 };
 
+/** `/<hex digest>/<key>/<form>` */
+const PACKAGE = /^\/([0-9a-f]{64})\/([0-9a-f]+)\/(tree|file|archive)$/;
+
 export async function startServer(options: {
   socket: string;
   storage: Storage;
+  packages: FissionPackages;
+  /** Opens packages to who has a key made with it. */
+  secret: string;
   version: string;
   log: Logger;
   /** An archive came or went. */
@@ -120,6 +128,11 @@ export async function startServer(options: {
   const dispatch = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const url = new URL(request.url ?? '/', 'http://fission');
     const exchange = { request, response, query: url.searchParams };
+    const [, hex = '', key = '', as = ''] = PACKAGE.exec(url.pathname) ?? [];
+    if (hex !== '' && isPackageKey(options.secret, hex, key)) {
+      response.writeHead(200, { 'content-type': 'application/octet-stream' });
+      return pipeline(packageStream(options.packages, `sha256:${hex}`, as), response);
+    }
     const handle = Object.hasOwn(paths, url.pathname) ? paths[url.pathname] : undefined;
     if (handle) return handle(exchange);
     fail(exchange, 404, 'not_found', `No function is at ${url.pathname}.`, {

@@ -2,20 +2,10 @@
 import type { CommandSpec, OptionSpec } from './command.ts';
 import { ACCESS_OPTIONS } from './deploy/access-options.ts';
 import { BUILD_OPTIONS } from './deploy/build-options.ts';
-import { ALL_NAMESPACES, NAMESPACE, OUTPUT, SERVICE } from './options.ts';
+import { ALL_NAMESPACES, API, GATEWAY, NAMESPACE, OUTPUT, SERVICE, SOURCE_OPTIONS } from './options.ts';
 import { SERVICE_COMMANDS } from './services/commands.ts';
 import { SCALE_OPTIONS } from './traffic/scale.ts';
 
-const API: OptionSpec = {
-  kind: 'text',
-  value: 'host:port',
-  help: 'where the API listens (default 127.0.0.1:7443; port 0: any)',
-};
-const GATEWAY: OptionSpec = {
-  kind: 'text',
-  value: 'host:port',
-  help: 'where requests come in (default 127.0.0.1:8080; port 0: any)',
-};
 const DETACH: OptionSpec = {
   kind: 'flag',
   short: 'd',
@@ -26,59 +16,6 @@ const READY_FD: OptionSpec = {
   kind: 'integer',
   value: 'fd',
   help: 'file descriptor for one line of JSON when ready or failed',
-};
-
-/** What a source is, and how a function made of it runs; for the commands that deploy one. */
-const SOURCE_OPTIONS: Record<string, OptionSpec> = {
-  name: { kind: 'text', value: 'name', help: 'name of the function (default: of the file or folder)' },
-  namespace: NAMESPACE,
-  runtime: {
-    kind: 'text',
-    short: 'r',
-    value: 'runtime',
-    help: 'language environment (default: by file extension)',
-  },
-  entry: {
-    kind: 'text',
-    value: 'file',
-    help: 'file in the folder to load (default: the runtime decides)',
-  },
-  handler: { kind: 'text', value: 'export', help: 'export or attribute to call (default: recognised)' },
-  shape: {
-    kind: 'text',
-    value: 'shape',
-    choices: ['handler', 'program'],
-    help: 'call a handler, or run a program that listens on $PORT (default: recognised)',
-  },
-  command: {
-    kind: 'text',
-    value: "'command'",
-    help: 'run this in the folder; it listens on $PORT (default: Procfile, package.json, an executable)',
-  },
-  env: { kind: 'list', short: 'e', value: 'K=V', help: 'variable; K- removes one' },
-  'env-from': {
-    kind: 'list',
-    value: 'kind/name',
-    help: 'all keys of configmap/<name> or secret/<name> as variables',
-  },
-  mount: {
-    kind: 'list',
-    value: 'kind/name:dir',
-    help: 'the keys of configmap/<name> or secret/<name> as files in a folder',
-  },
-  concurrency: {
-    kind: 'integer',
-    short: 'c',
-    value: 'n',
-    help: 'requests that one instance works on at once; 0: unlimited',
-  },
-  min: { kind: 'integer', value: 'n', help: 'least instances' },
-  max: { kind: 'integer', value: 'n', help: 'most instances; 0: unlimited' },
-  memory: { kind: 'text', value: 'quantity', help: 'memory limit of an instance, for example 256Mi' },
-  cpu: { kind: 'text', value: 'quantity', help: 'CPU limit of an instance, for example 500m' },
-  timeout: { kind: 'integer', value: 'seconds', help: 'for a whole request (default 300)' },
-  gateway: { ...GATEWAY, help: `${GATEWAY.help}, when the platform has to be started` },
-  api: { ...API, help: `${API.help}, when the platform has to be started` },
 };
 
 export const COMMANDS: readonly CommandSpec[] = [
@@ -116,6 +53,10 @@ export const COMMANDS: readonly CommandSpec[] = [
       ['petrel deploy service.yaml', 'Kubernetes objects of any kind, as kubectl apply does'],
       ['petrel deploy hello.ts --no-traffic --tag green', 'beside the present one; petrel traffic --promote'],
       ['petrel deploy app.py --min 1 --concurrency 10', 'keep one instance warm, ten requests each'],
+      [
+        'petrel deploy shop.ts --state own',
+        "with state that outlives instances: import { state } from 'petrel'",
+      ],
       [
         'petrel deploy hello.ts --env-from secret/db -o json',
         'variables of a Secret; machine-readable answer',

@@ -3,8 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { FUNCTIONS } from '../../src/kube/refs.ts';
-import { call, eventually, Petrel, Scratch, type Status } from '../lib/platform.ts';
+import { call, Petrel, Scratch, type Status } from '../lib/platform.ts';
 
 const scratch = new Scratch();
 const petrel = new Petrel(scratch.path('h'));
@@ -61,18 +60,10 @@ def main():
         return json.dumps([item["key"] for item in state.list(prefix="")["items"]])
 `;
 
-async function withState(
-  name: string,
-  file: string,
-  source: string,
-  state: { keyspace?: string },
-): Promise<void> {
+async function withState(name: string, file: string, source: string, state: string): Promise<void> {
   scratch.write({ [file]: source });
-  await petrel.deploy(scratch.path(file), '--name', name, '--no-wait');
-  const api = await petrel.api();
-  await api.patch(FUNCTIONS, 'default', name, 'merge', { spec: { state } });
-  api.close();
-  await eventually(`${name} has state`, async () => (await ask(name, '/hit')).status === 200);
+  await petrel.deploy(scratch.path(file), '--name', name, '--state', state);
+  assert.equal((await ask(name, '/hit')).status, 200);
 }
 const ask = (name: string, path: string, body?: string) =>
   call(platform.gateway, `/fn/default/${name}${path}`, body === undefined ? {} : { body });
@@ -83,7 +74,7 @@ const said = async (name: string, path: string, body?: string): Promise<unknown>
 };
 
 test('node: values, versions, counters, lists, blobs', async () => {
-  await withState('shop', 'shop.mjs', NODE, {});
+  await withState('shop', 'shop.mjs', NODE, 'own');
   const hits = await Promise.all(Array.from({ length: 10 }, () => said('shop', '/hit')));
   assert.equal(new Set(hits).size, 10);
   assert.equal(await said('shop', '/get'), null);
@@ -101,7 +92,7 @@ test('node: values, versions, counters, lists, blobs', async () => {
 });
 
 test('python, in the same keyspace', async () => {
-  await withState('pyshop', 'pyshop.py', PYTHON, { keyspace: 'shop' });
+  await withState('pyshop', 'pyshop.py', PYTHON, 'shop');
   assert.deepEqual(await said('pyshop', '/get'), { a: [1] });
   await ask('pyshop', '/set');
   assert.deepEqual(await said('shop', '/get'), { from: 'python' });

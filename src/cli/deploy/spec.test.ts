@@ -35,6 +35,49 @@ test('every option becomes its field', () => {
   );
 });
 
+test('what the platform does for a function: state, being a tool, asynchronous invocation', () => {
+  const argv = [
+    '--state',
+    'shared',
+    '--tool',
+    'adds',
+    '--tool-schema',
+    '{"type":"object"}',
+    '--attempts',
+    '5',
+    '--max-age',
+    '60',
+    '--on-success',
+    'next',
+    '--on-failure',
+    'https://example.com/x',
+  ];
+  const made = spec(argv);
+  assert.deepEqual(made, {
+    ...CODE,
+    state: { keyspace: 'shared' },
+    tool: { description: 'adds', inputSchema: { type: 'object' } },
+    invocation: {
+      maxAttempts: 5,
+      maxAgeSeconds: 60,
+      onSuccess: { function: 'next' },
+      onFailure: { url: 'https://example.com/x' },
+    },
+  });
+  assert.deepEqual(spec([], made), made);
+  assert.deepEqual(spec(['--state', 'own', '--tool', 'none', '--on-success', 'none'], made), {
+    ...CODE,
+    state: {},
+    invocation: { maxAttempts: 5, maxAgeSeconds: 60, onFailure: { url: 'https://example.com/x' } },
+  });
+  assert.deepEqual(spec(['--state', 'none', '--tool', 'none'], { ...CODE, state: {} }), CODE);
+  for (const wrong of [
+    ['--tool-schema', '{}'],
+    ['--tool', 'x', '--tool-schema', '{'],
+  ])
+    assert.throws(() => spec(wrong), PetrelError);
+});
+
 test('a mount is a volume and where it goes', () => {
   assert.deepEqual(spec(['--mount', 'configmap/app.conf:/etc/app', '--mount', 'secret/tls:/tls']), {
     ...CODE,

@@ -6,6 +6,7 @@ import type { EnvFromSource, Volume, VolumeMount } from '../../kinds/pod.ts';
 import type { Args } from '../args.ts';
 import { accessOf } from './access-options.ts';
 import { buildOf } from './build-options.ts';
+import { servicesOf } from './service-options.ts';
 import { variables } from './variables.ts';
 
 /** What was deployed, before options are looked at. */
@@ -42,8 +43,9 @@ export function specOf(args: Args, code: Code, current: FunctionSpec | undefined
   const build = buildOf(args, current?.build);
   if (build) spec.build = build;
   else delete spec.build;
-  const { access, sticky, onceOnly, ...others } = spec;
-  const asked = Object.entries(accessOf(args, current)).filter(([, value]) => value !== undefined);
+  const { access, sticky, onceOnly, state, tool, invocation, ...others } = spec;
+  const fields = { ...accessOf(args, current), ...servicesOf(args, current) };
+  const asked = Object.entries(fields).filter(([, value]) => value !== undefined);
   return { ...others, ...Object.fromEntries(asked) };
 }
 

@@ -225,7 +225,7 @@ export interface GatewayEvents {
   stats(stats: RevisionStats[], intervalMs: number): void;
   /** The connection to an endpoint failed or ended; the gateway has stopped using it until it is pushed again. */
   endpointDown(key: RevisionKey, endpointId: string, reason: string): void;
-  /** A route was sent a token that names a key it does not have: its keys may have changed. Sent for each such token. */
+  /** A route was sent a token that names a key it does not have: its keys may have changed. Each worker says so once a second at most. */
   keyMissing?(namespace: string, name: string): void;
 }
 

@@ -85,6 +85,11 @@ test('a preflight is answered without an instance', async () => {
     assert.equal(bad.headers['access-control-allow-origin'], undefined);
   }
   assert.deepEqual(shop.demands, []);
+  const split = cors({ expose: ['a\r\nx-evil: 1', 'x-b'], methods: ['GET', 'PUT\r\nx-evil: 1'] });
+  shop.open({ none: 100 }, undefined, { access: { cors: split, auth: {} } });
+  const told = await shop.ask({ headers: ['Origin: https://app.test'] });
+  assert.equal(told.headers['access-control-expose-headers'], 'x-b', 'names are names');
+  assert.equal(told.headers['x-evil'], undefined);
 });
 
 test('answers tell the page, and failures do; what the function says of it does not count', async () => {

@@ -23,6 +23,9 @@ const AUTHORIZATION = needle('authorization');
 const BEARER = /^bearer +([^ ].*)$/i;
 const SIGNATURE = /^sha256=([0-9a-f]{64})$/i;
 
+/** A key that is missing is told of once in this time, milliseconds. */
+const TELL_MS = 1000;
+
 interface ApiKeys {
   name: Buffer;
   digests: readonly Buffer[];
@@ -35,6 +38,7 @@ export class Auth {
   readonly #hmac: { name: Buffer; secrets: readonly string[] } | null;
   readonly #challenge: string;
   readonly #keyMissing: () => void;
+  #missedAt = Number.NEGATIVE_INFINITY;
 
   /** `keyMissing` is called for tokens whose key is not known. */
   constructor({ apiKeys, jwt, hmac }: AuthSettings, keyMissing: () => void) {
@@ -72,7 +76,7 @@ export class Auth {
     if (this.#jwt !== null && bearer !== null) {
       const verdict = this.#jwt.verify(bearer, now / 1000);
       if ('subject' in verdict) return { identity: { method: 'jwt', subject: verdict.subject } };
-      if (verdict.unknownKey) this.#keyMissing();
+      if (verdict.unknownKey) this.#tellMissing(now);
       problem = `the token is not accepted: ${verdict.problem}`;
     }
     const signature = this.#hmac === null ? null : fieldValue(out, this.#hmac.name);
@@ -83,6 +87,13 @@ export class Auth {
       problem = 'the signature is not of the form sha256=<64 hexadecimal digits>';
     }
     return { failure: problem === null ? this.#unauthenticated() : this.wrong(problem) };
+  }
+
+  /** Anybody can name a key that does not exist. */
+  #tellMissing(now: number): void {
+    if (now - this.#missedAt < TELL_MS && now >= this.#missedAt) return;
+    this.#missedAt = now;
+    this.#keyMissing();
   }
 
   #unauthenticated(): Failure {

@@ -24,6 +24,9 @@ export interface Preflight {
 
 const PREFLIGHT_VARY = 'vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers\r\n';
 
+/** What else may stand in a list of names would be a line of its own. */
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+
 type Test = (origin: string) => boolean;
 
 /** `https://*.example.com` is about every host below it, on that scheme and port. */
@@ -48,7 +51,10 @@ export class Cors {
   readonly #expose: string;
 
   constructor(settings: CorsSettings) {
-    const { origins, methods, headers, expose } = settings;
+    const { origins } = settings;
+    const [methods, headers, expose] = [settings.methods, settings.headers, settings.expose].map((names) =>
+      names.filter((name) => TOKEN.test(name)),
+    ) as [string[], string[], string[]];
     this.#settings = settings;
     this.#anyOrigin = origins.includes('*');
     this.#tests = origins.filter((origin) => origin !== '*').map(originTest);

@@ -1,16 +1,23 @@
 /** Whether a path route can be used, said to who sets it instead of to a log of a worker. */
-import { PetrelError } from '../../base/errors.ts';
+import { messageOf, PetrelError } from '../../base/errors.ts';
 import type { PathRoute } from '../contract.ts';
+import { accessTerms } from '../routes.ts';
 import { unsettable } from './headers.ts';
 import { itemPath } from './paths.ts';
 
 /** Throws `InvalidArgument` for what no worker could use. */
-export function checkPathRoute(id: string, { path, to, rewrite, headers = {} }: PathRoute): void {
+export function checkPathRoute(id: string, route: PathRoute): void {
+  const { path, to, rewrite, headers = {}, access } = route;
   const complain = (why: string) => {
     throw new PetrelError('InvalidArgument', `path route ${id}: ${why}`);
   };
   if (!path.value.startsWith('/')) complain(`"${path.value}" does not begin with /`);
   itemPath(path);
+  try {
+    accessTerms(access, () => {});
+  } catch (error) {
+    complain(`its access cannot be used: ${messageOf(error)}`);
+  }
   if (typeof rewrite === 'object' && !/^\/[\x21\x22\x24-\x7e]*$/.test(rewrite.to)) {
     complain(`"${rewrite.to}" is no path to rewrite to`);
   }

@@ -231,6 +231,7 @@ test('what no worker could use is refused at once', async () => {
     { rewrite: { to: 'x\r\n' } },
     { headers: { 'content-length': '1' } },
     { headers: { 'a b': '1' } },
+    { access: { auth: { apiKeys: {} } } as never },
     { to: [{ route: 'shop', percent: 100 }] },
   ];
   for (const one of bad) {

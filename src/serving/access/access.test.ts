@@ -219,4 +219,8 @@ test('keys behind a URL are there at the start, and are fetched again for a key 
   serving.events.keyMissing?.('default', 'hello');
   await eventually('c');
   assert.equal(asked, 3);
+  await client.delete(KSERVICES, 'default', 'hello');
+  await settle();
+  await clock.advance(2 * 3_600_000);
+  assert.equal(asked, 3, 'what nobody asks for is not fetched again');
 });

@@ -71,7 +71,10 @@ export function createLiveAccess(options: LiveAccessOptions): LiveAccess {
   const onService = (service: Service, before?: Service) => {
     const said = ({ metadata: { annotations = {} } }: Service) =>
       Object.values(SERVICE_ANNOTATIONS).map((name) => annotations[name]);
-    if (!before || String(said(service)) !== String(said(before))) told(keyOf(service));
+    if (before && String(said(service)) === String(said(before))) return;
+    // what nobody asks for any more is not followed any more, whether a Route leads there or not
+    if (keys) resolve(keyOf(service));
+    told(keyOf(service));
   };
   services.addHandler({ update: onService, delete: (service) => onService(service) });
 

@@ -9,6 +9,9 @@ const EXAMPLES = path.join(import.meta.dirname, '../../examples');
 const SHAPES: Record<string, string> = {
   'hello/hello.ts': 'fetch',
   'hello/hello.py': 'request',
+  'hello/hello.rb': 'request',
+  'hello/hello.php': 'request',
+  'hello/hello.pl': 'request',
   'shapes/fetch.ts': 'fetch',
   'shapes/stream.ts': 'fetch',
   'shapes/node-http.ts': 'http',
@@ -21,22 +24,35 @@ const SHAPES: Record<string, string> = {
   'shapes/wsgi.py': 'wsgi',
   'shapes/asgi.py': 'asgi',
   'shapes/program.py': 'program',
+  'shapes/rack.ru': 'rack',
+  'shapes/script.php': 'script',
+  'shapes/stream.psgi': 'psgi',
+};
+
+/** By extension: the runtime, and the program that it needs. Everything else is node's. */
+const RUNTIMES: Record<string, [runtime: string, program: string]> = {
+  '.py': ['python', 'python3'],
+  '.rb': ['ruby', 'ruby'],
+  '.ru': ['ruby', 'ruby'],
+  '.php': ['php', 'php'],
+  '.pl': ['perl', 'perl'],
+  '.psgi': ['perl', 'perl'],
 };
 
 test('every example is listed here', () => {
   const sources = ['hello', 'shapes'].flatMap((dir) =>
     fs
       .readdirSync(path.join(EXAMPLES, dir))
-      .filter((name) => /\.(py|[cm]?[jt]s)$/.test(name))
+      .filter((name) => /\.(py|rb|ru|php|pl|psgi|[cm]?[jt]s)$/.test(name))
       .map((name) => `${dir}/${name}`),
   );
   assert.deepEqual(sources.sort(), Object.keys(SHAPES).sort());
 });
 
 for (const [file, shape] of Object.entries(SHAPES)) {
-  const runtime: string = file.endsWith('.py') ? 'python' : 'node';
+  const [runtime, program] = RUNTIMES[path.extname(file)] ?? ['node', 'sh'];
   test(`${file} answers as ${shape}`, {
-    skip: withoutProgram(runtime === 'python' ? 'python3' : 'sh') ?? false,
+    skip: withoutProgram(program) ?? false,
   }, async (t) => {
     const instance = await Instance.start({ runtime });
     t.after(() => instance.stop());

@@ -1,0 +1,6 @@
+<?php
+
+function handle(Petrel\Request $request): string
+{
+    return 'Hello, ' . ($request->query['name'] ?? 'world') . "!\n";
+}

@@ -1,0 +1,3 @@
+def handle(request)
+  "Hello, #{request.query['name'] || 'world'}!\n"
+end

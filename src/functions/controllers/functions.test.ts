@@ -219,10 +219,15 @@ test('a runtime or a package that is not there is named, and its arrival is noti
     apiVersion: 'petrel.dev/v1',
     kind: 'Runtime',
     metadata: { name: 'cobol' },
-    spec: { language: 'cobol', extensions: ['.cob'], command: ['/no/such/cobol'] },
+    spec: {
+      language: 'cobol',
+      extensions: ['.cob'],
+      command: ['/no/such/cobol'],
+      tools: [{ command: '/no/such/cobol', for: 'run', install: 'Borrow a mainframe.' }],
+    },
   } as never);
   const unavailable = await readyWith('RuntimeUnavailable');
-  assert.match(unavailable.message ?? '', /"\/no\/such\/cobol" was not found.*Install/);
+  assert.match(unavailable.message ?? '', /"\/no\/such\/cobol" was not found.*Borrow a mainframe/);
 
   const fn = await get();
   await client.update(FUNCTIONS, {

@@ -17,12 +17,6 @@ import type { Problem } from './service.ts';
 /** The number of warm instances is written this long after it changed, at the earliest, ms. */
 const WARM_AFTER_MS = 5000;
 
-/** How to get the program that a language needs. */
-const INSTALL: Record<string, string> = {
-  python:
-    'Install Python 3.9 or later (apt install python3, dnf install python3, brew install python) and try again.',
-};
-
 export interface RuntimeControllerOptions {
   client: KubeClient;
   /** One directory per runtime, each with a `runtime.yaml`. */
@@ -110,7 +104,7 @@ export function createRuntimeController(options: RuntimeControllerOptions): Runt
       {
         why: `It is not in ${options.searchPath}.`,
         fix:
-          INSTALL[runtime.spec.language] ??
+          runtime.spec.tools?.find((tool) => tool.for === 'run' && tool.command === command)?.install ??
           `Install "${command}" so that it is found in PATH, and try again.`,
       },
     );

@@ -145,9 +145,10 @@ function followApi({ client, log }: DialectsOptions, first: () => void): () => v
 }
 
 async function startFission({ home, packages, gateway, log, client }: DialectsOptions): Promise<Fission> {
-  const [{ startFission: start }, tar] = await Promise.all([
+  const [{ startFission: start }, tar, { formatOf }] = await Promise.all([
     import('../dialects/fission/index.ts'),
     import('../functions/archive/tar.ts'),
+    import('../functions/archive/unpack.ts'),
   ]);
   async function* packFile(name: string, body: Buffer, executable: boolean): AsyncGenerator<Uint8Array> {
     yield tar.tarHeader({
@@ -167,6 +168,7 @@ async function startFission({ home, packages, gateway, log, client }: DialectsOp
     follow: (listener) => gateway.follow(listener),
     packages,
     packFile,
+    isArchive: (head) => formatOf(head) !== undefined,
     dir: join(home.dir, 'fission'),
     socket: join(home.runDir, 'fission.sock'),
     storagePath: `${STORAGE_PATH}/${storageToken(home)}`,

@@ -27,6 +27,8 @@ export interface ArchiveOptions {
   packages: FissionPackages;
   /** An archive of one file. */
   packFile(name: string, body: Buffer, executable: boolean): AsyncIterable<Uint8Array>;
+  /** By the first 512 bytes of a file. */
+  isArchive(head: Buffer): boolean;
   /** The upload behind an id of the storage service. */
   upload(id: string): Promise<StoredArchive | undefined>;
   fetch: typeof fetch;
@@ -41,15 +43,11 @@ export interface Stored {
 
 /** A package that is in the store already, as `petrel deploy` refers to one. */
 const PACKAGE_URL = /^package:(sha256:[0-9a-f]{64})$/;
+const HEAD_BYTES = 512;
 /** Longest time for a download, ms. */
 const DOWNLOAD_MS = 120_000;
 /** Largest file that is not an archive: it is held in memory to be wrapped. */
 const BARE_MAX = 64 * 1024 * 1024;
-
-const isArchive = (head: Buffer): boolean =>
-  (head.length >= 2 && head.readUInt16BE(0) === 0x1f8b) ||
-  (head.length >= 4 && [0x04034b50, 0x06054b50].includes(head.readUInt32LE(0))) ||
-  (head.length >= 262 && head.subarray(257, 262).toString('latin1') === 'ustar');
 
 async function* one(body: Uint8Array): AsyncGenerator<Uint8Array> {
   yield body;
@@ -171,8 +169,8 @@ export function createArchives(options: ArchiveOptions): Archives {
         if ('reason' in source) return source;
         const what = archive.url || 'The literal archive';
         const sum = archive.url ? archive.checksum?.sum : undefined;
-        const { head, all } = await peek(checked(source, sum, what), 262);
-        if (isArchive(head)) return { digest: (await packages.put(all)).digest };
+        const { head, all } = await peek(checked(source, sum, what), HEAD_BYTES);
+        if (options.isArchive(head)) return { digest: (await packages.put(all)).digest };
         const body = await wholeFile(all, what);
         const packed = options.packFile(language.file, body, language.executable ?? false);
         return { digest: (await packages.put(packed)).digest, single: language.file };

@@ -14,6 +14,8 @@ export interface FissionOptions {
   packages: FissionPackages;
   /** An archive of one file, as the package store takes it. */
   packFile(name: string, body: Buffer, executable: boolean): AsyncIterable<Uint8Array>;
+  /** Whether a file that begins so is an archive that the package store reads; by up to 512 bytes, or more. */
+  isArchive(head: Buffer): boolean;
   /** Uploads of the storage service are kept here. */
   dir: string;
   /** The socket on which the router's own paths and the storage service answer the gateway. */

@@ -37,6 +37,7 @@ export async function startFission(options: FissionOptions): Promise<Fission> {
   const archives = createArchives({
     packages: options.packages,
     packFile: options.packFile,
+    isArchive: options.isArchive,
     upload: (id) => storage.get(id),
     fetch: options.fetch ?? fetch,
   });

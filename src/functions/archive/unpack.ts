@@ -43,15 +43,25 @@ async function* decompressed(file: FileHandle, format: string, transform: Transf
   }
 }
 
+/** What a file is by its first 512 bytes; undefined for what is no archive. `gzip` and `zstd` are compressed tar. */
+export function formatOf(head: Buffer): 'gzip' | 'zstd' | 'zip' | 'tar' | undefined {
+  if (head.length >= 2 && head.readUInt16BE(0) === 0x1f8b) return 'gzip';
+  const magic = head.length >= 4 ? head.readUInt32BE(0) : 0;
+  if (magic === 0x28b52ffd) return 'zstd';
+  if (magic === 0x504b0304 || magic === 0x504b0506) return 'zip';
+  return looksLikeTar(head.subarray(0, 512)) ? 'tar' : undefined;
+}
+
 /** The archive's entries, whichever of the known formats it has. */
 async function entriesOf(file: FileHandle): Promise<AsyncGenerator<TarEntry>> {
   const { size } = await file.stat();
   const head = Buffer.alloc(512);
   const { bytesRead } = await file.read(head, 0, 512, 0);
-  if (head.readUInt16BE(0) === 0x1f8b) return readTar(decompressed(file, 'gzip', createGunzip()));
-  if (head.readUInt32BE(0) === 0x28b52ffd) return readTar(decompressed(file, 'zstd', createZstdDecompress()));
-  if (head.readUInt32LE(0) === 0x04034b50 || head.readUInt32LE(0) === 0x06054b50) return readZip(file, size);
-  if (looksLikeTar(head.subarray(0, bytesRead))) return readTar(fileBytes(file));
+  const format = formatOf(head.subarray(0, bytesRead));
+  if (format === 'gzip') return readTar(decompressed(file, 'gzip', createGunzip()));
+  if (format === 'zstd') return readTar(decompressed(file, 'zstd', createZstdDecompress()));
+  if (format === 'zip') return readZip(file, size);
+  if (format === 'tar') return readTar(fileBytes(file));
   throw new PetrelError('UnsupportedSource', 'The package is not an archive that can be read.', {
     why: 'It is neither tar, nor tar.gz, nor tar.zst, nor zip.',
     fix: 'Deploy a file or a directory and let petrel package it, or upload a .tar.gz.',

@@ -1,7 +1,9 @@
 /** Unpacks an archive that nobody vouches for into a directory of its own. */
+import { chmodSync, closeSync, fchmodSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { chmod, type FileHandle, link as hardlink, mkdir, open, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Transform } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { PetrelError } from '../../base/errors.ts';
 import { type ArchiveLimits, createLayout, DEFAULT_LIMITS, unsafe } from './layout.ts';
@@ -9,10 +11,10 @@ import { pump } from './pump.ts';
 import { looksLikeTar, readTar, type TarEntry } from './tar.ts';
 import { readZip } from './zip.ts';
 
-/** Files up to this size are taken into memory and written while the next ones are read. */
+/** Files up to this size are taken into memory and written at once: four calls take a tenth of the time of four waits. */
 const SMALL = 64 * 1024;
-/** Small files being written at once; bounds memory to about 1 MiB. */
-const PARALLEL = 16;
+/** Others get a turn after so much of that, ms. */
+const SLICE_MS = 2;
 
 async function* fileBytes(file: FileHandle): AsyncGenerator<Buffer> {
   let at = 0;
@@ -68,21 +70,38 @@ async function entriesOf(file: FileHandle): Promise<AsyncGenerator<TarEntry>> {
   });
 }
 
-async function writeFile(
+/** Names that differ only in case are one file on some disks. */
+const twice = (error: NodeJS.ErrnoException, name: string): unknown =>
+  error.code === 'EEXIST' ? unsafe(name, 'occurs twice') : error;
+
+function writeSmall(path: string, name: string, mode: number, body: Buffer): void {
+  let file: number;
+  try {
+    file = openSync(path, 'wx', mode);
+  } catch (error) {
+    throw twice(error as NodeJS.ErrnoException, name);
+  }
+  try {
+    // Instances may run as another user, whatever the umask of the platform is.
+    fchmodSync(file, mode);
+    for (let at = 0; at < body.length; ) at += writeSync(file, body, at);
+  } finally {
+    closeSync(file);
+  }
+}
+
+async function writeLarge(
   path: string,
   name: string,
   mode: number,
-  body: AsyncIterable<Buffer> | Buffer,
+  body: AsyncIterable<Buffer>,
 ): Promise<void> {
-  const file = await open(path, 'wx', mode).catch((error: NodeJS.ErrnoException) => {
-    // Names that differ only in case are one file on some disks.
-    throw error.code === 'EEXIST' ? unsafe(name, 'occurs twice') : error;
+  const file = await open(path, 'wx', mode).catch((error) => {
+    throw twice(error, name);
   });
   try {
-    // Instances may run as another user, whatever the umask of the platform is.
     await file.chmod(mode);
-    if (Buffer.isBuffer(body)) await file.writeFile(body);
-    else for await (const part of body) await file.writeFile(part);
+    for await (const part of body) await file.writeFile(part);
   } finally {
     await file.close();
   }
@@ -103,15 +122,14 @@ export async function unpackArchive(
   const file = await open(archive, 'r');
   const layout = createLayout(limits);
   const made = new Set<string>(['']);
-  const writing = new Set<Promise<void>>();
-  const failures: unknown[] = [];
+  let busySince = performance.now();
 
   const ensure = async (path: string): Promise<void> => {
     for (const directory of [...layout.parents(path), path]) {
       if (made.has(directory)) continue;
       made.add(directory);
-      await mkdir(join(target, directory));
-      await chmod(join(target, directory), 0o755);
+      mkdirSync(join(target, directory));
+      chmodSync(join(target, directory), 0o755);
     }
   };
   const parentOf = (path: string) => path.slice(0, Math.max(0, path.lastIndexOf('/')));
@@ -131,21 +149,21 @@ export async function unpackArchive(
       await ensure(parentOf(path));
       const mode = entry.mode & 0o100 ? 0o755 : 0o644;
       const body = counted(entry.name, entry.body());
-      if (entry.size > SMALL) return writeFile(join(target, path), entry.name, mode, body);
+      if (entry.size > SMALL) return writeLarge(join(target, path), entry.name, mode, body);
       const parts: Buffer[] = [];
       for await (const part of body) parts.push(part);
-      const write = writeFile(join(target, path), entry.name, mode, Buffer.concat(parts))
-        .catch((error) => void failures.push(error))
-        .finally(() => writing.delete(write));
-      writing.add(write);
-      if (writing.size >= PARALLEL) await Promise.race(writing);
+      writeSmall(
+        join(target, path),
+        entry.name,
+        mode,
+        parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts),
+      );
     },
     async symlink(entry) {
       layout.symlink(entry.name, entry.link);
     },
     async hardlink(entry) {
       const { path, existing } = layout.hardlink(entry.name, entry.link);
-      await Promise.all(writing);
       await ensure(parentOf(path));
       await hardlink(join(target, existing), join(target, path));
     },
@@ -159,10 +177,11 @@ export async function unpackArchive(
     for await (const entry of await entriesOf(file)) {
       entries++;
       await place[entry.type](entry);
-      if (failures.length > 0) throw failures[0];
+      if (performance.now() - busySince > SLICE_MS) {
+        await nextTurn();
+        busySince = performance.now();
+      }
     }
-    await Promise.all(writing);
-    if (failures.length > 0) throw failures[0];
     if (entries === 0) {
       throw new PetrelError('UnsupportedSource', 'The package is empty.', {
         fix: 'Package at least one file of code.',
@@ -173,7 +192,6 @@ export async function unpackArchive(
       await symlink(to, join(target, path));
     }
   } finally {
-    await Promise.all(writing);
     await file.close();
   }
 }

@@ -10,6 +10,7 @@ import { acquireLock } from '../engine/store/lock.ts';
 import { createGarbageCollector } from '../engine/workloads/garbage-collector.ts';
 import { createJobStarter } from '../engine/workloads/jobs.ts';
 import { createNamespaceController } from '../engine/workloads/namespace-controller.ts';
+import { packageDriver } from '../functions/packages/choose.ts';
 import { createPackageStore } from '../functions/packages/store.ts';
 import { httpsTransport } from '../kube/https.ts';
 import { loadKubeconfig } from '../kube/kubeconfig.ts';
@@ -62,7 +63,8 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     const early = role === 'apiserver' ? undefined : openGateway(options.gateway, home, log, parts);
     early?.catch(() => {}); // reported where it is awaited
     const api = role === 'controllers' ? await foreignApi(options, parts) : await ownApi(options, parts);
-    const packages = createPackageStore({ dir: home.packages });
+    const driver = packageDriver(process.env);
+    const packages = createPackageStore({ dir: home.packages, ...(driver ? { driver } : {}) });
     const gateway = await early;
     const client = (name: string) => createClient(api.transport(name));
     const routes = gateway ? await startControllers({ home, packages, log, client }, gateway, parts) : [];

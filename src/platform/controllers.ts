@@ -75,8 +75,8 @@ export interface EarlyGateway {
   follow(follower: (stats: readonly RevisionStats[]) => void): () => void;
 }
 
-/** What functions get besides instances may end what it has begun for this long, ms: it is begun again at the next start. */
-const SERVICES_GRACE_MS = 10_000;
+/** Requests that were accepted to be carried out later may end for this long, ms: they are begun again at the next start. */
+const DELIVERIES_GRACE_MS = 10_000;
 
 /**
  * Resolves when every route that exists is served: caches complete, table pushed. Pools fill afterwards. The rows are for the
@@ -140,8 +140,9 @@ export async function startControllers(
   parts.add('scheduler', () => scheduler.stop());
   parts.add('functions', () => functions.stop());
   parts.add('serving', () => serving.stop());
+  parts.add('services', () => services.stop());
   parts.add('gateway', (graceMs) => early.gateway.close(graceMs));
-  parts.add('services', (graceMs) => services.stop(Math.min(graceMs, SERVICES_GRACE_MS)));
+  parts.add('deliveries', (graceMs) => services.drain(Math.min(graceMs, DELIVERIES_GRACE_MS)));
   scheduler.start();
   const started = await Promise.allSettled([
     nodeAgent.start(),

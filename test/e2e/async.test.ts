@@ -19,6 +19,7 @@ before(async () => {
     export default { async fetch(request) {
       const url = new URL(request.url);
       if (url.pathname === '/flaky' && ++tries < 3) return new Response('not yet', { status: 503 });
+      if (url.pathname === '/slow') await new Promise((resolve) => setTimeout(resolve, 600));
       if (url.pathname === '/down') return new Response('down', { status: 503 });
       if (url.pathname === '/wrong') return new Response('no such order', { status: 422 });
       return Response.json({ path: url.pathname, body: await request.text(), attempt: request.headers.get('x-petrel-invocation-attempt') });
@@ -149,4 +150,16 @@ test('what was accepted before a stop is carried out after the next start', asyn
   process.kill(platform.pid, 'SIGKILL');
   platform = await petrel.up();
   for (const id of ids) assert.equal((await over(id)).status, 'succeeded');
+});
+
+test('a stop lets what is being carried out end', async () => {
+  const { id } = JSON.parse((await accept('/slow', '')).body) as { id: string };
+  await eventually(
+    'it runs',
+    async () => (await petrel.json<View>(['invocations', 'get', id])).status === 'running',
+  );
+  assert.equal((await petrel.run(['down'])).code, 0);
+  platform = await petrel.up();
+  const { status, attempts } = await over(id);
+  assert.deepEqual([status, attempts.map((attempt) => attempt.status)], ['succeeded', [200]]);
 });

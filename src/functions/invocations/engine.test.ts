@@ -1,5 +1,6 @@
 /** The engine with a real file, real sockets and a server in the place of gateway and functions. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -48,8 +49,7 @@ interface Reply {
   body: string;
 }
 
-async function world(): Promise<World> {
-  const dir = mkdtempSync(join(tmpdir(), 'pi-'));
+async function world(dir = mkdtempSync(join(tmpdir(), 'pi-'))): Promise<World> {
   const counts = new Map<string, number>();
   const backend = createServer((incoming, response) => {
     const parts: Buffer[] = [];
@@ -113,13 +113,15 @@ async function world(): Promise<World> {
           .body,
       ),
     async restart() {
-      await self.engine.stop(0);
+      await self.engine.drain(0);
+      await self.engine.close();
       self.engine = open();
     },
   };
   self.engine = open();
   after(async () => {
-    await self.engine.stop(0);
+    await self.engine.drain(0);
+    await self.engine.close();
     await Promise.all(servers.map((server) => server.close()));
     backend.closeAllConnections();
     await new Promise((resolve) => backend.close(resolve));
@@ -380,6 +382,27 @@ test('what was accepted outlives a restart: waiting, running, and more than memo
     w.got.slice(1).map(({ body }) => Number(body)),
     ids.map((_, i) => i),
   );
+});
+
+test('a full disk: refused with 507, nothing half accepted; accepted again when there is room', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'pi-'));
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', dir]).status !== 0)
+    return t.skip('needs the right to mount a small file system');
+  after(() => spawnSync('umount', ['-l', dir]));
+  const w = await world(dir);
+  const accepted: string[] = [];
+  let refused: Reply | undefined;
+  for (let i = 0; i < 100 && refused === undefined; i++) {
+    const reply = await w.send({ body: Buffer.alloc(50_000, 'x') });
+    if (reply.status === 202) accepted.push(idOf(reply));
+    else refused = reply;
+  }
+  assert.deepEqual([refused?.status, JSON.parse(refused?.body ?? '{}').reason], [507, 'disk_full']);
+  spawnSync('mount', ['-o', 'remount,size=32m', dir]);
+  assert.equal((await w.status(idOf(await w.send({ body: 'again' })))).status, 'succeeded');
+  // An outcome that could not be written was kept in mind, and written when there was room.
+  for (const id of accepted) assert.equal((await w.status(id)).status, 'succeeded');
+  assert.equal(w.engine.store.list({ limit: 1000 }).length, accepted.length + 1);
 });
 
 test('too large, too many, no route', async () => {

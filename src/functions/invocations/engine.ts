@@ -28,8 +28,10 @@ export interface Engine {
   accept(request: IncomingMessage, response: ServerResponse): Promise<void>;
   /** A request below `STATUS_PATH`. */
   status(request: IncomingMessage, response: ServerResponse): Promise<void>;
-  /** See `Dispatcher.stop`; then closes the file. What is still accepted meanwhile is carried out after the next start. */
-  stop(graceMs: number): Promise<void>;
+  /** See `Dispatcher.stop`. What is still accepted is carried out after the next start. */
+  drain(graceMs: number): Promise<void>;
+  /** Closes the file; after `drain`. */
+  close(): Promise<void>;
 }
 
 /** Opens the file and takes up what it holds. Throws `PetrelError` when it cannot be used. */
@@ -46,9 +48,7 @@ export function openEngine(options: EngineOptions): Engine {
     dispatcher,
     accept: intake.accept,
     status: (request, response) => answerStatus({ store, dispatcher }, request, response),
-    async stop(graceMs) {
-      await dispatcher.stop(graceMs);
-      await store.close();
-    },
+    drain: (graceMs) => dispatcher.stop(graceMs),
+    close: () => store.close(),
   };
 }

@@ -34,6 +34,7 @@ export function createInvocationService(context: ServiceContext): FunctionServic
   const guarded = new Map<string, Set<string>>();
   let listening: Promise<UnixServer[]> | undefined;
   let opening: Promise<Engine> | undefined;
+  let draining = false;
   let stopped = false;
 
   const nameFor = (target: string) =>
@@ -64,7 +65,11 @@ export function createInvocationService(context: ServiceContext): FunctionServic
 
   const engine = (): Promise<Engine> => {
     opening ??= import('./engine.ts')
-      .then(({ openEngine }) => openEngine({ path, clock, random, log, spec, address }))
+      .then(async ({ openEngine }) => {
+        const opened = openEngine({ path, clock, random, log, spec, address });
+        if (draining) await opened.drain(0);
+        return opened;
+      })
       .catch((error) => {
         opening = undefined; // a full disk has room again one day
         throw error;
@@ -130,12 +135,15 @@ export function createInvocationService(context: ServiceContext): FunctionServic
     async start() {
       if (existsSync(path)) await engine();
     },
-    async stop(graceMs) {
+    async drain(graceMs) {
+      draining = true;
+      await (await opening?.catch(() => undefined))?.drain(graceMs);
+    },
+    async stop() {
       stopped = true;
       const servers = await listening?.catch(() => []);
-      const opened = await opening?.catch(() => undefined);
-      await opened?.stop(graceMs);
       await Promise.all((servers ?? []).map((server) => server.close()));
+      await (await opening?.catch(() => undefined))?.close();
     },
   };
 }

@@ -40,8 +40,10 @@ export interface FunctionService {
   gone(fn: PetrelFunction): void;
   /** Takes up what an earlier life left; the gateway knows all routes. */
   start(): Promise<void>;
-  /** Called while the gateway and everything behind it still work; requests in flight may end for up to `graceMs`. */
-  stop(graceMs: number): Promise<void>;
+  /** Ends what it does by itself, for up to `graceMs`; the gateway and everything behind it still work, and it still answers. */
+  drain?(graceMs: number): Promise<void>;
+  /** The gateway has closed, and no instance works any more. */
+  stop(): Promise<void>;
 }
 
 /** Where a client on this machine reaches the gateway. */

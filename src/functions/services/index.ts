@@ -41,8 +41,10 @@ export interface Services {
   stateReady(): Promise<unknown> | undefined;
   /** Begins to follow the functions. What an earlier life left is taken up in the background. */
   start(): void;
+  /** See `FunctionService.drain`. */
+  drain(graceMs: number): Promise<void>;
   /** See `FunctionService.stop`. */
-  stop(graceMs: number): Promise<void>;
+  stop(): Promise<void>;
 }
 
 export function createServices(context: ServiceContext): Services {
@@ -98,10 +100,13 @@ export function createServices(context: ServiceContext): Services {
         delete: (fn) => tell(fn, 'gone'),
       });
     },
-    async stop(graceMs) {
+    async drain(graceMs) {
+      await Promise.all([...running.values()].map((service) => service.drain?.(graceMs)));
+    },
+    async stop() {
       stopping = true;
       const all = await Promise.allSettled(loaded.values());
-      await Promise.all(all.map((one) => (one.status === 'fulfilled' ? one.value.stop(graceMs) : undefined)));
+      await Promise.all(all.map((one) => (one.status === 'fulfilled' ? one.value.stop() : undefined)));
     },
   };
 }

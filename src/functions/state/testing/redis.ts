@@ -13,9 +13,9 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-export async function redisServer(): Promise<{ url: string; stop(): Promise<void> } | string> {
+export async function redisServer(wanted?: number): Promise<{ url: string; stop(): Promise<void> } | string> {
   const dir = mkdtempSync(join(tmpdir(), 'redis-'));
-  const port = await freePort();
+  const port = wanted ?? (await freePort());
   const child = spawn(
     'redis-server',
     ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--databases', '64'],

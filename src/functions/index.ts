@@ -23,6 +23,7 @@ import { createMembers, type Member } from './pool/members.ts';
 import { codeOf } from './pool/pods.ts';
 import { createPools } from './pool/pools.ts';
 import { createPorts } from './pool/ports.ts';
+import { createShares } from './pool/shared.ts';
 import { createSource, type FunctionSource } from './pool/source.ts';
 import { createAliasController } from './versions/aliases.ts';
 
@@ -90,6 +91,7 @@ export function createFunctions(options: FunctionsOptions): Functions {
     onWarm: (name) => runtimes.warmChanged(name),
     ...(options.cores === undefined ? {} : { cores: options.cores }),
   });
+  const shares = createShares({ members, pools, log });
   const loader = createLoader({
     packages,
     config,
@@ -98,10 +100,10 @@ export function createFunctions(options: FunctionsOptions): Functions {
     development: options.development ?? true,
     gatewayUrl: options.gatewayUrl,
     state: options.state,
-    socket: (member: Member) => members.socket(member),
+    socket: (member: Member) => shares.socket(member),
   });
   const aliases = createAliasController({ client, clock, log });
-  const source = createSource({ client, pools, members, loader, clock, log });
+  const source = createSource({ client, pools, members, shares, loader, clock, log });
 
   const runtimes = createRuntimeController({
     client,

@@ -215,6 +215,8 @@ export interface RuntimeSpec {
   env?: EnvVar[];
   /** Warm generic instances. The pool holds `min`, grows with demand to `max`. */
   pool?: { min?: number; max?: number };
+  /** Functions of one namespace that an instance may hold at a time, each apart from the others. Absent: one, which is all there is in it. */
+  share?: number;
   /** Files whose presence at the top of a folder chooses this runtime, for example `go.mod`. */
   markers?: string[];
   /** How source becomes what instances load; see `runtimes/BUILDS.md`. Absent: source is loaded as it is. */

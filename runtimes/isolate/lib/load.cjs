@@ -83,6 +83,7 @@ class Functions {
     const { code, entry } = codeOf(root, params);
     this.workerd.onExit = onProgramExit;
     await this.workerd.start();
+    this.workerd.guard();
     const id = `${slot}-${++this.loads}`;
     const message = { slot, id, code };
     /** @type {NodeJS.Timeout | undefined} */
@@ -154,8 +155,10 @@ class Functions {
     return { shape: 'fetch', loadMs, transport: { kind: 'http1-unix' } };
   }
 
-  /** @param {{slot: number}} params */
+  /** Forgets a function, or all. @param {{slot?: number}} params */
   async release({ slot }) {
+    if (this.workerd.starting === undefined) return {}; // it holds none
+    await this.workerd.starting;
     await this.workerd.say('/unload', { slot });
     return {};
   }

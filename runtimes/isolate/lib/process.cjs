@@ -56,6 +56,25 @@ const config :Workerd.Config = (
 `;
 }
 
+/** How often it is looked whether it works without a pause, milliseconds. */
+const LOOK_MS = 2000;
+/** Part of that time in processor time from which on it has to prove that it still answers. */
+const BUSY = 0.9;
+/** … within this time, milliseconds. */
+const ANSWER_MS = 5000;
+/** Clock ticks of the kernel's accounting, per second. */
+const TICKS = 100;
+
+/** Processor time of a process, ms; all its threads. @param {number} pid */
+function processorTime(pid) {
+  try {
+    const fields = fs.readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? [];
+    return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS;
+  } catch {
+    return 0;
+  }
+}
+
 class Workerd {
   /** @param {string} dir of the sockets @param {number} slots */
   constructor(dir, slots) {
@@ -67,6 +86,8 @@ class Workerd {
     /** @type {Promise<void> | undefined} */
     this.starting = undefined;
     this.tail = '';
+    this.guarded = false;
+    this.asked = false;
     /** @type {(message: string, detail: string) => void} */
     this.onExit = () => {};
   }
@@ -121,6 +142,34 @@ class Workerd {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     fs.rmSync(home, { recursive: true, force: true });
+  }
+
+  /**
+   * Ends a process in which one function holds up all others: workerd has no limit on processor time of its own. The look costs a
+   * few microseconds; nothing is asked of a process that rests.
+   */
+  guard() {
+    if (this.guarded || this.child?.pid === undefined) return;
+    this.guarded = true;
+    const { child } = this;
+    const { pid } = child;
+    let before = processorTime(pid);
+    const timer = setInterval(async () => {
+      const now = processorTime(pid);
+      const busy = now - before > LOOK_MS * BUSY;
+      before = now;
+      if (!busy || this.asked) return;
+      this.asked = true;
+      const late = new Promise((resolve) => setTimeout(resolve, ANSWER_MS, 'late').unref());
+      const answer = await Promise.race([this.say('/ping').catch(() => 'gone'), late]);
+      this.asked = false;
+      if (answer !== 'late') return;
+      clearInterval(timer);
+      this.tail = `a function kept the process busy for more than ${ANSWER_MS / 1000} s, and all that share it waiting`;
+      process.stderr.write(`petrel: ${this.tail}\n`);
+      child.kill('SIGKILL');
+    }, LOOK_MS);
+    timer.unref();
   }
 
   /** @param {string} what path @param {object} [message] @returns {Promise<any>} */

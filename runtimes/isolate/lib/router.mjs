@@ -49,7 +49,8 @@ export class Control extends WorkerEntrypoint {
       return Response.json(Object.fromEntries([...slots].map(([slot, { inFlight }]) => [slot, inFlight])));
     const message = await request.json();
     if (pathname === '/unload') {
-      slots.delete(message.slot);
+      if (message.slot === undefined) slots.clear();
+      else slots.delete(message.slot);
       return Response.json({});
     }
     return this.load(message);

@@ -31,6 +31,7 @@ import {
   specialisedPatch,
 } from './pods.ts';
 import type { Pools } from './pools.ts';
+import type { Shares } from './shared.ts';
 
 /** The objects that describe a new instance are written this long after it serves, so that writing does not compete, ms. */
 const DESCRIBE_AFTER_MS = 25;
@@ -66,6 +67,7 @@ export interface SourceOptions {
   client: KubeClient;
   pools: Pools;
   members: Members;
+  shares: Shares;
   loader: Loader;
   clock: Clock;
   log: Logger;
@@ -77,7 +79,7 @@ const addressText = (address: EndpointAddress) =>
   'port' in address ? `http1:${address.port}` : address.kind;
 
 export function createSource(options: SourceOptions): FunctionSource {
-  const { client, pools, members, loader, clock, log } = options;
+  const { client, pools, members, shares, loader, clock, log } = options;
   const running = new Map<string, Running>();
   const orphans = new Map<RevisionKey, { member: Member; address: EndpointAddress }[]>();
   const failures = createFailureMemory(() => clock.monotonic());
@@ -92,6 +94,7 @@ export function createSource(options: SourceOptions): FunctionSource {
   };
 
   const describe = (revision: Revision, member: Member, address: EndpointAddress): void => {
+    if (shares.isLease(member)) return; // its Pod is not this function's alone
     clock.after(DESCRIBE_AFTER_MS, () => {
       if (!running.has(uidOf(member))) return;
       const cache = member.channel && codeCacheOf(revision, member.channel.hello.language);
@@ -143,7 +146,7 @@ export function createSource(options: SourceOptions): FunctionSource {
         error: (error as Error).message,
       });
       running.delete(entry.instance.id);
-      members.discard(member, 0);
+      shares.discard(member, 0);
       down(revision, entry.instance.id, (error as Error).message);
     }
   };
@@ -163,7 +166,12 @@ export function createSource(options: SourceOptions): FunctionSource {
 
   const takeMember = (revision: Revision, signal: AbortSignal): Promise<Member> => {
     const { runtime } = codeOf(revision) as { runtime: string };
-    if (!needsOwnPod(revision)) return pools.take(runtime, revision.metadata.namespace ?? 'default', signal);
+    const namespace = revision.metadata.namespace ?? 'default';
+    if (!needsOwnPod(revision)) {
+      const shared = pools.runtime(runtime);
+      if (shared?.spec.share === undefined) return pools.take(runtime, namespace, signal);
+      return shares.take(shared, namespace, revision.metadata.uid ?? '', signal);
+    }
     const make = (name: string) => {
       const found = pools.runtime(runtime);
       if (found === undefined)
@@ -200,14 +208,14 @@ export function createSource(options: SourceOptions): FunctionSource {
       return instance;
     } catch (error) {
       if (!(error instanceof LoadInterrupted)) {
-        members.discard(member, 0);
+        shares.discard(member, 0);
         throw error;
       }
       const { reason, told } = await Promise.race([
         crashed.promise,
         sleep(clock, SCOUT_MS).then(() => ({ reason: error.message, told: false })),
       ]);
-      members.discard(member, 0);
+      shares.discard(member, 0);
       signal.throwIfAborted();
       if (!told && tries > 1) return bringUp(revision, signal, tries - 1);
       throw functionFailure(500, 'load_error', `The process ended while it loaded the code: ${reason}`);
@@ -226,7 +234,7 @@ export function createSource(options: SourceOptions): FunctionSource {
 
   const removeLater = (key: RevisionKey) => {
     clock.after(CLAIM_MS, () => {
-      for (const { member } of orphans.get(key) ?? []) members.discard(member, 30);
+      for (const { member } of orphans.get(key) ?? []) shares.discard(member, 30);
       orphans.delete(key);
     });
   };
@@ -246,7 +254,7 @@ export function createSource(options: SourceOptions): FunctionSource {
         .catch(() => false);
     }
     running.delete(entry.instance.id);
-    members.discard(member, drained ? (revision.spec.terminationGracePeriodSeconds ?? TERM_SECONDS) : 0);
+    shares.discard(member, drained ? (revision.spec.terminationGracePeriodSeconds ?? TERM_SECONDS) : 0);
   };
 
   return {
@@ -327,7 +335,7 @@ export function createSource(options: SourceOptions): FunctionSource {
       orphans.set(key, [...list, { member, address }]);
       member.owner = {
         warm() {},
-        cold: () => members.discard(member, 0),
+        cold: () => shares.discard(member, 0),
         gone() {},
       };
       return true;

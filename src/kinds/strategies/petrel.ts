@@ -27,7 +27,13 @@ import {
 import { defaults, indexed, items, type Untyped } from './untyped.ts';
 
 /** Bounds that a Function's Knative Service has too. Seconds, requests, instances. */
-const LIMITS = { timeoutSeconds: 600, concurrency: 1000, instances: 10_000, pool: 1000 } as const;
+const LIMITS = {
+  timeoutSeconds: 600,
+  concurrency: 1000,
+  instances: 10_000,
+  pool: 1000,
+  share: 1000,
+} as const;
 const DEFAULT_TIMEOUT_SECONDS = 300;
 const SHAPES = ['handler', 'program', 'fission'];
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
@@ -177,6 +183,7 @@ function validateRuntime({ spec = {} }: UntypedObject): FieldError[] {
     ...errors,
     ...validateEnvironment(spec.env, 'spec.env'),
     ...validateBounds(spec.pool, LIMITS.pool, 'spec.pool'),
+    ...within(spec.share, 1, LIMITS.share, 'spec.share'),
     ...validateRuntimeBuild(spec),
   ];
 }

@@ -19,7 +19,7 @@ before(async () => {
     export default { async fetch(request) {
       const url = new URL(request.url);
       if (url.pathname === '/flaky' && ++tries < 3) return new Response('not yet', { status: 503 });
-      if (url.pathname === '/slow') await new Promise((resolve) => setTimeout(resolve, 600));
+      if (url.pathname === '/slow') await new Promise((resolve) => setTimeout(resolve, 3000));
       if (url.pathname === '/down') return new Response('down', { status: 503 });
       if (url.pathname === '/wrong') return new Response('no such order', { status: 422 });
       return Response.json({ path: url.pathname, body: await request.text(), attempt: request.headers.get('x-petrel-invocation-attempt') });
@@ -154,10 +154,10 @@ test('what was accepted before a stop is carried out after the next start', asyn
 
 test('a stop lets what is being carried out end', async () => {
   const { id } = JSON.parse((await accept('/slow', '')).body) as { id: string };
-  await eventually(
-    'it runs',
-    async () => (await petrel.json<View>(['invocations', 'get', id])).status === 'running',
-  );
+  await eventually('it runs', async () => {
+    const now = await call(platform.gateway, `/.petrel/invocations/${id}`);
+    return (JSON.parse(now.body) as View).status === 'running';
+  });
   assert.equal((await petrel.run(['down'])).code, 0);
   platform = await petrel.up();
   const { status, attempts } = await over(id);

@@ -1,5 +1,7 @@
 /** What the php runtime recognises, and how it answers. */
-import { withoutProgram } from '../instance.ts';
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Instance, until, withoutProgram } from '../instance.ts';
 import { type Case, describeShapes, get, hello, post } from '../shapes.ts';
 
 const form = 'application/x-www-form-urlencoded';
@@ -282,3 +284,45 @@ return new class implements Psr\\Http\\Server\\RequestHandlerInterface {
 ];
 
 describeShapes('php', withoutProgram('php'), cases);
+
+const missing = withoutProgram('php');
+
+test('php: a script whose process is killed takes only its own request along', {
+  skip: missing ?? false,
+}, async (t) => {
+  const instance = await Instance.start({ runtime: 'php' });
+  t.after(() => instance.stop());
+  await instance.specialise({
+    'index.php':
+      "<?php if ($_SERVER['PATH_INFO'] === '/kill') posix_kill(getmypid(), SIGKILL); usleep(300000); echo 'fine';",
+  });
+  const data = await instance.connect();
+  const bystander = data.request({ target: '/' });
+  await assert.rejects(data.request({ target: '/kill' }), /crashed/);
+  assert.equal((await bystander).body.toString(), 'fine');
+  assert.equal((await data.request({ target: '/' })).body.toString(), 'fine');
+  assert.equal(instance.child.exitCode, null);
+});
+
+for (const [runtime, name, source] of [
+  [
+    'php',
+    'fn.php',
+    '<?php function handle($r) { while ($r->path === "/hang") sleep(1); return "answered"; }',
+  ],
+  ['perl', 'fn.pl', 'sub handle { 1 while $_[0]->path eq "/hang" && sleep 1; "answered" }'],
+] as const) {
+  test(`${runtime}: a worker that does not come back from a request that is over is replaced`, {
+    skip: withoutProgram(runtime) ?? false,
+  }, async (t) => {
+    const instance = await Instance.start({ runtime });
+    t.after(() => instance.stop());
+    await instance.specialise({ [name]: source }, { concurrency: 1, timeoutMs: 100 });
+    const data = await instance.connect();
+    const stuck = data.open({ target: '/hang' });
+    await until(async () => (await instance.control.call('health')).inFlight === 1, 'the request to begin');
+    stuck.reset('timeout');
+    assert.equal((await data.request({ target: '/' })).body.toString(), 'answered');
+    assert.equal(instance.child.exitCode, null);
+  });
+}

@@ -53,6 +53,7 @@ final class Crew
         $this->load = encode(LOAD, 0, json($params));
         $this->warmUp();
         foreach ($this->workers as $worker) {
+            $worker->loads = true;
             $this->loading($worker);
         }
     }
@@ -96,6 +97,7 @@ final class Crew
             $this->able();
         } elseif ($kind === LOADED) {
             $this->once = object_of($payload)['shape'] === 'script';
+            $worker->loads = false;
             $this->host->loaded(object_of($payload));
         } elseif ($kind === FAILED) {
             $this->host->failed(object_of($payload));
@@ -106,29 +108,31 @@ final class Crew
         }
     }
 
-    /** A worker's process has ended. @param array{string, int} $how */
-    public function lost(WorkerProcess $worker, array $how): void
+    /** A worker's process has ended. @param array{string, int}|null $how null: with nothing left to do */
+    public function lost(WorkerProcess $worker, ?array $how): void
     {
         unset($this->workers[spl_object_id($worker)]);
         if ($this->host->leaving) {
             return;
         }
-        [$words, $code] = $how;
-        if ($this->host->state === 'specialising') {
-            $this->host->failed(['code' => 'LoadError', 'message' => "loading ended with $words", 'detail' => "loading ended with $words"]);
+        if ($how === null) {
+            $this->retired[] = $worker;
+            $this->reap();
+            $this->able();
             return;
         }
-        $unanswered = $worker->deadline === null && $worker->exchange !== null && !$worker->exchange->finished;
-        if ($unanswered && $this->once) {
+        [$words, $code] = $how;
+        if ($worker->loads) {
+            $this->host->failed(['code' => 'LoadError', 'message' => "loading ended with $words", 'detail' => "loading ended with $words"]);
+        } elseif ($this->once) {
             // A script has its process for itself: nobody else is touched.
             fwrite(STDERR, "petrel: request {$worker->exchange->requestId()} failed: its process ended with $words\n");
             $worker->exchange->reset('crashed', "the script's process ended with $words");
-        } elseif ($unanswered) {
+            $this->able();
+        } else {
             $words = "the worker ended with $words";
             $this->host->crash(['code' => $code] + ($worker->crash ?? ['reason' => 'exit', 'message' => $words, 'detail' => $words]));
-            return;
         }
-        $this->able();
     }
 
     /** A worker is there again, or may be started. */
@@ -212,7 +216,8 @@ final class Crew
 
     private function start(): WorkerProcess
     {
-        if (!function_exists('pcntl_fork')) {
+        $this->reap();
+        if (!function_exists('pcntl_fork') || !function_exists('posix_kill')) {
             $settings = array_map(fn ($name) => "-d$name=" . ini_get($name), self::SETTINGS);
             $process = proc_open(
                 [PHP_BINARY, ...$settings, MAIN, '--worker'],

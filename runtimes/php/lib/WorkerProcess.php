@@ -14,6 +14,8 @@ final class WorkerProcess extends Peer
     public ?float $idleUntil = null;
     /** What it said of its end before it ended. @var array<string, mixed>|null */
     public ?array $crash = null;
+    /** The instance is specialised by what it loads. */
+    public bool $loads = false;
     private bool $retired = false;
 
     /**
@@ -33,8 +35,10 @@ final class WorkerProcess extends Peer
     protected function gone(): void
     {
         $this->state = 'gone';
+        // How it ended is waited for only where somebody has to be told: PHP takes milliseconds to end.
+        $owes = $this->deadline === null && $this->exchange !== null && !$this->exchange->finished;
         if (!$this->retired) {
-            $this->crew->lost($this, $this->reap());
+            $this->crew->lost($this, $owes || $this->loads ? $this->reap() : null);
         }
     }
 

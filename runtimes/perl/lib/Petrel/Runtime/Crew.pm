@@ -13,6 +13,9 @@ sub gone {
     my ($self) = @_;
     $self->{state} = 'gone';
     return if $self->{retired};
+    # How it ended is waited for only where somebody has to be told.
+    my $owes = !defined $self->{deadline} && $self->{exchange} && !$self->{exchange}{finished};
+    return $self->{crew}->lost($self) unless $owes || $self->{loads};
     waitpid $self->{pid}, 0;
     my ($signal, $code) = ($? & 127, $? >> 8);
     return $self->{crew}->lost($self, $signal ? ("signal $signal", 128 + $signal) : ("exit code $code", $code));
@@ -57,7 +60,10 @@ sub specialise {
     $self->{seconds} = $params->{timeoutMs} / 1000 if $params->{timeoutMs};
     $self->{load} = encode(LOAD, 0, json($params));
     $self->warm_up;
-    $self->_load($_) for values %{ $self->{workers} };
+    for my $worker (values %{ $self->{workers} }) {
+        $worker->{loads} = 1;    # the instance is specialised by what it loads
+        $self->_load($worker);
+    }
     return;
 }
 
@@ -106,27 +112,32 @@ sub heard {
         $worker->{idle_until} = Time::HiRes::time() + IDLE_SECONDS;
         $self->_able;
     }
-    elsif ($kind == LOADED) { $self->{host}->loaded(object_of($payload)) }
+    elsif ($kind == LOADED) {
+        $worker->{loads} = 0;
+        $self->{host}->loaded(object_of($payload));
+    }
     elsif ($kind == FAILED) { $self->{host}->failed(object_of($payload)) }
     elsif ($kind == CRASH) { $worker->{crash} = object_of($payload) }
     elsif ($worker->{exchange} && $worker->{exchange}{id} == $stream) { $worker->{exchange}->answer($kind, $payload) }
     return;
 }
 
-# A worker's process has ended: how, in words and as the exit code of the instance.
+# A worker's process has ended: how, in words and as the exit code of the instance; without either, with nothing left to do.
 sub lost {
     my ($self, $worker, $words, $code) = @_;
     delete $self->{workers}{$worker};
     return if $self->{host}{leaving};
-    if ($self->{host}{state} eq 'specialising') {
+    if (!defined $words) {
+        push @{ $self->{retired} }, $worker->{pid};
+        $self->reap;
+        return $self->_able;
+    }
+    if ($worker->{loads}) {
         return $self->{host}->failed({ code => 'LoadError', message => "loading ended with $words", detail => "loading ended with $words" });
     }
-    if (!defined $worker->{deadline} && $worker->{exchange} && !$worker->{exchange}{finished}) {
-        $words = "the worker ended with $words";
-        my $crash = $worker->{crash} || { reason => 'exit', message => $words, detail => $words };
-        return $self->{host}->crash({ %$crash, code => $code });
-    }
-    return $self->_able;
+    $words = "the worker ended with $words";
+    my $crash = $worker->{crash} || { reason => 'exit', message => $words, detail => $words };
+    return $self->{host}->crash({ %$crash, code => $code });
 }
 
 # Ends who is stuck or not needed; returns when it has to look again, or undef.

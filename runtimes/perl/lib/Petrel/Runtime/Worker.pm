@@ -5,6 +5,7 @@ package Petrel::Runtime::Worker;
 
 use strict;
 use warnings;
+use Cwd ();
 use Petrel::Request;
 use Petrel::Response;
 use Petrel::Runtime::Answer;
@@ -52,7 +53,6 @@ sub begin {
 
 sub _prepare {
     my ($self, $params) = @_;
-    require Cwd;
     my $root = Cwd::realpath($params->{code});
     $Petrel::Runtime::Errors::root = $root;
     $Petrel::Runtime::Errors::development = $params->{development};

@@ -63,6 +63,8 @@ const NAMES: Record<string, number> = {
   'content-type': FIELD.contentType,
   prefer: FIELD.prefer,
   'x-petrel-invoke-mode': FIELD.invokeMode,
+  // The same wish in Fission's words.
+  'x-fission-invoke-mode': FIELD.invokeMode,
   'x-petrel-hops': FIELD.hops,
   'x-petrel-lambda-event': FIELD.lambdaEvent,
 };

@@ -132,14 +132,21 @@ function followStore(store: Store, first: () => void): () => void {
 }
 
 function followApi({ client, log }: DialectsOptions, first: () => void): () => void {
-  const informers = FISSION_WATCHED.map((resource) =>
-    createInformer({ client: client('dialects'), resource, log }),
-  );
-  for (const informer of informers) {
-    informer.addHandler({ add: first });
-    informer.start();
-  }
+  const api = client('dialects');
+  const informers = FISSION_WATCHED.map((resource) => createInformer({ client: api, resource, log }));
+  let ended = false;
+  const start = () => {
+    for (const informer of informers) if (!ended) informer.start();
+  };
+  for (const informer of informers) informer.addHandler({ add: first });
+  // A cluster without Fission's kinds has nothing to follow.
+  const [probed] = FISSION_WATCHED;
+  if (probed)
+    api.list(probed, { limit: 1 }).then(start, (error: unknown) => {
+      if (!(error instanceof KubeError) || error.code !== 404) start();
+    });
   return () => {
+    ended = true;
     for (const informer of informers) informer.stop();
   };
 }

@@ -1,5 +1,5 @@
 /** Accepting a request: what it asks for, whether there is room, on disk, 202. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../../base/clock.ts';
 import { answerJson, Refusal, readBody } from './answers.ts';
 import { type Dispatcher, newId } from './dispatcher.ts';
@@ -96,7 +96,10 @@ export function createIntake(options: {
       const { headers } = request;
       const target = text(headers['x-petrel-route']);
       if (!/^[^/\s]+\/[^/\s]+$/.test(target)) throw new Refusal('bad_request', 'x-petrel-route is missing');
-      const key = text(headers['x-petrel-dedup-key']) || text(headers['idempotency-key']);
+      const key =
+        text(headers['x-petrel-dedup-key']) ||
+        text(headers['x-fission-dedup-key']) ||
+        text(headers['idempotency-key']);
       if (key.length > LIMITS.key)
         throw new Refusal('bad_request', `a de-duplication key has at most ${LIMITS.key} characters`);
       const depth = depthOf(text(headers['x-petrel-invocation-depth']));
@@ -124,7 +127,7 @@ export function createIntake(options: {
         });
         if (text(headers['x-petrel-invoke-mode']).toLowerCase() !== 'batch') {
           const [one] = await enter(target, [make(body, kept, key)]);
-          tell(response, one as { id: string; duplicate: boolean });
+          tell(response, one as { id: string; duplicate: boolean }, asksAsFission(headers));
           return;
         }
         const lines = kept.filter(([name]) => name.toLowerCase() !== 'content-type');
@@ -146,12 +149,25 @@ export function createIntake(options: {
   };
 }
 
-function tell(response: ServerResponse, { id, duplicate }: { id: string; duplicate: boolean }): void {
+/** Fission's clients, and callers of its triggers, look for the id under Fission's name. */
+const asksAsFission = (headers: IncomingHttpHeaders): boolean =>
+  headers['x-fission-invoke-mode'] !== undefined || headers['x-fission-function-name'] !== undefined;
+
+function tell(
+  response: ServerResponse,
+  { id, duplicate }: { id: string; duplicate: boolean },
+  fission: boolean,
+): void {
   const location = `${STATUS_PATH}/${id}`;
   answerJson(
     response,
     202,
     { id, ...(duplicate ? { duplicate } : {}), location },
-    { 'x-petrel-invocation-id': id, location, ...(duplicate ? { 'x-petrel-duplicate': 'true' } : {}) },
+    {
+      'x-petrel-invocation-id': id,
+      ...(fission ? { 'x-fission-invocation-id': id } : {}),
+      location,
+      ...(duplicate ? { 'x-petrel-duplicate': 'true' } : {}),
+    },
   );
 }

@@ -90,6 +90,8 @@ const NOT_KEPT = new Set([
   'x-petrel-route',
   'x-petrel-invoke-mode',
   'x-petrel-dedup-key',
+  'x-fission-invoke-mode',
+  'x-fission-dedup-key',
   'x-petrel-invocation-id',
   'x-petrel-invocation-attempt',
   'x-petrel-invocation-depth',

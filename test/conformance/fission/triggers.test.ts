@@ -91,6 +91,33 @@ describe('what calls functions', () => {
     await fission.delete('kuberneteswatchtriggers', 'services');
   });
 
+  test('fn test --async, and a trigger whose calls are all for later: 202 with an id, carried out once', async () => {
+    const headers = { 'X-Fission-Invoke-Mode': 'async', 'X-Fission-Dedup-Key': 'k1' };
+    const later = () => fission.fnTest('recorder', { subpath: '/later', method: 'POST', headers });
+    const accepted = await later();
+    assert.equal(accepted.status, 202, accepted.body);
+    const id = accepted.headers['x-fission-invocation-id'];
+    assert.ok(id);
+    assert.equal(
+      (await later()).headers['x-fission-invocation-id'],
+      id,
+      'the same key is the same invocation',
+    );
+    await called('the invocation', (call) => call.url === '/later');
+    await fission.routeCreate('later', {
+      relativeurl: '/for-later',
+      methods: ['PUT'],
+      invocationMode: 'async',
+      functionref,
+    });
+    await fission.wait('httptriggers', 'later', 'Ready');
+    const answer = await fission.visit('/for-later', { method: 'PUT', body: 'x' });
+    assert.equal(answer.status, 202, answer.body);
+    assert.ok(answer.headers['x-fission-invocation-id']);
+    await called('the trigger', (call) => call.method === 'PUT' && call.url === '/');
+    assert.equal((await calls()).filter((call) => call.url === '/later').length, 1);
+  });
+
   test('mqt create: kept, and honest', async () => {
     await fission.create('MessageQueueTrigger', 'messagequeuetriggers', 'queue', {
       functionref,

@@ -1,5 +1,6 @@
 /** Dialects: other platforms' kinds, translated. Nothing of one is loaded before the first of its objects. */
 import { createHmac } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
@@ -58,7 +59,33 @@ export function storageUrl(home: HomePaths, gateway: string): string {
 
 /** Resolves when the objects that exist are translated; dialects of which there are none yet start with their first object. */
 export async function startDialects(options: DialectsOptions, parts: Parts): Promise<void> {
-  await Promise.all([startLambdaLater(options, parts), startFissionLater(options, parts)]);
+  await Promise.all([
+    startLambdaLater(options, parts),
+    startFissionLater(options, parts),
+    openfaas(options, parts),
+  ]);
+}
+
+/** OpenFaaS' REST API, for those who ask for it: it brings a password of its own. */
+async function openfaas({ home, gateway, client, log }: DialectsOptions, parts: Parts): Promise<void> {
+  if (process.env.PETREL_OPENFAAS !== 'on') return;
+  const { startOpenfaas } = await import('../dialects/openfaas/index.ts');
+  const started = await startOpenfaas({
+    client: client('openfaas'),
+    gateway: gateway.gateway,
+    socket: join(home.runDir, 'openfaas.sock'),
+    password: openfaasPassword(home),
+    version: VERSION,
+    log: log.with({ dialect: 'openfaas' }),
+  });
+  parts.add('openfaas', () => started.stop());
+}
+
+/** The password of OpenFaaS' user `admin`; also in a file, for `faas-cli login --password-stdin`. */
+function openfaasPassword(home: HomePaths): string {
+  const password = createHmac('sha256', sessionSecret(home)).update('openfaas').digest('hex').slice(0, 32);
+  writeFileSync(join(home.dir, 'openfaas-password'), `${password}\n`, { mode: 0o600 });
+  return password;
 }
 
 /** Lambda's Invoke operation is there with the first Function. */

@@ -5,7 +5,6 @@
 // Not global fetch: loading it costs 30 ms and 6 MB.
 const { Agent, request } = process.getBuiltinModule('node:http');
 
-const base = new URL(process.env.PETREL_STATE_URL ?? 'http://127.0.0.1:9/v1');
 const agent = new Agent({ keepAlive: true, timeout: 30_000 });
 
 /** What the platform answered instead of doing what it was asked. `reason`: `precondition_failed`, `body_too_large`, `disk_full`, `conflict` … */
@@ -19,6 +18,8 @@ export class StateError extends Error {
 }
 
 function send(method, path, { query = {}, headers = {}, body } = {}) {
+  // Read when it is used: code may be loaded before an instance is told where its state is.
+  const base = new URL(process.env.PETREL_STATE_URL);
   const given = Object.entries(query).filter(([, value]) => value !== undefined);
   const search = given.length > 0 ? `?${new URLSearchParams(given.map(([k, v]) => [k, String(v)]))}` : '';
   const streamed = typeof body?.[Symbol.asyncIterator] === 'function';

@@ -405,6 +405,30 @@ test('a full disk: refused with 507, nothing half accepted; accepted again when 
   assert.equal(w.engine.store.list({ limit: 1000 }).length, accepted.length + 1);
 });
 
+test('what is over is forgotten: results after a day, dead letters after a week, keys after a day', async () => {
+  const w = await world();
+  w.answer = (url, response) => {
+    response.statusCode = url.endsWith('/wrong') ? 400 : 200;
+    response.end();
+  };
+  const headers = { 'idempotency-key': 'k' };
+  const [good, wrong] = [idOf(await w.send({ headers })), idOf(await w.send({ path: '/wrong' }))];
+  await Promise.all([w.status(good), w.status(wrong)]);
+  const day = 24 * 3_600_000;
+  const after = async (ms: number) =>
+    (await w.engine.store.run({ do: 'collect', now: Date.now() + ms })).removed;
+  assert.equal(await after(day - 60_000), 0);
+  assert.equal(await after(day + 60_000), 1);
+  assert.deepEqual([w.engine.store.get(good), w.engine.store.get(wrong)?.state], [undefined, 'failed']);
+  const next = idOf(await w.send({ headers }));
+  assert.notEqual(next, good);
+  await w.status(next);
+  assert.equal(await after(7 * day - 60_000), 1);
+  assert.equal(w.engine.store.get(wrong)?.state, 'failed');
+  assert.equal(await after(7 * day + 60_000), 1);
+  assert.equal(w.engine.store.request(2), undefined);
+});
+
 test('too large, too many, no route', async () => {
   const w = await world();
   assert.equal((await w.send({ body: Buffer.alloc(6 * 1024 * 1024 + 1) })).status, 413);

@@ -11,6 +11,7 @@ const { libc, must, fork, spawn, pidfd, isShared, pipe } = require('./libc.cjs')
 /** To the node agent and back: lines of JSON. */
 const CONTROL = 3;
 const CLONE_NEWPID = 0x20000000;
+const CLONE_NEWNS = 0x00020000;
 const POLLIN = 1;
 /** `struct pollfd` */
 const POLLFD = 8;
@@ -25,7 +26,8 @@ const TEST_MS = 10_000;
 /**
  * @typedef {{
  *   id: number, stdout?: string, stderr?: string, keeper?: {command: string[], life: string},
- *   sandbox?: import('./sandbox.cjs').Sandbox, env: Record<string, string>, test?: boolean,
+ *   sandbox?: import('./sandbox.cjs').Sandbox, env: Record<string, string>,
+ *   mount?: {of: number, source: string, target: string, flags: number[]},
  * }} Order
  */
 
@@ -147,6 +149,28 @@ function isOpen(fd) {
   }
 }
 
+/**
+ * Mounts something in the namespace of a process that runs already. Here, because starting programs for it would cost the agent more
+ * than the fork of an instance. @param {number} id @param {{of: number, source: string, target: string, flags: number[]}} order
+ */
+function mountFor(id, { of, source, target, flags }) {
+  const pid = libc.fork();
+  if (pid !== 0) {
+    if (pid < 0) throw new Error('fork: no more processes or memory');
+    watch(pid);
+    tell({ id, pid });
+    return;
+  }
+  // A process of one thread, which setns(2) asks for; it ends before anything of Node's could run in it.
+  try {
+    must(libc.setns(fs.openSync(`/proc/${of}/ns/mnt`, 'r'), CLONE_NEWNS), 'setns');
+    for (const each of flags) must(libc.mount(source, target, 'none', BigInt(each), ''), 'mount');
+    libc._exit(0);
+  } catch {
+    libc._exit(1);
+  }
+}
+
 /** What of the zygote's the child must not have. */
 function forget() {
   for (const fd of [...children.keys(), ownPids]) fs.closeSync(fd);
@@ -206,6 +230,10 @@ function serve() {
     const order = next();
     if (order === undefined) process.exit(0);
     try {
+      if (order.mount !== undefined) {
+        mountFor(order.id, order.mount);
+        continue;
+      }
       if (!carryOut(order)) continue;
     } catch (error) {
       tell({ id: order.id, error: /** @type {Error} */ (error).message });

@@ -86,6 +86,7 @@ export function superviseContainer(container: SupervisedContainer): StartedConta
       const target = ended ? undefined : processes.init();
       if (!sandbox || target === undefined) return false;
       const inside = { ...mount, target: root + mount.target };
+      if (await processes.mount?.(inside)) return true;
       const argv = mountLaunch(sandbox.tools, sandbox.privileges, target, inside);
       const { exitCode, output: why } = await finished({ argv, env: {} });
       if (exitCode !== 0)

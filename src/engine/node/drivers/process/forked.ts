@@ -1,6 +1,7 @@
 /** The processes of a container whose main process was forked from a zygote. */
 import type { Readable } from 'node:stream';
 import { startTimeOf } from './host.ts';
+import { bindFlags } from './mount-calls.ts';
 import type { Lifeline, OutputPipe } from './pipes.ts';
 import type { ContainerProcesses } from './processes.ts';
 import { signalProcess } from './spawn.ts';
@@ -65,6 +66,8 @@ export function forkedProcesses({ forked, zygote, life, pipes }: ForkedOptions):
     // The first process of the namespace has nothing of the container's but its number; the view is the main one's.
     init: alive,
     main: alive,
+    mount: async ({ source, target, readOnly }) =>
+      !ended && (await zygote.mount({ of: pid, source, target, flags: bindFlags(readOnly) })),
     kill,
   };
 }

@@ -39,6 +39,10 @@ function callOf({ source, target, type, options }: PlannedMount, root: string): 
   };
 }
 
+/** The calls of a bind mount. */
+export const bindFlags = (readOnly: boolean): number[] =>
+  readOnly ? [MS.bind, MS.remount | MS.bind | MS.ro] : [MS.bind];
+
 /** The plan's mounts below `root`, in order; the root itself is first, so that nobody can write to it. */
 export function toMountCalls(plan: SandboxPlan, root: string): MountCall[] {
   const base: PlannedMount = { source: root, target: '', type: 'none', options: ['bind', 'ro'] };

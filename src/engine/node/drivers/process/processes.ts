@@ -1,6 +1,7 @@
 /** The processes of one container, however they came to be: what of them can be known and done. */
 import type { ChildProcess } from 'node:child_process';
 import type { Readable } from 'node:stream';
+import type { ContainerMount } from '../driver.ts';
 import type { ContainerGroup } from './cgroup.ts';
 import { childrenOf } from './host.ts';
 import type { OutputPipe } from './pipes.ts';
@@ -22,6 +23,8 @@ export interface ContainerProcesses {
   init(): number | undefined;
   /** The container's own main process, while it is there. */
   main(): number | undefined;
+  /** Adds a bind mount to their view, `target` being a path of the host; absent: there is no quicker way than a program. */
+  mount?(mount: ContainerMount): Promise<boolean>;
   /** Ends all of them at once. */
   kill(): void;
 }

@@ -37,6 +37,8 @@ export interface Zygote {
   readonly why: string;
   readonly over: Promise<void>;
   fork(order: ForkOrder): Promise<Forked>;
+  /** Mounts something in the namespace of a process it has forked; false when that did not work. */
+  mount(order: { of: number; source: string; target: string; flags: number[] }): Promise<boolean>;
   /** Ends it; what it has forked lives on. */
   end(): void;
 }
@@ -54,6 +56,8 @@ interface Message {
 }
 
 interface Order {
+  /** One that the zygote alone speaks of: its answer is the process that does it. */
+  short?: (pid: number | undefined) => void;
   /** The zygote has told of the process; it and the process itself speak in any order. */
   known: boolean;
   /** The process has told how it went. */
@@ -85,7 +89,9 @@ export function startZygote(argv: string[], env: Record<string, string>): Zygote
     state = 'ended';
     why = [reason, output.trim()].filter((text) => text !== '').join(': ');
     clearTimeout(timer);
-    for (const { forked, setUp } of orders.values()) {
+    for (const { forked, setUp, short } of orders.values()) {
+      short?.(undefined);
+      forked.promise.catch(() => {});
       forked.reject(new Error(why));
       setUp.resolve(why);
     }
@@ -123,7 +129,11 @@ export function startZygote(argv: string[], env: Record<string, string>): Zygote
       const order = orders.get(message.id);
       if (order === undefined) return;
       const { pid, keeper } = message;
-      if (pid !== undefined && keeper !== undefined) {
+      if (order.short) {
+        orders.delete(message.id);
+        order.short(pid);
+        if (orders.size === 0) control.unref();
+      } else if (pid !== undefined && keeper !== undefined) {
         order.known = true;
         const ended = endOf(pid);
         // One that ends without a word, as a process does that a fork has not brought over whole.
@@ -137,6 +147,19 @@ export function startZygote(argv: string[], env: Record<string, string>): Zygote
       }
       settle(message.id, order);
     }
+  };
+
+  const newOrder = (): Order => ({
+    known: false,
+    told: false,
+    forked: Promise.withResolvers(),
+    setUp: Promise.withResolvers(),
+  });
+  const send = (order: Order, text: (id: number) => string) => {
+    const id = sequence++;
+    orders.set(id, order);
+    control.ref();
+    control.write(`${text(id)}\n`);
   };
 
   child = spawn(file, args, { env, detached: true, stdio: ['ignore', 'ignore', 'pipe', 'pipe'] });
@@ -173,18 +196,22 @@ export function startZygote(argv: string[], env: Record<string, string>): Zygote
     },
     fork({ sandbox, ...order }) {
       if (state !== 'ready') return Promise.reject(new Error(`the zygote is ${state}`));
-      const id = sequence++;
-      const entry: Order = {
-        known: false,
-        told: false,
-        forked: Promise.withResolvers(),
-        setUp: Promise.withResolvers(),
-      };
-      orders.set(id, entry);
-      control.ref();
-      const text = JSON.stringify({ id, ...order });
-      control.write(`${text.slice(0, -1)},"sandbox":${sandbox}}\n`);
+      const entry = newOrder();
+      send(entry, (id) => `${JSON.stringify({ id, ...order }).slice(0, -1)},"sandbox":${sandbox}}`);
       return entry.forked.promise;
+    },
+    async mount(order) {
+      if (state !== 'ready') return false;
+      const { promise, resolve } = Promise.withResolvers<number | undefined>();
+      let ended: Promise<number> | undefined;
+      const short = (pid: number | undefined) => {
+        // Its end may be told in the same breath.
+        if (pid !== undefined) ended = endOf(pid);
+        resolve(pid);
+      };
+      send({ ...newOrder(), short }, (id) => JSON.stringify({ id, mount: order }));
+      await promise;
+      return (await ended) === 0;
     },
     end: () => end('it was not needed any more'),
   };

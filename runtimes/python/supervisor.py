@@ -14,18 +14,26 @@ import sys
 import threading
 import time
 
-OPTIONS = {
-    "socket": os.environ.get("PETREL_SOCKET", ""),
-    # Life after the last control connection has closed, and without one ever; seconds.
-    "control_grace": int(os.environ.get("PETREL_CONTROL_GRACE_MS", "10000")) / 1000,
-    "orphan": int(os.environ.get("PETREL_ORPHAN_MS", "60000")) / 1000,
-    # Loading: import, ASGI start-up, a program's port.
-    "load": int(os.environ.get("PETREL_LOAD_TIMEOUT_MS", "30000")) / 1000,
-    # Requests in flight at SIGTERM.
-    "term_grace": int(os.environ.get("PETREL_TERM_GRACE_MS", "25000")) / 1000,
-}
-for _name in [name for name in os.environ if name.startswith("PETREL_")]:
-    del os.environ[_name]
+OPTIONS = {}
+
+
+def read_options():
+    """Takes the settings out of the environment: when life begins, as a forked process gets its variables after this was imported."""
+    OPTIONS.update(
+        {
+            "socket": os.environ.get("PETREL_SOCKET", ""),
+            # Life after the last control connection has closed, and without one ever; seconds.
+            "control_grace": int(os.environ.get("PETREL_CONTROL_GRACE_MS", "10000")) / 1000,
+            "orphan": int(os.environ.get("PETREL_ORPHAN_MS", "60000")) / 1000,
+            # Loading: import, ASGI start-up, a program's port.
+            "load": int(os.environ.get("PETREL_LOAD_TIMEOUT_MS", "30000")) / 1000,
+            # Requests in flight at SIGTERM.
+            "term_grace": int(os.environ.get("PETREL_TERM_GRACE_MS", "25000")) / 1000,
+        }
+    )
+    for name in [name for name in os.environ if name.startswith("PETREL_")]:
+        del os.environ[name]
+
 
 # Only what HELLO needs is imported before it; the rest follows while nobody waits, or with `specialise`.
 from _petrel import frames as f  # noqa: E402
@@ -328,7 +336,9 @@ def accept(server, supervisor):
         Connection(sock, supervisor)
 
 
-def main():
+def main(warm=False):
+    """Begins the life of this process; `warm`: what the first function would wait for is imported."""
+    read_options()
     path = OPTIONS["socket"]
     if not path:
         sys.stderr.write("petrel: PETREL_SOCKET is not set: the python runtime is started by the platform\n")
@@ -338,6 +348,7 @@ def main():
     os.dup2(null, 0)
     os.close(null)
     supervisor = Supervisor()
+    supervisor.warmed = warm
     supervisor.watch_sigterm()
     try:
         os.unlink(path)

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -108,6 +108,7 @@ test('a forked container is confined as a started one is, and ends with its exit
   if (process.getuid!() === 0) assert.ok(seen.output.endsWith('\n65534\n'), seen.output);
   const shown = mkdtempSync(join(home, 'shown-'));
   writeFileSync(join(shown, 'a file'), '');
+  chmodSync(shown, 0o755);
   assert.equal(await running.addMount({ source: shown, target: '/tmp', readOnly: true }), true);
   const mounted = await running.exec(['sh', '-c', 'ls /tmp; touch /tmp/x 2>&1'], 5000);
   assert.match(mounted.output, /^a file\n.*Read-only file system/s);

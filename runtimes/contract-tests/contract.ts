@@ -81,7 +81,7 @@ export function contract(language: Language): void {
       const { hello } = mux ? (data as MuxClient) : instance.control;
       assert.equal(hello.version, 1);
       assert.equal(hello.runtime, runtime);
-      assert.equal(hello.pid, instance.child.pid);
+      assert.equal(hello.pid, instance.pid);
       assert.equal(typeof hello.language, 'string');
       assert.equal(hello.state, mux ? 'specialised' : 'generic');
     });
@@ -576,7 +576,7 @@ export function contract(language: Language): void {
       const { instance, data } = await start(t);
       const open = data.request({ target: '/sleep?ms=300' });
       await until(async () => (await inFlight(instance)) === 1, 'the request to begin');
-      instance.child.kill('SIGTERM');
+      instance.kill('SIGTERM');
       await closing(instance, data);
       assert.equal((await open).body.toString(), 'slept');
       assert.equal((await instance.exited).code, 0);
@@ -586,7 +586,7 @@ export function contract(language: Language): void {
       const { instance, data } = await start(t, everything, { PETREL_TERM_GRACE_MS: '100' });
       const open = data.request({ target: '/hang-deaf' });
       await until(async () => (await inFlight(instance)) === 1, 'the request to begin');
-      instance.child.kill('SIGTERM');
+      instance.kill('SIGTERM');
       await assert.rejects(open);
       assert.equal((await instance.exited).code, 0);
     });
@@ -672,7 +672,7 @@ function describePrograms(language: Language, programs: NonNullable<Language['pr
         assert.equal(result.shape, 'program');
         const response = await fetch(`http://127.0.0.1:${port}/x?y`);
         assert.equal(await response.text(), 'program /x?y hi there');
-        instance.child.kill('SIGTERM');
+        instance.kill('SIGTERM');
         await instance.exited;
         await assert.rejects(fetch(`http://127.0.0.1:${port}/`));
       });
@@ -697,7 +697,7 @@ function describePrograms(language: Language, programs: NonNullable<Language['pr
           { port, shape: 'program' },
         );
         assert.equal((await fetch(`http://127.0.0.1:${port}/x`)).status, 200, command);
-        instance.child.kill('SIGTERM');
+        instance.kill('SIGTERM');
         await instance.exited;
         await assert.rejects(fetch(`http://127.0.0.1:${port}/`));
       }
@@ -712,7 +712,7 @@ function describePrograms(language: Language, programs: NonNullable<Language['pr
       t.after(() => instance.stop());
       const port = await freePort();
       await specialise(instance, programs.declared, { port, shape: 'program' });
-      instance.child.kill('SIGKILL');
+      instance.kill('SIGKILL');
       await instance.exited;
       await assert.rejects(fetch(`http://127.0.0.1:${port}/`));
     });

@@ -26,8 +26,21 @@ interface Manifest {
   spec: {
     command: string[];
     env?: { name: string; value?: string }[];
+    zygote?: { command: string[] };
     build?: { command: string[]; when?: string[] };
   };
+}
+
+/** Instances are forked from their runtime's zygote. */
+const FORKED = process.env.PETREL_CONTRACT_FORKED === '1';
+const FORK = path.join(import.meta.dirname, 'forked.ts');
+
+/** The last process that this one has started. Throws when there is none. */
+function childOf(pid: number): number {
+  const child = Number(fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').at(-1));
+  // 0 would be this process's own group.
+  if (!(child > 0)) throw new Error(`process ${pid} has no child`);
+  return child;
 }
 
 const manifestOf = (runtime: string): Manifest =>
@@ -186,7 +199,8 @@ export class Instance {
     this.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'petrel-rt-'));
     this.socket = path.join(this.dir, 'i.sock');
     this.runtime = runtime;
-    const { command: argv, env: fixed = [] } = manifestOf(runtime).spec;
+    const { command: started, env: fixed = [], zygote } = manifestOf(runtime).spec;
+    const argv = FORKED ? [process.execPath, FORK, ...(zygote?.command ?? [])] : started;
     const [command, ...args] = argvOf(argv, runtime);
     const own = Object.fromEntries(fixed.map(({ name, value }) => [name, value]));
     this.child = spawn(command as string, args, {
@@ -229,6 +243,22 @@ export class Instance {
     const client = new HttpClient(target);
     this.#callers.push(client);
     return client;
+  }
+
+  /** The instance's own process. */
+  get pid(): number {
+    const { pid } = this.child;
+    if (pid === undefined) throw new Error('the instance was not started');
+    return FORKED ? childOf(childOf(pid)) : pid;
+  }
+
+  /** Signals the instance; false when it is gone. */
+  kill(signal: NodeJS.Signals): boolean {
+    try {
+      return FORKED ? process.kill(this.pid, signal) : this.child.kill(signal);
+    } catch {
+      return false;
+    }
   }
 
   async connect(role: 'data' | 'control' = 'data'): Promise<MuxClient> {
@@ -276,7 +306,7 @@ export class Instance {
 
   async stop(): Promise<void> {
     for (const client of [...this.#clients, ...this.#callers]) client.close();
-    this.child.kill('SIGKILL');
+    this.kill('SIGKILL');
     await this.exited;
     fs.rmSync(this.dir, { recursive: true, force: true });
     if (this.violations.length > 0) throw this.violations[0];

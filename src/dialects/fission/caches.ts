@@ -14,6 +14,7 @@ import {
   type FissionFunction,
   type FissionFunctionSpec,
   type FunctionAlias,
+  type FunctionReference,
   type FunctionVersion,
   type HttpTrigger,
   type NameRef,
@@ -33,6 +34,20 @@ const byParts = (spec: FissionFunctionSpec, namespace: string | undefined) => ({
   package: list(keyOfRef(spec.package?.packageref, namespace)),
 });
 
+/** Value of the index `refers` under which those are found that refer to an object. */
+export const refersTo = (kind: string, namespace: string | undefined, name: string): string =>
+  `${kind}/${namespace ?? 'default'}/${name}`;
+
+function referred(reference: FunctionReference, namespace: string | undefined): string[] {
+  const { type, name, alias, version, functionweights } = reference;
+  const functions = type === 'function-weights' ? Object.keys(functionweights ?? {}) : name ? [name] : [];
+  return [
+    ...functions.map((fn) => refersTo('Function', namespace, fn)),
+    ...(alias ? [refersTo('FunctionAlias', namespace, alias)] : []),
+    ...(version ? [refersTo('FunctionVersion', namespace, version)] : []),
+  ];
+}
+
 export interface Caches {
   functions: Informer<FissionFunction>;
   environments: Informer<Environment>;
@@ -49,7 +64,7 @@ export interface Caches {
   services: Informer<Service>;
 }
 
-/** Informers that are not started yet. Functions and versions are indexed by `environment` and `package`. */
+/** Informers that are not started yet. Functions and versions are indexed by `environment` and `package`, what refers to them by `refers`. */
 export function createCaches(options: { client: KubeClient; log: Logger; clock: Clock }): Caches {
   const cache = <T extends KubeObject>(resource: ResourceRef, more: Partial<InformerOptions<T>> = {}) =>
     createInformer<T>({ ...options, resource, ...more });
@@ -67,7 +82,9 @@ export function createCaches(options: { client: KubeClient; log: Logger; clock: 
         environment: ({ metadata, spec }) => list(keyOfRef(spec.environment, metadata.namespace)),
       },
     }),
-    httpTriggers: cache<HttpTrigger>(FISSION.httpTriggers),
+    httpTriggers: cache<HttpTrigger>(FISSION.httpTriggers, {
+      indexes: { refers: ({ metadata, spec }) => referred(spec.functionref, metadata.namespace) },
+    }),
     timeTriggers: cache<TimeTrigger>(FISSION.timeTriggers),
     watchTriggers: cache<WatchTrigger>(FISSION.watchTriggers),
     queueTriggers: cache<QueueTrigger>(FISSION.queueTriggers),
@@ -75,7 +92,16 @@ export function createCaches(options: { client: KubeClient; log: Logger; clock: 
     versions: cache<FunctionVersion>(FISSION.versions, {
       indexes: parts<FunctionVersion>((version) => version.spec.snapshot),
     }),
-    aliases: cache<FunctionAlias>(FISSION.aliases),
+    aliases: cache<FunctionAlias>(FISSION.aliases, {
+      indexes: {
+        refers: ({ metadata: { namespace }, spec }) => [
+          refersTo('Function', namespace, spec.functionName),
+          ...[spec.version, spec.secondaryVersion].flatMap((name) =>
+            name ? [refersTo('FunctionVersion', namespace, name)] : [],
+          ),
+        ],
+      },
+    }),
     targets: cache<PetrelFunction>(FUNCTIONS),
     services: cache<Service>(KSERVICES, { labelSelector: 'fission.io/function' }),
   };

@@ -5,9 +5,17 @@ import type { PathRoute } from '../../gateway/contract.ts';
 import type { Condition, KubeObject } from '../../kinds/object.ts';
 import { createController } from '../../kube/controller.ts';
 import { keyOf, splitKey } from '../../kube/indexed-store.ts';
+import { refersTo } from './caches.ts';
 import { found, withFindings } from './conditions.ts';
 import { type Context, type Part, writeStatus } from './context.ts';
-import { FISSION, type FunctionAlias, type HttpTrigger, isProblem, type Problem } from './model.ts';
+import {
+  FISSION,
+  type FunctionAlias,
+  type FunctionVersion,
+  type HttpTrigger,
+  isProblem,
+  type Problem,
+} from './model.ts';
 import { translatedName } from './parts.ts';
 import { aliasTargets, type Directory, functionRoutes, resolvedVersion, triggerRoute } from './routes.ts';
 
@@ -151,16 +159,24 @@ export function createRouter(context: Context, directory: Directory): Part {
   });
 
   const enqueue = (kind: string) => (object: KubeObject) => controller.enqueue(`${kind}/${keyOf(object)}`);
-  /** Triggers and aliases of a namespace: what they refer to has come or gone. */
-  const referrers = ({ metadata }: KubeObject) => {
-    for (const trigger of caches.httpTriggers.list(metadata.namespace)) enqueue('HTTPTrigger')(trigger);
-    for (const alias of caches.aliases.list(metadata.namespace)) enqueue('FunctionAlias')(alias);
+  /** Triggers and aliases that refer to an object, and triggers that refer to such an alias. */
+  const referrers = (kind: string, namespace: string | undefined, name: string) => {
+    const index = refersTo(kind, namespace, name);
+    for (const trigger of caches.httpTriggers.byIndex('refers', index)) enqueue('HTTPTrigger')(trigger);
+    for (const alias of caches.aliases.byIndex('refers', index)) {
+      enqueue('FunctionAlias')(alias);
+      referrers('FunctionAlias', namespace, alias.metadata.name);
+    }
   };
   const follow = (kind: string, cache: Context['caches'][keyof Context['caches']], referred: boolean) => {
     const own = enqueue(kind);
     const changed = (object: KubeObject) => {
+      const { namespace, name } = object.metadata;
       own(object);
-      if (referred) referrers(object);
+      if (referred) referrers(kind, namespace, name);
+      // An alias may mean a version by its digest.
+      if (kind === 'FunctionVersion')
+        referrers('Function', namespace, (object as FunctionVersion).spec.functionName);
     };
     const specChanged = (object: KubeObject, old: KubeObject) => {
       if (object.metadata.generation !== old.metadata.generation) changed(object);
@@ -168,7 +184,13 @@ export function createRouter(context: Context, directory: Directory): Part {
     cache.addHandler({ add: changed, update: specChanged, delete: changed } as never);
   };
   const readyNow = (target: KubeObject, old?: KubeObject) => {
-    if (says(target) && !says(old)) referrers(target);
+    if (!says(target) || says(old)) return;
+    const owner = target.metadata.ownerReferences?.find(({ apiVersion }) => apiVersion === 'fission.io/v1');
+    if (!owner) return;
+    const { namespace } = target.metadata;
+    referrers(owner.kind, namespace, owner.name);
+    const version = owner.kind === 'FunctionVersion' ? caches.versions.get(namespace, owner.name) : undefined;
+    if (version) referrers('Function', namespace, version.spec.functionName);
   };
   for (const cache of [caches.targets, caches.services])
     cache.addHandler({ add: readyNow, update: readyNow } as never);

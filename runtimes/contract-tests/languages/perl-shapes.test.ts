@@ -138,6 +138,15 @@ sub {
     ],
   },
   {
+    title: 'psgi: the sub that a .pl file ends with may take a request',
+    files: {
+      'main.pl':
+        "return sub { my ($r) = @_; return $r->path eq '/env' ? [201, [], [$r->{PATH_INFO}]] : 'hello' };\n",
+    },
+    shape: 'psgi',
+    calls: [...hello, { request: get('/env'), status: 201, body: '/env' }],
+  },
+  {
     title: 'psgi: modules that were built into local/',
     files: {
       'local/lib/perl5/Greeter.pm': "package Greeter;\nuse constant WORD => 'hello';\n1;\n",

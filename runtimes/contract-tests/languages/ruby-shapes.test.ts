@@ -61,6 +61,15 @@ private def helper = 1
     calls: [{ request: get('/'), body: 'basket GET' }],
   },
   {
+    title: 'request: a handler that takes a context with request and logger',
+    files: {
+      'handler.rb':
+        "def handler(context)\n  context.logger.info('seen')\n  \"hello #{context.request.headers['host']}\"\nend\n",
+    },
+    shape: 'request',
+    calls: [{ request: get('/'), body: 'hello fn.example.test' }],
+  },
+  {
     title: 'request: a single method of another name, without parameter',
     files: { 'x.rb': 'def greet\n  "hello"\nend\n' },
     shape: 'request',

@@ -134,6 +134,16 @@ module Petrel
       "#<Petrel::Request #{@method} #{url}>"
     end
 
+    # For handlers that take a context with a request and a logger.
+    def request
+      self
+    end
+
+    def logger
+      require 'logger'
+      @logger ||= Logger.new($stdout)
+    end
+
     # Whether the client has gone, or the request's time is over.
     def cancelled?
       !@exchange.aborted.nil?

@@ -4,12 +4,28 @@ package Petrel::Runtime::Psgi;
 
 use strict;
 use warnings;
+use Petrel::Request;
 use Petrel::Runtime::Answer;
 use Petrel::Runtime::Input;
 
 sub serve {
     my ($call, $app) = @_;
-    my $answer = $app->(environment($call));
+    return _take($call, scalar $app->(environment($call)));
+}
+
+# For a sub that may take a request or an environment: it gets what is both, and may answer as either.
+sub serve_either {
+    my ($call, $code) = @_;
+    my $both = Petrel::Request->new($call);
+    my $environment = environment($call);
+    @$both{ keys %$environment } = values %$environment;
+    my $answer = $code->($both);
+    return Petrel::Runtime::Answer::respond($call, $answer) if ref $answer ne 'CODE';
+    return _take($call, $answer);
+}
+
+sub _take {
+    my ($call, $answer) = @_;
     return _respond($call, $answer) if ref $answer eq 'ARRAY';
     die 'the application returned ' . ($answer // 'undef') . ", which is neither a list nor a sub\n" if ref $answer ne 'CODE';
     my $responded = 0;

@@ -86,8 +86,9 @@ sub serve {
     eval { Petrel::Runtime::Recognise::not_found($self->{entry}, $returned, $params->{handler}) } or $self->failed($@) unless $code;
     $self->{phase} = 'idle';
     $self->{channel}->send(encode(LOADED, 0, json({ shape => $found })) . encode(READY, 0));
-    my $work = $found eq 'psgi'
-        ? sub { Petrel::Runtime::Psgi::serve($_[0], $code) }
+    my $work = $found eq 'psgi' && !$shape && $self->{entry} !~ /\.psgi$/
+        ? sub { Petrel::Runtime::Psgi::serve_either($_[0], $code) }
+        : $found eq 'psgi' ? sub { Petrel::Runtime::Psgi::serve($_[0], $code) }
         : sub { Petrel::Runtime::Answer::respond($_[0], scalar $code->(Petrel::Request->new($_[0]))) };
     while (1) {
         my $frame = $self->{channel}->next(1);

@@ -180,11 +180,23 @@ function spool(temporaryDirectory: string, maxBytes: number) {
   };
 }
 
+/** An archive on its way. */
+export interface Packed {
+  /** Read once. `skipped` and `files` are complete when it has ended. */
+  stream: AsyncIterable<Buffer>;
+  files(): number;
+  skipped: string[];
+}
+
 /**
- * Packages a file (its name alone) or a directory (its contents, without `.git` and what `.petrelignore` names).
- * Links must stay inside. Throws `FileNotFound`, `UnsupportedSource`, `UnsafeArchive` or `PackageTooLarge`.
+ * Packages a file (its name alone) or a directory (its contents, without `.git` and what `.petrelignore` names), as a stream. Links must
+ * stay inside. The stream throws `UnsafeArchive`, `PackageTooLarge`, or `UnsupportedSource` where there is no file; this function
+ * `FileNotFound` or `UnsupportedSource`.
  */
-export async function packDirectory(path: string, options: PackOptions = {}): Promise<PackedSource> {
+export async function packStream(
+  path: string,
+  options: Pick<PackOptions, 'limits' | 'extra'> = {},
+): Promise<Packed> {
   const root = resolve(path);
   const stat = await fs.stat(root).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
@@ -211,21 +223,31 @@ export async function packDirectory(path: string, options: PackOptions = {}): Pr
   const tar = async function* (): AsyncGenerator<Buffer> {
     yield* stat.isFile() ? filePart(packing, root, basename(root), stat) : directoryPart(packing, root, '');
     for (const [name, text] of Object.entries(packing.extra)) yield* extraPart(packing, name, text);
-    packing.layout.links();
-    yield TAR_END;
-  };
-  const out = spool(options.temporaryDirectory ?? tmpdir(), options.maxBytes ?? Number.MAX_SAFE_INTEGER);
-  try {
-    for await (const part of pump(tar(), createZstdCompress(LEVEL))) await out.add(part);
     if (packing.files === 0) {
       throw new PetrelError('UnsupportedSource', `"${path}" holds no file to package.`, {
         fix: `Check ${IGNORE_FILE}, or name the source file itself.`,
       });
     }
+    packing.layout.links();
+    yield TAR_END;
+  };
+  return {
+    stream: pump(tar(), createZstdCompress(LEVEL)),
+    files: () => packing.files,
+    skipped: packing.skipped,
+  };
+}
+
+/** Packages as `packStream` does, and keeps the archive until it is disposed of. Throws what that and its stream throw. */
+export async function packDirectory(path: string, options: PackOptions = {}): Promise<PackedSource> {
+  const packed = await packStream(path, options);
+  const out = spool(options.temporaryDirectory ?? tmpdir(), options.maxBytes ?? Number.MAX_SAFE_INTEGER);
+  try {
+    for await (const part of packed.stream) await out.add(part);
     return {
       ...(await out.finish()),
-      files: packing.files,
-      skipped: packing.skipped,
+      files: packed.files(),
+      skipped: packed.skipped,
       dispose: () => out.dispose(),
     };
   } catch (error) {

@@ -26,9 +26,13 @@ async function* fileBytes(file: FileHandle): AsyncGenerator<Buffer> {
   }
 }
 
-async function* decompressed(file: FileHandle, format: string, transform: Transform): AsyncGenerator<Buffer> {
+async function* decompressed(
+  source: AsyncIterable<Uint8Array>,
+  format: string,
+  transform: Transform,
+): AsyncGenerator<Buffer> {
   try {
-    yield* pump(fileBytes(file), transform);
+    yield* pump(source, transform);
   } catch (error) {
     if (/^(Z_|ZSTD_)/.test(String((error as NodeJS.ErrnoException).code))) {
       throw new PetrelError(
@@ -54,14 +58,18 @@ export function formatOf(head: Buffer): 'gzip' | 'zstd' | 'zip' | 'tar' | undefi
   return looksLikeTar(head.subarray(0, 512)) ? 'tar' : undefined;
 }
 
+/** The entries of a `tar.zst` that comes as a stream. */
+const zstdEntries = (source: AsyncIterable<Uint8Array>) =>
+  readTar(decompressed(source, 'zstd', createZstdDecompress()));
+
 /** The archive's entries, whichever of the known formats it has. */
 async function entriesOf(file: FileHandle): Promise<AsyncGenerator<TarEntry>> {
   const { size } = await file.stat();
   const head = Buffer.alloc(512);
   const { bytesRead } = await file.read(head, 0, 512, 0);
   const format = formatOf(head.subarray(0, bytesRead));
-  if (format === 'gzip') return readTar(decompressed(file, 'gzip', createGunzip()));
-  if (format === 'zstd') return readTar(decompressed(file, 'zstd', createZstdDecompress()));
+  if (format === 'gzip') return readTar(decompressed(fileBytes(file), 'gzip', createGunzip()));
+  if (format === 'zstd') return zstdEntries(fileBytes(file));
   if (format === 'zip') return readZip(file, size);
   if (format === 'tar') return readTar(fileBytes(file));
   throw new PetrelError('UnsupportedSource', 'The package is not an archive that can be read.', {
@@ -117,9 +125,30 @@ export async function unpackArchive(
   target: string,
   limits: ArchiveLimits = DEFAULT_LIMITS,
 ): Promise<void> {
+  const file = await open(archive, 'r');
+  try {
+    await unpackEntries(await entriesOf(file), target, limits);
+  } finally {
+    await file.close();
+  }
+}
+
+/** The same for a `tar.zst` while it arrives. An error of `source` is passed on. */
+export async function unpackStream(
+  source: AsyncIterable<Uint8Array>,
+  target: string,
+  limits: ArchiveLimits = DEFAULT_LIMITS,
+): Promise<void> {
+  await unpackEntries(zstdEntries(source), target, limits);
+}
+
+async function unpackEntries(
+  source: AsyncIterable<TarEntry>,
+  target: string,
+  limits: ArchiveLimits,
+): Promise<void> {
   await mkdir(target, { recursive: true });
   await chmod(target, 0o755);
-  const file = await open(archive, 'r');
   const layout = createLayout(limits);
   const made = new Set<string>(['']);
   let busySince = performance.now();
@@ -173,25 +202,21 @@ export async function unpackArchive(
   };
 
   let entries = 0;
-  try {
-    for await (const entry of await entriesOf(file)) {
-      entries++;
-      await place[entry.type](entry);
-      if (performance.now() - busySince > SLICE_MS) {
-        await nextTurn();
-        busySince = performance.now();
-      }
+  for await (const entry of source) {
+    entries++;
+    await place[entry.type](entry);
+    if (performance.now() - busySince > SLICE_MS) {
+      await nextTurn();
+      busySince = performance.now();
     }
-    if (entries === 0) {
-      throw new PetrelError('UnsupportedSource', 'The package is empty.', {
-        fix: 'Package at least one file of code.',
-      });
-    }
-    for (const { path, target: to } of layout.links()) {
-      await ensure(parentOf(path));
-      await symlink(to, join(target, path));
-    }
-  } finally {
-    await file.close();
+  }
+  if (entries === 0) {
+    throw new PetrelError('UnsupportedSource', 'The package is empty.', {
+      fix: 'Package at least one file of code.',
+    });
+  }
+  for (const { path, target: to } of layout.links()) {
+    await ensure(parentOf(path));
+    await symlink(to, join(target, path));
   }
 }

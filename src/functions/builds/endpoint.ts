@@ -57,8 +57,7 @@ export function createBuildEndpoint(options: {
       await pipeline(stream, response);
     },
     async 'PUT result'(_build, inputs, request, response) {
-      const declared = request.headers['content-length'];
-      const stored = await packages.put(request, declared === undefined ? {} : { bytes: Number(declared) });
+      const stored = await packages.putStream(request);
       await packages.keepBuilt(inputs, stored.digest);
       sendJson(response, 201, stored);
     },

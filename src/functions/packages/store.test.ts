@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { zstdCompressSync } from 'node:zlib';
 import type { Digest } from '../../kinds/function.ts';
 import { chunks, rawTar, temporaryDirectory } from '../testing/archives.ts';
 import { createPackageStore, type PackageStoreOptions } from './store.ts';
@@ -197,4 +198,23 @@ test('uploads that nobody goes on with are forgotten, and what was built goes wi
   await s.collect(new Set(), 3_600_000);
   assert.equal(await s.begun(digest), 0);
   assert.equal(await s.built('ab-cd'), undefined);
+});
+
+test('an archive is unpacked as it comes, and nothing of a bad one stays', async (t) => {
+  const { dir, store: s } = await store(t, { maxBytes: 100_000 });
+  const packed = zstdCompressSync(HELLO);
+  const { digest, created } = await s.putStream(chunks(packed, 100));
+  assert.deepEqual([digest, created], [digestOf(packed), true]);
+  assert.equal(await fs.readFile(join(s.ready(digest) as string, 'hello.js'), 'utf8'), 'export default 1');
+  assert.equal((await s.putStream(chunks(packed))).created, false);
+  const bad = zstdCompressSync(rawTar([{ name: '../x', body: 'x' }]));
+  await assert.rejects(s.putStream(chunks(bad)), { code: 'UnsafeArchive' });
+  await assert.rejects(s.putStream(chunks(HELLO)), { code: 'UnsafeArchive' });
+  const broken = (async function* (): AsyncGenerator<Uint8Array> {
+    yield packed.subarray(0, 50);
+    throw new Error('connection lost');
+  })();
+  await assert.rejects(s.putStream(broken), /connection lost/);
+  const found = await contents(dir);
+  assert.deepEqual([found.archives.length, found.unpacked.length, found.incoming.length], [1, 1, 0]);
 });

@@ -61,6 +61,8 @@ export interface PackageStore {
    * for the part that has arrived when `source` itself breaks off and the digest is known.
    */
   put(source: AsyncIterable<Uint8Array>, announced?: Announced): Promise<StoredPackage>;
+  /** Takes a `tar.zst` in whose digest nobody knows yet, unpacking it as it comes. Throws what `put` throws. */
+  putStream(source: AsyncIterable<Uint8Array>): Promise<StoredPackage>;
   /** Bytes that have arrived of an upload that broke off. */
   begun(digest: Digest): Promise<number>;
   /** Size of a stored archive, undefined when it is not here. */
@@ -168,18 +170,23 @@ export function createPackageStore(options: PackageStoreOptions): PackageStore {
     return bytes;
   };
 
-  const unpack = async (archive: string, hex: string): Promise<string> => {
+  /** Makes a tree that is complete the one of a package. */
+  const adopt = async (temporary: string, hex: string): Promise<string> => {
     const tree = join(unpacked, hex);
+    await fs.rename(temporary, tree).catch(async (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+      await remove(temporary);
+    });
+    trees.add(hex);
+    return tree;
+  };
+
+  const unpack = async (archive: string, hex: string): Promise<string> => {
     const temporary = inbox.scratch();
     try {
       const { unpackArchive } = await import('../archive/unpack.ts');
       await unpackArchive(archive, temporary, options.limits);
-      await fs.rename(temporary, tree).catch(async (error: NodeJS.ErrnoException) => {
-        if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
-        await remove(temporary);
-      });
-      trees.add(hex);
-      return tree;
+      return await adopt(temporary, hex);
     } catch (error) {
       await remove(temporary);
       throw error;
@@ -245,6 +252,38 @@ export function createPackageStore(options: PackageStoreOptions): PackageStore {
     }
   };
 
+  const putStream: PackageStore['putStream'] = async (source) => {
+    await start();
+    const archives = await driver();
+    const temporary = inbox.scratch();
+    const [{ unpackStream }, { tee }] = await Promise.all([
+      import('../archive/unpack.ts'),
+      import('../archive/tee.ts'),
+    ]);
+    const { main, copy } = tee(source);
+    const unpacking = unpackStream(copy, temporary, options.limits);
+    unpacking.catch(() => {}); // told below, once the archive is whole
+    try {
+      const arrived = await inbox.receive(main, {});
+      try {
+        const { hex, bytes } = arrived;
+        await unpacking;
+        const created = (await bytesOf(hex)) === undefined;
+        if (!trees.has(hex)) await adopt(temporary, hex);
+        if (created) await archives.put(hex, arrived.path, bytes);
+        else await archives.touch(hex);
+        return { digest: `sha256:${hex}`, bytes, created };
+      } finally {
+        await arrived.discard();
+      }
+    } catch (error) {
+      await unpacking.catch(() => {});
+      throw diskError(error, 'the package could not be stored');
+    } finally {
+      await remove(temporary);
+    }
+  };
+
   const directory = async (digest: Digest): Promise<string> => {
     const hex = hexOf(digest);
     await start();
@@ -268,6 +307,7 @@ export function createPackageStore(options: PackageStoreOptions): PackageStore {
   return {
     maxBytes,
     put,
+    putStream,
     directory,
     async begun(digest) {
       await start();

@@ -10,7 +10,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { request as httpRequest } from '../../../base/http.ts';
 import { unpackArchive } from '../../archive/unpack.ts';
-import { packDirectory } from '../../pack.ts';
+import { packStream } from '../../pack.ts';
 import { runCommand } from './command.ts';
 import { BUILD_EXIT, type BuildRequest, REQUEST_VARIABLE } from './request.ts';
 
@@ -56,16 +56,9 @@ async function fetchSource(build: BuildRequest, target: string): Promise<void> {
 /** What stands in the output directory or, when nothing does, the source's own directory. */
 async function handIn(build: BuildRequest, output: string, source: string): Promise<void> {
   const directory = (await readdir(output)).length > 0 ? output : source;
-  const packed = await packDirectory(directory, {
-    temporaryDirectory: build.workspace,
-  });
-  const response = await ask(
-    build,
-    'PUT',
-    '/result',
-    { headers: { 'content-length': String(packed.bytes) } },
-    Readable.from(packed.stream(), { objectMode: false }),
-  );
+  const { stream } = await packStream(directory);
+  // Unpacked over there while it is packed here.
+  const response = await ask(build, 'PUT', '/result', {}, Readable.from(stream, { objectMode: false }));
   const text = await textOf(response);
   if ((response.statusCode ?? 500) >= 300) {
     const { message = text, fix = '' } = JSON.parse(text) as { message?: string; fix?: string };

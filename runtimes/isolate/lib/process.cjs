@@ -59,7 +59,7 @@ const config :Workerd.Config = (
 /** How often it is looked whether it works without a pause, milliseconds. */
 const LOOK_MS = 2000;
 /** Part of that time in processor time from which on it has to prove that it still answers. */
-const BUSY = 0.9;
+const BUSY = 0.2;
 /** … within this time, milliseconds. */
 const ANSWER_MS = 5000;
 /** Clock ticks of the kernel's accounting, per second. */

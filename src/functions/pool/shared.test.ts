@@ -23,6 +23,7 @@ function world() {
   const adopted: string[] = [];
   const hosts: Member[] = [];
   let answering = true;
+  let warm = 0;
   const channelOf = (name: string): InstanceChannel => ({
     hello: { version: 1, runtime: 'isolate', language: '1', pid: 1, state: 'generic' },
     closed: new Promise(() => {}),
@@ -56,6 +57,7 @@ function world() {
       hosts.push(member);
       return member;
     },
+    warm: () => warm,
     adopt: (member: Member) => adopted.push(member.name),
   } as unknown as Pools;
   const members = {
@@ -64,7 +66,16 @@ function world() {
   } as unknown as Members;
   const shares = createShares({ members, pools, log: silentLogger });
   const take = (revision: string, namespace = 'default') => shares.take(RUNTIME, namespace, revision, SIGNAL);
-  return { shares, take, said, discarded, adopted, hosts, hang: () => (answering = false) };
+  return {
+    shares,
+    take,
+    said,
+    discarded,
+    adopted,
+    hosts,
+    hang: () => (answering = false),
+    setWarm: (count: number) => (warm = count),
+  };
 }
 
 test('functions share an instance until it is full; namespaces never do', async () => {
@@ -150,4 +161,20 @@ test('who gives up waiting is not waited for', async () => {
   const stop = new AbortController();
   stop.abort(new Error('enough'));
   await assert.rejects(shares.take(RUNTIME, 'default', 'a', stop.signal), /enough/);
+});
+
+test('when many load at once another process that is warm takes its part', async () => {
+  const { shares, hosts, setWarm } = world();
+  const many = { ...RUNTIME, spec: { ...RUNTIME.spec, share: 100 } };
+  const load = async (revision: string) => {
+    const member = await shares.take(many, 'default', revision, SIGNAL);
+    void member.channel?.call('specialise', {}, 1);
+    return member.name;
+  };
+  const names = [];
+  for (let i = 0; i < 10; i++) names.push(load(`a${i}`));
+  assert.deepEqual(new Set(await Promise.all(names)), new Set(['p0']), 'nothing else is warm');
+  setWarm(1);
+  const more = await Promise.all(Array.from({ length: 20 }, (_, i) => load(`b${i}`)));
+  assert.ok(hosts.length > 1 && more.includes('p1'));
 });

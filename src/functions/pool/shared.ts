@@ -12,6 +12,8 @@ import type { Pools } from './pools.ts';
 
 /** Time for an instance to forget what it held, ms. */
 const RELEASE_MS = 2000;
+/** Functions that load in one instance at a time, from which on another that is warm takes its part. */
+const MANY = 8;
 /** What the calls to an instance are called when they are about one of its functions. */
 const CALLS: Record<string, string> = { specialise: 'lease', drain: 'drain-lease' };
 
@@ -24,6 +26,8 @@ interface Lease extends Member {
 interface Host {
   member: Member;
   leases: Map<number, Lease>;
+  /** Slots of functions that are not loaded yet: one comes after the other, since what they share is one thread. */
+  loading: Set<number>;
 }
 
 interface Group {
@@ -43,6 +47,18 @@ export interface Shares {
 }
 
 const NOBODY: MemberOwner = { warm() {}, cold() {}, gone() {} };
+
+/** Of the instances with a place for the revision the one that has the least to load. */
+function leastLoaded(hosts: Iterable<Host>, share: number, revision: string): Host | undefined {
+  let best: Host | undefined;
+  for (const host of hosts) {
+    const { leases, member, loading } = host;
+    if (member.channel === undefined || leases.size >= share) continue;
+    if ([...leases.values()].some((lease) => lease.revision === revision)) continue;
+    if (best === undefined || loading.size < best.loading.size) best = host;
+  }
+  return best;
+}
 
 export function createShares(options: { members: Members; pools: Pools; log: Logger }): Shares {
   const { members, pools, log } = options;
@@ -69,8 +85,13 @@ export function createShares(options: { members: Members; pools: Pools; log: Log
   const channelOf = (channel: InstanceChannel, host: Host, slot: number): InstanceChannel => ({
     hello: channel.hello,
     closed: channel.closed,
-    call: (method, params, timeoutMs) =>
-      channel.call(CALLS[method] ?? method, { ...(params as object), slot }, timeoutMs),
+    async call(method, params, timeoutMs) {
+      try {
+        return await channel.call(CALLS[method] ?? method, { ...(params as object), slot }, timeoutMs);
+      } finally {
+        if (method === 'specialise') host.loading.delete(slot);
+      }
+    },
     async ping(timeoutMs) {
       try {
         await channel.ping(timeoutMs);
@@ -104,7 +125,7 @@ export function createShares(options: { members: Members; pools: Pools; log: Log
 
   const open = async (group: Group, runtime: string, namespace: string): Promise<void> => {
     const member = await pools.take(runtime, namespace, new AbortController().signal);
-    const host: Host = { member, leases: new Map() };
+    const host: Host = { member, leases: new Map(), loading: new Set() };
     member.owner = ownerOf(host);
     try {
       // It may have held functions for a platform that is no more.
@@ -135,6 +156,7 @@ export function createShares(options: { members: Members; pools: Pools; log: Log
       revision,
     };
     host.leases.set(slot, lease);
+    host.loading.add(slot);
     leases.add(lease);
     return lease;
   };
@@ -152,13 +174,8 @@ export function createShares(options: { members: Members; pools: Pools; log: Log
       try {
         for (;;) {
           signal.throwIfAborted();
-          for (const host of group.hosts) {
-            const { leases: held, member } = host;
-            const full = held.size >= (spec.share ?? 1);
-            if (member.channel === undefined || full) continue;
-            if (![...held.values()].some((lease) => lease.revision === revision))
-              return leaseIn(host, revision);
-          }
+          const host = leastLoaded(group.hosts, spec.share ?? 1, revision);
+          if (host && (host.loading.size < MANY || pools.warm(name) === 0)) return leaseIn(host, revision);
           group.opening ??= open(group, name, namespace).finally(() => {
             group.opening = undefined;
           });
@@ -174,6 +191,7 @@ export function createShares(options: { members: Members; pools: Pools; log: Log
       const { host, slot } = member;
       if (host.leases.get(slot) !== member) return;
       host.leases.delete(slot);
+      host.loading.delete(slot);
       const { channel } = host.member;
       channel?.call('release', { slot }, RELEASE_MS).catch(() => {});
       if (host.leases.size > 0) return;

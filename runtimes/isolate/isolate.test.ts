@@ -1,0 +1,143 @@
+/** What only the isolate runtime has: many functions in one process, each apart; modules of every kind; a process that is ended when one holds up all. */
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { HttpClient } from '../contract-tests/http-client.ts';
+import { type Files, Instance } from '../contract-tests/instance.ts';
+
+const { bring } = createRequire(import.meta.url)('./bring.cjs') as { bring(): string | undefined };
+const why = bring();
+const skip = why === undefined ? false : `workerd could not be brought: ${why}`;
+
+async function started(t: TestContext) {
+  const instance = await Instance.start({ runtime: 'isolate' });
+  t.after(() => instance.stop());
+  return instance;
+}
+
+/** Loads a function into a slot of the instance; requests to it. */
+async function lease(t: TestContext, instance: Instance, slot: number, files: Files, params: object = {}) {
+  // A directory per slot: `package` writes into one.
+  const named = Object.fromEntries(
+    Object.entries(files).map(([name, content]) => [`${slot}/${name}`, content]),
+  );
+  const code = path.join(instance.package(named), String(slot));
+  const result = await instance.control.call('lease', { slot, code, env: {}, development: true, ...params });
+  assert.deepEqual(result.transport, { kind: 'http1-unix' });
+  const client = new HttpClient({ socketPath: path.join(instance.dir, `f${slot}`, 'h.sock') });
+  t.after(() => client.close());
+  return async (target = '/', options: object = {}) =>
+    (await client.request({ target, ...options })).body.toString();
+}
+
+const counter = {
+  'worker.js':
+    'let n = 0; export default { fetch: (r, env) => new Response(env.NAME + ++n + (globalThis.mark ??= env.NAME)) };',
+};
+
+test('functions in one process see nothing of each other', { skip }, async (t) => {
+  const instance = await started(t);
+  const a = await lease(t, instance, 1, counter, { env: { NAME: 'a' } });
+  const b = await lease(t, instance, 2, counter, { env: { NAME: 'b' } });
+  assert.deepEqual([await a(), await b(), await a(), await b()], ['a1a', 'b1b', 'a2a', 'b2b']);
+  assert.equal((await instance.control.call('health')).state, 'generic');
+});
+
+test('a place that is given back answers no more, and can be taken again', { skip }, async (t) => {
+  const instance = await started(t);
+  const first = await lease(t, instance, 1, counter, { env: { NAME: 'a' } });
+  await first();
+  assert.deepEqual(await instance.control.call('drain-lease', { slot: 1, graceMs: 1000 }), { left: 0 });
+  await instance.control.call('release', { slot: 1 });
+  assert.match(await first(), /no function is loaded here/);
+  const second = await lease(t, instance, 1, counter, { env: { NAME: 'b' } });
+  assert.equal(await second(), 'b1b');
+  await instance.control.call('release', {});
+  assert.match(await second(), /no function is loaded here/);
+});
+
+test('a function that cannot be loaded harms none of its neighbours', { skip }, async (t) => {
+  const instance = await started(t);
+  const a = await lease(t, instance, 1, counter, { env: { NAME: 'a' } });
+  await assert.rejects(lease(t, instance, 2, { 'worker.js': 'const = 1;' }), {
+    code: 'LoadError',
+    message: /SyntaxError/,
+  });
+  assert.equal(await a(), 'a1a');
+  await assert.rejects(lease(t, instance, 9999, counter), { code: 'BadRequest' });
+});
+
+test('drain waits for what is being answered', { skip }, async (t) => {
+  const instance = await started(t);
+  const slow = await lease(t, instance, 1, {
+    'worker.js':
+      'export default { async fetch() { await new Promise((r) => setTimeout(r, 300)); return new Response("slept"); } };',
+  });
+  const open = slow();
+  for (;;) {
+    const { left } = await instance.control.call('drain-lease', { slot: 1, graceMs: 0 });
+    if (left === 1) break;
+  }
+  assert.deepEqual(await instance.control.call('drain-lease', { slot: 1, graceMs: 10_000 }), { left: 0 });
+  assert.equal(await open, 'slept');
+});
+
+test('modules of every kind, under the names they have', { skip }, async (t) => {
+  const instance = await started(t);
+  const ask = await lease(
+    t,
+    instance,
+    1,
+    {
+      'wrangler.jsonc':
+        '{\n // what to run\n "main": "src/index.ts", "vars": { "STAGE": "test" /* not // prod */ },\n}\n',
+      'src/index.ts': `
+import data from '../data.json';
+import text from '../page.txt';
+import bytes from '../data.bin';
+import { add } from './lib/add.ts';
+interface Env { STAGE: string; NAME: string }
+export default { fetch: (request: Request, env: Env): Response => Response.json([data.a, text, bytes.byteLength, add(1, 2), env.STAGE, env.NAME]) };`,
+      'src/lib/add.ts': 'export const add = (a: number, b: number): number => a + b;',
+      'data.json': '{"a": [1]}',
+      'page.txt': 'grüße',
+      'data.bin': Uint8Array.of(1, 2, 3),
+      'node_modules/broken/index.js': 'not a module at all {',
+      '.secret': 'hidden',
+    },
+    { env: { NAME: 'n' } },
+  );
+  assert.deepEqual(JSON.parse(await ask()), [[1], 'grüße', 3, 3, 'test', 'n']);
+});
+
+test('handlers of each shape', { skip }, async (t) => {
+  const instance = await started(t);
+  const shapes: [source: string, handler?: string][] = [
+    ['export default { fetch: () => new Response("yes") }'],
+    ['export default () => new Response("yes")'],
+    ['export const answer = async () => new Response("yes")', 'answer'],
+    [
+      'import { WorkerEntrypoint } from "cloudflare:workers"; export default class extends WorkerEntrypoint { fetch() { return new Response(this.env.WORD); } }',
+    ],
+  ];
+  for (const [slot, [source, handler]] of shapes.entries()) {
+    const ask = await lease(
+      t,
+      instance,
+      slot + 1,
+      { 'worker.js': source },
+      { handler, env: { WORD: 'yes' } },
+    );
+    assert.equal(await ask(), 'yes', source);
+  }
+});
+
+test('an endless loop ends its process, which says why', { skip }, async (t) => {
+  const instance = await started(t);
+  const ask = await lease(t, instance, 1, { 'worker.js': 'export default () => { for (;;); }' });
+  await assert.rejects(ask());
+  assert.equal((await instance.exited).code, 1);
+  const failed = instance.control.events.find(({ event }) => event === 'failed');
+  assert.match(String(failed?.detail), /kept the process busy/);
+});

@@ -10,4 +10,9 @@ export BUNDLE_PATH=vendor/bundle BUNDLE_USER_HOME="$PETREL_CACHE/bundler" BUNDLE
 if [ -f Gemfile.lock ]; then export BUNDLE_FROZEN=true; fi
 # --standalone also writes vendor/bundle/bundler/setup.rb: gems are reached without loading Bundler, which takes 100 ms.
 bundle install --standalone
+# Gems of the package itself stand there with the path of this build.
+setup=vendor/bundle/bundler/setup.rb
+if [ -f "$setup" ]; then
+  here=$(pwd -P) ruby -i -pe 'gsub(ENV.fetch("here") + "/", "\#{__dir__}/../../../")' "$setup"
+fi
 rm -rf vendor/bundle/ruby/*/cache

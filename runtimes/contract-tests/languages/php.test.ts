@@ -100,7 +100,7 @@ function handle($request) {
   failures: {
     'a syntax error': {
       source: php('<?php\n$b = = 2;\nreturn fn () => 1;\n'),
-      says: /ParseError: syntax error, unexpected token "="/,
+      says: /^ParseError: syntax error, unexpected token "=".*\nParseError: .* in fn\.php:2\n\nfn\.php:2\n/,
       file: 'fn.php',
       line: 2,
       shows: '$b = = 2;',

@@ -101,7 +101,7 @@ end
   failures: {
     'a syntax error': {
       source: ruby('a = 1\nb = = 2\n'),
-      says: /SyntaxError: syntax error/,
+      says: /^SyntaxError: syntax error.*\nfn\.rb:2: syntax error/,
       file: 'fn.rb',
       line: 2,
       shows: 'b = = 2',

@@ -30,7 +30,8 @@ final class Errors
     {
         $own = preg_quote(dirname(__DIR__, 2) . '/', '~');
         $text = preg_replace("~^#\\d+ (?:$own|\\[internal function\\]: Petrel\\\\Runtime).*\\n?~m", '', (string) $error);
-        return trim(self::relative($text ?? (string) $error));
+        $text = preg_replace('~\nStack trace:\n#\d+ \{main\}$~', '', trim($text ?? (string) $error));
+        return self::relative($text);
     }
 
     public static function line(\Throwable $error): string

@@ -36,7 +36,11 @@ module PetrelRuntime
 
       # The error with its backtrace and causes, as Ruby prints them.
       def stack_of(error)
-        relative(trimmed(error).full_message(highlight: false, order: :top)).strip
+        trimmed(error)
+        # Without a place in the user's code Ruby would name one of the runtime's.
+        return relative("#{error.message} (#{error.class})").strip if error.backtrace.nil? || error.backtrace.empty?
+
+        relative(error.full_message(highlight: false, order: :top)).strip
       end
 
       # The SpecialiseError for whatever loading raised.

@@ -62,6 +62,12 @@ function compile(dir) {
     if (status !== 0) return output;
   }
   fs.rmSync(classes, { recursive: true });
+  // What every JVM of this version is started with besides. From 24 on, one would say at each start that Unsafe is to go.
+  const version = Number(/version "(?:1\.)?(\d+)/.exec(run('java', ['-version']).output)?.[1] ?? 0);
+  fs.writeFileSync(
+    path.join(dir, 'options'),
+    version >= 23 ? '--sun-misc-unsafe-memory-access=allow\n' : '\n',
+  );
   return undefined;
 }
 

@@ -31,14 +31,17 @@ if (problem !== undefined) {
 }
 const archive = path.join(dir, 'supervisor.jsa');
 const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'petrel-train-'));
+const own = fs.readFileSync(path.join(dir, 'options'), 'utf8').trim();
 const trained = run('java', [
+  ...(own === '' ? [] : own.split(' ')),
   `-XX:ArchiveClassesAtExit=${archive}`,
   '-XX:+UseSerialGC',
   `-Djava.io.tmpdir=${scratch}`,
   '-Xlog:disable',
   '-Xlog:all=error:stderr',
-  '-jar',
+  '-cp',
   path.join(dir, 'supervisor.jar'),
+  'petrel.Supervisor',
   '--train',
 ]);
 fs.rmSync(scratch, { recursive: true, force: true });

@@ -12,7 +12,8 @@ if ! [ -f "$ready/supervisor.jar" ]; then
 fi
 # A JVM cannot change its directory later: it gets one that will show the package.
 mkdir -p "$own/here" && cd "$own/here" || exit 1
-archive=
-[ -f "$ready/supervisor.jsa" ] && archive=-XX:SharedArchiveFile=$ready/supervisor.jsa
-exec java $archive -Xshare:auto -XX:+UseSerialGC -XX:-UsePerfData -XX:TieredStopAtLevel=4 -XX:MaxRAMPercentage=70 -XX:+ExitOnOutOfMemoryError \
-  -Xlog:disable -Xlog:all=error:stderr -jar "$ready/supervisor.jar"
+options=
+[ -f "$ready/options" ] && read -r options <"$ready/options"
+[ -f "$ready/supervisor.jsa" ] && options="$options -XX:SharedArchiveFile=$ready/supervisor.jsa"
+exec java $options -Xshare:auto -XX:+UseSerialGC -XX:-UsePerfData -XX:MaxRAMPercentage=70 -XX:+ExitOnOutOfMemoryError \
+  -Xlog:disable -Xlog:all=error:stderr -cp "$ready/supervisor.jar" petrel.Supervisor

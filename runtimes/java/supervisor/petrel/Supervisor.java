@@ -80,7 +80,7 @@ final class Supervisor {
             Thread thread = new Thread(new Control(this, channel), "control");
             thread.setDaemon(true);
             thread.start();
-            if (!warmed) start("warm", Warm::warm);
+            if (!warmed) start("warm", () -> Warm.warm(socket.toAbsolutePath().getParent()));
             warmed = true;
         }
     }

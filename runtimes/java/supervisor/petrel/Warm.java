@@ -17,10 +17,11 @@ final class Warm {
 
     private Warm() {}
 
-    static void warm() {
+    /** `dir` is the instance's own: a temporary directory would load half of the JDK's cryptography for its name. */
+    static void warm(Path dir) {
         try {
-            Path dir = Files.createTempDirectory("petrel-warm");
             Path socket = dir.resolve("w.sock");
+            Files.deleteIfExists(socket);
             Server server = new Server(socket, exchange -> Shapes.answer(exchange, Json.write(Json.parse("{\"a\":[1,\"b\",null,true]}")) + exchange.getRequestBody().readAllBytes().length));
             Thread thread = new Thread(server, "connections");
             thread.setDaemon(true);
@@ -42,7 +43,6 @@ final class Warm {
             Shapes.of(Warm.class, null);
             Environment.variables();
             Files.deleteIfExists(socket);
-            Files.deleteIfExists(dir);
         } catch (IOException | InterruptedException | RuntimeException error) {
             System.err.println("petrel: warm-up: " + error);
         }
@@ -50,8 +50,8 @@ final class Warm {
 
     /** For the archive of classes: everything that an instance will load. */
     static void train() throws Exception {
-        warm();
         Path dir = Files.createTempDirectory("petrel-train");
+        warm(dir);
         Path socket = dir.resolve("i.sock");
         Environment.variables().put("PETREL_SOCKET", socket.toString());
         Thread supervisor = new Thread(() -> {

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { messageOf, PetrelError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import { ownBytes } from '../../durable/bytes.ts';
 
 /** A request that is refused: the closed list of reasons that these servers add to the gateway's. */
 const REASONS = {
@@ -108,5 +109,6 @@ export async function readBody(
     if (!request.complete) failed(new Refusal('bad_request', 'the request ended before its body'));
   });
   await done.promise;
-  return Buffer.concat(parts);
+  const all = ownBytes(parts);
+  return Buffer.from(all.buffer, 0, all.length);
 }

@@ -3,6 +3,7 @@ import type { Agent as HttpAgent, IncomingMessage, RequestOptions } from 'node:h
 import type { Clock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import { Agent, request as httpRequest } from '../../base/http.ts';
+import { ownBytes } from '../../durable/bytes.ts';
 import type { Tried } from './policy.ts';
 import type { HeaderLine, InvocationRow, StoredRequest, StoredResult } from './types.ts';
 
@@ -120,5 +121,5 @@ async function keep(response: IncomingMessage): Promise<StoredResult> {
   const headers: HeaderLine[] = [];
   for (let i = 0; i + 1 < response.rawHeaders.length; i += 2)
     headers.push([(response.rawHeaders[i] ?? '').toLowerCase(), response.rawHeaders[i + 1] ?? '']);
-  return { status: response.statusCode ?? 0, headers, body: Buffer.concat(parts), truncated };
+  return { status: response.statusCode ?? 0, headers, body: ownBytes(parts), truncated };
 }

@@ -1,5 +1,6 @@
 /** What a destination is told of an outcome. Pure. */
 import { timestamp } from '../../base/clock.ts';
+import { ownText } from '../../durable/bytes.ts';
 import type { FunctionInvocation } from '../../kinds/function.ts';
 import { bodyAsJson } from './body.ts';
 import { MAX_DEPTH, type Tried } from './policy.ts';
@@ -18,10 +19,10 @@ export interface Outcome {
 }
 
 /** The JSON document that destinations get. */
-export function envelope({ row, state, reason, request, tried, now }: Outcome): Buffer {
+export function envelope({ row, state, reason, request, tried, now }: Outcome): Uint8Array {
   const [namespace, name] = row.target.split('/');
   const { result } = tried;
-  return Buffer.from(
+  return ownText(
     JSON.stringify({
       version: 1,
       id: row.id,

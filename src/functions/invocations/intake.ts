@@ -1,6 +1,7 @@
 /** Accepting a request: what it asks for, whether there is room, on disk, 202. */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../../base/clock.ts';
+import { ownText } from '../../durable/bytes.ts';
 import { answerJson, Refusal, readBody } from './answers.ts';
 import { type Dispatcher, newId } from './dispatcher.ts';
 import { keptHeaders, MAX_DEPTH } from './policy.ts';
@@ -34,9 +35,9 @@ const text = (value: string | string[] | undefined): string =>
   Array.isArray(value) ? (value[0] ?? '') : (value ?? '');
 
 /** Bodies of a batch, one for each element. Throws `Refusal`. */
-export function batchBodies(body: Buffer, contentType: string): Buffer[] {
+export function batchBodies(body: Buffer, contentType: string): Uint8Array[] {
   const lines = /^application\/(x-ndjson|jsonl|x-jsonlines)\b/i.test(contentType);
-  let bodies: Buffer[];
+  let bodies: Uint8Array[];
   try {
     if (lines) {
       const all = body.toString('utf8').split('\n');
@@ -44,13 +45,13 @@ export function batchBodies(body: Buffer, contentType: string): Buffer[] {
         .filter((line) => line.trim() !== '')
         .map((line) => {
           JSON.parse(line);
-          return Buffer.from(line);
+          return ownText(line);
         });
     } else {
       const elements: unknown = JSON.parse(body.toString('utf8'));
       if (!Array.isArray(elements))
         throw new Refusal('bad_request', 'a batch is a JSON array, or lines of JSON (application/x-ndjson)');
-      bodies = elements.map((element) => Buffer.from(JSON.stringify(element)));
+      bodies = elements.map((element) => ownText(JSON.stringify(element)));
     }
   } catch (error) {
     if (error instanceof Refusal) throw error;
@@ -115,7 +116,7 @@ export function createIntake(options: {
         });
         const now = clock.now();
         const kept = keptHeaders(request.rawHeaders);
-        const make = (part: Buffer, lines: HeaderLine[], dedup: string): NewInvocation => ({
+        const make = (part: Uint8Array, lines: HeaderLine[], dedup: string): NewInvocation => ({
           id: newId(),
           target,
           url: null,

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { messageOf, PetrelError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import { ownText } from '../../durable/bytes.ts';
 import { Refusal } from '../invocations/answers.ts';
 import { type EmbeddedState, openEmbedded } from './embedded.ts';
 import { BLOBS } from './file.ts';
@@ -98,7 +99,7 @@ export async function openDiskBlobs(options: {
       try {
         result = await rows.put(BLOBS + space, key, {
           ...write,
-          value: Buffer.from(JSON.stringify(pointer)),
+          value: ownText(JSON.stringify(pointer)),
         });
       } finally {
         if (result === undefined || 'refused' in result) await drop(pointer.file);

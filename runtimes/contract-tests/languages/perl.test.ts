@@ -20,7 +20,7 @@ use Fcntl qw(:flock O_RDWR O_CREAT);
 use Time::HiRes ();
 sub shared {
     my ($name, $by) = @_;
-    sysopen my $file, '/tmp/petrel-test-' . getppid() . "-$name", O_RDWR | O_CREAT or die $!;
+    sysopen my $file, "shared-$name", O_RDWR | O_CREAT or die $!;
     flock $file, LOCK_EX;
     my $value = readline($file) || 0;
     if ($by) { $value += $by; seek $file, 0, 0; truncate $file, 0; print $file $value }

@@ -224,7 +224,7 @@ switch ($_SERVER['PATH_INFO']) {
   ),
   script(
     `<?php
-session_save_path(sys_get_temp_dir());
+session_save_path(__DIR__);
 session_start();
 $_SESSION['n'] = ($_SESSION['n'] ?? 0) + 1;
 echo $_SESSION['n'], ' ', preg_match('/^PHPSESSID=' . session_id() . ';/', implode(headers_list()) ?: 'none');

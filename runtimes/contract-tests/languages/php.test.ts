@@ -16,7 +16,7 @@ contract({
 use Petrel\\Request;
 use Petrel\\Response;
 function shared(string $name, int $by = 0): int {
-    $file = fopen(sys_get_temp_dir() . '/petrel-test-' . posix_getppid() . "-$name", 'c+');
+    $file = fopen(__DIR__ . "/shared-$name", 'c+');
     flock($file, LOCK_EX);
     $value = (int) stream_get_contents($file);
     if ($by !== 0) { rewind($file); fwrite($file, str_pad((string) ($value + $by), 20)); }

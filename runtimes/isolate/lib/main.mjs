@@ -1,3 +1,4 @@
+import './petrel-console.mjs';
 import { WorkerEntrypoint } from 'cloudflare:workers';
 import * as user from '$ENTRY';
 

@@ -18,6 +18,7 @@ const NAME = 'petrel-main.mjs';
 /** A handler hears of a client that goes away. */
 const FLAGS = ['enable_request_signal'];
 const MAIN = fs.readFileSync(path.join(__dirname, 'main.mjs'), 'utf8');
+const CONSOLE = fs.readFileSync(path.join(__dirname, 'console.mjs'), 'utf8');
 
 /** @param {string} root @returns {{main?: string, compatibility_date?: string, compatibility_flags?: string[], vars?: Record<string, unknown>}} */
 function projectOf(root) {
@@ -97,10 +98,13 @@ function moduleOf(file, name) {
 
 /**
  * What the worker loader is given. @param {string} root real path
- * @param {{entry?: string, handler?: string, env?: Record<string, unknown>, port?: number, development?: boolean}} params
+ * @param {{entry?: string, handler?: string, env?: Record<string, unknown>, port?: number, development?: boolean, function?: string}} params
  * @returns {{code: object, entry: string}} @throws {InstanceType<typeof SpecialiseError>}
  */
-function codeOf(root, { entry: wanted, handler, env = {}, port, development = false }) {
+function codeOf(
+  root,
+  { entry: wanted, handler, env = {}, port, development = false, function: name = 'function' },
+) {
   const project = projectOf(root);
   const entry = entryOf(root, wanted, project.main);
   if (handler && !/^[A-Za-z_$][\w$]*$/.test(handler))
@@ -109,7 +113,10 @@ function codeOf(root, { entry: wanted, handler, env = {}, port, development = fa
     .replace('$HANDLER', () => handler || 'default')
     .replace('$DEVELOPMENT', String(development));
   /** @type {Record<string, object>} */
-  const modules = { [NAME]: { js: main } };
+  const modules = {
+    [NAME]: { js: main },
+    'petrel-console.mjs': { js: CONSOLE.replace('$NAME', () => name.replace(/[^a-z0-9-]/g, '')) },
+  };
   let size = 0;
   for (const name of fs.readdirSync(root, { recursive: true, encoding: 'utf8' })) {
     if (/(^|\/)(node_modules|\.[^/]*)(\/|$)/.test(name) || /\.d\.m?ts$/.test(name)) continue;

@@ -7,9 +7,10 @@ import type { CommandContext } from '../command.ts';
 import { runningPlatform } from '../deploy/running.ts';
 import { findSource } from '../deploy/source.ts';
 import { specOf } from '../deploy/spec.ts';
+import { deployedAs } from '../deployed.ts';
 import { createLoop, deployer, type Round } from '../dev/loop.ts';
 import { watchTree } from '../dev/watch-tree.ts';
-import { followLogs } from '../logs/follow.ts';
+import { followLogs, instancesOf, sourceOf } from '../logs/follow.ts';
 import { findOrStart } from '../platform.ts';
 import { openSession, type Session } from '../session.ts';
 import { orUndefined } from '../traffic/service.ts';
@@ -48,13 +49,18 @@ export async function run(context: CommandContext): Promise<number> {
     await loop.round();
     // What instances of before said is no news.
     const query = existed ? 'tailLines=0' : '';
-    followLogs({ session, out, query, prefixed: false }, namespace, source.name).catch((error: Error) =>
-      interrupted.reject(
-        new PetrelError('PlatformNotRunning', 'the platform has ended', {
-          why: error.message,
-          fix: 'petrel up',
-        }),
-      ),
+    const { labelSelector, only } = await deployedAs(client, namespace, source.name).then(
+      (object) => sourceOf(client, object),
+      () => ({ labelSelector: instancesOf(source.name), only: undefined }), // the first try has failed
+    );
+    followLogs({ session, out, query, prefixed: false, only }, namespace, labelSelector).catch(
+      (error: Error) =>
+        interrupted.reject(
+          new PetrelError('PlatformNotRunning', 'the platform has ended', {
+            why: error.message,
+            fix: 'petrel up',
+          }),
+        ),
     );
     await interrupted.promise;
     if (existed || args.flag('keep')) out.note(`\n${source.name} goes on as it is now`);

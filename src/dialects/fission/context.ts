@@ -39,7 +39,8 @@ export interface Context extends FissionOptions {
 
 /** A part of the dialect that keeps something in line with the objects. */
 export interface Part {
-  start(): void;
+  /** Resolves when what exists is in effect, where that is to be waited for. */
+  start(): Promise<void> | void;
   stop(): Promise<void> | void;
 }
 

@@ -3,11 +3,13 @@
  * objects; until then nothing of it is loaded.
  */
 import { join } from 'node:path';
+import type { EndpointAddress } from '../../gateway/contract.ts';
 import { createArchives, uploadId } from './archives.ts';
 import { createCaches } from './caches.ts';
 import { createCanaries } from './canaries.ts';
 import type { Context, FissionOptions, Part } from './context.ts';
 import { createEnvironments, createFunctions } from './functions.ts';
+import { createHold } from './hold.ts';
 import { createInvoker } from './invoke.ts';
 import type { Package } from './model.ts';
 import { createPackages, type Packages } from './packages.ts';
@@ -57,7 +59,10 @@ export async function startFission(options: FissionOptions): Promise<Fission> {
     });
   };
 
+  const address: EndpointAddress = { kind: 'http1-unix', path: options.socket };
+  const hold = createHold(gateway, address, clock);
   const server = await startServer({
+    hold,
     socket: options.socket,
     storage,
     packages: options.packages,
@@ -66,7 +71,7 @@ export async function startFission(options: FissionOptions): Promise<Fission> {
     log,
     onArchive: pruneLater,
   });
-  const own = ownRoutes({ kind: 'http1-unix', path: options.socket }, options.storagePath);
+  const own = ownRoutes(address, options.storagePath);
   for (const [id, route] of Object.entries(own)) gateway.setPathRoute?.(id, route);
 
   const packages: Packages = createPackages(context, archives, (key) => functions.packageChanged(key));
@@ -77,7 +82,7 @@ export async function startFission(options: FissionOptions): Promise<Fission> {
     createEnvironments(context),
     packages,
     functions,
-    createRouter(context, directory),
+    createRouter(context, directory, hold),
     createTimers(context, invoker),
     createWatches(context, invoker),
     createQueues(context),
@@ -87,7 +92,7 @@ export async function startFission(options: FissionOptions): Promise<Fission> {
 
   for (const cache of Object.values(caches)) cache.start();
   await Promise.all(Object.values(caches).map((cache) => cache.synced));
-  for (const part of parts) part.start();
+  await Promise.all(parts.map((part) => part.start()));
   return {
     async stop() {
       pruning?.cancel();

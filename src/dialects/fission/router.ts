@@ -8,6 +8,7 @@ import { keyOf, splitKey } from '../../kube/indexed-store.ts';
 import { refersTo } from './caches.ts';
 import { found, withFindings } from './conditions.ts';
 import { type Context, type Part, writeStatus } from './context.ts';
+import type { Hold } from './hold.ts';
 import {
   FISSION,
   type FunctionAlias,
@@ -43,7 +44,7 @@ function says(target: (KubeObject & { status?: { conditions?: Condition[] } }) |
   );
 }
 
-export function createRouter(context: Context, directory: Directory): Part {
+export function createRouter(context: Context, directory: Directory, hold: Hold): Part {
   const { caches, client, clock, gateway, log } = context;
   /** Object → its routes as they were told, by id. */
   const told = new Map<string, Map<string, string>>();
@@ -76,12 +77,22 @@ export function createRouter(context: Context, directory: Directory): Part {
     return says(caches.targets.get(namespace, name) ?? caches.services.get(namespace, name));
   };
 
-  /** Requests stay where they go until what they are to go to can answer. */
+  /** Owners whose requests wait, since what they are to go to has never answered. */
+  const holding = new Set<string>();
+
+  /** Requests stay where they go until what they are to go to can answer; where they have never gone anywhere, they wait. */
   const tellReady = (owner: string, routes: Record<string, PathRoute>): Problem | undefined => {
     const ready = Object.values(routes).every(
       ({ to }) => !Array.isArray(to) || to.every(({ route }) => isReady(route)),
     );
-    return ready || !told.has(owner) ? tell(owner, routes) : undefined;
+    if (ready) {
+      const problem = tell(owner, routes);
+      if (holding.delete(owner)) hold.release(owner);
+      return problem;
+    }
+    if (told.has(owner) && !holding.has(owner)) return undefined;
+    holding.add(owner);
+    return tell(owner, hold.routes(owner, routes));
   };
 
   const ofTrigger = async (owner: string, trigger: HttpTrigger): Promise<void> => {
@@ -125,24 +136,27 @@ export function createRouter(context: Context, directory: Directory): Part {
   const reconcile: Record<string, (owner: string, namespace: string, name: string) => Promise<void>> = {
     async Function(owner, namespace, name) {
       const fn = caches.functions.get(namespace, name);
-      tell(owner, fn ? functionRoutes(namespace, name, toOne(namespace, name), fn, fn) : {});
+      tellReady(owner, fn ? functionRoutes(namespace, name, toOne(namespace, name), fn, fn) : {});
     },
     async FunctionVersion(owner, namespace, name) {
       const version = caches.versions.get(namespace, name);
-      if (!version) return void tell(owner, {});
+      if (!version) return void tellReady(owner, {});
       const { functionName } = version.spec;
       const fn = directory.functionOf(namespace, functionName);
-      tell(owner, functionRoutes(namespace, `${functionName}:${name}`, toOne(namespace, name), version, fn));
+      tellReady(
+        owner,
+        functionRoutes(namespace, `${functionName}:${name}`, toOne(namespace, name), version, fn),
+      );
     },
     async FunctionAlias(owner, namespace, name) {
       const alias = caches.aliases.get(namespace, name);
       if (alias) await ofAlias(owner, alias);
-      else tell(owner, {});
+      else tellReady(owner, {});
     },
     async HTTPTrigger(owner, namespace, name) {
       const trigger = caches.httpTriggers.get(namespace, name);
       if (trigger) await ofTrigger(owner, trigger);
-      else tell(owner, {});
+      else tellReady(owner, {});
     },
   };
 
@@ -188,19 +202,51 @@ export function createRouter(context: Context, directory: Directory): Part {
     const owner = target.metadata.ownerReferences?.find(({ apiVersion }) => apiVersion === 'fission.io/v1');
     if (!owner) return;
     const { namespace } = target.metadata;
+    controller.enqueue(`${owner.kind}/${namespace}/${owner.name}`);
     referrers(owner.kind, namespace, owner.name);
     const version = owner.kind === 'FunctionVersion' ? caches.versions.get(namespace, owner.name) : undefined;
     if (version) referrers('Function', namespace, version.spec.functionName);
   };
   for (const cache of [caches.targets, caches.services])
     cache.addHandler({ add: readyNow, update: readyNow } as never);
+  /** Who waits for a function that cannot be made hears why. */
+  caches.functions.addHandler({
+    update(fn) {
+      if (holding.size === 0) return;
+      const { namespace, name, generation } = fn.metadata;
+      const failed = fn.status?.conditions?.find(
+        (c) => c.type === 'Ready' && c.status === 'False' && c.observedGeneration === generation,
+      );
+      if (!failed) return;
+      const problem = { reason: 'specialization_failed', message: failed.message || failed.reason || '' };
+      const triggers = caches.httpTriggers.byIndex('refers', refersTo('Function', namespace, name));
+      for (const owner of [`Function/${keyOf(fn)}`, ...triggers.map((one) => `HTTPTrigger/${keyOf(one)}`)])
+        if (holding.has(owner)) hold.release(owner, problem);
+    },
+  });
   follow('Function', caches.functions, true);
   follow('FunctionVersion', caches.versions, true);
   follow('FunctionAlias', caches.aliases, true);
   follow('HTTPTrigger', caches.httpTriggers, false);
 
   return {
-    start: () => controller.start(),
+    async start() {
+      // What exists is in the gateway's table before the platform says that it is ready.
+      const known: Record<string, KubeObject[]> = {
+        Function: caches.functions.list(),
+        FunctionVersion: caches.versions.list(),
+        FunctionAlias: caches.aliases.list(),
+        HTTPTrigger: caches.httpTriggers.list(),
+      };
+      const first = Object.entries(known).flatMap(([kind, objects]) =>
+        objects.map(({ metadata: { namespace = 'default', name } }) =>
+          reconcile[kind]?.(`${kind}/${namespace}/${name}`, namespace, name),
+        ),
+      );
+      // The controller does again what failed.
+      await Promise.allSettled(first);
+      controller.start();
+    },
     async stop() {
       await controller.stop();
       for (const owner of [...told.keys()]) tell(owner, {});

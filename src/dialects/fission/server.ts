@@ -6,6 +6,7 @@ import { PetrelError } from '../../base/errors.ts';
 import { createServer } from '../../base/http.ts';
 import type { Logger } from '../../base/log.ts';
 import type { FissionPackages } from './archives.ts';
+import { HOLD_HEADER, type Hold } from './hold.ts';
 import { isPackageKey, packageStream } from './images.ts';
 import { boundaryOf, filePart } from './multipart.ts';
 import type { Storage } from './storage.ts';
@@ -65,6 +66,7 @@ const PACKAGE = /^\/([0-9a-f]{64})\/([0-9a-f]+)\/(tree|file|archive)$/;
 export async function startServer(options: {
   socket: string;
   storage: Storage;
+  hold: Hold;
   packages: FissionPackages;
   /** Opens packages to who has a key made with it. */
   secret: string;
@@ -126,6 +128,14 @@ export async function startServer(options: {
   };
 
   const dispatch = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const owner = request.headers[HOLD_HEADER];
+    if (typeof owner === 'string') {
+      const problem = await options.hold.answer(owner, request, response);
+      const status = problem?.reason === 'capacity_exceeded' ? 429 : 503;
+      if (problem)
+        fail({ request, response, query: new URLSearchParams() }, status, problem.reason, problem.message);
+      return;
+    }
     const url = new URL(request.url ?? '/', 'http://fission');
     const exchange = { request, response, query: url.searchParams };
     const [, hex = '', key = '', as = ''] = PACKAGE.exec(url.pathname) ?? [];

@@ -65,6 +65,31 @@ describe('a session with the fission CLI', () => {
     assert.equal((await fission.visit('/router-healthz')).status, 200);
   });
 
+  test('fn create, route create and a request at once: it waits for the function; one that fails says why', async () => {
+    await fission.fnCreate('fresh', 'nodejs', HELLO);
+    const functionref = { type: 'name', name: 'fresh' };
+    await fission.routeCreate('fresh', { relativeurl: '/fresh', methods: ['GET', 'POST'], functionref });
+    await fission.wait('httptriggers', 'fresh', 'RouteAdmitted');
+    const answers = await Promise.all([
+      fission.visit('/fresh'),
+      fission.visit('/fresh', { method: 'POST', body: 'x'.repeat(100_000) }),
+      fission.visit('/fission-function/fresh/a'),
+    ]);
+    assert.deepEqual(
+      answers.map(({ status, body }) => [status, body]),
+      answers.map(() => [200, 'hello, world!\n']),
+    );
+    await fission.fnCreate('broken', 'nodejs', 'module.exports = async (context) => {{;');
+    const { status, body } = await eventually('an answer', async () => {
+      const answer = await fission.visit('/fission-function/broken');
+      return answer.status !== 404 && answer;
+    });
+    assert.equal(status, 503);
+    const { component, reason, message } = JSON.parse(body);
+    assert.deepEqual([component, reason], ['router', 'specialization_failed']);
+    assert.match(message, /index\.js/);
+  });
+
   test('pkg info: a package with nothing to build is done', async () => {
     const { body } = await fission.get('packages', 'hello-pkg');
     assert.equal(body.status.buildstatus, 'none');

@@ -180,6 +180,15 @@ function spool(temporaryDirectory: string, maxBytes: number) {
   };
 }
 
+/** A directory as a tar, as it is: everything in it, below `prefix` (which ends with `/`). */
+export async function* tarDirectory(root: string, prefix: string): AsyncGenerator<Buffer> {
+  const layout = createLayout(DEFAULT_LIMITS);
+  const packing: Packing = { root, extra: {}, ignore: () => false, layout, files: 0, skipped: [] };
+  yield tarHeader({ type: 'directory', name: prefix, link: '', size: 0, mode: 0o755 });
+  yield* directoryPart(packing, root, prefix);
+  yield TAR_END;
+}
+
 /** An archive on its way. */
 export interface Packed {
   /** Read once. `skipped` and `files` are complete when it has ended. */

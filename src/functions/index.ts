@@ -4,6 +4,7 @@
  */
 
 import { availableParallelism } from 'node:os';
+import { dirname, join } from 'node:path';
 import { type Clock, systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import { type Digest, FUNCTION_LABELS, type PetrelFunction } from '../kinds/function.ts';
@@ -42,6 +43,8 @@ export interface FunctionsOptions {
   node: string;
   /** Code caches: one directory per package and language version. */
   cacheDir: string;
+  /** Where images of this machine are. Default: `images` beside the code caches. */
+  imagesDir?: string;
   log: Logger;
   clock?: Clock;
   random?: () => number;
@@ -146,6 +149,7 @@ export function createFunctions(options: FunctionsOptions): Functions {
       node: options.node,
       runtimesDir: options.runtimesDir,
       cacheDir: options.cacheDir,
+      imagesDir: options.imagesDir ?? join(dirname(options.cacheDir), 'images'),
       env: options.env ?? process.env,
       parallel: options.cores ?? availableParallelism(),
       changed: controller.changed,

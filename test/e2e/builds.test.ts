@@ -1,7 +1,7 @@
 /** Builds, by the real command: dependencies by the language's own tool, logs, failures, and what must not happen twice. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { createReadStream, existsSync, readdirSync, statSync } from 'node:fs';
+import { createReadStream, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -331,4 +331,56 @@ test('an archive, here and behind a URL, with one folder around everything or no
   assert.match(missing.why, /answered 404/);
   scratch.write({ 'broken.zip': 'PK\u0003\u0004 this is no zip' });
   assert.equal((await petrel.refused(['deploy', scratch.path('broken.zip')])).code, 'UnsafeArchive');
+});
+
+test('an image without a container engine, of what is built and of what is not', async () => {
+  const path = built('boxed');
+  const deployed = await petrel.json<{ image: string }>([
+    'deploy',
+    path,
+    '--build-command',
+    WRITES,
+    '--image',
+    'team/boxed:1',
+  ]);
+  assert.match(deployed.image, /^team\/boxed:1@sha256:[0-9a-f]{64}$/);
+  const index = JSON.parse(readFileSync(join(petrel.home, 'images/team/boxed/index.json'), 'utf8'));
+  assert.equal(`team/boxed:1@${index.manifests[0].digest}`, deployed.image);
+  scratch.write({ 'lone.js': `exports.handle = async () => ({ body: 'lone' });` });
+  const lone = await petrel.json<{ image: string }>(['deploy', scratch.path('lone.js'), '--image', 'lone']);
+  assert.match(lone.image, /^lone@sha256:/);
+  const refused = await petrel.refused(['deploy', scratch.path('lone.js'), '--image', '127.0.0.1:1/lone:2']);
+  assert.equal(refused.code, 'BuildFailed');
+  assert.match(
+    refused.message,
+    /the image 127\.0\.0\.1:1\/lone:2 was not written: 127\.0\.0\.1:1 cannot be reached/,
+  );
+  assert.equal((await get('lone')).body, 'lone');
+  const without = await petrel.json<{ image?: string }>([
+    'deploy',
+    scratch.path('lone.js'),
+    '--image',
+    'none',
+  ]);
+  assert.equal(without.image, undefined);
+});
+
+test('packages of the registry, where there is one', async (t) => {
+  const reachable = await fetch('https://registry.npmjs.org/is-odd', {
+    method: 'HEAD',
+    signal: AbortSignal.timeout(5000),
+  }).then(
+    ({ ok }) => ok,
+    () => false,
+  );
+  if (!reachable) return t.skip('no npm registry from here');
+  scratch.write({
+    'odd/package.json':
+      '{"name":"odd","version":"1.0.0","main":"index.js","dependencies":{"is-odd":"3.0.1"}}',
+    'odd/index.js': `const odd = require('is-odd'); exports.handle = async () => ({ body: String(odd(3)) });`,
+  });
+  const { code, stderr } = await petrel.run(['deploy', scratch.path('odd')]);
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /there is no lock file: versions are chosen now/);
+  assert.equal((await get('odd')).body, 'true');
 });

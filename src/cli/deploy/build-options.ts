@@ -20,6 +20,12 @@ export const BUILD_OPTIONS: Record<string, OptionSpec> = {
     help: "build with this instead of the language's own tool; auto goes back to that",
   },
   'build-env': { kind: 'list', value: 'K=V', help: 'variable of the build; K- removes one' },
+  image: {
+    kind: 'text',
+    value: 'reference',
+    help: 'also write an OCI image: to that registry, or without one into the images directory; none stops that',
+  },
+  base: { kind: 'text', value: 'reference', help: 'image that --image is built on (default: nothing)' },
   'build-timeout': { kind: 'integer', value: 'seconds', help: 'most time a build may take (default 600)' },
 };
 
@@ -39,6 +45,13 @@ export function buildOf(args: Args, current: FunctionBuild | undefined): Functio
   }
   if (args.list('build-env').length > 0)
     build.env = variables(args.list('build-env'), current?.env ?? [], '--build-env');
+  const image = args.text('image');
+  if (image === 'none') delete build.image;
+  else if (image !== undefined) build.image = image;
+  if (args.text('base') !== undefined && build.image === undefined)
+    throw new PetrelError('InvalidArgument', '--base needs --image', {
+      fix: 'name the image to write with --image',
+    });
   const seconds = args.integer('build-timeout');
   if (seconds !== undefined) build.timeoutSeconds = seconds;
   return Object.keys(build).length > 0 ? build : undefined;

@@ -9,6 +9,8 @@ import { untilReady } from './wait.ts';
 /** Annotations of a Function by which a build is asked for again, and ended. Source: `src/functions/builds/inputs.ts`. */
 export const REBUILD_ANNOTATION = 'petrel.dev/rebuild';
 export const CANCEL_ANNOTATION = 'petrel.dev/cancel-build';
+/** What a Function's image is built on. Source: `src/functions/builds/images.ts`. */
+export const BASE_ANNOTATION = 'petrel.dev/image-base';
 
 /** Annotations for a deploy of what could not be built before: it is tried again, although nothing has changed. */
 export function forgetFailedBuild(

@@ -15,7 +15,7 @@ import { readyCondition } from '../conditions.ts';
 import { findOrStart } from '../platform.ts';
 import { apiError, openSession, type Session } from '../session.ts';
 import { orUndefined } from '../traffic/service.ts';
-import { forgetFailedBuild, untilDeployed } from './build.ts';
+import { BASE_ANNOTATION, forgetFailedBuild, untilDeployed } from './build.ts';
 import { type FuncFile, readFuncYaml } from './func-yaml.ts';
 import { PROCFILE } from './program.ts';
 import { checkReferences } from './references.ts';
@@ -105,6 +105,7 @@ export async function write(
   const named: Record<string, string> = {
     ...declared?.annotations,
     ...(revisionName === undefined ? {} : { [REVISION_NAME_ANNOTATION]: revisionName }),
+    ...(args.text('base') === undefined ? {} : { [BASE_ANNOTATION]: args.text('base') ?? '' }),
   };
   for (let attempt = 1; ; attempt++) {
     const current = await orUndefined(client.get<PetrelFunction>(FUNCTIONS, namespace, name));
@@ -156,6 +157,7 @@ async function print(
     revision: (ready ? fn.status?.latestReadyRevisionName : fn.status?.latestCreatedRevisionName) ?? null,
     url: fn.status?.url ?? null,
     ready,
+    ...(fn.status?.build?.image ? { image: fn.status.build.image } : {}),
     percent: null as number | null,
     runtime: fn.spec.runtime,
     package: fn.spec.package.digest,
@@ -169,6 +171,7 @@ async function print(
     if (!ready)
       return out.line(`${namespace}/${name} is accepted; petrel describe ${name} shows how it goes`);
     out.line(result.url ?? '');
+    if (result.image) out.note(`image ${result.image}`);
     if (args.flag('no-traffic')) {
       out.note(`${result.revision} is ready and takes no traffic. Give it some:`);
       out.note(`  petrel traffic ${name} --promote ${args.text('tag') ?? result.revision}`);

@@ -137,6 +137,8 @@ function outcome(fn: PetrelFunction, generation: number | undefined): boolean {
 const BUILD_FIXES: Record<string, string> = {
   ToolMissing: 'install it on the machine of the platform, then deploy again',
   BuildTimeout: 'make it faster, or give it more time with --build-timeout',
+  ImageFailed:
+    'correct the reference or log in to the registry, then deploy again; --image none leaves it out',
   BuildCancelled: 'deploy again to build it after all',
 };
 

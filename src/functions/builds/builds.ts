@@ -12,11 +12,13 @@ import { expand } from '../../kinds/container-env.ts';
 import type { BuildStatus, PetrelFunction, Runtime } from '../../kinds/function.ts';
 import { JOB_LABELS, type Job, jobOutcome } from '../../kinds/job.ts';
 import type { Pod } from '../../kinds/pod.ts';
+import { parseQuantity } from '../../kinds/quantity.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
 import { createInformer } from '../../kube/informer.ts';
 import { JOBS, PODS, SECRETS } from '../../kube/refs.ts';
 import type { PackageStore } from '../packages/store.ts';
 import { createBuildEndpoint } from './endpoint.ts';
+import { createImages } from './images.ts';
 import { answers, CANCEL_ANNOTATION, missingTools, requestOf, searchPath, toolchainOf } from './inputs.ts';
 import {
   buildObjects,
@@ -33,7 +35,7 @@ import { BUILD_EXIT, type BuildRequest } from './runner/request.ts';
 const RUNNER = fileURLToPath(new URL('./runner/main.ts', import.meta.url));
 /** Most memory of one build when nothing else is said. */
 const MEMORY_BYTES = 4 * 2 ** 30;
-/** Most that one build may write, cache included. */
+/** Most that one build may write, cache included, when nothing else is said. */
 const DISK_BYTES = 16 * 2 ** 30;
 const MAX_MESSAGE = 4096;
 const OUT_OF_MEMORY =
@@ -47,6 +49,8 @@ export interface BuildsOptions {
   node: string;
   runtimesDir: string;
   cacheDir: string;
+  /** Images without a registry are written there. */
+  imagesDir: string;
   /** The platform's environment: registry settings and PATH. */
   env: NodeJS.ProcessEnv;
   /** Builds at once. */
@@ -62,6 +66,8 @@ export interface BuildState {
 }
 
 export interface Builds {
+  /** The same for a Function whose source is loaded as it is, and that asks for an image of it. */
+  imageOf(fn: PetrelFunction, runtime: Runtime): Promise<BuildState>;
   /** Brings the build that the Function asks for a step further, and tells how it stands. */
   ensure(fn: PetrelFunction, runtime: Runtime): Promise<BuildState>;
   /** Ends builds of a Function that it does not ask for any more. `keep` is the name of the Job that stays. */
@@ -86,6 +92,7 @@ export function createBuilds(options: BuildsOptions): Builds {
   const { client, packages, clock, log } = options;
   const life = randomUUID();
   const path = searchPath(options.env.PATH);
+  const withImage = createImages({ packages, imagesDir: options.imagesDir, env: options.env });
   const endpoint = createBuildEndpoint({ packages, log });
   const jobs = createInformer<Job>({ client, resource: JOBS, log, clock, labelSelector: CACHE_LABEL });
   /** Functions whose build waits for another one to end. */
@@ -134,7 +141,7 @@ export function createBuilds(options: BuildsOptions): Builds {
       workspace: WORKSPACE,
       cache: join(options.cacheDir, cacheName(namespace, name)),
       timeoutSeconds: fn.spec.build?.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS,
-      maxDiskBytes: DISK_BYTES,
+      maxDiskBytes: quantity(options.env.PETREL_BUILD_DISK) ?? DISK_BYTES,
     } satisfies Omit<BuildRequest, 'url' | 'token'>;
   };
 
@@ -148,7 +155,7 @@ export function createBuilds(options: BuildsOptions): Builds {
       request: { ...requestFor(fn, runtime), ...access },
       runner: [options.node, '--disable-warning=ExperimentalWarning', RUNNER],
       life,
-      memory: options.env.PETREL_BUILD_MEMORY ?? String(memory),
+      memory: String(quantity(options.env.PETREL_BUILD_MEMORY) ?? memory),
     });
     const { namespace, name } = secret.metadata;
     await client.delete(SECRETS, namespace, name).catch(absent);
@@ -196,91 +203,106 @@ export function createBuilds(options: BuildsOptions): Builds {
 
   const state = (status: BuildStatus, reason = reasons[status.phase]): BuildState => ({ status, reason });
 
-  return {
-    abandon,
-    async ensure(fn, runtime) {
-      const source = fn.spec.package.digest;
-      const request = requestOf(fn, runtime);
-      const prior = answers(fn.status?.build?.inputs, request) ? fn.status?.build : undefined;
-      if (prior?.phase === 'Succeeded' && prior.digest && (await packages.stat(prior.digest)))
-        return state(prior);
-      if (prior?.phase === 'Failed') return state(prior, reasonOf(fn));
-      await jobs.synced;
+  const ensure: Builds['ensure'] = async (fn, runtime) => {
+    const source = fn.spec.package.digest;
+    const request = requestOf(fn, runtime);
+    const prior = answers(fn.status?.build?.inputs, request) ? fn.status?.build : undefined;
+    if (prior?.phase === 'Succeeded' && prior.digest && (await packages.stat(prior.digest)))
+      return state(prior);
+    if (prior?.phase === 'Failed') return state(prior, reasonOf(fn));
+    await jobs.synced;
 
-      const toolchain = await toolchainOf(runtime, join(options.runtimesDir, runtime.metadata.name), path);
-      const inputs = `${request}-${toolchain}`;
-      const name = jobName(fn, inputs);
-      const startedAt = prior?.startedAt ?? timestamp(clock.now());
-      const begun: BuildStatus = { phase: 'Pending', source, inputs, startedAt };
-      const over = (fields: Partial<BuildStatus>): BuildStatus => ({
-        ...begun,
-        finishedAt: timestamp(clock.now()),
-        ...fields,
-      });
-      await abandon(fn, name);
+    const toolchain = await toolchainOf(runtime, join(options.runtimesDir, runtime.metadata.name), path);
+    const inputs = `${request}-${toolchain}`;
+    const name = jobName(fn, inputs);
+    const startedAt = prior?.startedAt ?? timestamp(clock.now());
+    const begun: BuildStatus = { phase: 'Pending', source, inputs, startedAt };
+    const over = (fields: Partial<BuildStatus>): BuildStatus => ({
+      ...begun,
+      finishedAt: timestamp(clock.now()),
+      ...fields,
+    });
+    await abandon(fn, name);
 
-      const found =
-        jobs.get(fn.metadata.namespace, name) ??
-        [...fresh.values()].find(
-          (job) => job.metadata.name === name && job.metadata.namespace === fn.metadata.namespace,
-        );
-      const withJob = found ? { job: name } : {};
-      const digest = await packages.built(inputs);
-      if (digest !== undefined) {
-        if (found) await clearUp(found, inputs);
-        return state(over({ phase: 'Succeeded', digest, ...withJob }));
-      }
-      if (fn.metadata.annotations?.[CANCEL_ANNOTATION] === inputs) {
-        await abandon(fn);
-        return state(over({ phase: 'Failed', message: 'the build was cancelled' }), 'BuildCancelled');
-      }
-      const missing = await missingTools(runtime, path);
-      if (missing.length > 0 && fn.spec.build?.command === undefined) {
-        const said = missing.map(({ command, install }) => `${command} is not on this machine. ${install}`);
-        return state(over({ phase: 'Failed', message: said.join('\n') }), 'ToolMissing');
-      }
-      if (found?.metadata.deletionTimestamp !== undefined) return state(begun);
-      if (found && unfinished(found)) {
-        if (found.metadata.annotations?.[PLATFORM_ANNOTATION] !== life) {
-          // Made by a platform that has ended, which its Pod cannot reach any more: it begins anew when that is gone.
-          await client
-            .delete(JOBS, fn.metadata.namespace, name, { propagationPolicy: 'Background' })
-            .catch(absent);
-          return state(begun);
-        }
-        const phase = (found.status?.active ?? 0) > 0 ? 'Running' : 'Pending';
-        return state({ ...begun, phase, job: name });
-      }
-      if (found) {
-        await clearUp(found, inputs);
-        if (jobOutcome(found)?.type === 'Complete') {
-          // It succeeded once, and its result has been collected since.
-          await client
-            .delete(JOBS, fn.metadata.namespace, name, { propagationPolicy: 'Background' })
-            .catch(absent);
-          return state(begun);
-        }
-        const { reason, message } = await failure(found);
-        return state(over({ phase: 'Failed', message: message.slice(-MAX_MESSAGE), job: name }), reason);
-      }
-      const now = running();
-      const cache = cacheName(fn.metadata.namespace ?? 'default', runtime.metadata.name);
-      const busy = now.some(
-        (job) => job.spec.template.metadata?.annotations?.['petrel.dev/code-cache'] === cache,
+    const found =
+      jobs.get(fn.metadata.namespace, name) ??
+      [...fresh.values()].find(
+        (job) => job.metadata.name === name && job.metadata.namespace === fn.metadata.namespace,
       );
-      if (busy || now.length >= options.parallel) {
-        waiting.set(fn.metadata.uid ?? '', fn);
+    const withJob = found ? { job: name } : {};
+    const digest = await packages.built(inputs);
+    if (digest !== undefined) {
+      if (found) await clearUp(found, inputs);
+      return state(over({ phase: 'Succeeded', digest, ...withJob }));
+    }
+    if (fn.metadata.annotations?.[CANCEL_ANNOTATION] === inputs) {
+      await abandon(fn);
+      return state(over({ phase: 'Failed', message: 'the build was cancelled' }), 'BuildCancelled');
+    }
+    const missing = await missingTools(runtime, path);
+    if (missing.length > 0 && fn.spec.build?.command === undefined) {
+      const said = missing.map(({ command, install }) => `${command} is not on this machine. ${install}`);
+      return state(over({ phase: 'Failed', message: said.join('\n') }), 'ToolMissing');
+    }
+    if (found?.metadata.deletionTimestamp !== undefined) return state(begun);
+    if (found && unfinished(found)) {
+      if (found.metadata.annotations?.[PLATFORM_ANNOTATION] !== life) {
+        // Made by a platform that has ended, which its Pod cannot reach any more: it begins anew when that is gone.
+        await client
+          .delete(JOBS, fn.metadata.namespace, name, { propagationPolicy: 'Background' })
+          .catch(absent);
         return state(begun);
       }
-      await begin(fn, runtime, inputs);
-      log.info('a build begins', { function: fn.metadata.name, namespace: fn.metadata.namespace, job: name });
-      return state({ ...begun, job: name });
+      const phase = (found.status?.active ?? 0) > 0 ? 'Running' : 'Pending';
+      return state({ ...begun, phase, job: name });
+    }
+    if (found) {
+      await clearUp(found, inputs);
+      if (jobOutcome(found)?.type === 'Complete') {
+        // It succeeded once, and its result has been collected since.
+        await client
+          .delete(JOBS, fn.metadata.namespace, name, { propagationPolicy: 'Background' })
+          .catch(absent);
+        return state(begun);
+      }
+      const { reason, message } = await failure(found);
+      return state(over({ phase: 'Failed', message: message.slice(-MAX_MESSAGE), job: name }), reason);
+    }
+    const now = running();
+    const cache = cacheName(fn.metadata.namespace ?? 'default', runtime.metadata.name);
+    const busy = now.some(
+      (job) => job.spec.template.metadata?.annotations?.['petrel.dev/code-cache'] === cache,
+    );
+    if (busy || now.length >= options.parallel) {
+      waiting.set(fn.metadata.uid ?? '', fn);
+      return state(begun);
+    }
+    await begin(fn, runtime, inputs);
+    log.info('a build begins', { function: fn.metadata.name, namespace: fn.metadata.namespace, job: name });
+    return state({ ...begun, job: name });
+  };
+
+  return {
+    abandon,
+    ensure: async (fn, runtime) => withImage(fn, await ensure(fn, runtime)),
+    async imageOf(fn, runtime) {
+      const inputs = `${requestOf(fn, runtime)}-0`;
+      const prior = fn.status?.build;
+      if (prior?.inputs === inputs && prior.phase === 'Failed') return state(prior, reasonOf(fn));
+      const digest = fn.spec.package.digest;
+      return withImage(fn, state({ phase: 'Succeeded', source: digest, inputs, digest }));
     },
     async stop() {
       jobs.stop();
       await endpoint.close();
     },
   };
+}
+
+/** A setting such as `4Gi` in bytes; one that is none counts as absent. */
+function quantity(text: string | undefined): number | undefined {
+  const bytes = Math.floor(parseQuantity(text ?? ''));
+  return Number.isFinite(bytes) && bytes > 0 ? bytes : undefined;
 }
 
 /** Why a build that has failed did, as the condition says. */

@@ -8,7 +8,7 @@ import { type Controller, createController } from '../../kube/controller.ts';
 import { keyOf, splitKey } from '../../kube/indexed-store.ts';
 import { createInformer, type Informer } from '../../kube/informer.ts';
 import { FUNCTIONS, KSERVICES, REVISIONS } from '../../kube/refs.ts';
-import type { Builds } from '../builds/builds.ts';
+import type { BuildState, Builds } from '../builds/builds.ts';
 import { withBuild } from '../builds/status.ts';
 import { neverBuilt, wantsBuild } from '../builds/when.ts';
 import { isDigest, type PackageStore } from '../packages/store.ts';
@@ -107,16 +107,22 @@ export function createFunctionController(options: FunctionControllerOptions): Fu
     runtime: Runtime,
   ): Promise<{ fn: PetrelFunction; digest?: Digest }> => {
     const source = fn.spec.package.digest;
-    const unbuilt = () => ({ fn: withBuild(fn, undefined, clock.now()), digest: source });
+    const known = (state: BuildState) => {
+      const { digest } = state.status;
+      return { fn: withBuild(fn, state, clock.now()), ...(digest ? { digest } : {}) };
+    };
+    const unbuilt = async () => {
+      if (fn.spec.build?.image !== undefined)
+        return known(await (await options.builds()).imageOf(fn, runtime));
+      return { fn: withBuild(fn, undefined, clock.now()), digest: source };
+    };
     if (neverBuilt(fn.spec, runtime.spec.build)) return unbuilt();
     const wanted = await wantsBuild(fn.spec, runtime.spec.build, () => packages.directory(source));
     if (!wanted) {
       if (fn.status?.build) await (await options.builds()).abandon(fn);
       return unbuilt();
     }
-    const state = await (await options.builds()).ensure(fn, runtime);
-    const { digest } = state.status;
-    return { fn: withBuild(fn, state, clock.now()), ...(digest ? { digest } : {}) };
+    return known(await (await options.builds()).ensure(fn, runtime));
   };
 
   const latestRevision = async (service: Service): Promise<Revision | undefined> => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
+import { temporaryDirectory } from '../../testing/archives.ts';
 import { createExcerpt, runCommand } from './command.ts';
 
 const run = (script: string, options: { timeoutMs?: number; maxBytes?: number } = {}) =>
@@ -34,6 +35,12 @@ test('what never ends is ended, with all that it has started', async () => {
   assert.equal(end.ended, 'timeout');
   const state = spawnSync('ps', ['-o', 'state=', '-p', end.words.trim()], { encoding: 'utf8' }).stdout.trim();
   assert.match(state, /^Z?$/, 'its child is gone, too');
+});
+
+test('what writes more than it may is ended', async (t) => {
+  const dir = await temporaryDirectory(t);
+  const end = await run(`head -c 100000000 /dev/urandom > ${dir}/big; sleep 1000`, { maxBytes: 50_000_000 });
+  assert.equal(end.ended, 'disk');
 });
 
 test('of much output the beginning and the end are kept, whole lines', () => {

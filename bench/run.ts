@@ -11,6 +11,8 @@ import { type Row, table } from './lib/report.ts';
 const SCENARIOS: Record<string, () => Promise<{ measure(): Promise<Row[]> }>> = {
   startup: () => import('./scenarios/startup.ts'),
   cold: () => import('./scenarios/cold.ts'),
+  zygote: () => import('./scenarios/zygote.ts'),
+  environment: () => import('./scenarios/environment.ts'),
   languages: () => import('./scenarios/languages.ts'),
   dev: () => import('./scenarios/dev.ts'),
   packages: () => import('./scenarios/packages.ts'),

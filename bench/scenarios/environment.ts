@@ -1,0 +1,106 @@
+/**
+ * Fission's node environment server beside ours: the same function, requests per second and memory. Theirs is asked directly, ours through
+ * the gateway. `FISSION_NODE_ENVIRONMENT` names a checkout of `nodejs/` of github.com/fission/environments with its dependencies installed.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createFunctions, functionObject, hostOf, uploadSource } from '../lib/functions.ts';
+import { instancesOf, proportionalBytes } from '../lib/instances.ts';
+import { request, residentBytes, startPlatform, wrk } from '../lib/platform.ts';
+import type { Row } from '../lib/report.ts';
+
+const PORT = 18_888;
+const MIB = 2 ** 20;
+const LOAD = { connections: 16, seconds: 6 };
+const FUNCTION = `module.exports = async (context) => ({ status: 200, body: 'hello' });\n`;
+
+interface Figure {
+  requestsPerSecond: number;
+  bytes: number;
+}
+
+/** Their server, specialised as Fission does it. */
+async function theirs(checkout: string, folder: string): Promise<Figure> {
+  const code = path.join(folder, 'user.js');
+  await writeFile(code, FUNCTION);
+  const server = spawn(process.execPath, ['server.js', '--port', String(PORT)], {
+    cwd: checkout,
+    stdio: 'ignore',
+    env: { ...process.env, LOAD_ESM: 'false', LOG_LEVEL: 'error' },
+  });
+  try {
+    const url = `http://127.0.0.1:${PORT}`;
+    const body = JSON.stringify({
+      filepath: code,
+      functionName: '',
+      url: '',
+      FunctionMetadata: { name: 'hello' },
+    });
+    for (let waited = 0; ; waited += 50) {
+      const done = await fetch(`${url}/v2/specialize`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body,
+      }).catch(() => undefined);
+      if (done?.ok) break;
+      if (waited > 10_000) throw new Error(`their server was not specialised: ${done?.status}`);
+      await sleep(50);
+    }
+    const answer = await request({ host: '127.0.0.1', port: PORT }, 'localhost');
+    if (answer.body !== 'hello') throw new Error(`their function answered ${answer.status} ${answer.body}`);
+    const { requestsPerSecond } = await wrk(url, LOAD);
+    return { requestsPerSecond, bytes: await residentBytes(server.pid ?? 0) };
+  } finally {
+    server.kill('SIGKILL');
+  }
+}
+
+async function ours(): Promise<Figure> {
+  const platform = await startPlatform();
+  try {
+    const digest = await uploadSource(platform, 'hello.js', FUNCTION);
+    const fn = functionObject('same', digest, 'hello.js');
+    fn.metadata.annotations = { ...fn.metadata.annotations, 'autoscaling.knative.dev/max-scale': '1' };
+    await createFunctions(platform, [fn]);
+    const { host, port } = platform.gateway;
+    const { requestsPerSecond } = await wrk(`http://${host}:${port}/`, { ...LOAD, host: hostOf('same') });
+    const [pid = 0] = instancesOf('same');
+    return { requestsPerSecond, bytes: proportionalBytes(pid) };
+  } finally {
+    await platform.stop();
+  }
+}
+
+export async function measure(): Promise<Row[]> {
+  const checkout = process.env.FISSION_NODE_ENVIRONMENT;
+  if (checkout === undefined || !existsSync(path.join(checkout, 'server.js'))) {
+    console.error('skipped environment: FISSION_NODE_ENVIRONMENT names no checkout');
+    return [];
+  }
+  const folder = await mkdtemp(path.join(tmpdir(), 'petrel-bench-environment-'));
+  try {
+    const [one, other] = [await theirs(checkout, folder), await ours()];
+    return [
+      {
+        what: "requests a second × Fission's node environment, one instance, through our gateway",
+        value: other.requestsPerSecond / one.requestsPerSecond,
+        unit: '×',
+        reach: { at: 5, better: 'higher' },
+        note: `${Math.round(other.requestsPerSecond)} and ${Math.round(one.requestsPerSecond)}; theirs asked directly`,
+      },
+      {
+        what: 'memory of that instance × theirs, after the load',
+        value: other.bytes / one.bytes,
+        unit: '×',
+        reach: { at: 0.5, better: 'lower' },
+        note: `${(other.bytes / MIB).toFixed(1)} and ${(one.bytes / MIB).toFixed(1)} MiB`,
+      },
+    ];
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

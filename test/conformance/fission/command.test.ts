@@ -1,0 +1,96 @@
+/** The real `fission` command, where there is one: a day's work with it. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { cpSync, existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { call, eventually, type Finished, Petrel, Scratch, type Status } from '../../lib/platform.ts';
+
+/** `$FISSION`, else the one on PATH. */
+const FISSION = [
+  process.env.FISSION,
+  ...(process.env.PATH ?? '').split(':').map((dir) => join(dir, 'fission')),
+].find((path) => path !== undefined && path !== '' && existsSync(path));
+const MISSING = 'no fission on PATH; github.com/fission/fission has releases, and $FISSION may name one';
+
+describe('the fission command', { skip: FISSION === undefined ? MISSING : false }, () => {
+  const scratch = new Scratch();
+  const petrel = new Petrel(scratch.path('h'));
+  let platform: Status;
+  let env: Record<string, string> = {};
+  before(async () => {
+    if (FISSION === undefined) return;
+    platform = await petrel.up();
+    env = await petrel.json<Record<string, string>>(['fission', 'env']);
+    scratch.write({
+      'hello.js': "module.exports = async () => ({ status: 200, body: 'hello, world!' });",
+      'bye.js': "module.exports = async () => ({ status: 200, body: 'good bye' });",
+    });
+    cpSync(fileURLToPath(new URL('specs/guestbook', import.meta.url)), scratch.path('guestbook'), {
+      recursive: true,
+    });
+  });
+  after(async () => {
+    if (FISSION !== undefined) await petrel.stop();
+    scratch.dispose();
+  });
+
+  const run = (args: readonly string[], cwd = scratch.dir): Promise<Finished> => {
+    const child = spawn(FISSION ?? '', [...args], {
+      cwd,
+      env: { PATH: process.env.PATH, HOME: scratch.dir, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: 60_000,
+    });
+    const finished: Finished = { code: null, stdout: '', stderr: '' };
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      finished.stdout += chunk;
+    });
+    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+      finished.stderr += chunk;
+    });
+    return new Promise((resolve, reject) => {
+      child.on('error', reject);
+      child.on('close', (code) => resolve({ ...finished, code }));
+    });
+  };
+  const fission = async (...args: string[]): Promise<string> => {
+    const { code, stdout, stderr } = await run(args);
+    assert.equal(code, 0, `fission ${args.join(' ')}\n${stdout}${stderr}${petrel.log()}`);
+    return stdout;
+  };
+  const visit = async (path: string) => (await call(platform.gateway, path)).body;
+
+  test('env create, fn create, fn test, route create', async () => {
+    await fission('env', 'create', '--name', 'nodejs', '--image', 'ghcr.io/fission/node-env');
+    await fission('fn', 'create', '--name', 'hello', '--env', 'nodejs', '--code', 'hello.js');
+    assert.match(await fission('fn', 'test', '--name', 'hello'), /hello, world!/);
+    await fission('route', 'create', '--name', 'hello', '--function', 'hello', '--url', '/hello');
+    await eventually('the route', async () => (await visit('/hello')) === 'hello, world!');
+  });
+
+  test('fn update, fn list, pkg list, ht list', async () => {
+    await fission('fn', 'update', '--name', 'hello', '--code', 'bye.js');
+    await eventually('the new code', async () => (await visit('/hello')) === 'good bye');
+    assert.match(await fission('fn', 'list'), /hello/);
+    assert.match(await fission('pkg', 'list'), /nodejs/);
+    assert.match(await fission('ht', 'list'), /\/hello/);
+  });
+
+  test('spec apply', async () => {
+    const { code, stdout, stderr } = await run(['spec', 'apply', '--wait'], scratch.path('guestbook'));
+    assert.equal(code, 0, stdout + stderr);
+    await eventually('the guest', async () => (await visit('/guestbook/ada')) === 'guest ada');
+  });
+
+  test('env delete refuses what is used; fn delete, ht delete', async () => {
+    assert.notEqual((await run(['env', 'delete', '--name', 'nodejs'])).code, 0);
+    await fission('ht', 'delete', '--name', 'hello');
+    await fission('fn', 'delete', '--name', 'hello');
+    await eventually(
+      'it goes',
+      async () => (await call(platform.gateway, '/fission-function/hello')).status === 404,
+    );
+  });
+});

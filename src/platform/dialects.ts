@@ -1,6 +1,6 @@
 /** Dialects: other platforms' kinds, translated. Nothing of one is loaded before the first of its objects. */
 import { createHmac } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
@@ -8,6 +8,7 @@ import { VERSION } from '../base/version.ts';
 import type { Fission } from '../dialects/fission/index.ts';
 import type { Lambda } from '../dialects/lambda/index.ts';
 import type { Store } from '../engine/store/contract.ts';
+import { type SocketRoute, sendJson } from '../functions/packages/server.ts';
 import type { PackageStore } from '../functions/packages/store.ts';
 import { type KubeClient, KubeError, type ResourceRef } from '../kube/client.ts';
 import { createInformer } from '../kube/informer.ts';
@@ -57,13 +58,17 @@ export function storageUrl(home: HomePaths, gateway: string): string {
   return `http://${gateway}${STORAGE_PATH}/${storageToken(home)}`;
 }
 
-/** Resolves when the objects that exist are translated; dialects of which there are none yet start with their first object. */
-export async function startDialects(options: DialectsOptions, parts: Parts): Promise<void> {
-  await Promise.all([
-    startLambdaLater(options, parts),
+/**
+ * Resolves when the objects that exist are translated; dialects of which there are none yet start with their first object. The result
+ * are rows for the platform's socket.
+ */
+export async function startDialects(options: DialectsOptions, parts: Parts): Promise<SocketRoute[]> {
+  const [fission] = await Promise.all([
     startFissionLater(options, parts),
+    startLambdaLater(options, parts),
     openfaas(options, parts),
   ]);
+  return [fission];
 }
 
 /** OpenFaaS' REST API, for those who ask for it: it brings a password of its own. */
@@ -129,9 +134,13 @@ async function startLambdaLater(options: DialectsOptions, parts: Parts): Promise
   });
 }
 
+/** Asked by `petrel fission env`: Fission's command uploads archives before it writes the first object. */
+export const FISSION_BEGIN = '/dialects/fission';
+
 /** Fission's objects are translated from the first one on; those that exist before this resolves. */
-async function startFissionLater(options: DialectsOptions, parts: Parts): Promise<void> {
+async function startFissionLater(options: DialectsOptions, parts: Parts): Promise<SocketRoute> {
   const { log } = options;
+  const dir = fissionDir(options.home);
   let started: Promise<Fission> | undefined;
   const begin = (): Promise<Fission> => {
     unfollow();
@@ -148,8 +157,23 @@ async function startFissionLater(options: DialectsOptions, parts: Parts): Promis
     unfollow();
     await (await started)?.stop();
   });
-  if (store && FISSION_PLURALS.some((plural) => store.count(`fission.io/${plural}`) > 0)) await begin();
+  const spoken =
+    existsSync(dir) || FISSION_PLURALS.some((plural) => (store?.count(`fission.io/${plural}`) ?? 0) > 0);
+  if (spoken) await begin();
+  return {
+    method: 'POST',
+    path: FISSION_BEGIN,
+    async handle(_, response) {
+      await begin();
+      // From the next start on, too.
+      mkdirSync(dir, { recursive: true, mode: 0o700 });
+      sendJson(response, 200, {});
+    },
+  };
 }
+
+/** Uploads of Fission's storage service; that it exists says that Fission's command is used here. */
+const fissionDir = (home: HomePaths): string => join(home.dir, 'fission');
 
 function followStore(store: Store, first: () => void): () => void {
   const ends = FISSION_PLURALS.map((plural) => store.subscribe(`fission.io/${plural}`, first));
@@ -203,7 +227,7 @@ async function startFission({ home, packages, gateway, log, client }: DialectsOp
     packages,
     packFile,
     isArchive: (head) => formatOf(head) !== undefined,
-    dir: join(home.dir, 'fission'),
+    dir: fissionDir(home),
     socket: join(home.runDir, 'fission.sock'),
     storagePath: `${STORAGE_PATH}/${storageToken(home)}`,
     node: process.execPath,

@@ -69,7 +69,8 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     const client = (name: string) => createClient(api.transport(name));
     const routes = gateway ? await startControllers({ home, packages, log, client }, gateway, parts) : [];
     if (gateway) {
-      await startDialects({ home, packages, log, client, gateway, store: api.store }, parts);
+      const dialects = { home, packages, log, client, gateway, store: api.store };
+      routes.push(...(await startDialects(dialects, parts)));
     }
     const record: PlatformRecord = {
       pid: process.pid,

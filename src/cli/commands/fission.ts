@@ -1,9 +1,10 @@
 import { PetrelError } from '../../base/errors.ts';
-import { storageUrl } from '../../platform/dialects.ts';
+import { askPlatform } from '../../functions/packages/client.ts';
+import { FISSION_BEGIN, storageUrl } from '../../platform/dialects.ts';
 import type { CommandContext } from '../command.ts';
 import { findOrStart } from '../platform.ts';
 
-/** Prints what Fission's own command needs to find this platform, as lines for a shell. */
+/** Prints what Fission's own command needs to find this platform, as lines for a shell; from now on the platform is ready for it. */
 export async function run(context: CommandContext): Promise<number> {
   const { args, home, out } = context;
   const topic = args.required(0);
@@ -18,6 +19,7 @@ export async function run(context: CommandContext): Promise<number> {
       fix: 'run this with the --home of the process that runs the gateway',
     });
   }
+  await askPlatform(home.socket, 'POST', FISSION_BEGIN);
   const router = `http://${gateway}`;
   const variables = {
     KUBECONFIG: kubeconfig,

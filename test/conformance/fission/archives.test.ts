@@ -28,11 +28,13 @@ describe('archives', () => {
   before(async () => {
     platform = await petrel.up();
     fission = await FissionCli.open(petrel, platform);
-    await fission.envCreate('nodejs', 'ghcr.io/fission/node-env');
     const env = await petrel.json<Record<string, string>>(['fission', 'env']);
     assert.equal(env.FISSION_ROUTER_URL, `http://${platform.gateway}`);
     assert.equal(env.KUBECONFIG, platform.kubeconfig);
     storage = env.FISSION_STORAGESVC_URL ?? '';
+    // `spec apply` uploads before it writes the first object.
+    assert.equal((await fetch(`${storage}/v1/archive`)).status, 200);
+    await fission.envCreate('nodejs', 'ghcr.io/fission/node-env');
     web = createServer((request, response) => {
       const file = files.get(request.url ?? '');
       response.writeHead(file ? 200 : 404).end(file ?? 'none');

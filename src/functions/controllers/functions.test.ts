@@ -171,6 +171,27 @@ test('the status is the Service’s, a load error in the code’s own words', as
   const failed = await readyWith('load_error');
   assert.deepEqual([failed.status, failed.message], ['False', message]);
 
+  // The next one is on its way: that there was none before it is not the end.
+  await client.create(REVISIONS, {
+    apiVersion: 'serving.knative.dev/v1',
+    kind: 'Revision',
+    metadata: { name: 'hello-00002', namespace: 'default' },
+    spec: service.spec.template.spec,
+  } as never);
+  await setStatus({
+    observedGeneration: 1,
+    latestCreatedRevisionName: 'hello-00002',
+    conditions: [
+      {
+        type: 'Ready',
+        status: 'False',
+        reason: 'RevisionMissing',
+        message: 'Configuration "hello" does not have any ready Revision.',
+      },
+    ],
+  });
+  assert.equal((await readyWith('RevisionMissing')).status, 'Unknown');
+
   await setStatus({
     observedGeneration: 1,
     url: 'http://hello.default.localhost:8080',

@@ -224,9 +224,15 @@ export function mirroredStatus(
     message: 'The revision is being made.',
   };
   if (current && found !== undefined) {
-    const cause = found.status === 'True' ? undefined : readyOf(latest);
-    const said = cause?.status === 'False' ? cause : found;
-    ready = { type: 'Ready', status: found.status };
+    const newest = found.status === 'True' ? undefined : readyOf(latest);
+    const said = newest?.status === 'False' ? newest : found;
+    // While the newest revision has not said whether it can, that none before it could is nothing final.
+    const pending =
+      found.status === 'False' &&
+      latest !== undefined &&
+      newest?.status !== 'False' &&
+      newest?.status !== 'True';
+    ready = { type: 'Ready', status: pending ? 'Unknown' : found.status };
     if (said.reason) ready.reason = said.reason;
     if (said.message) ready.message = said.message;
   }

@@ -4,6 +4,7 @@ import type { PetrelFunction } from '../../kinds/function.ts';
 import { FUNCTIONS } from '../../kube/refs.ts';
 import { DEFAULT_API, DEFAULT_GATEWAY, parseAddress } from '../../platform/address.ts';
 import type { CommandContext } from '../command.ts';
+import { readFuncYaml } from '../deploy/func-yaml.ts';
 import { runningPlatform } from '../deploy/running.ts';
 import { findSource } from '../deploy/source.ts';
 import { specOf } from '../deploy/spec.ts';
@@ -20,16 +21,19 @@ export async function run(context: CommandContext): Promise<number> {
   const { args, out } = context;
   parseAddress(args.text('gateway'), DEFAULT_GATEWAY, '--gateway');
   parseAddress(args.text('api'), DEFAULT_API, '--api');
+  const declared = await readFuncYaml(args.required(0), context.env);
+  if (declared && declared.ignored.length > 0)
+    out.note(`not done of func.yaml: ${declared.ignored.join(', ')}`);
   const source = findSource(args.required(0), {
-    name: args.text('name'),
+    name: args.text('name') ?? declared?.name,
     entry: args.text('entry'),
     command: args.text('command'),
     shape: args.text('shape'),
     handler: args.text('handler'),
-    runtime: args.text('runtime'),
+    runtime: args.text('runtime') ?? declared?.runtime,
   });
   specOf(args, { runtime: '', package: { digest: 'sha256:' } }, undefined);
-  const namespace = args.text('namespace') ?? 'default';
+  const namespace = args.text('namespace') ?? declared?.namespace ?? 'default';
   const session = await openSession(runningPlatform(await findOrStart(context)));
   const { client } = session;
   const existed = (await orUndefined(client.get(FUNCTIONS, namespace, source.name))) !== undefined;
@@ -43,7 +47,7 @@ export async function run(context: CommandContext): Promise<number> {
     first = false;
   };
   const onError = (error: unknown) => void out.failure(error);
-  const loop = createLoop(deployer(context, session, source), onRound, onError);
+  const loop = createLoop(deployer(context, session, source, declared), onRound, onError);
   const watching = watchTree(source.path, systemClock, () => void loop.round());
   try {
     await loop.round();

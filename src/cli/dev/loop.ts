@@ -7,6 +7,7 @@ import type { Digest, PetrelFunction, Runtime } from '../../kinds/function.ts';
 import { RUNTIMES } from '../../kube/refs.ts';
 import type { CommandContext } from '../command.ts';
 import { write } from '../deploy/code.ts';
+import type { FuncFile } from '../deploy/func-yaml.ts';
 import { PROCFILE } from '../deploy/program.ts';
 import { chooseRuntime, type Source } from '../deploy/source.ts';
 import type { Code } from '../deploy/spec.ts';
@@ -59,9 +60,14 @@ export function createLoop(
 }
 
 /** Packs, uploads and writes the source, and waits until it answers. Throws what `petrel deploy` throws. */
-export function deployer(context: CommandContext, session: Session, source: Source): () => Promise<Round> {
+export function deployer(
+  context: CommandContext,
+  session: Session,
+  source: Source,
+  declared: FuncFile | undefined,
+): () => Promise<Round> {
   const { args, home } = context;
-  const namespace = args.text('namespace') ?? 'default';
+  const namespace = args.text('namespace') ?? declared?.namespace ?? 'default';
   const command = source.program?.command;
   const inspect = args.integer('inspect');
   let before: { digest: Digest; fn: PetrelFunction } | undefined;
@@ -76,7 +82,7 @@ export function deployer(context: CommandContext, session: Session, source: Sour
       if (before?.digest === packed.digest) return { fn: before.fn, changed: false, ms: 0 };
       if (runtime === undefined) {
         const { items } = await session.client.list<Runtime>(RUNTIMES);
-        runtime = chooseRuntime(source, args.text('runtime'), items);
+        runtime = chooseRuntime(source, args.text('runtime') ?? declared?.runtime, items);
       }
       await uploadPackage(home.socket, packed);
       const code: Code = {
@@ -86,7 +92,7 @@ export function deployer(context: CommandContext, session: Session, source: Sour
         ...(source.program ? { shape: 'program' } : {}),
         ...(inspect === undefined ? {} : { debugPort: inspect, timeoutSeconds: BREAKPOINT_SECONDS }),
       };
-      const written = await write(session.client, context, namespace, source, code);
+      const written = await write(session.client, context, namespace, source, code, declared);
       const fn = await untilReady(session.client, written);
       before = { digest: packed.digest, fn };
       return { fn, changed: true, ms: performance.now() - began };

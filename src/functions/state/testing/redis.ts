@@ -37,6 +37,7 @@ export async function redisServer(wanted?: number): Promise<{ url: string; stop(
   return {
     url: `redis://127.0.0.1:${port}`,
     async stop() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
       const gone = new Promise((resolve) => child.once('exit', resolve));
       child.kill('SIGKILL');
       await gone;

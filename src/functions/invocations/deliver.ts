@@ -16,6 +16,8 @@ const URL_LIMIT_MS = 30_000;
 /** Idle connections to the gateway are closed after this time, ms. */
 const KEEP_ALIVE_MS = 2000;
 
+const WITHOUT_BODY = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS']);
+
 /** Where a function answers: the gateway's address and what it wants to see. */
 export interface FunctionAddress {
   host: string;
@@ -69,23 +71,32 @@ export function createDelivery(options: {
     signal: AbortSignal,
   ): Promise<StoredResult> => {
     const { where, send, host, limitMs } = await target(row, request.path);
-    const answered = Promise.withResolvers<IncomingMessage>();
-    const outgoing = send(
-      {
-        ...where,
-        method: request.method,
-        setHost: false,
-        signal: AbortSignal.any([signal, AbortSignal.timeout(limitMs)]),
-      },
-      answered.resolve,
-    );
-    outgoing.on('error', answered.reject);
-    outgoing.setHeader('host', host);
-    for (const [name, value] of [...request.headers, ...own(row)]) outgoing.appendHeader(name, value);
-    if (request.body.length > 0 || !['GET', 'HEAD', 'DELETE', 'OPTIONS'].includes(request.method))
-      outgoing.setHeader('content-length', request.body.length);
-    outgoing.end(request.body);
-    return keep(await answered.promise);
+    signal.throwIfAborted();
+    // Of its own: a timer that outlives its attempt by a quarter of an hour would be one of millions.
+    const end = new AbortController();
+    const limit = clock.after(limitMs, () => end.abort(new Error(`no answer within ${limitMs / 1000} s`)));
+    const cancel = () => end.abort(signal.reason);
+    signal.addEventListener('abort', cancel);
+    try {
+      const answered = Promise.withResolvers<IncomingMessage>();
+      const outgoing = send(
+        { ...where, method: request.method, setHost: false, signal: end.signal },
+        answered.resolve,
+      );
+      outgoing.on('error', answered.reject);
+      outgoing.setHeader('host', host);
+      for (const [name, value] of [...request.headers, ...own(row)]) outgoing.appendHeader(name, value);
+      if (request.body.length > 0 || !WITHOUT_BODY.has(request.method))
+        outgoing.setHeader('content-length', request.body.length);
+      outgoing.end(request.body);
+      return await keep(await answered.promise);
+    } catch (error) {
+      end.abort(); // whatever failed, nothing of it stays open
+      throw error;
+    } finally {
+      limit.cancel();
+      signal.removeEventListener('abort', cancel);
+    }
   };
 
   return {
@@ -99,11 +110,17 @@ export function createDelivery(options: {
       } catch (error) {
         signal.throwIfAborted();
         if (row.url === null && (error as NodeJS.ErrnoException).code === 'ECONNREFUSED') return 'postponed';
-        return { attempt: { at, ms: took(), error: messageOf(error) } };
+        return { attempt: { at, ms: took(), error: whyNot(error) } };
       }
     },
     close: () => agent.destroy(),
   };
+}
+
+/** Why there was no answer; of several addresses that refused, the error has no words but a code. */
+function whyNot(error: unknown): string {
+  const { cause, code } = error as { cause?: unknown; code?: string };
+  return messageOf(cause ?? error) || (code ?? 'unknown');
 }
 
 /** Reads an answer to its end and keeps what may be kept. */

@@ -60,6 +60,12 @@ export const SCALE_OPTIONS: Readonly<
     example: '5m',
     help: 'time that fewer instances must suffice before there are fewer',
   },
+  'keep-warm': {
+    annotation: 'scale-to-zero-pod-retention-period',
+    form: /^(\d+(\.\d+)?(h|m|s))+$|^0$/,
+    example: '10m',
+    help: 'the last instance stays for this time at least',
+  },
   class: {
     annotation: 'class',
     form: /^(kpa|hpa|hybrid|keep-alive)$/,

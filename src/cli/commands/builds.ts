@@ -1,16 +1,11 @@
 import { PetrelError } from '../../base/errors.ts';
+import { REBUILD_ANNOTATION } from '../../functions/builds/annotations.ts';
 import type { PetrelFunction } from '../../kinds/function.ts';
 import { humanDuration } from '../../kinds/human.ts';
 import { FUNCTIONS } from '../../kube/refs.ts';
 import type { CommandContext } from '../command.ts';
 import { age } from '../conditions.ts';
-import {
-  cancelBuild,
-  isBuilding,
-  printBuildLog,
-  REBUILD_ANNOTATION,
-  untilDeployed,
-} from '../deploy/build.ts';
+import { cancelBuild, isBuilding, printBuildLog, untilDeployed } from '../deploy/build.ts';
 import { type Session, withSession } from '../session.ts';
 
 type Work = (context: CommandContext, session: Session, fn: PetrelFunction) => Promise<number>;

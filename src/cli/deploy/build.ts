@@ -1,16 +1,11 @@
 /** What a deploy shows of the build that it causes, and how it ends it. */
+import { CANCEL_ANNOTATION, REBUILD_ANNOTATION } from '../../functions/builds/annotations.ts';
 import type { FunctionSpec, PetrelFunction } from '../../kinds/function.ts';
 import type { Pod } from '../../kinds/pod.ts';
 import { FUNCTIONS, PODS, pathOf } from '../../kube/refs.ts';
 import type { Output } from '../output.ts';
 import type { Session } from '../session.ts';
 import { untilReady } from './wait.ts';
-
-/** Annotations of a Function by which a build is asked for again, and ended. Source: `src/functions/builds/inputs.ts`. */
-export const REBUILD_ANNOTATION = 'petrel.dev/rebuild';
-export const CANCEL_ANNOTATION = 'petrel.dev/cancel-build';
-/** What a Function's image is built on. Source: `src/functions/builds/images.ts`. */
-export const BASE_ANNOTATION = 'petrel.dev/image-base';
 
 /** Annotations for a deploy of what could not be built before: it is tried again, although nothing has changed. */
 export function forgetFailedBuild(

@@ -1,5 +1,6 @@
 /** `petrel deploy` of sources and of programs: packaged, uploaded, and written as a Function. */
 import { PetrelError } from '../../base/errors.ts';
+import { BASE_ANNOTATION } from '../../functions/builds/annotations.ts';
 import { packDirectory } from '../../functions/pack.ts';
 import { uploadPackage } from '../../functions/packages/client.ts';
 import { DEFAULT_MAX_PACKAGE_BYTES } from '../../functions/packages/store.ts';
@@ -15,7 +16,7 @@ import { readyCondition } from '../conditions.ts';
 import { findOrStart } from '../platform.ts';
 import { apiError, openSession, type Session } from '../session.ts';
 import { orUndefined } from '../traffic/service.ts';
-import { BASE_ANNOTATION, forgetFailedBuild, untilDeployed } from './build.ts';
+import { forgetFailedBuild, untilDeployed } from './build.ts';
 import { type FuncFile, readFuncYaml } from './func-yaml.ts';
 import { PROCFILE } from './program.ts';
 import { checkReferences } from './references.ts';

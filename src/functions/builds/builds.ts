@@ -11,20 +11,22 @@ import type { Logger } from '../../base/log.ts';
 import { expand } from '../../kinds/container-env.ts';
 import type { BuildStatus, PetrelFunction, Runtime } from '../../kinds/function.ts';
 import { JOB_LABELS, type Job, jobOutcome } from '../../kinds/job.ts';
-import type { Pod } from '../../kinds/pod.ts';
+import { NODE_ANNOTATIONS, type Pod } from '../../kinds/pod.ts';
 import { parseQuantity } from '../../kinds/quantity.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
 import { createInformer } from '../../kube/informer.ts';
 import { JOBS, PODS, SECRETS } from '../../kube/refs.ts';
 import type { PackageStore } from '../packages/store.ts';
+import { CANCEL_ANNOTATION } from './annotations.ts';
 import { createBuildEndpoint } from './endpoint.ts';
 import { createImages } from './images.ts';
-import { answers, CANCEL_ANNOTATION, missingTools, requestOf, searchPath, toolchainOf } from './inputs.ts';
+import { answers, missingTools, requestOf, searchPath, toolchainOf } from './inputs.ts';
 import {
   buildObjects,
   CACHE_LABEL,
   cacheName,
   DEFAULT_TIMEOUT_SECONDS,
+  INPUTS_ANNOTATION,
   jobName,
   PLATFORM_ANNOTATION,
   WORKSPACE,
@@ -38,6 +40,8 @@ const MEMORY_BYTES = 4 * 2 ** 30;
 /** Most that one build may write, cache included, when nothing else is said. */
 const DISK_BYTES = 16 * 2 ** 30;
 const MAX_MESSAGE = 4096;
+/** Builds of a Function whose logs are kept. */
+const KEPT_JOBS = 3;
 const OUT_OF_MEMORY =
   'the build used more memory than it may and was ended (PETREL_BUILD_MEMORY of the platform sets the limit)';
 
@@ -145,7 +149,18 @@ export function createBuilds(options: BuildsOptions): Builds {
     } satisfies Omit<BuildRequest, 'url' | 'token'>;
   };
 
+  /** Jobs of a Function that are over, and that nobody will ask for: all but the newest few. */
+  const forgetOld = async ({ metadata: { uid } }: PetrelFunction): Promise<void> => {
+    const over = jobs.list().filter((job) => ownerOf(job)?.uid === uid && jobOutcome(job) !== undefined);
+    const age = ({ metadata }: Job) => Date.parse(metadata.creationTimestamp ?? '');
+    for (const { metadata } of over.sort((a, b) => age(b) - age(a)).slice(KEPT_JOBS - 1)) {
+      const how = { propagationPolicy: 'Background' } as const;
+      await client.delete(JOBS, metadata.namespace, metadata.name, how).catch(absent);
+    }
+  };
+
   const begin = async (fn: PetrelFunction, runtime: Runtime, inputs: string): Promise<void> => {
+    await forgetOld(fn);
     const access = await endpoint.admit(inputs, fn.spec.package.digest);
     const memory = Math.min(MEMORY_BYTES, Math.floor(totalmem() * 0.75));
     const { secret, job } = buildObjects({
@@ -197,7 +212,7 @@ export function createBuilds(options: BuildsOptions): Builds {
       const { namespace, name, annotations } = job.metadata;
       await client.delete(JOBS, namespace, name, { propagationPolicy: 'Background' }).catch(absent);
       fresh.delete(job.metadata.uid ?? '');
-      await clearUp(job, annotations?.['petrel.dev/build-inputs'] ?? '');
+      await clearUp(job, annotations?.[INPUTS_ANNOTATION] ?? '');
     }
   };
 
@@ -271,7 +286,7 @@ export function createBuilds(options: BuildsOptions): Builds {
     const now = running();
     const cache = cacheName(fn.metadata.namespace ?? 'default', runtime.metadata.name);
     const busy = now.some(
-      (job) => job.spec.template.metadata?.annotations?.['petrel.dev/code-cache'] === cache,
+      (job) => job.spec.template.metadata?.annotations?.[NODE_ANNOTATIONS.codeCache] === cache,
     );
     if (busy || now.length >= options.parallel) {
       waiting.set(fn.metadata.uid ?? '', fn);

@@ -3,10 +3,8 @@ import { messageOf, PetrelError } from '../../base/errors.ts';
 import type { Digest, PetrelFunction } from '../../kinds/function.ts';
 import { writeImage } from '../oci/write.ts';
 import type { PackageStore } from '../packages/store.ts';
+import { BASE_ANNOTATION } from './annotations.ts';
 import type { BuildState } from './builds.ts';
-
-/** On a Function: reference of the image that its own is built on. */
-export const BASE_ANNOTATION = 'petrel.dev/image-base';
 
 export interface ImagesOptions {
   packages: PackageStore;

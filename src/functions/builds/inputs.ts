@@ -4,11 +4,7 @@ import { constants } from 'node:fs';
 import { access, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import type { PetrelFunction, Runtime, RuntimeTool } from '../../kinds/function.ts';
-
-/** On a Function: anything; another value builds it again although nothing else has changed. */
-export const REBUILD_ANNOTATION = 'petrel.dev/rebuild';
-/** On a Function: `inputs` of a build that is not to go on. */
-export const CANCEL_ANNOTATION = 'petrel.dev/cancel-build';
+import { REBUILD_ANNOTATION } from './annotations.ts';
 
 const short = (value: unknown): string =>
   createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 20);

@@ -72,12 +72,12 @@ final class Loader {
         }
     }
 
-    /** Loads and initialises the class, and makes its instance. Throws what the code throws. */
-    static HttpHandler load(Target target) throws Throwable {
+    /** Loads and initialises the class, and makes its instance; `real` unless it is for practice. Throws what the code throws. */
+    static HttpHandler load(Target target, boolean real) throws Throwable {
         URL[] urls = new URL[target.classPath.size()];
         for (int i = 0; i < urls.length; i++) urls[i] = target.classPath.get(i).toUri().toURL();
         ClassLoader loader = new URLClassLoader("function", urls, ClassLoader.getPlatformClassLoader());
-        users = loader;
+        if (real) users = loader;
         Thread.currentThread().setContextClassLoader(loader);
         Class<?> type = Class.forName(target.type, true, loader);
         Shapes.Found found = Shapes.of(type, target.method);

@@ -205,7 +205,7 @@ final class Supervisor {
                 transport = Program.transport(port);
             } else {
                 Environment.show(code);
-                HttpHandler handler = Loader.load(target);
+                HttpHandler handler = Loader.load(target, true);
                 Path http = socket.resolveSibling("h.sock");
                 Files.deleteIfExists(http);
                 Server serving = new Server(http, handler);

@@ -1,10 +1,10 @@
 package petrel;
 
+import com.sun.net.httpserver.HttpExchange;
+import com.sun.net.httpserver.HttpHandler;
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
-import java.net.URL;
-import java.net.URLClassLoader;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
@@ -35,17 +35,33 @@ final class Warm {
                 }
             }
             server.drain(1000);
-            try (URLClassLoader loader = new URLClassLoader("warm", new URL[] {dir.toUri().toURL()}, ClassLoader.getPlatformClassLoader())) {
-                Class.forName("NotThere", false, loader);
-            } catch (ClassNotFoundException expected) {
-                Errors.loadError(expected);
-            }
-            Shapes.of(Warm.class, null);
+            load(dir);
             Environment.variables();
             Files.deleteIfExists(socket);
-        } catch (IOException | InterruptedException | RuntimeException error) {
+        } catch (Throwable error) {
             System.err.println("petrel: warm-up: " + error);
         }
+    }
+
+    /** What the supervisor's jar has to show as a function. */
+    public static final class Practice implements HttpHandler {
+        @Override
+        public void handle(HttpExchange exchange) throws IOException {
+            Shapes.answer(exchange, "practice");
+        }
+    }
+
+    /** Loads a package whose code is the supervisor's own jar. */
+    private static void load(Path dir) throws Throwable {
+        Path about = dir.resolve("practice/petrel-build/about.json");
+        Files.createDirectories(about.getParent());
+        String jar = Path.of(System.getProperty("java.class.path")).toAbsolutePath().toString();
+        Files.writeString(about, Json.write(Json.object("class", Practice.class.getName(), "shape", "http", "jar", jar)));
+        Loader.load(Loader.find(dir.resolve("practice").toRealPath(), null, null, null), false);
+        Errors.loadError(new ExceptionInInitializerError(new IllegalStateException("practice")));
+        Files.delete(about);
+        Files.delete(about.getParent());
+        Files.delete(dir.resolve("practice"));
     }
 
     /** For the archive of classes: everything that an instance will load. */

@@ -108,3 +108,30 @@ for (const [runtime, { program, files, stale }] of Object.entries(sources)) {
     });
   });
 }
+
+test('java: instances take the supervisor from the archive of classes, and a second preparation leaves it', {
+  skip: withoutProgram('java', 'javac') ?? false,
+}, () => {
+  const output = path.join(scratch, 'prepared');
+  const runtime = path.join(import.meta.dirname, '../../java');
+  const prepare = () =>
+    spawnSync(process.execPath, [path.join(runtime, 'prepare.cjs')], {
+      env: { PATH: process.env.PATH, HOME: scratch, PETREL_OUTPUT: output },
+      encoding: 'utf8',
+    });
+  const first = prepare();
+  assert.equal(first.status, 0, first.stderr);
+  const archive = path.join(output, 'current/supervisor.jsa');
+  const { ino } = fs.statSync(archive);
+  assert.equal(prepare().status, 0);
+  assert.equal(fs.statSync(archive).ino, ino);
+
+  // Without a socket it ends at once; by then its class is loaded.
+  const real = fs.realpathSync(path.join(output, 'current'));
+  const flags = [`-XX:SharedArchiveFile=${real}/supervisor.jsa`, '-XX:+UseSerialGC', '-Xlog:class+load'];
+  const { stdout } = spawnSync('java', [...flags, '-cp', `${real}/supervisor.jar`, 'petrel.Supervisor'], {
+    env: { PATH: process.env.PATH },
+    encoding: 'utf8',
+  });
+  assert.match(stdout, /petrel\.Supervisor source: shared objects file \(top\)/);
+});

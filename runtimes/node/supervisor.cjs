@@ -47,4 +47,4 @@ const RUNTIME = {
 
 if (require.main === module) live(RUNTIME);
 
-module.exports = { start: (/** @type {boolean} */ warm) => live(RUNTIME, warm) };
+module.exports = { RUNTIME };

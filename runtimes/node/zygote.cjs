@@ -29,6 +29,8 @@ async function warmUp() {
   );
   require('./lib/load-error.cjs');
   require('./lib/code-cache.cjs');
+  // V8 collects once more some seconds after a collection, in every child, and writes to all memory then.
+  v8.setFlagsFromString('--no-memory-reducer');
   v8.setFlagsFromString('--expose-gc');
   const collect = vm.runInNewContext('gc');
   v8.setFlagsFromString('--no-expose-gc');
@@ -69,7 +71,21 @@ function become(order) {
     tell({ id: order.id, error: /** @type {Error} */ (error).message });
     process.exit(125);
   }
-  require('./supervisor.cjs').start(true);
+  live();
+}
+
+/** Goes on as an instance. */
+function live() {
+  const { RUNTIME } = require('./supervisor.cjs');
+  const forked = {
+    ...RUNTIME,
+    saveCaches() {
+      // From the first answers on memory is this instance's own, and worth giving back.
+      v8.setFlagsFromString('--memory-reducer');
+      RUNTIME.saveCaches?.();
+    },
+  };
+  require('./lib/life.cjs').live(forked, true);
 }
 
 async function main() {

@@ -73,13 +73,14 @@ export function userContainer(revision: Revision): Container {
   return revision.spec.containers[0] ?? { name: USER_CONTAINER };
 }
 
-/** Whether a revision needs something that a process already running cannot be given. */
-export function needsOwnPod(revision: Revision): boolean {
-  const { volumeMounts, command } = userContainer(revision);
+/** Whether a revision needs something that a process already running cannot be given; limits neither, where others are in it. */
+export function needsOwnPod(revision: Revision, shared = false): boolean {
+  const { volumeMounts, command, resources } = userContainer(revision);
   const has = (value: object | undefined) => value !== undefined && Object.keys(value).length > 0;
   return (
     has(volumeMounts) ||
     has(command) ||
+    (shared && has(resources)) ||
     revision.spec.containers.length > 1 ||
     has(revision.spec.initContainers) ||
     revision.spec.runtimeClassName !== undefined

@@ -6,6 +6,7 @@ import { type Clock, sleep } from '../../base/clock.ts';
 import { PetrelError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { EndpointAddress, RevisionKey } from '../../gateway/contract.ts';
+import type { Runtime } from '../../kinds/function.ts';
 import type { Pod } from '../../kinds/pod.ts';
 import type { Revision } from '../../kinds/serving.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
@@ -167,9 +168,10 @@ export function createSource(options: SourceOptions): FunctionSource {
   const takeMember = (revision: Revision, signal: AbortSignal): Promise<Member> => {
     const { runtime } = codeOf(revision) as { runtime: string };
     const namespace = revision.metadata.namespace ?? 'default';
-    if (!needsOwnPod(revision)) {
-      const shared = pools.runtime(runtime);
-      if (shared?.spec.share === undefined) return pools.take(runtime, namespace, signal);
+    const share = pools.runtime(runtime)?.spec.share !== undefined;
+    if (!needsOwnPod(revision, share)) {
+      if (!share) return pools.take(runtime, namespace, signal);
+      const shared = pools.runtime(runtime) as Runtime;
       return shares.take(shared, namespace, revision.metadata.uid ?? '', signal);
     }
     const make = (name: string) => {

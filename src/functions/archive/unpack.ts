@@ -13,6 +13,8 @@ import { readZip } from './zip.ts';
 
 /** Files up to this size are taken into memory and written at once: four calls take a tenth of the time of four waits. */
 const SMALL = 64 * 1024;
+/** Bytes that the decompressor gives at once: each time is a turn of the thread pool. */
+const CHUNK = 128 * 1024;
 /** Others get a turn after so much of that, ms. */
 const SLICE_MS = 2;
 
@@ -60,7 +62,7 @@ export function formatOf(head: Buffer): 'gzip' | 'zstd' | 'zip' | 'tar' | undefi
 
 /** The entries of a `tar.zst` that comes as a stream. */
 const zstdEntries = (source: AsyncIterable<Uint8Array>) =>
-  readTar(decompressed(source, 'zstd', createZstdDecompress()));
+  readTar(decompressed(source, 'zstd', createZstdDecompress({ chunkSize: CHUNK })));
 
 /** The archive's entries, whichever of the known formats it has. */
 async function entriesOf(file: FileHandle): Promise<AsyncGenerator<TarEntry>> {
@@ -68,7 +70,8 @@ async function entriesOf(file: FileHandle): Promise<AsyncGenerator<TarEntry>> {
   const head = Buffer.alloc(512);
   const { bytesRead } = await file.read(head, 0, 512, 0);
   const format = formatOf(head.subarray(0, bytesRead));
-  if (format === 'gzip') return readTar(decompressed(fileBytes(file), 'gzip', createGunzip()));
+  if (format === 'gzip')
+    return readTar(decompressed(fileBytes(file), 'gzip', createGunzip({ chunkSize: CHUNK })));
   if (format === 'zstd') return zstdEntries(fileBytes(file));
   if (format === 'zip') return readZip(file, size);
   if (format === 'tar') return readTar(fileBytes(file));

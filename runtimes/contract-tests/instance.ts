@@ -21,6 +21,18 @@ export function withoutProgram(...names: string[]): string | undefined {
   return gone.length === 0 ? undefined : `${gone.join(', ')} is not installed`;
 }
 
+/** The same for a program that is there, but older than `least` (`1.22`). */
+export function olderThan(least: string, ...command: [string, ...string[]]): string | undefined {
+  const [program, ...args] = command;
+  const found = /(\d+)\.(\d+)/.exec(spawnSync(program, args, { encoding: 'utf8' }).stdout ?? '');
+  const [major = 0, minor = 0] = least.split('.').map(Number);
+  if (found === null) return `${program} is not installed`;
+  const [mine, minors] = [Number(found[1]), Number(found[2])];
+  return mine > major || (mine === major && minors >= minor)
+    ? undefined
+    : `${program} ${found[0]} is older than ${least}`;
+}
+
 /** The part of a runtime's manifest that tests need. */
 interface Manifest {
   spec: {

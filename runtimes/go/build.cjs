@@ -138,7 +138,15 @@ function copyRest(from, to) {
   }
 }
 
+/** What the support package needs. */
+function checkVersion() {
+  const found = /go1\.(\d+)/.exec(go(root, ['env', 'GOVERSION']) ?? '');
+  if (found !== null && Number(found[1]) < 22)
+    give(`go ${found[0].slice(2)} is too old: install Go 1.22 or later (https://go.dev/dl)`);
+}
+
 function build() {
+  checkVersion();
   const dir = packageDir();
   const module = moduleDir(dir);
   const mod = modFlag(module);

@@ -71,7 +71,7 @@ function cargo(cwd, args) {
   if (run.error !== undefined) {
     give(
       /** @type {NodeJS.ErrnoException} */ (run.error).code === 'ENOENT'
-        ? 'cargo was not found: install Rust 1.75 or later (https://rustup.rs, apt install cargo)'
+        ? 'cargo was not found: install Rust 1.80 or later (https://rustup.rs, apt install cargo)'
         : `cargo cannot be run: ${run.error.message}`,
     );
   }

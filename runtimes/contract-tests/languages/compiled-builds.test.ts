@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, describe, test } from 'node:test';
-import { BuildError, build, type Files, forgetBuilds, withoutProgram } from '../instance.ts';
+import { BuildError, build, type Files, forgetBuilds, olderThan, withoutProgram } from '../instance.ts';
 
 const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'petrel-builds-'));
 after(() => {
@@ -33,9 +33,13 @@ function digestOf(dir: string): string {
   return hash.digest('hex');
 }
 
-const sources: Record<string, { program: string; files: Files; stale?: { files: Files; says: RegExp } }> = {
+const sources: Record<
+  string,
+  { program: string; missing?: string | undefined; files: Files; stale?: { files: Files; says: RegExp } }
+> = {
   go: {
     program: 'go',
+    missing: olderThan('1.22', 'go', 'version'),
     files: {
       'fn.go':
         'package function\n\nimport "net/http"\n\nfunc Handle(w http.ResponseWriter, r *http.Request) { panic("x") }\n',
@@ -52,6 +56,7 @@ const sources: Record<string, { program: string; files: Files; stale?: { files: 
   },
   rust: {
     program: 'cargo',
+    missing: olderThan('1.80', 'cargo', '--version'),
     files: { 'fn.rs': 'pub fn handle(_: petrel::Request) -> petrel::Response { panic!("x") }\n' },
     stale: {
       files: {
@@ -70,8 +75,8 @@ const sources: Record<string, { program: string; files: Files; stale?: { files: 
   },
 };
 
-for (const [runtime, { program, files, stale }] of Object.entries(sources)) {
-  describe(`${runtime}: builds`, { skip: withoutProgram(program) ?? false }, () => {
+for (const [runtime, { program, missing, files, stale }] of Object.entries(sources)) {
+  describe(`${runtime}: builds`, { skip: withoutProgram(program) ?? missing ?? false }, () => {
     test('the same source makes the same bytes, with no path of the machine in them', () => {
       const first = made(runtime, files);
       const digest = digestOf(first);

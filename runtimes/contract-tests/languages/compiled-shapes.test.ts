@@ -1,5 +1,5 @@
 /** What the compiled runtimes recognise as a handler, and how it answers. */
-import { withoutProgram } from '../instance.ts';
+import { olderThan, withoutProgram } from '../instance.ts';
 import { type Case, describeShapes, get, hello, post } from '../shapes.ts';
 
 const imports =
@@ -219,6 +219,6 @@ public class Fn {
   },
 ];
 
-describeShapes('go', withoutProgram('go', 'perl'), go);
-describeShapes('rust', withoutProgram('cargo', 'perl'), rust);
+describeShapes('go', withoutProgram('go', 'perl') ?? olderThan('1.22', 'go', 'version'), go);
+describeShapes('rust', withoutProgram('cargo', 'perl') ?? olderThan('1.83', 'cargo', '--version'), rust);
 describeShapes('java', withoutProgram('java', 'javac'), java);

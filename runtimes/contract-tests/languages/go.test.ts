@@ -1,6 +1,6 @@
 /** The contract suite for the go runtime. */
 import { contract } from '../contract.ts';
-import { withoutProgram } from '../instance.ts';
+import { olderThan, withoutProgram } from '../instance.ts';
 import { oneFile } from '../language.ts';
 
 const go = oneFile('fn.go');
@@ -28,7 +28,7 @@ const listening = `	http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), http.Han
 
 contract({
   runtime: 'go',
-  missing: withoutProgram('go', 'perl'),
+  missing: withoutProgram('go', 'perl') ?? olderThan('1.22', 'go', 'version'),
   transport: 'http1-unix',
   trace: /fn\.go/,
   cwd: /petrel-built-\w+$/,

@@ -1,6 +1,6 @@
 /** The contract suite for the rust runtime. */
 import { contract } from '../contract.ts';
-import { withoutProgram } from '../instance.ts';
+import { olderThan, withoutProgram } from '../instance.ts';
 import { oneFile } from '../language.ts';
 
 const rust = oneFile('fn.rs');
@@ -26,7 +26,7 @@ const nothingRuns = 'nothing of a function in Rust runs before its first request
 
 contract({
   runtime: 'rust',
-  missing: withoutProgram('cargo', 'perl'),
+  missing: withoutProgram('cargo', 'perl') ?? olderThan('1.83', 'cargo', '--version'),
   transport: 'http1-unix',
   trace: /fn\.rs/,
   cwd: /petrel-built-\w+$/,

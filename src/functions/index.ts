@@ -39,6 +39,8 @@ export interface FunctionsOptions {
   /** Sockets of instances are at `<runDir>/pods/<pod uid>/i.sock`. */
   runDir: string;
   runtimesDir: string;
+  /** Folders of runtimes that the machine's owner adds; need not be there. */
+  ownRuntimesDir?: string;
   /** Path of the Node binary that runtimes are run with. */
   node: string;
   /** Code caches: one directory per package and language version. */
@@ -111,6 +113,7 @@ export function createFunctions(options: FunctionsOptions): Functions {
   const runtimes = createRuntimeController({
     client,
     runtimesDir: options.runtimesDir,
+    ownRuntimesDir: options.ownRuntimesDir ?? join(dirname(options.cacheDir), 'runtimes'),
     node: options.node,
     searchPath: options.searchPath ?? process.env.PATH ?? '',
     clock,

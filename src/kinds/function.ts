@@ -244,6 +244,14 @@ export interface RuntimeTool {
   bring?: string[];
 }
 
+/** On a Runtime: the folder that `$(RUNTIME_DIR)` stands for, where it is not one of those that come with the platform. */
+export const RUNTIME_DIRECTORY_ANNOTATION = 'petrel.dev/directory';
+
+/** The folder of a Runtime. `runtimesDir`: where those that come with the platform are. */
+export function runtimeDirectory({ metadata }: Runtime, runtimesDir: string): string {
+  return metadata.annotations?.[RUNTIME_DIRECTORY_ANNOTATION] ?? `${runtimesDir}/${metadata.name}`;
+}
+
 /** Labels and annotations by which parts of the platform recognise each other's objects. */
 export const FUNCTION_LABELS = {
   /** On a Pod: the Runtime it is a generic or specialised instance of. */

@@ -274,8 +274,7 @@ test('in place: the Pod stays, its container is replaced, and the condition says
 });
 
 test('what Pods use can be asked of their node', async () => {
-  const burn =
-    'while (process.cpuUsage().user < 300_000); console.log("done"); setInterval(() => {}, 1e9)';
+  const burn = 'while (process.cpuUsage().user < 300_000); console.log("done"); setInterval(() => {}, 1e9)';
   const pod = await cluster.run('busy', { containers: [{ command: [process.execPath, '-e', burn] }] });
   await cluster.until('busy', (each) => conditionOf(each, 'Ready')?.status === 'True');
   const follow = await cluster.openLog('busy', 'c', 'follow=true');

@@ -108,6 +108,7 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
       dirname(node),
       checkoutOf(runtimesDir),
       join(home, 'packages'),
+      join(home, 'runtimes'),
       join(home, 'cache'),
       ...toolchainDirs(process.env.PATH ?? '', options.userHome ?? homedir()),
       ...(options.visible ?? []),

@@ -1,7 +1,7 @@
 /** What a container image means on a machine without a container runtime: a directory, one of our runtimes, or a command of the host. */
 
 import { expand } from '../../kinds/container-env.ts';
-import { HOST_IMAGE, RUNTIME_IMAGE_PREFIX, type Runtime } from '../../kinds/function.ts';
+import { HOST_IMAGE, RUNTIME_IMAGE_PREFIX, type Runtime, runtimeDirectory } from '../../kinds/function.ts';
 import type { Container } from '../../kinds/pod.ts';
 import type { ContainerMount } from './drivers/driver.ts';
 import { ImageError, type LocalImage } from './local-images.ts';
@@ -88,7 +88,7 @@ export function resolveImage(container: Container, facts: ImageFacts): ResolvedI
     }
     const values: Record<string, string> = {
       NODE: facts.node,
-      RUNTIME_DIR: `${facts.runtimesDir}/${name}`,
+      RUNTIME_DIR: runtimeDirectory(runtime, facts.runtimesDir),
       RUNTIME_CACHE: preparedDir(facts.cacheDir, name),
     };
     const line = (parts: string[]) => parts.map((part) => expand(part, (key) => values[key]));

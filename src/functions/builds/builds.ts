@@ -9,7 +9,12 @@ import { fileURLToPath } from 'node:url';
 import { type Clock, timestamp } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import { expand } from '../../kinds/container-env.ts';
-import type { BuildStatus, PetrelFunction, Runtime } from '../../kinds/function.ts';
+import {
+  type BuildStatus,
+  type PetrelFunction,
+  type Runtime,
+  runtimeDirectory,
+} from '../../kinds/function.ts';
 import { JOB_LABELS, type Job, jobOutcome } from '../../kinds/job.ts';
 import { NODE_ANNOTATIONS, type Pod } from '../../kinds/pod.ts';
 import { parseQuantity } from '../../kinds/quantity.ts';
@@ -126,7 +131,7 @@ export function createBuilds(options: BuildsOptions): Builds {
   const requestFor = (fn: PetrelFunction, runtime: Runtime) => {
     const { name } = runtime.metadata;
     const namespace = fn.metadata.namespace ?? 'default';
-    const runtimeDir = join(options.runtimesDir, name);
+    const runtimeDir = runtimeDirectory(runtime, options.runtimesDir);
     const values: Record<string, string> = { NODE: options.node, RUNTIME_DIR: runtimeDir };
     const own = fn.spec.build?.command;
     const command = own
@@ -227,7 +232,7 @@ export function createBuilds(options: BuildsOptions): Builds {
     if (prior?.phase === 'Failed') return state(prior, reasonOf(fn));
     await jobs.synced;
 
-    const toolchain = await toolchainOf(runtime, join(options.runtimesDir, runtime.metadata.name), path);
+    const toolchain = await toolchainOf(runtime, runtimeDirectory(runtime, options.runtimesDir), path);
     const inputs = `${request}-${toolchain}`;
     const name = jobName(fn, inputs);
     const startedAt = prior?.startedAt ?? timestamp(clock.now());

@@ -4,12 +4,11 @@
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import { expand } from '../../kinds/container-env.ts';
-import type { Runtime } from '../../kinds/function.ts';
+import { type Runtime, runtimeDirectory } from '../../kinds/function.ts';
 import type { Problem } from './service.ts';
 
 /** Longest time that it may take, ms. */
@@ -55,10 +54,15 @@ export function createBringer({ runtimesDir, node, clock, log }: BringerOptions)
   };
 
   return {
-    bring({ metadata: { name }, spec }) {
+    bring(runtime) {
+      const { metadata, spec } = runtime;
+      const { name } = metadata;
       const under = running.get(name);
       if (under !== undefined) return under;
-      const values: Record<string, string> = { NODE: node, RUNTIME_DIR: join(runtimesDir, name) };
+      const values: Record<string, string> = {
+        NODE: node,
+        RUNTIME_DIR: runtimeDirectory(runtime, runtimesDir),
+      };
       const resolve = (text: string) => expand(text, (key) => values[key]);
       const tool = spec.tools?.find(
         ({ bring = [], command }) => bring.length > 0 && !existsSync(resolve(command)),

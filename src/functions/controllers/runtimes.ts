@@ -5,7 +5,7 @@ import { delimiter, join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { PetrelError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
-import type { Runtime } from '../../kinds/function.ts';
+import { RUNTIME_DIRECTORY_ANNOTATION, type Runtime, runtimeDirectory } from '../../kinds/function.ts';
 import type { Condition } from '../../kinds/object.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
 import { createController } from '../../kube/controller.ts';
@@ -21,6 +21,8 @@ export interface RuntimeControllerOptions {
   client: KubeClient;
   /** One directory per runtime, each with a `runtime.yaml`. */
   runtimesDir: string;
+  /** The same for those that the machine's owner adds; one of the same name takes the place of the platform's. */
+  ownRuntimesDir: string;
   /** Path of the Node binary that `$(NODE)` stands for. */
   node: string;
   /** Where programs are looked for. */
@@ -46,17 +48,23 @@ export interface RuntimeController {
   stop(): Promise<void>;
 }
 
-/** The manifests in `<runtimesDir>/<name>/runtime.yaml`. */
-async function builtinRuntimes(runtimesDir: string): Promise<Runtime[]> {
+/** The manifests in `<dir>/<name>/runtime.yaml`; none where there is no such folder. Each is named as its folder is. */
+async function manifestsIn(dir: string): Promise<Runtime[]> {
   const { parse } = await import('yaml');
   const found: Runtime[] = [];
-  for (const entry of await readdir(runtimesDir, { withFileTypes: true })) {
+  const entries = await readdir(dir, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  for (const entry of entries) {
     if (!entry.isDirectory()) continue;
-    const path = join(runtimesDir, entry.name, 'runtime.yaml');
+    const path = join(dir, entry.name, 'runtime.yaml');
     const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') throw error;
     });
-    if (text !== undefined) found.push(parse(text) as Runtime);
+    if (text === undefined) continue;
+    const runtime = parse(text) as Runtime;
+    found.push({ ...runtime, metadata: { ...runtime.metadata, name: entry.name } });
   }
   return found;
 }
@@ -91,7 +99,7 @@ export function createRuntimeController(options: RuntimeControllerOptions): Runt
     const command = runtime.spec.command[0] ?? '';
     if (
       await executable(
-        command.replace('$(RUNTIME_DIR)', join(options.runtimesDir, runtime.metadata.name)),
+        command.replace('$(RUNTIME_DIR)', runtimeDirectory(runtime, options.runtimesDir)),
         options.node,
         options.searchPath,
       )
@@ -152,8 +160,11 @@ export function createRuntimeController(options: RuntimeControllerOptions): Runt
     }
     // What users set on it (the size of the pool) stays, unless this version of the platform brings something else.
     const spec = { ...found.spec, ...wanted.spec, pool: found.spec.pool ?? wanted.spec.pool };
-    if (JSON.stringify(spec) === JSON.stringify(found.spec)) return;
-    await client.update<Runtime>(RUNTIMES, { ...found, spec });
+    const { [RUNTIME_DIRECTORY_ANNOTATION]: before, ...annotations } = found.metadata.annotations ?? {};
+    const directory = wanted.metadata.annotations?.[RUNTIME_DIRECTORY_ANNOTATION];
+    if (JSON.stringify(spec) === JSON.stringify(found.spec) && before === directory) return;
+    if (directory !== undefined) annotations[RUNTIME_DIRECTORY_ANNOTATION] = directory;
+    await client.update<Runtime>(RUNTIMES, { ...found, metadata: { ...found.metadata, annotations }, spec });
   };
 
   const specOf = (runtime: Runtime) => JSON.stringify(runtime.spec);
@@ -186,8 +197,14 @@ export function createRuntimeController(options: RuntimeControllerOptions): Runt
     recheck: (name) => controller.enqueue(name),
     warmChanged: (name) => controller.enqueueAfter(name, WARM_AFTER_MS),
     async start() {
-      const builtin = await builtinRuntimes(options.runtimesDir);
-      await Promise.all(builtin.map(apply));
+      const builtin = await manifestsIn(options.runtimesDir);
+      const own = (await manifestsIn(options.ownRuntimesDir)).map((runtime) => {
+        const directory = join(options.ownRuntimesDir, runtime.metadata.name);
+        const annotations = { ...runtime.metadata.annotations, [RUNTIME_DIRECTORY_ANNOTATION]: directory };
+        return { ...runtime, metadata: { ...runtime.metadata, annotations } };
+      });
+      const names = new Set(own.map(({ metadata }) => metadata.name));
+      await Promise.all([...builtin.filter(({ metadata }) => !names.has(metadata.name)), ...own].map(apply));
       runtimes.start();
       await runtimes.synced;
       // Before anything is decided about Pods that are already there, their pools must exist; a status can wait.

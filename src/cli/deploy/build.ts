@@ -45,11 +45,14 @@ export async function untilDeployed(
       held(object) {
         newest = object;
         const { build } = object.status ?? {};
-        if (build?.job && build.job !== shown?.job && isBuilding(object))
+        if (build?.job && build.job !== shown?.job && isBuilding(object)) {
+          // Compilers work for a long time without a word.
+          out.note(`building ${object.metadata.name} ...`);
           shown = {
             job: build.job,
             log: printBuildLog(session, out, object, { follow: true }).catch(() => {}),
           };
+        }
         return isBuilding(object);
       },
     });

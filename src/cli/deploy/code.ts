@@ -173,6 +173,12 @@ async function print(
       return out.line(`${namespace}/${name} is accepted; petrel describe ${name} shows how it goes`);
     out.line(result.url ?? '');
     if (result.image) out.note(`image ${result.image}`);
+    if (args.flag('no-traffic') && (result.percent ?? 0) > 0) {
+      out.note(
+        `no new revision: ${result.revision} is the same, and has ${result.percent} % of the requests`,
+      );
+      return;
+    }
     if (args.flag('no-traffic')) {
       out.note(`${result.revision} is ready and takes no traffic. Give it some:`);
       out.note(`  petrel traffic ${name} --promote ${args.text('tag') ?? result.revision}`);

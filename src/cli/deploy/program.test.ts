@@ -32,6 +32,7 @@ for (const [name, text] of Object.entries({
   'py/tool.py': '#!/usr/bin/env python3\n',
   'text/server': 'no program',
   'plain/notes.txt': '',
+  'lambda/bootstrap': SCRIPT,
 })) {
   mkdirSync(dirname(join(DIR, name)), { recursive: true });
   writeFileSync(join(DIR, name), text);
@@ -74,6 +75,7 @@ for (const path of [
   'plain',
   'answers.sh',
   'function',
+  'lambda',
 ]) {
   test(`${path} is no program`, () =>
     assert.equal(programAt(join(DIR, path), statSync(join(DIR, path)), undefined), undefined));

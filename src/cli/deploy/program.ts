@@ -18,6 +18,8 @@ const PROJECTS = new Set(
     ' ',
   ),
 );
+/** AWS Lambda's name for an executable that asks for its work and listens nowhere; a runtime starts it. */
+const LAMBDA_PROGRAM = 'bootstrap';
 /** Of several executables in a folder, the one that is meant. */
 const USUAL_NAMES = ['server', 'app', 'main', 'start.sh', 'run.sh'];
 
@@ -53,7 +55,7 @@ export function programAt(path: string, stats: Stats, command: string | undefine
       ? { command: undefined, because: 'scripts.start in package.json' }
       : undefined;
   }
-  if (names.some((name) => PROJECTS.has(name))) return undefined;
+  if (names.some((name) => PROJECTS.has(name)) || names.includes(LAMBDA_PROGRAM)) return undefined;
   const executables = names.filter((name) => isExecutable(join(path, name), statSync(join(path, name))));
   const usual = [...USUAL_NAMES, basename(path)].find((name) => executables.includes(name));
   const [only, second] = executables;

@@ -117,6 +117,19 @@ for (const [path, asked, expected, why] of refused) {
   });
 }
 
+test('a runtime that is nearly there is named', () => {
+  for (const [asked, fix] of [
+    ['nodejs', /did you mean node\?/],
+    ['pyhton', /did you mean python\?/],
+    ['cobol', /use one of these/],
+  ] as const)
+    assert.throws(
+      () => chooseRuntime(findSource(join(DIR, 'hello.ts'), {}), asked, RUNTIMES),
+      (error) => error instanceof PetrelError && fix.test(error.fix),
+      asked,
+    );
+});
+
 test('a folder is of the runtime whose marker is in it, and of several the one whose sources are there', () => {
   const chosen = (folder: string) => chooseRuntime(findSource(join(DIR, folder), {}), undefined, RUNTIMES);
   assert.equal(chosen('maven'), 'java');

@@ -4,6 +4,7 @@ import { basename, extname, join, resolve } from 'node:path';
 import { PetrelError } from '../../base/errors.ts';
 import type { Runtime } from '../../kinds/function.ts';
 import { dns1035Label } from '../../kinds/name.ts';
+import { closest } from '../suggest.ts';
 import { type Program, programAt } from './program.ts';
 
 export interface Source {
@@ -115,9 +116,10 @@ export function chooseRuntime(
   if (asked !== undefined) {
     const found = runtimes.find(({ metadata, spec }) => metadata.name === asked || spec.language === asked);
     if (!found) {
+      const near = names.find((name) => asked.startsWith(name)) ?? closest(asked, names);
       throw new PetrelError('RuntimeUnavailable', `there is no runtime "${asked}"`, {
         why: `this platform has ${names.join(', ') || 'none'}`,
-        fix: names.length > 0 ? `use --runtime ${names.join(' or ')}` : 'petrel doctor',
+        fix: names.length === 0 ? 'petrel doctor' : near ? `did you mean ${near}?` : 'use one of these',
       });
     }
     if (
@@ -139,13 +141,13 @@ export function chooseRuntime(
   const candidates = source.directory ? ofFolder(source, runtimes) : runtimeOf([source.path], runtimes);
   const [only, second] = candidates;
   if (only !== undefined && second === undefined) return only;
-  const known = runtimes.flatMap(({ spec }) => spec.extensions).join(', ');
+  const known = [...new Set(runtimes.flatMap(({ spec }) => spec.extensions))].join(', ');
   throw new PetrelError('UnsupportedSource', `which language ${basename(source.path)} is in is not clear`, {
     why:
       second === undefined
         ? `known file extensions are ${known}`
         : `it has sources for ${candidates.join(' and ')}`,
-    fix: `say it with --runtime ${names.join(' or ')}; a program that listens on $PORT is deployed with --command '...'`,
+    fix: `say it with --runtime ${(second === undefined ? names : candidates).join(' or ')}; a program that listens on $PORT is deployed with --command '...'`,
   });
 }
 

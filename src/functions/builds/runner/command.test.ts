@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { temporaryDirectory } from '../../testing/archives.ts';
 import { createExcerpt, runCommand } from './command.ts';
 
@@ -13,6 +14,13 @@ const run = (script: string, options: { timeoutMs?: number; maxBytes?: number } 
     disk: { path: tmpdir(), maxBytes: options.maxBytes ?? 2 ** 40 },
     timeoutMs: options.timeoutMs ?? 60_000,
   });
+
+/** Resolves when there is no such process, or nothing but its number. */
+async function gone(pid: string): Promise<void> {
+  const alive = () =>
+    !/^Z?$/.test(spawnSync('ps', ['-o', 'state=', '-p', pid], { encoding: 'utf8' }).stdout.trim());
+  while (alive()) await setTimeout(10);
+}
 
 test('a command that ends tells its code and what it said', async () => {
   assert.deepEqual(await run('echo out; echo err >&2; exit 3'), { exitCode: 3, words: 'out\nerr\n' });
@@ -33,8 +41,19 @@ test('a program that is not there is named', async () => {
 test('what never ends is ended, with all that it has started', async () => {
   const end = await run('sleep 1000 & echo $!; wait', { timeoutMs: 200 });
   assert.equal(end.ended, 'timeout');
-  const state = spawnSync('ps', ['-o', 'state=', '-p', end.words.trim()], { encoding: 'utf8' }).stdout.trim();
-  assert.match(state, /^Z?$/, 'its child is gone, too');
+  await gone(end.words.trim());
+});
+
+test('what it leaves running does not keep it from ending', async (t) => {
+  const file = `${await temporaryDirectory(t)}/pid`;
+  const daemon = `setsid sh -c 'echo $$ >${file}; exec sleep 1002' & until [ -s ${file} ]; do sleep 0.02; done; cat ${file}`;
+  const end = await run(`sleep 1001 & echo $!; ${daemon}`);
+  assert.equal(end.ended, undefined);
+  assert.equal(end.exitCode, 0);
+  const [inGroup = '', escaped = ''] = end.words.trim().split('\n');
+  // Its own sandbox ends this one.
+  process.kill(Number(escaped), 'SIGKILL');
+  await gone(inGroup);
 });
 
 test('what writes more than it may is ended', async (t) => {

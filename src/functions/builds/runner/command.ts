@@ -9,6 +9,8 @@ const TAIL_BYTES = 3000;
 /** Between SIGTERM and SIGKILL, ms; a little less than the Pod has. */
 const GRACE_MS = 4000;
 const DISK_EVERY_MS = 1000;
+/** What has left the process group may hold the output open this long after the command has ended, ms. */
+const LINGER_MS = 1000;
 
 export interface CommandOptions {
   command: string[];
@@ -69,7 +71,17 @@ export async function runCommand(options: CommandOptions): Promise<CommandEnd> {
       excerpt.add(Buffer.from(said));
       resolve(127);
     });
-    child.once('close', (code, name) => resolve(code ?? 128 + (constants.signals[name ?? 'SIGKILL'] ?? 9)));
+    child.once('exit', (code, name) => {
+      // What it left running would hold the output open, and go on writing into the result.
+      signal('SIGKILL');
+      const linger = setTimeout(() => {
+        for (const stream of [child.stdout, child.stderr]) stream.destroy();
+      }, LINGER_MS);
+      child.once('close', () => {
+        clearTimeout(linger);
+        resolve(code ?? 128 + (constants.signals[name ?? 'SIGKILL'] ?? 9));
+      });
+    });
   });
   const before = await freeBytes(disk.path);
   const watch = setInterval(async () => {
@@ -82,8 +94,6 @@ export async function runCommand(options: CommandOptions): Promise<CommandEnd> {
     clearInterval(watch);
     clearTimeout(deadline);
     process.removeListener('SIGTERM', stop);
-    // What it left running would go on writing into the result.
-    signal('SIGKILL');
   }
 }
 

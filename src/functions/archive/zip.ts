@@ -3,7 +3,7 @@
  * Source of the format: PKWARE APPNOTE.TXT 6.3.
  */
 import type { FileHandle } from 'node:fs/promises';
-import { createInflateRaw } from 'node:zlib';
+import { crc32, createInflateRaw } from 'node:zlib';
 import { PetrelError } from '../../base/errors.ts';
 import { pump } from './pump.ts';
 import type { TarEntry } from './tar.ts';
@@ -57,6 +57,7 @@ export async function* readZip(file: FileHandle, archiveBytes: number): AsyncGen
       throw damaged('a directory entry is cut');
     const flags = directory.readUInt16LE(at + 8);
     const method = directory.readUInt16LE(at + 10);
+    const checksum = directory.readUInt32LE(at + 16);
     const packed = directory.readUInt32LE(at + 20);
     const declared = directory.readUInt32LE(at + 24);
     const nameLength = directory.readUInt16LE(at + 28);
@@ -77,12 +78,20 @@ export async function* readZip(file: FileHandle, archiveBytes: number): AsyncGen
       if (data + packed > archiveBytes) throw damaged(`"${name}" lies outside of it`);
       const raw = range(file, data, packed);
       let real = 0;
-      for await (const part of method === 8 ? pump(raw, createInflateRaw()) : raw) {
-        real += part.length;
-        if (real > declared) throw damaged(`"${name}" is larger than its directory says`);
-        yield part;
+      let sum = 0;
+      try {
+        for await (const part of method === 8 ? pump(raw, createInflateRaw()) : raw) {
+          real += part.length;
+          sum = crc32(part, sum);
+          if (real > declared) throw damaged(`"${name}" is larger than its directory says`);
+          yield part;
+        }
+      } catch (error) {
+        const broken = String((error as NodeJS.ErrnoException).code).startsWith('Z_');
+        throw broken ? damaged(`"${name}" does not decompress`) : error;
       }
       if (real !== declared) throw damaged(`"${name}" is smaller than its directory says`);
+      if (sum !== checksum) throw damaged(`"${name}" does not have the checksum that its directory says`);
     };
     const kind = unix & 0o170000;
     const link = kind === 0o120000;

@@ -53,6 +53,8 @@ export interface NodeAgentOptions {
   sandbox?: 'auto' | 'plain';
   /** Whether instances are forked from warm processes of their runtime. Default: unless `PETREL_ZYGOTE` is `off`. */
   zygotes?: boolean;
+  /** Processes and threads one container may have. Default: `PETREL_MAX_PROCESSES` or 8,192. */
+  maxTasks?: number;
   /** Further directories containers may read although they lie in a hidden one. */
   visible?: string[];
   /**
@@ -79,6 +81,14 @@ const STOP_GRACE_MS = 5000;
 
 function machineCondition(type: string, { available, reason, message }: Capability): Condition {
   return { type, status: available ? 'True' : 'False', reason, message };
+}
+
+/** A supervisor needs some threads of its own: less than this would start nothing. */
+const FEWEST_TASKS = 64;
+
+/** What is no whole number counts as absent. */
+function taskLimit(text: string | undefined): number | undefined {
+  return /^\d{1,7}$/.test(text ?? '') ? Math.max(FEWEST_TASKS, Number(text)) : undefined;
 }
 
 export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
@@ -116,6 +126,7 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
     required: [dirname(node), runtimesDir],
     mode: options.sandbox ?? (process.env.PETREL_SANDBOX === 'plain' ? 'plain' : 'auto'),
     zygotes: options.zygotes ?? process.env.PETREL_ZYGOTE !== 'off',
+    maxTasks: options.maxTasks ?? taskLimit(process.env.PETREL_MAX_PROCESSES),
     log,
   });
   const logs = createLogStore({ dir: join(home, 'logs', 'pods'), now: clock.now, log });

@@ -38,7 +38,7 @@ export interface CgroupManager {
   removeAbandoned(now: number): void;
 }
 
-/** Processes and threads one container may have: enough for real programs, too few to exhaust the machine's table. */
+/** Processes and threads one container may have when nothing else is said: enough for real programs, too few to exhaust the machine's table. */
 const MAX_TASKS = 8192;
 const PERIOD_US = 100_000;
 const ABANDONED_MS = 600_000;
@@ -119,7 +119,7 @@ function removeDirs(dirs: string[]): boolean {
 
 const pidsIn = (dir: string) => read(join(dir, 'cgroup.procs')).split('\n').filter(Boolean).map(Number);
 
-function groupV1(bases: Record<string, string>, name: string): ContainerGroup {
+function groupV1(bases: Record<string, string>, name: string, maxTasks: number): ContainerGroup {
   const dirs = Object.fromEntries(
     Object.entries(bases).map(([controller, base]) => [controller, join(base, name)]),
   );
@@ -142,7 +142,7 @@ function groupV1(bases: Record<string, string>, name: string): ContainerGroup {
         write(cpu, 'cpu.cfs_quota_us', limits.cpuMillis === undefined ? -1 : quota(limits.cpuMillis));
         tryWrite(cpu, 'cpu.shares', shares(limits.cpuRequestMillis ?? limits.cpuMillis ?? 1000));
       }
-      if (pids) tryWrite(pids, 'pids.max', MAX_TASKS);
+      if (pids) tryWrite(pids, 'pids.max', maxTasks);
     },
     oomKills: () =>
       Number(/oom_kill (\d+)/.exec(memory ? read(join(memory, 'memory.oom_control')) : '')?.[1] ?? 0),
@@ -151,7 +151,7 @@ function groupV1(bases: Record<string, string>, name: string): ContainerGroup {
   };
 }
 
-function groupV2(base: string, name: string): ContainerGroup {
+function groupV2(base: string, name: string, maxTasks: number): ContainerGroup {
   const dir = join(base, name);
   return {
     name,
@@ -166,7 +166,7 @@ function groupV2(base: string, name: string): ContainerGroup {
         `${limits.cpuMillis === undefined ? 'max' : quota(limits.cpuMillis)} ${PERIOD_US}`,
       );
       tryWrite(dir, 'cpu.weight', weight(limits.cpuRequestMillis ?? limits.cpuMillis ?? 1000));
-      tryWrite(dir, 'pids.max', MAX_TASKS);
+      tryWrite(dir, 'pids.max', maxTasks);
     },
     oomKills: () => Number(/oom_kill (\d+)/.exec(read(join(dir, 'memory.events')))?.[1] ?? 0),
     pids: () => pidsIn(dir),
@@ -249,9 +249,9 @@ function openV2(parent: string, prefix: string): string | undefined {
 
 /**
  * Looks for a place where groups can be created. `prefix` tells the groups of this platform from those of another on
- * the same machine.
+ * the same machine; `maxTasks` bounds the processes and threads of each.
  */
-export function openCgroups(prefix: string): CgroupManager {
+export function openCgroups(prefix: string, maxTasks = MAX_TASKS): CgroupManager {
   if (process.platform !== 'linux')
     return unavailable(`control groups exist on Linux only, this is ${process.platform}`);
   const mounts = groupMounts();
@@ -273,7 +273,9 @@ export function openCgroups(prefix: string): CgroupManager {
     }
   }
   if (bases.memory && bases.cpu) {
-    return manager('CgroupV1', [...new Set(Object.values(bases))], prefix, (name) => groupV1(bases, name));
+    return manager('CgroupV1', [...new Set(Object.values(bases))], prefix, (name) =>
+      groupV1(bases, name, maxTasks),
+    );
   }
 
   const unified = mounts.find(({ type }) => type === 'cgroup2');
@@ -281,7 +283,7 @@ export function openCgroups(prefix: string): CgroupManager {
     const path = own.find(({ controllers }) => controllers.length === 0)?.path ?? '/';
     for (const parent of candidates(unified, path)) {
       const base = openV2(parent, prefix);
-      if (base) return manager('CgroupV2', [base], prefix, (name) => groupV2(base, name));
+      if (base) return manager('CgroupV2', [base], prefix, (name) => groupV2(base, name, maxTasks));
       tried.push(parent);
     }
   }

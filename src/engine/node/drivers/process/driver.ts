@@ -28,6 +28,8 @@ export interface ProcessDriverOptions {
   required: string[];
   /** `plain` switches namespaces and control groups off, for tests and for machines that misbehave. */
   mode: 'auto' | 'plain';
+  /** Processes and threads one container may have, where there are control groups. Default: 8,192. */
+  maxTasks?: number | undefined;
   /** Whether containers are forked from a warm process where their spec and the machine allow it. */
   zygotes?: boolean;
   /** From the first wish for such a container until its warm process is started, ms. Default: a second. */

@@ -35,6 +35,8 @@ export interface SelfTestOptions {
   marker: string;
   /** Directories every container must be able to read and enter. */
   required: string[];
+  /** Processes and threads of one container. */
+  maxTasks?: number | undefined;
 }
 
 /** User and group `nobody`: known on every Linux, owner of nothing. */
@@ -115,7 +117,7 @@ export async function examineMachine(options: SelfTestOptions): Promise<Machine>
     return none('ToolsMissing', `${found.missing.join(', ')} not found: install util-linux and coreutils`);
   }
   const { tools } = found;
-  const opened = openCgroups(`${options.marker}.`);
+  const opened = openCgroups(`${options.marker}.`, options.maxTasks);
   let limits = opened.capability;
   let groups: CgroupManager | undefined = limits.available ? opened : undefined;
   const tryWith = async (sandbox: Sandbox) => {

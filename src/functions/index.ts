@@ -10,6 +10,7 @@ import type { Logger } from '../base/log.ts';
 import { type Digest, FUNCTION_LABELS, type PetrelFunction } from '../kinds/function.ts';
 import type { Revision } from '../kinds/serving.ts';
 import type { KubeClient } from '../kube/client.ts';
+import { createEventRecorder } from '../kube/events.ts';
 import type { Informer } from '../kube/informer.ts';
 import { REVISIONS } from '../kube/refs.ts';
 import type { Builds } from './builds/builds.ts';
@@ -21,6 +22,7 @@ import { createConfigCache } from './pool/config.ts';
 import { createSocketWatcher } from './pool/link.ts';
 import { createLoader, type StateAccess } from './pool/load.ts';
 import { createMembers, type Member } from './pool/members.ts';
+import { reportMemoryKill } from './pool/memory-kills.ts';
 import { codeOf } from './pool/pods.ts';
 import { createPools } from './pool/pools.ts';
 import { createPorts } from './pool/ports.ts';
@@ -86,7 +88,16 @@ export function createFunctions(options: FunctionsOptions): Functions {
   const sockets = createSocketWatcher(options.runDir, clock);
   const ports = createPorts(random);
   const config = createConfigCache({ client, clock, log });
-  const members = createMembers({ client, sockets, ports, clock, log });
+  const events = createEventRecorder({ client, component: 'functions', log, now: () => clock.now() });
+  const members = createMembers({
+    client,
+    sockets,
+    ports,
+    clock,
+    log,
+    onMemoryKill: (pod) =>
+      reportMemoryKill(pod, (namespace, name) => controller.functions.get(namespace, name), events),
+  });
   const pools = createPools({
     members,
     clock,
@@ -239,6 +250,7 @@ export function createFunctions(options: FunctionsOptions): Functions {
       config.stop();
       await Promise.all([controller.stop(), aliases.stop(), runtimes.stop(), members.stop()]);
       await (await builds)?.stop();
+      await events.flush();
       sockets.close();
     },
   };

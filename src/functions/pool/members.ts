@@ -14,6 +14,7 @@ import { createInformer } from '../../kube/informer.ts';
 import { PODS } from '../../kube/refs.ts';
 import type { InstanceChannel, InstanceEvent } from '../instance-channel.ts';
 import type { Link, SocketWatcher } from './link.ts';
+import { killedForMemory } from './memory-kills.ts';
 import { startProblem } from './pods.ts';
 import type { Ports } from './ports.ts';
 
@@ -55,6 +56,8 @@ interface Entry extends Member {
   timer: Timer | undefined;
   crashes: number[];
   lastWords: string;
+  /** When it was last ended for memory, as far as has been told. */
+  killedAt: string | undefined;
   dead: boolean;
 }
 
@@ -83,6 +86,8 @@ export interface MembersOptions {
   ports: Ports;
   clock: Clock;
   log: Logger;
+  /** An instance was ended because it used more memory than it may. */
+  onMemoryKill?(pod: Pod): void;
 }
 
 const IGNORE: MemberOwner = { warm() {}, cold() {}, gone() {} };
@@ -138,6 +143,7 @@ export function createMembers(options: MembersOptions): Members {
     timer: undefined,
     crashes: [],
     lastWords: '',
+    killedAt: killedForMemory(pod),
     dead: false,
   });
 
@@ -216,6 +222,11 @@ export function createMembers(options: MembersOptions): Members {
   /** The first that is heard of a Pod may already be its trouble: the informer tells the latest state, not each. */
   const seen = (pod: Pod): void => {
     const entry = entries.get(keyOf(pod));
+    const killedAt = entry && killedForMemory(pod);
+    if (entry !== undefined && killedAt !== undefined && killedAt !== entry.killedAt) {
+      entry.killedAt = killedAt;
+      options.onMemoryKill?.(pod);
+    }
     if (entry === undefined) {
       reaper.enqueue(keyOf(pod));
     } else if (pod.metadata.deletionTimestamp !== undefined) {

@@ -69,7 +69,13 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
         await pipes.fill();
       }
       if (options.zygotes && found.sandbox && pipes)
-        zygotes = createZygotes({ sandbox: found.sandbox, marker, log, delayMs: options.zygoteDelayMs });
+        zygotes = createZygotes({
+          sandbox: found.sandbox,
+          marker,
+          runDir,
+          log,
+          delayMs: options.zygoteDelayMs,
+        });
       machine = found;
       return found;
     })();

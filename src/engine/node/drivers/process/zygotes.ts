@@ -23,6 +23,8 @@ export interface ZygotesOptions {
   sandbox: Sandbox;
   /** Argument by which this platform's processes are recognised. */
   marker: string;
+  /** Stands in the variables of a zygote, and so of what it forks: whose processes these are can be told from outside. */
+  runDir: string;
   log: Logger;
   delayMs?: number | undefined;
 }
@@ -48,7 +50,7 @@ function zygoteLaunch({ tools, privileges }: Sandbox, command: string[], marker:
   return [tools.setpriv, '--pdeathsig=KILL', '--no-new-privs', ...user, ...command, marker];
 }
 
-export function createZygotes({ sandbox, marker, log, delayMs = DELAY_MS }: ZygotesOptions): Zygotes {
+export function createZygotes({ sandbox, marker, runDir, log, delayMs = DELAY_MS }: ZygotesOptions): Zygotes {
   const entries = new Map<string, Entry>();
   let uses = 0;
 
@@ -61,7 +63,10 @@ export function createZygotes({ sandbox, marker, log, delayMs = DELAY_MS }: Zygo
       oldest!.zygote = undefined;
       leaving?.end();
     }
-    const zygote = startZygote(zygoteLaunch(sandbox, spec.command, marker), spec.env);
+    const zygote = startZygote(zygoteLaunch(sandbox, spec.command, marker), {
+      ...spec.env,
+      PETREL_RUN_DIR: runDir,
+    });
     entry.zygote = zygote;
     void zygote.over.then(() => {
       if (entry.zygote !== zygote) return;

@@ -35,6 +35,14 @@ test('every option becomes its field', () => {
   );
 });
 
+test('a program that has become sources is loaded; a shape that was asked for stays with its file', () => {
+  const { entry: _, ...program } = { ...CODE, shape: 'program' as const };
+  assert.equal(spec([], program).shape, undefined);
+  assert.equal(spec(['--shape', 'program'], program).shape, 'program');
+  assert.equal(spec([], { ...CODE, shape: 'program' }).shape, 'program');
+  assert.equal(spec([], { ...program, shape: 'fission' }).shape, 'fission');
+});
+
 test('what the platform does for a function: state, being a tool, asynchronous invocation', () => {
   const argv = [
     '--state',

@@ -22,6 +22,8 @@ export function specOf(args: Args, code: Code, current: FunctionSpec | undefined
   const spec: FunctionSpec = { ...before, ...code };
   const handler = args.text('handler');
   const shape = args.text('shape') as FunctionSpec['shape'];
+  // That the source of before was a program says nothing about this one.
+  if (code.shape === undefined && before.shape === 'program' && before.entry === undefined) delete spec.shape;
   const concurrency = args.integer('concurrency');
   const timeoutSeconds = args.integer('timeout');
   if (handler !== undefined) spec.handler = handler;

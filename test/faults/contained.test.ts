@@ -100,6 +100,7 @@ before(async () => {
     'faulty.js': FAULTS,
     'stubborn.py':
       'import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ndef handler(event, context):\n    return "here"\n',
+    'deaf.sh': '#!/bin/sh\ntrap "" TERM\nwhile :; do sleep 0.2; done\n',
     'bomb.sh': `#!/bin/sh\nsetsid /bin/sh -c ': >/tmp/lit; b() { b & b & wait; }; b' ${BOMB} >/dev/null 2>&1 &\nuntil [ -e /tmp/lit ]; do sleep 0.02; done\necho lit\n`,
   });
   platform = await petrel.json<Status>(['up', '--detach', '--gateway', ':0', '--api', ':0'], {
@@ -239,6 +240,17 @@ test('one that never answers and one that never yields are 504 in time; then it 
     assert.equal(status, 504, `${path}: ${body}`);
     await recovers('silent');
   }
+});
+
+test('a script that ignores SIGTERM is ended with its request, and the next one is answered in its turn', async () => {
+  const mark = `${BOMB}-deaf`;
+  await petrel.deploy(scratch.path('deaf.sh'), '--timeout', '2', '--env', `MARK=${mark}`);
+  for (let turn = 0; turn < 2; turn++) {
+    const answer = at('deaf', '/');
+    await eventually('it runs', async () => processesNaming(mark).length > 0);
+    assert.equal((await answer).status, 504);
+  }
+  await eventually('nothing of it runs', async () => processesNaming(mark).length === 0);
 });
 
 test('what ignores SIGTERM has ended', async () => {

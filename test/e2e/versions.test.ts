@@ -77,6 +77,11 @@ test('publishing keeps a revision and names it', async () => {
     ['web-00002', true, 'prices of May', 'web-may'],
   );
   assert.equal(await get('web-may'), 'two');
+  const [, second] = await json('revisions', 'web');
+  assert.deepEqual(
+    [second.kept, second.description, second.aliases],
+    [true, 'prices of May', ['web-may', 'web-prod']],
+  );
   assert.equal((await json('publish', 'web', '--revision', '2', '--off')).description, null);
 });
 

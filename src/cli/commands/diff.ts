@@ -13,7 +13,7 @@ import { choiceOf, type TrafficFacts } from '../traffic/edit.ts';
 import { factsOf, revisionsOf, serviceNamed } from '../traffic/service.ts';
 
 /** Annotations of a revision that its author did not write. */
-const OWN_BOOKKEEPING = /^(serving\.knative\.dev\/|client\.knative\.dev\/)/;
+const OWN_BOOKKEEPING = /^(serving\.knative\.dev\/|client\.knative\.dev\/|petrel\.dev\/description$)/;
 /** Text that `diff` makes of one file, bytes. */
 const MOST_TEXT = 1024 * 1024;
 

@@ -5,12 +5,10 @@ import { REVISIONS } from '../../kube/refs.ts';
 import { LABELS } from '../../serving/names.ts';
 import type { CommandContext } from '../command.ts';
 import { withSession } from '../session.ts';
-import { aliasName, writeAlias } from '../traffic/alias.ts';
+import { aliasName, DESCRIPTION, writeAlias } from '../traffic/alias.ts';
 import { choiceOf } from '../traffic/edit.ts';
 import { factsOf, revisionsOf, serviceNamed } from '../traffic/service.ts';
 
-/** On a revision that was published: what is in it, for people. */
-const DESCRIPTION = 'petrel.dev/description';
 const ATTEMPTS = 5;
 
 /** Keeps a revision from being collected, says what is in it, and lets an alias stand for it. */

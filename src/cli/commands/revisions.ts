@@ -1,8 +1,10 @@
-import { CODE_ANNOTATIONS } from '../../kinds/function.ts';
+import { CODE_ANNOTATIONS, type FunctionAlias } from '../../kinds/function.ts';
 import type { Revision } from '../../kinds/serving.ts';
+import { LABELS } from '../../serving/names.ts';
 import type { CommandContext } from '../command.ts';
 import { age, readyCondition } from '../conditions.ts';
 import { withSession } from '../session.ts';
+import { aliasesOf, DESCRIPTION } from '../traffic/alias.ts';
 import { percentOf } from '../traffic/edit.ts';
 import { factsOf, revisionsOf, serviceNamed } from '../traffic/service.ts';
 
@@ -18,12 +20,18 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
     const revisions = await revisionsOf(client, service);
     const facts = factsOf(service, revisions);
     const percents = percentOf(facts);
+    const aliases = await aliasesOf(client, namespace, name);
     const rows = revisions.map((revision) => {
       const ready = readyCondition(revision);
       return {
         name: revision.metadata.name,
         percent: percents.get(revision.metadata.name) ?? 0,
         tags: tagsOf(revision.metadata.name, service.status?.traffic ?? []),
+        aliases: aliases
+          .filter(({ spec }) => namesOf(spec).includes(revision.metadata.name))
+          .map((alias) => alias.metadata.name),
+        kept: revision.metadata.annotations?.[LABELS.noGc] === 'true',
+        description: revision.metadata.annotations?.[DESCRIPTION] ?? null,
         latest: revision.metadata.name === facts.latestReady,
         ready: ready?.status ?? 'Unknown',
         reason: ready?.status === 'True' ? null : (ready?.reason ?? null),
@@ -33,23 +41,39 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
       };
     });
     const now = Date.now();
+    const described = rows.some(({ description }) => description !== null);
     await out.data(rows, () => {
       if (rows.length === 0) return out.note(`${name} has no revision yet; petrel describe ${name}`);
       out.table(
-        ['NAME', 'TRAFFIC', 'TAGS', 'READY', 'REPLICAS', 'CODE', 'AGE'],
+        [
+          'NAME',
+          'TRAFFIC',
+          'TAGS',
+          'READY',
+          'REPLICAS',
+          'CODE',
+          'AGE',
+          ...(described ? ['DESCRIPTION'] : []),
+        ],
         rows.map((row) => [
           row.name,
           row.percent > 0 ? `${row.percent} %` : '',
-          row.tags.join(','),
+          [...row.tags, ...row.aliases].join(','),
           row.reason ? `${row.ready} (${row.reason})` : row.ready,
           String(row.replicas),
           row.code,
           age(row.created ?? undefined, now),
+          ...(described ? [row.description ?? ''] : []),
         ]),
       );
     });
     return 0;
   });
+}
+
+/** Revisions that an alias names; none where it follows the newest. */
+function namesOf({ revisionName, secondary }: FunctionAlias['spec']): string[] {
+  return [revisionName, secondary?.revisionName].filter((name) => name !== undefined);
 }
 
 function tagsOf(name: string, traffic: readonly { tag?: string; revisionName?: string }[]): string[] {

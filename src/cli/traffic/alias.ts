@@ -8,6 +8,8 @@ import { readyCondition } from '../conditions.ts';
 import { until } from '../deploy/wait.ts';
 import { orUndefined } from './service.ts';
 
+/** On a revision that was published: what is in it, for people. */
+export const DESCRIPTION = 'petrel.dev/description';
 /** How long an alias may take to lead where it should, milliseconds. */
 const LIMIT_MS = 30_000;
 

@@ -243,7 +243,8 @@ test('a runtime or a package that is not there is named, and its arrival is noti
     spec: {
       language: 'cobol',
       extensions: ['.cob'],
-      command: ['/no/such/cobol'],
+      // What it is started with is there; what that needs is not.
+      command: ['sh', '-c', 'exec /no/such/cobol'],
       tools: [{ command: '/no/such/cobol', for: 'run', install: 'Borrow a mainframe.' }],
     },
   } as never);

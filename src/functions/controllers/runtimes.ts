@@ -96,23 +96,23 @@ export function createRuntimeController(options: RuntimeControllerOptions): Runt
   const tellings = new Map<string, string>();
 
   const probe = async (runtime: Runtime): Promise<PetrelError | undefined> => {
-    const command = runtime.spec.command[0] ?? '';
-    if (
-      await executable(
-        command.replace('$(RUNTIME_DIR)', runtimeDirectory(runtime, options.runtimesDir)),
-        options.node,
-        options.searchPath,
-      )
-    ) {
-      return undefined;
-    }
+    const { command: argv, tools = [] } = runtime.spec;
+    const directory = runtimeDirectory(runtime, options.runtimesDir);
+    const found = (name: string) =>
+      executable(name.replace('$(RUNTIME_DIR)', directory), options.node, options.searchPath);
+    // What a runtime brings for itself need not be there yet.
+    const needed = tools.filter((tool) => tool.for === 'run' && tool.bring === undefined);
+    let command: string | undefined;
+    for (const name of new Set([argv[0] ?? '', ...needed.map((tool) => tool.command)]))
+      if (!(await found(name))) command ??= name;
+    if (command === undefined) return undefined;
     return new PetrelError(
       'RuntimeUnavailable',
       `Runtime "${runtime.metadata.name}" cannot run on this machine: "${command}" was not found.`,
       {
         why: `It is not in ${options.searchPath}.`,
         fix:
-          runtime.spec.tools?.find((tool) => tool.for === 'run' && tool.command === command)?.install ??
+          needed.find((tool) => tool.command === command)?.install ??
           `Install "${command}" so that it is found in PATH, and try again.`,
       },
     );

@@ -159,6 +159,17 @@ test('memory that leaks: the instance is ended, its Pod and its Function say so,
   await limited('leaky', 128);
 });
 
+test('limits hold while the code is loaded, too', async (t) => {
+  if (skipped(t)) return;
+  // Little by little and not for ever: without a limit it would load.
+  const greedy = `const all = [];
+for (let i = 0; i < 150; i++) { all.push(Buffer.alloc(4e6, 1)); await new Promise((done) => setTimeout(done, 10)); }
+export default { fetch: () => new Response(String(all.length)) };`;
+  scratch.write({ 'greedy.mjs': greedy });
+  const refused = await petrel.refused(['deploy', scratch.path('greedy.mjs'), '--memory', '128Mi']);
+  assert.match(refused.message, /ended while it loaded the code/, JSON.stringify(refused));
+});
+
 test('a /tmp that is filled counts as memory and is empty in the next life; other scratch space is just full', async (t) => {
   if (skipped(t)) return;
   await deployFaulty('filler', '--memory', '256Mi');

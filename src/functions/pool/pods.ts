@@ -168,12 +168,18 @@ export function dedicatedPod(runtime: Runtime, revision: Revision, name: string)
   };
 }
 
+/** Merge patch by which a Pod from a pool gets the revision's limits; undefined: it has none. */
+export function limitsPatch(revision: Revision) {
+  const { resources } = userContainer(revision);
+  if (resources === undefined) return undefined;
+  return { metadata: { annotations: { [NODE_ANNOTATIONS.resources]: JSON.stringify(resources) } } };
+}
+
 /** Merge patch that makes a Pod say whose it has become. */
 export function specialisedPatch(revision: Revision, address: string, codeCache: string | undefined) {
   const annotations: Record<string, string> = { [ADDRESS_ANNOTATION]: address };
   if (codeCache !== undefined) annotations[NODE_ANNOTATIONS.codeCache] = codeCache;
-  const { resources } = userContainer(revision);
-  if (resources !== undefined) annotations[NODE_ANNOTATIONS.resources] = JSON.stringify(resources);
+  Object.assign(annotations, limitsPatch(revision)?.metadata.annotations);
   for (const key of Object.values(CODE_ANNOTATIONS)) {
     const value = revision.metadata.annotations?.[key];
     if (value !== undefined) annotations[key] = value;

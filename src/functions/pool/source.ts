@@ -27,6 +27,7 @@ import {
   codeCacheOf,
   codeOf,
   dedicatedPod,
+  limitsPatch,
   needsOwnPod,
   revisionKeyOfPod,
   specialisedPatch,
@@ -108,6 +109,18 @@ export function createSource(options: SourceOptions): FunctionSource {
         });
       });
     });
+  };
+
+  /** Limits hold from the load on, which is code of the function already; not waited for, as it is the cold start's time. */
+  const limit = (revision: Revision, member: Member): void => {
+    const patch = needsOwnPod(revision) || shares.isLease(member) ? undefined : limitsPatch(revision);
+    if (patch === undefined) return;
+    client.patch(PODS, member.namespace, member.name, 'merge', patch).catch((error) =>
+      log.debug('a Pod was not limited before its code was loaded', {
+        pod: member.name,
+        error: (error as Error).message,
+      }),
+    );
   };
 
   /** Follows an instance that serves: tells of its crash, loads it again, forgets it when its Pod is gone. */
@@ -204,6 +217,7 @@ export function createSource(options: SourceOptions): FunctionSource {
     try {
       signal.throwIfAborted();
       if (ready !== undefined) await ready;
+      limit(revision, member);
       const address = await Promise.race([loader.load(revision, member), aborted.promise]);
       const instance = enlist(revision, member, address);
       describe(revision, member, address);

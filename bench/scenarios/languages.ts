@@ -9,9 +9,9 @@ import { createFunctions, functionObject, settled } from '../lib/functions.ts';
 import { type BenchPlatform, startPlatform } from '../lib/platform.ts';
 import { quantile, type Row } from '../lib/report.ts';
 
-const EACH = 20;
+const EACH = 12;
 /** Those of the first functions fill caches that every later one has. */
-const WARMING = 4;
+const WARMING = 3;
 /** p50, milliseconds. */
 const REACH: Record<string, number> = {
   node: 6,

@@ -4,7 +4,7 @@ import { basename, dirname, join, relative } from 'node:path';
 import type { Clock, Timer } from '../../base/clock.ts';
 
 /** Editors write, rename and touch: so long without another change, milliseconds, and it was one. */
-const QUIET_MS = 8;
+const QUIET_MS = 3;
 /** Folders that tools write to and nobody edits. */
 const LEFT_OUT = new Set(['.git', 'node_modules', '__pycache__', '.venv', 'target', '.petrel']);
 

@@ -125,7 +125,8 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
     ],
     required: [dirname(node), runtimesDir],
     mode: options.sandbox ?? (process.env.PETREL_SANDBOX === 'plain' ? 'plain' : 'auto'),
-    zygotes: options.zygotes ?? process.env.PETREL_ZYGOTE !== 'off',
+    // Forking into sandboxes of another user's namespaces is not proven: without root, instances are started.
+    zygotes: options.zygotes ?? (process.env.PETREL_ZYGOTE !== 'off' && process.getuid?.() === 0),
     maxTasks: options.maxTasks ?? taskLimit(process.env.PETREL_MAX_PROCESSES),
     log,
   });

@@ -22,6 +22,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'src/serving',
     'src/functions',
     'src/dialects',
+    'src/eventing',
   ],
   ['src/platform'],
   ['src/cli'],

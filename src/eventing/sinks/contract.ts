@@ -1,0 +1,25 @@
+/** What a sink that is not HTTP is: a topic, a queue, a bucket. Each is one module, a row in `modules.ts`. */
+import type { Clock } from '../../base/clock.ts';
+import type { Logger } from '../../base/log.ts';
+import type { CloudEvent } from '../../cloudevents/event.ts';
+import type { FieldError, Json } from '../../kinds/object.ts';
+
+export interface SinkContext<Config> {
+  readonly key: string;
+  readonly config: Config;
+  report(state: { ready: boolean; reason: string; message: string }): void;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export interface RunningSink {
+  /** Resolves when the broker has confirmed it; rejects with what it said. Called concurrently. */
+  send(event: CloudEvent): Promise<void>;
+  stop(graceMs: number): Promise<void>;
+}
+
+export interface SinkModule<Config = Record<string, Json>> {
+  readonly type: string;
+  check(config: Record<string, Json>): FieldError[];
+  start(context: SinkContext<Config>): Promise<RunningSink>;
+}

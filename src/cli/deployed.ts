@@ -1,9 +1,9 @@
 /** What is deployed under a name: a Function with the Service it owns, or a Service of its own. */
 import type { PetrelFunction } from '../kinds/function.ts';
 import type { Service } from '../kinds/serving.ts';
-import type { KubeClient } from '../kube/client.ts';
+import { type KubeClient, orUndefined } from '../kube/client.ts';
 import { FUNCTIONS, KSERVICES } from '../kube/refs.ts';
-import { orUndefined, serviceNamed } from './traffic/service.ts';
+import { serviceNamed } from './traffic/service.ts';
 
 export type Deployed = PetrelFunction | Service;
 

@@ -10,7 +10,7 @@ import { createScheduler } from '../engine/scheduler/index.ts';
 import { createFunctions } from '../functions/index.ts';
 import type { SocketRoute } from '../functions/packages/server.ts';
 import type { PackageStore } from '../functions/packages/store.ts';
-import { ACCEPT_SOCKET } from '../functions/services/contract.ts';
+import { ACCEPT_SOCKET, loopback } from '../functions/services/contract.ts';
 import { createServices } from '../functions/services/index.ts';
 import type { Gateway, GatewayEvents, RevisionStats } from '../gateway/contract.ts';
 import { startGateway } from '../gateway/gateway.ts';
@@ -107,7 +107,7 @@ export async function startControllers(
     runtimesDir: RUNTIMES_DIR,
     cacheDir: home.cache,
     node: process.execPath,
-    gatewayUrl: `http://${formatAddress(reachable(early.gateway.address))}`,
+    gatewayUrl: `http://${formatAddress(loopback(early.gateway))}`,
     log,
     state: {
       ready: () => services.stateReady(),
@@ -152,11 +152,6 @@ export async function startControllers(
   for (const outcome of started) if (outcome.status === 'rejected') throw outcome.reason;
   services.start();
   return services.routes;
-}
-
-/** Where a program on this machine reaches what listens on all addresses. */
-function reachable({ host, port }: Address): Address {
-  return { host: host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host, port };
 }
 
 /** The machine's name as a DNS label, as kubelet takes it. */

@@ -10,7 +10,7 @@ import type { Lambda } from '../dialects/lambda/index.ts';
 import type { Store } from '../engine/store/contract.ts';
 import { type SocketRoute, sendJson } from '../functions/packages/server.ts';
 import type { PackageStore } from '../functions/packages/store.ts';
-import { type KubeClient, KubeError, type ResourceRef } from '../kube/client.ts';
+import { type KubeClient, KubeError, orUndefined, type ResourceRef } from '../kube/client.ts';
 import { createInformer } from '../kube/informer.ts';
 import { FUNCTIONS, ROUTES } from '../kube/refs.ts';
 import type { EarlyGateway } from './controllers.ts';
@@ -107,13 +107,7 @@ async function startLambdaLater(options: DialectsOptions, parts: Parts): Promise
         socket: join(home.runDir, 'lambda.sock'),
         log: log.with({ dialect: 'lambda' }),
         exists: (namespace, name) =>
-          kube.get(ROUTES, namespace, name).then(
-            () => true,
-            (error) => {
-              if (error instanceof KubeError && error.code === 404) return false;
-              throw error;
-            },
-          ),
+          orUndefined(kube.get(ROUTES, namespace, name)).then((route) => route !== undefined),
       });
     });
     started.catch((error) => log.error('a dialect could not be started', { error: String(error) }));

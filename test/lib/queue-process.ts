@@ -2,8 +2,9 @@
 import { join } from 'node:path';
 import { systemClock } from '../../src/base/clock.ts';
 import { createLogger } from '../../src/base/log.ts';
+import { listenUnix } from '../../src/base/unix-server.ts';
+import { answering } from '../../src/functions/answering.ts';
 import { openEngine } from '../../src/functions/invocations/engine.ts';
-import { listenUnix } from '../../src/functions/unix-server.ts';
 import type { FunctionSpec } from '../../src/kinds/function.ts';
 
 const [dir = '', port = ''] = process.argv.slice(2);
@@ -17,7 +18,7 @@ const engine = openEngine({
   spec: () => spec,
   address: (target) => ({ host: '127.0.0.1', port: Number(port), prefix: `/fn/${target}` }),
 });
-await listenUnix(join(dir, 'accept.sock'), engine.accept, log);
-await listenUnix(join(dir, 'status.sock'), engine.status, log);
+await listenUnix(join(dir, 'accept.sock'), answering(engine.accept, log));
+await listenUnix(join(dir, 'status.sock'), answering(engine.status, log));
 setInterval(() => {}, 1 << 30); // the sockets alone do not keep it alive
 process.stdout.write('ready\n');

@@ -1,13 +1,14 @@
 import type { Condition, UntypedObject } from '../../kinds/object.ts';
 import type { Pod } from '../../kinds/pod.ts';
 import type { Revision, Service, TrafficTarget } from '../../kinds/serving.ts';
+import { orUndefined } from '../../kube/client.ts';
 import { EVENTS, KSERVICES, PODS } from '../../kube/refs.ts';
 import type { CommandContext } from '../command.ts';
 import { age, readyCondition } from '../conditions.ts';
 import { type Deployed, deployedAs, isFunction, runsOn } from '../deployed.ts';
 import type { Output } from '../output.ts';
 import { withSession } from '../session.ts';
-import { orUndefined, revisionsOf } from '../traffic/service.ts';
+import { revisionsOf } from '../traffic/service.ts';
 
 interface Description {
   /** The Function, or the Service where no Function owns it. */

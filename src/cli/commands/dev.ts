@@ -1,6 +1,7 @@
 import { systemClock } from '../../base/clock.ts';
 import { PetrelError } from '../../base/errors.ts';
 import type { PetrelFunction } from '../../kinds/function.ts';
+import { orUndefined } from '../../kube/client.ts';
 import { FUNCTIONS } from '../../kube/refs.ts';
 import { DEFAULT_API, DEFAULT_GATEWAY, parseAddress } from '../../platform/address.ts';
 import type { CommandContext } from '../command.ts';
@@ -14,7 +15,6 @@ import { watchTree } from '../dev/watch-tree.ts';
 import { followLogs, instancesOf, sourceOf } from '../logs/follow.ts';
 import { findOrStart } from '../platform.ts';
 import { openSession, type Session } from '../session.ts';
-import { orUndefined } from '../traffic/service.ts';
 
 /** Deploys a source, and again whenever it changes, with logs and errors in the terminal, until it is interrupted. */
 export async function run(context: CommandContext): Promise<number> {

@@ -2,10 +2,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { PetrelError } from '../../base/errors.ts';
 import type { Json, UntypedObject } from '../../kinds/object.ts';
-import { type KubeClient, KubeError, type ResourceRef } from '../../kube/client.ts';
+import { type KubeClient, KubeError, orUndefined, type ResourceRef } from '../../kube/client.ts';
 import type { KubeTransport } from '../../kube/transport.ts';
 import { closest } from '../suggest.ts';
-import { orUndefined } from '../traffic/service.ts';
 
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
 

@@ -3,12 +3,12 @@ import { PetrelError } from '../../base/errors.ts';
 import type { PetrelFunction } from '../../kinds/function.ts';
 import { dns1035Label } from '../../kinds/name.ts';
 import type { Service } from '../../kinds/serving.ts';
-import type { KubeClient } from '../../kube/client.ts';
+import { type KubeClient, orUndefined } from '../../kube/client.ts';
 import { FUNCTIONS, KSERVICES } from '../../kube/refs.ts';
 import type { Args } from '../args.ts';
 import { canaryPolicyOf, ensureCanary } from '../traffic/canary.ts';
 import { pinned, withTag } from '../traffic/edit.ts';
-import { changeTraffic, orUndefined } from '../traffic/service.ts';
+import { changeTraffic } from '../traffic/service.ts';
 
 interface Target {
   namespace: string;

@@ -1,12 +1,11 @@
 /** Logs of a function's instances, as they come. */
 import { FUNCTION_LABELS, type Runtime } from '../../kinds/function.ts';
 import type { Pod } from '../../kinds/pod.ts';
-import type { KubeClient } from '../../kube/client.ts';
+import { type KubeClient, orUndefined } from '../../kube/client.ts';
 import { PODS, pathOf, RUNTIMES } from '../../kube/refs.ts';
 import { type Deployed, isFunction } from '../deployed.ts';
 import type { Output } from '../output.ts';
 import type { Session } from '../session.ts';
-import { orUndefined } from '../traffic/service.ts';
 
 export interface LogRequest {
   session: Session;

@@ -2,11 +2,10 @@
 import { PetrelError } from '../../base/errors.ts';
 import type { FunctionAlias } from '../../kinds/function.ts';
 import { dns1035Label } from '../../kinds/name.ts';
-import { type KubeClient, KubeError } from '../../kube/client.ts';
+import { type KubeClient, KubeError, orUndefined } from '../../kube/client.ts';
 import { FUNCTION_ALIASES } from '../../kube/refs.ts';
 import { readyCondition } from '../conditions.ts';
 import { until } from '../deploy/wait.ts';
-import { orUndefined } from './service.ts';
 
 /** On a revision that was published: what is in it, for people. */
 export const DESCRIPTION = 'petrel.dev/description';

@@ -2,12 +2,11 @@
 import { PetrelError } from '../../base/errors.ts';
 import type { Json } from '../../kinds/object.ts';
 import type { CanaryPolicy, TrafficPolicy } from '../../kinds/traffic-policy.ts';
-import type { KubeClient } from '../../kube/client.ts';
+import { type KubeClient, orUndefined } from '../../kube/client.ts';
 import { TRAFFIC_POLICIES } from '../../kube/refs.ts';
 import { policyFor } from '../../serving/canary/policy.ts';
 import type { Args } from '../args.ts';
 import type { Deployed } from '../deployed.ts';
-import { orUndefined } from './service.ts';
 
 /** The policy in force for a service, with or without a canary. */
 export async function policyOf(

@@ -2,7 +2,7 @@
 import { PetrelError } from '../../base/errors.ts';
 import type { KubeObject } from '../../kinds/object.ts';
 import type { Revision, Service, TrafficTarget } from '../../kinds/serving.ts';
-import { type KubeClient, KubeError } from '../../kube/client.ts';
+import { type KubeClient, KubeError, orUndefined } from '../../kube/client.ts';
 import { KSERVICES, REVISIONS } from '../../kube/refs.ts';
 import { generationOf, LABELS } from '../../serving/names.ts';
 import { until } from '../deploy/wait.ts';
@@ -27,16 +27,6 @@ export async function serviceNamed(client: KubeClient, namespace: string, name: 
     why: items.length > 0 ? '' : 'nothing is deployed there',
     fix: near ? `did you mean ${near}?` : 'petrel list -A shows what there is',
   });
-}
-
-/** Undefined in place of an object that is not there. */
-export async function orUndefined<T>(answer: Promise<T>): Promise<T | undefined> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof KubeError && error.code === 404) return undefined;
-    throw error;
-  }
 }
 
 /** The revisions of a Service, or of a Function's, newest first. */

@@ -1,12 +1,14 @@
 /** CanaryConfigs: weight moves from one function of a trigger to another, step by step, as long as its answers are good. */
+
 import type { RevisionStats } from '../../gateway/contract.ts';
 import { parseGoDuration } from '../../kinds/go-duration.ts';
 import type { TrafficPolicy } from '../../kinds/traffic-policy.ts';
+import { orUndefined } from '../../kube/client.ts';
 import { createController } from '../../kube/controller.ts';
 import { keyOf, splitKey } from '../../kube/indexed-store.ts';
 import { TRAFFIC_POLICIES } from '../../kube/refs.ts';
 import { type Finding, found, withFindings } from './conditions.ts';
-import { type Context, orUndefined, type Part, writeStatus } from './context.ts';
+import { type Context, type Part, writeStatus } from './context.ts';
 import { type CanaryConfig, executorOf, FISSION, type HttpTrigger, type Problem } from './model.ts';
 import { translatedName } from './parts.ts';
 

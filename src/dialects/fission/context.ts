@@ -4,7 +4,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Gateway, RevisionStats } from '../../gateway/contract.ts';
 import type { KubeObject } from '../../kinds/object.ts';
-import { type KubeClient, KubeError, type ResourceRef } from '../../kube/client.ts';
+import { type KubeClient, orUndefined, type ResourceRef } from '../../kube/client.ts';
 import type { FissionPackages } from './archives.ts';
 import type { Caches } from './caches.ts';
 
@@ -55,13 +55,6 @@ export async function writeStatus<T extends KubeObject & { status?: object }>(
   if (isDeepStrictEqual(plain, object.status ?? {})) return;
   await client.updateStatus(resource, { ...object, status: plain });
 }
-
-/** The object, or undefined when there is none. */
-export const orUndefined = <T>(asked: Promise<T>): Promise<T | undefined> =>
-  asked.catch((error: unknown) => {
-    if (error instanceof KubeError && error.code === 404) return undefined;
-    throw error;
-  });
 
 /** A cache that is behind is looked at again after this time, ms. */
 export const BEHIND_MS = 20;

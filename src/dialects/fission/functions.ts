@@ -1,15 +1,16 @@
 /** Functions and published versions: each is answered for by a Petrel Function or, as a container, by a Knative Service. */
+import { reachableHost } from '../../base/reachable.ts';
 import type { PetrelFunction } from '../../kinds/function.ts';
 import type { Condition, KubeObject } from '../../kinds/object.ts';
 import type { Service } from '../../kinds/serving.ts';
+import { orUndefined } from '../../kube/client.ts';
 import { createController } from '../../kube/controller.ts';
 import { keyOf, splitKey } from '../../kube/indexed-store.ts';
 import { FUNCTIONS, KSERVICES } from '../../kube/refs.ts';
 import { keyOfRef } from './caches.ts';
 import { type Finding, found, withFindings } from './conditions.ts';
-import { BEHIND_MS, type Context, exists, orUndefined, type Part, writeStatus } from './context.ts';
+import { BEHIND_MS, type Context, exists, type Part, writeStatus } from './context.ts';
 import { environmentService } from './images.ts';
-import { reachable } from './invoke.ts';
 import { languageOf } from './languages.ts';
 import { executorOf, FISSION, type FissionFunction, isProblem, type Problem } from './model.ts';
 import type { Packages } from './packages.ts';
@@ -43,7 +44,7 @@ export function createFunctions(context: Context, packages: () => Packages): Fun
   const { caches, client, clock, log } = context;
   const { host, port } = context.gateway.address;
   const fetching = {
-    base: `http://${reachable(host)}:${port}`,
+    base: `http://${reachableHost(host)}:${port}`,
     secret: context.storagePath,
     node: context.node,
   };

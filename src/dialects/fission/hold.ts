@@ -2,12 +2,13 @@
  * Requests for a function that is still being made: they wait here, as they would at Fission's router, and go on to the gateway when the
  * function stands. Only until it has stood once; from then on the gateway itself waits for instances.
  */
+
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import type { Clock } from '../../base/clock.ts';
 import { request as httpRequest } from '../../base/http.ts';
+import { reachableHost } from '../../base/reachable.ts';
 import type { EndpointAddress, Gateway, PathRoute } from '../../gateway/contract.ts';
-import { reachable } from './invoke.ts';
 import type { Problem } from './model.ts';
 
 /** Names whose routes a request waits for; set by the route, never taken from a client. */
@@ -65,7 +66,7 @@ export function createHold(gateway: Pick<Gateway, 'address'>, server: EndpointAd
     } = request.headers;
     const { host, port } = gateway.address;
     const outgoing = httpRequest(
-      { host: reachable(host), port, agent: false, method: request.method, path: request.url, headers },
+      { host: reachableHost(host), port, agent: false, method: request.method, path: request.url, headers },
       (answer) => {
         const { connection: _c, 'transfer-encoding': _t, 'keep-alive': _k, ...own } = answer.headers;
         response.writeHead(answer.statusCode ?? 502, own);

@@ -1,7 +1,9 @@
 /** Calls of functions by triggers: through the gateway, as a client would. */
+
 import { sleep } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import { Agent, request as httpRequest } from '../../base/http.ts';
+import { reachableHost } from '../../base/reachable.ts';
 import type { Context } from './context.ts';
 import type { FunctionReference } from './model.ts';
 
@@ -40,10 +42,6 @@ export function addressOf(
   return weights.at(-1)?.[0] ?? '';
 }
 
-/** Where this machine reaches a gateway that listens on `host`. */
-export const reachable = (host: string): string =>
-  host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-
 export function createInvoker({ gateway, clock, log }: Context, random: () => number = Math.random): Invoker {
   const stopping = new AbortController();
   const agent = new Agent({ keepAlive: false });
@@ -53,7 +51,7 @@ export function createInvoker({ gateway, clock, log }: Context, random: () => nu
     const address = addressOf(call.reference, random());
     const outgoing = httpRequest(
       {
-        host: reachable(gateway.address.host),
+        host: reachableHost(gateway.address.host),
         port: gateway.address.port,
         agent,
         signal: stopping.signal,

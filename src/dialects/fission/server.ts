@@ -1,10 +1,9 @@
 /** The router's own paths and the storage service, on a socket that only the gateway speaks to. */
-import { chmod, rm } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { PetrelError } from '../../base/errors.ts';
-import { createServer } from '../../base/http.ts';
 import type { Logger } from '../../base/log.ts';
+import { listenUnix } from '../../base/unix-server.ts';
 import type { FissionPackages } from './archives.ts';
 import { HOLD_HEADER, type Hold } from './hold.ts';
 import { isPackageKey, packageStream } from './images.ts';
@@ -164,20 +163,7 @@ export async function startServer(options: {
     fail({ request, response, query: new URLSearchParams() }, status, 'request_failed', message);
   };
 
-  const server = createServer({ requestTimeout: 0 }, (request, response) => {
+  return listenUnix(options.socket, (request, response) => {
     dispatch(request, response).catch((error) => refuse(request, response, error));
   });
-  await rm(options.socket, { force: true });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.socket, resolve);
-  });
-  await chmod(options.socket, 0o600);
-  return {
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
 }

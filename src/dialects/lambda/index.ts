@@ -3,11 +3,12 @@
  * the function hold as for any other. Served on the machine's own host names, with the first function that there is; signatures
  * (SigV4) are neither asked for nor checked: who may call is the function's own `spec.access`.
  */
-import { chmod, rm } from 'node:fs/promises';
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
-import { Agent, createServer, request as httpRequest } from '../../base/http.ts';
+import { Agent, request as httpRequest } from '../../base/http.ts';
 import type { Logger } from '../../base/log.ts';
+import { reachableHost } from '../../base/reachable.ts';
+import { listenUnix } from '../../base/unix-server.ts';
 import type { Gateway } from '../../gateway/contract.ts';
 import { type FunctionName, nameInPath, parseName } from './name.ts';
 
@@ -133,7 +134,7 @@ export async function startLambda({ gateway, socket, exists, log }: LambdaOption
     const answered = Promise.withResolvers<IncomingMessage>();
     const outgoing = httpRequest(
       {
-        host: host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host,
+        host: reachableHost(host),
         port,
         agent,
         method: 'POST',
@@ -163,7 +164,7 @@ export async function startLambda({ gateway, socket, exists, log }: LambdaOption
     await pipeline(answer, response);
   };
 
-  const server = createServer({ requestTimeout: 0, keepAliveTimeout: 0 }, (request, response) => {
+  const server = await listenUnix(socket, (request, response) => {
     invoke(request, response).catch((error) => {
       request.resume();
       if (response.headersSent) return void response.destroy();
@@ -176,13 +177,6 @@ export async function startLambda({ gateway, socket, exists, log }: LambdaOption
       response.end(JSON.stringify({ Type: status < 500 ? 'User' : 'Service', Message: message, message }));
     });
   });
-  await rm(socket, { force: true });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(socket, resolve);
-  });
-  server.unref();
-  await chmod(socket, 0o600);
   gateway.setPathRoute?.('lambda', {
     hosts: OWN_HOSTS,
     path: { type: 'prefix', value: '/2015-03-31/functions' },
@@ -196,10 +190,7 @@ export async function startLambda({ gateway, socket, exists, log }: LambdaOption
       gateway.setPathRoute?.('lambda', null);
       for (const route of ways.keys()) gateway.setPathRoute?.(`lambda/${route}`, null);
       agent.destroy();
-      await new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      });
+      await server.close();
     },
   };
 }

@@ -3,13 +3,14 @@
  * `/async-function/<name>`. The way of a function that was called once is a path route of its own: requests after the first meet the gateway alone.
  */
 import { timingSafeEqual } from 'node:crypto';
-import { chmod, rm } from 'node:fs/promises';
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
-import { Agent, createServer, request as httpRequest } from '../../base/http.ts';
+import { Agent, request as httpRequest } from '../../base/http.ts';
 import type { Logger } from '../../base/log.ts';
+import { reachableHost } from '../../base/reachable.ts';
+import { listenUnix } from '../../base/unix-server.ts';
 import type { Gateway } from '../../gateway/contract.ts';
-import { type KubeClient, KubeError } from '../../kube/client.ts';
+import { type KubeClient, KubeError, orUndefined } from '../../kube/client.ts';
 import { ROUTES } from '../../kube/refs.ts';
 import { type Answer, type Call, OPERATIONS } from './rest.ts';
 import { parseName } from './translate.ts';
@@ -94,14 +95,7 @@ export async function startOpenfaas(options: OpenfaasOptions): Promise<Openfaas>
       /^\/(function|async-function)\/([^/]+)(\/.*)?$/.exec(url.pathname) ?? [];
     const name = parseName(text);
     const known =
-      name !== undefined &&
-      (await client.get(ROUTES, name.namespace, name.name).then(
-        () => true,
-        (error) => {
-          if (error instanceof KubeError && error.code === 404) return false;
-          throw error;
-        },
-      ));
+      name !== undefined && (await orUndefined(client.get(ROUTES, name.namespace, name.name))) !== undefined;
     if (name === undefined || !known)
       return { status: 404, body: `error finding function ${text}: not found` };
     const route = `${name.namespace}/${name.name}`;
@@ -116,7 +110,7 @@ export async function startOpenfaas(options: OpenfaasOptions): Promise<Openfaas>
     const answered = Promise.withResolvers<IncomingMessage>();
     const outgoing = httpRequest(
       {
-        host: host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host,
+        host: reachableHost(host),
         port,
         agent,
         method: request.method,
@@ -156,20 +150,13 @@ export async function startOpenfaas(options: OpenfaasOptions): Promise<Openfaas>
     );
   };
 
-  const server = createServer({ requestTimeout: 0, keepAliveTimeout: 0 }, (request, response) => {
+  const server = await listenUnix(socket, (request, response) => {
     handle(request, response).catch((error) => {
       log.warn('a request of OpenFaaS could not be answered', { error: String(error) });
       if (response.headersSent) response.destroy();
       else response.writeHead(502, { 'content-type': 'text/plain' }).end('the platform gave no answer');
     });
   });
-  await rm(socket, { force: true });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(socket, resolve);
-  });
-  server.unref();
-  await chmod(socket, 0o600);
   for (const path of PATHS)
     gateway.setPathRoute?.(`openfaas${path}`, {
       hosts: OWN_HOSTS,
@@ -184,10 +171,7 @@ export async function startOpenfaas(options: OpenfaasOptions): Promise<Openfaas>
       for (const path of PATHS) gateway.setPathRoute?.(`openfaas${path}`, null);
       for (const text of ways) gateway.setPathRoute?.(`openfaas/function/${text}`, null);
       agent.destroy();
-      await new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      });
+      await server.close();
     },
   };
 }

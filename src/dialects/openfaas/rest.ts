@@ -2,7 +2,7 @@
 
 import type { KubeObject, ObjectMeta } from '../../kinds/object.ts';
 import type { Service } from '../../kinds/serving.ts';
-import { type KubeClient, KubeError, type ResourceRef } from '../../kube/client.ts';
+import { type KubeClient, orUndefined, type ResourceRef } from '../../kube/client.ts';
 import { KSERVICES, NAMESPACES, REVISIONS, SECRETS } from '../../kube/refs.ts';
 import { type FunctionDeployment, namespaceOf, serviceOf, statusOf } from './translate.ts';
 
@@ -31,15 +31,6 @@ const namespaceIn = ({ query, body }: Call): string =>
   namespaceOf(typeof body?.namespace === 'string' ? body.namespace : query.get('namespace'));
 const refuse = (status: number, body: string): Answer => ({ status, body });
 const accepted: Answer = { status: 202 };
-
-async function orUndefined<T>(answer: Promise<T>): Promise<T | undefined> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof KubeError && error.code === 404) return undefined;
-    throw error;
-  }
-}
 
 const replicasOf = async (client: KubeClient, { metadata, status }: Service): Promise<number> => {
   const name = status?.latestReadyRevisionName;

@@ -7,7 +7,7 @@ import type { Logger } from '../../base/log.ts';
 import { JOB_CONTROLLER, JOB_FINALIZER, JOB_LABELS, type Job, type JobStatus } from '../../kinds/job.ts';
 import { generateName } from '../../kinds/name.ts';
 import type { Pod } from '../../kinds/pod.ts';
-import { type KubeClient, KubeError } from '../../kube/client.ts';
+import { type KubeClient, orUndefined } from '../../kube/client.ts';
 import { createController } from '../../kube/controller.ts';
 import { createEventRecorder } from '../../kube/events.ts';
 import { keyOf, splitKey } from '../../kube/indexed-store.ts';
@@ -28,11 +28,6 @@ export interface JobController {
   stop(): Promise<void>;
 }
 
-const absent = (error: unknown): undefined => {
-  if (error instanceof KubeError && error.code === 404) return undefined;
-  throw error;
-};
-
 export function createJobController(options: JobControllerOptions): JobController {
   const { client, clock, log } = options;
   const random = options.random ?? Math.random;
@@ -51,7 +46,7 @@ export function createJobController(options: JobControllerOptions): JobControlle
   const release = async (pod: Pod): Promise<void> => {
     const finalizers = (pod.metadata.finalizers ?? []).filter((name) => name !== JOB_FINALIZER);
     const { namespace, name, uid = '' } = pod.metadata;
-    await client.patch(PODS, namespace, name, 'merge', { metadata: { uid, finalizers } }).catch(absent);
+    await orUndefined(client.patch(PODS, namespace, name, 'merge', { metadata: { uid, finalizers } }));
   };
 
   const create = async (job: Job): Promise<void> => {
@@ -89,7 +84,7 @@ export function createJobController(options: JobControllerOptions): JobControlle
 
   const reconcile = async (key: string): Promise<number | undefined> => {
     const { namespace, name } = splitKey(key);
-    const job = await client.get<Job>(JOBS, namespace, name).catch(absent);
+    const job = await orUndefined(client.get<Job>(JOBS, namespace, name));
     const managedBy = job?.spec.managedBy ?? JOB_CONTROLLER;
     if (!job || job.metadata.deletionTimestamp !== undefined) {
       // Nobody counts any more: what the garbage collector deletes must not be held back.
@@ -104,9 +99,9 @@ export function createJobController(options: JobControllerOptions): JobControlle
     const plan = planJob(job, await podsOf(namespace ?? '', job.metadata.uid ?? ''), clock.now());
     if (plan.expired) {
       const { uid } = job.metadata;
-      await client
-        .delete(JOBS, namespace, name, { propagationPolicy: 'Foreground', preconditions: { uid } })
-        .catch(absent);
+      await orUndefined(
+        client.delete(JOBS, namespace, name, { propagationPolicy: 'Foreground', preconditions: { uid } }),
+      );
       return undefined;
     }
     // Written down first: a Pod whose finalizer is gone can no longer be counted.
@@ -114,7 +109,7 @@ export function createJobController(options: JobControllerOptions): JobControlle
     for (const { type, reason, message } of plan.events) events.record(job, type, reason, message);
     await Promise.all([
       ...plan.release.map(release),
-      ...plan.delete.map((pod) => client.delete(PODS, namespace, pod.metadata.name).catch(absent)),
+      ...plan.delete.map((pod) => orUndefined(client.delete(PODS, namespace, pod.metadata.name))),
     ]);
     try {
       for (let made = 0; made < plan.create; made++) await create(job);

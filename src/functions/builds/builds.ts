@@ -18,7 +18,7 @@ import {
 import { JOB_LABELS, type Job, jobOutcome } from '../../kinds/job.ts';
 import { NODE_ANNOTATIONS, type Pod } from '../../kinds/pod.ts';
 import { parseQuantity } from '../../kinds/quantity.ts';
-import { type KubeClient, KubeError } from '../../kube/client.ts';
+import { type KubeClient, orUndefined } from '../../kube/client.ts';
 import { createInformer } from '../../kube/informer.ts';
 import { JOBS, PODS, SECRETS } from '../../kube/refs.ts';
 import type { PackageStore } from '../packages/store.ts';
@@ -84,10 +84,6 @@ export interface Builds {
   stop(): Promise<void>;
 }
 
-const absent = (error: unknown): undefined => {
-  if (error instanceof KubeError && error.code === 404) return undefined;
-  throw error;
-};
 const unfinished = (job: Job): boolean =>
   jobOutcome(job) === undefined && job.metadata.deletionTimestamp === undefined;
 const reasons: Record<BuildStatus['phase'], string> = {
@@ -160,7 +156,7 @@ export function createBuilds(options: BuildsOptions): Builds {
     const age = ({ metadata }: Job) => Date.parse(metadata.creationTimestamp ?? '');
     for (const { metadata } of over.sort((a, b) => age(b) - age(a)).slice(KEPT_JOBS - 1)) {
       const how = { propagationPolicy: 'Background' } as const;
-      await client.delete(JOBS, metadata.namespace, metadata.name, how).catch(absent);
+      await orUndefined(client.delete(JOBS, metadata.namespace, metadata.name, how));
     }
   };
 
@@ -178,7 +174,7 @@ export function createBuilds(options: BuildsOptions): Builds {
       memory: String(quantity(options.env.PETREL_BUILD_MEMORY) ?? memory),
     });
     const { namespace, name } = secret.metadata;
-    await client.delete(SECRETS, namespace, name).catch(absent);
+    await orUndefined(client.delete(SECRETS, namespace, name));
     await client.create(SECRETS, secret);
     const made = await client.create<Job>(JOBS, job);
     fresh.set(made.metadata.uid ?? '', made);
@@ -187,7 +183,7 @@ export function createBuilds(options: BuildsOptions): Builds {
   /** The Job is over: nobody needs its Secret, and nobody is let in with it. */
   const clearUp = async ({ metadata: { namespace, name } }: Job, inputs: string): Promise<void> => {
     endpoint.dismiss(inputs);
-    await client.delete(SECRETS, namespace, name).catch(absent);
+    await orUndefined(client.delete(SECRETS, namespace, name));
   };
 
   /** How the Pod that failed last ended. */
@@ -215,7 +211,7 @@ export function createBuilds(options: BuildsOptions): Builds {
     for (const job of running()) {
       if (ownerOf(job)?.uid !== fn.metadata.uid || job.metadata.name === keep) continue;
       const { namespace, name, annotations } = job.metadata;
-      await client.delete(JOBS, namespace, name, { propagationPolicy: 'Background' }).catch(absent);
+      await orUndefined(client.delete(JOBS, namespace, name, { propagationPolicy: 'Background' }));
       fresh.delete(job.metadata.uid ?? '');
       await clearUp(job, annotations?.[INPUTS_ANNOTATION] ?? '');
     }
@@ -268,9 +264,9 @@ export function createBuilds(options: BuildsOptions): Builds {
     if (found && unfinished(found)) {
       if (found.metadata.annotations?.[PLATFORM_ANNOTATION] !== life) {
         // Made by a platform that has ended, which its Pod cannot reach any more: it begins anew when that is gone.
-        await client
-          .delete(JOBS, fn.metadata.namespace, name, { propagationPolicy: 'Background' })
-          .catch(absent);
+        await orUndefined(
+          client.delete(JOBS, fn.metadata.namespace, name, { propagationPolicy: 'Background' }),
+        );
         return state(begun);
       }
       const phase = (found.status?.active ?? 0) > 0 ? 'Running' : 'Pending';
@@ -280,9 +276,9 @@ export function createBuilds(options: BuildsOptions): Builds {
       await clearUp(found, inputs);
       if (jobOutcome(found)?.type === 'Complete') {
         // It succeeded once, and its result has been collected since.
-        await client
-          .delete(JOBS, fn.metadata.namespace, name, { propagationPolicy: 'Background' })
-          .catch(absent);
+        await orUndefined(
+          client.delete(JOBS, fn.metadata.namespace, name, { propagationPolicy: 'Background' }),
+        );
         return state(begun);
       }
       const { reason, message } = await failure(found);

@@ -9,8 +9,9 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { systemClock } from '../../base/clock.ts';
 import { silentLogger } from '../../base/log.ts';
+import { listenUnix } from '../../base/unix-server.ts';
 import type { FunctionInvocation, FunctionSpec } from '../../kinds/function.ts';
-import { listenUnix } from '../unix-server.ts';
+import { answering } from '../answering.ts';
 import { type Engine, openEngine } from './engine.ts';
 
 const FAST: FunctionInvocation = { backoffSeconds: 0.01, jitter: 0 };
@@ -75,8 +76,14 @@ async function world(dir = mkdtempSync(join(tmpdir(), 'pi-'))): Promise<World> {
       address: (target) => ({ host: '127.0.0.1', port, prefix: `/fn/${target}` }),
     });
   const servers = await Promise.all([
-    listenUnix(join(dir, 'accept'), (...args) => self.engine.accept(...args), silentLogger),
-    listenUnix(join(dir, 'public'), (...args) => self.engine.status(...args), silentLogger),
+    listenUnix(
+      join(dir, 'accept'),
+      answering((...args) => self.engine.accept(...args), silentLogger),
+    ),
+    listenUnix(
+      join(dir, 'public'),
+      answering((...args) => self.engine.status(...args), silentLogger),
+    ),
   ]);
   const self: World = {
     engine: undefined as never,

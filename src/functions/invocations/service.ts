@@ -3,12 +3,13 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../../base/errors.ts';
+import { listenUnix, type UnixServer } from '../../base/unix-server.ts';
 import type { PathRoute } from '../../gateway/contract.ts';
 import type { PetrelFunction } from '../../kinds/function.ts';
 import { keyOf, splitKey } from '../../kube/indexed-store.ts';
+import { answering } from '../answering.ts';
 import type { SocketRoute } from '../packages/server.ts';
 import { ACCEPT_SOCKET, type FunctionService, loopback, type ServiceContext } from '../services/contract.ts';
-import { listenUnix, type UnixServer } from '../unix-server.ts';
 import type { AdminAction } from './admin.ts';
 import type { FunctionAddress } from './deliver.ts';
 import type { Engine } from './engine.ts';
@@ -82,10 +83,12 @@ export function createInvocationService(context: ServiceContext): FunctionServic
     const servers = await Promise.all([
       listenUnix(
         join(context.runDir, ACCEPT_SOCKET),
-        async (request, response) => (await engine()).accept(request, response),
-        log,
+        answering(async (request, response) => (await engine()).accept(request, response), log),
       ),
-      listenUnix(status, async (request, response) => (await engine()).status(request, response), log),
+      listenUnix(
+        status,
+        answering(async (request, response) => (await engine()).status(request, response), log),
+      ),
     ]);
     gateway.setPathRoute?.('platform/invocations', {
       hosts: [],

@@ -1,6 +1,7 @@
 /** What a service for functions is: a part of the platform that begins with the first function that needs it. */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
+import { reachableHost } from '../../base/reachable.ts';
 import type { Gateway } from '../../gateway/contract.ts';
 import type { PetrelFunction } from '../../kinds/function.ts';
 import type { Informer } from '../../kube/informer.ts';
@@ -49,5 +50,5 @@ export interface FunctionService {
 /** Where a client on this machine reaches the gateway. */
 export function loopback({ address }: Pick<Gateway, 'address'>): { host: string; port: number } {
   const { host, port } = address;
-  return { host: host === '0.0.0.0' || host === '' ? '127.0.0.1' : host === '::' ? '::1' : host, port };
+  return { host: reachableHost(host), port };
 }

@@ -1,8 +1,9 @@
 /** Functions as tools, as a service of the platform: begins with the first function that has `spec.tool`. */
 import { join } from 'node:path';
+import { listenUnix, type UnixServer } from '../../base/unix-server.ts';
 import type { PetrelFunction } from '../../kinds/function.ts';
+import { answering } from '../answering.ts';
 import { type FunctionService, loopback, type ServiceContext } from '../services/contract.ts';
-import { listenUnix, type UnixServer } from '../unix-server.ts';
 import { createCaller } from './call.ts';
 import { TOOLS_PATH, type Tool, toolHandler } from './server.ts';
 
@@ -39,7 +40,7 @@ export function createToolService({
             .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
             .flatMap(toolOf),
       });
-      server = await listenUnix(path, handle, log.with({ component: 'tools' }));
+      server = await listenUnix(path, answering(handle, log.with({ component: 'tools' })));
       gateway.setPathRoute?.('platform/mcp', {
         hosts: [],
         path: { type: 'prefix', value: TOOLS_PATH },

@@ -1,7 +1,7 @@
 /** Knative's internal objects for tools that look: written after the fact, never read to decide anything. */
 import type { Revision } from '../../kinds/serving.ts';
 import type { Ingress } from '../../kinds/serving-internal.ts';
-import { type KubeClient, KubeError } from '../../kube/client.ts';
+import { type KubeClient, orUndefined } from '../../kube/client.ts';
 import { keyOf } from '../../kube/indexed-store.ts';
 import type { Informer } from '../../kube/informer.ts';
 import { IMAGES, INGRESSES, POD_AUTOSCALERS, SERVERLESS_SERVICES } from '../../kube/refs.ts';
@@ -79,11 +79,6 @@ export async function rememberedRollout(
   namespace: string | undefined,
   name: string,
 ): Promise<Rollout | undefined> {
-  try {
-    const { metadata } = await client.get<Ingress>(INGRESSES, namespace, name);
-    return parseRollout(metadata.annotations?.[LABELS.rollout]);
-  } catch (error) {
-    if (error instanceof KubeError && error.code === 404) return undefined;
-    throw error;
-  }
+  const ingress = await orUndefined(client.get<Ingress>(INGRESSES, namespace, name));
+  return ingress && parseRollout(ingress.metadata.annotations?.[LABELS.rollout]);
 }

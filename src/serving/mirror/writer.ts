@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { KubeObject, UntypedObject } from '../../kinds/object.ts';
-import { type KubeClient, KubeError, type ResourceRef } from '../../kube/client.ts';
+import { type KubeClient, orUndefined, type ResourceRef } from '../../kube/client.ts';
 import { objectKey } from '../../kube/indexed-store.ts';
 
 type Told = KubeObject & { spec: object; status?: object };
@@ -21,14 +21,8 @@ export function createMirrorWriter(client: KubeClient): MirrorWriter {
   /** What each object says, as two short digests: of everything but the status, and of the status. */
   const said = new Map<string, { body: string; status: string }>();
 
-  const find = async (resource: ResourceRef, { metadata }: Told): Promise<UntypedObject | undefined> => {
-    try {
-      return await client.get<UntypedObject>(resource, metadata.namespace, metadata.name);
-    } catch (error) {
-      if (error instanceof KubeError && error.code === 404) return undefined;
-      throw error;
-    }
-  };
+  const find = (resource: ResourceRef, { metadata }: Told): Promise<UntypedObject | undefined> =>
+    orUndefined(client.get<UntypedObject>(resource, metadata.namespace, metadata.name));
 
   return {
     async write(resource, desired) {

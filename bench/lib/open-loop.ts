@@ -45,8 +45,9 @@ export const summary = (result: LoadResult): string =>
 /** Starts the load in another process; `done` resolves with what became of it, `stop` ends it before its time. */
 export function startLoad(options: LoadOptions): { done: Promise<LoadResult>; stop(): void } {
   const child = spawn(process.execPath, [fileURLToPath(import.meta.url), JSON.stringify(options)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'inherit'],
   });
+  child.stdin.on('error', () => {}); // it has ended by itself
   const chunks: Buffer[] = [];
   child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
   const done = new Promise<LoadResult>((resolve, reject) => {
@@ -57,7 +58,8 @@ export function startLoad(options: LoadOptions): { done: Promise<LoadResult>; st
         : reject(new Error(`the load generator ended with ${code}`)),
     );
   });
-  return { done, stop: () => child.kill('SIGTERM') };
+  // Not by a signal, which would kill it before it listens for one.
+  return { done, stop: () => child.stdin.end() };
 }
 
 /** Told when an answer is complete or the connection is over. */
@@ -169,7 +171,7 @@ async function run(options: LoadOptions): Promise<LoadResult> {
     }
     if (result.sent === total) clearInterval(ticker);
   }, 1);
-  process.once('SIGTERM', () => {
+  process.stdin.resume().once('end', () => {
     clearInterval(ticker);
     total = result.sent;
     if (finished === total) resolve();

@@ -161,7 +161,8 @@ test('what is built sees neither the platform nor its secrets, and gets what it 
     stderr,
     /cache \S+build_default_node home \/workspace\/home entry index.js pwd \/workspace\/source request \[\]/,
   );
-  assert.doesNotMatch(stderr, /^0$/m, 'it does not run as root');
+  // Where the platform is not root, 0 is its own user in a namespace of the build.
+  if (process.getuid?.() === 0) assert.doesNotMatch(stderr, /^0$/m, 'it does not run as root');
 });
 
 test('a build that never ends is ended by its time, with what it said', async () => {

@@ -1,12 +1,12 @@
 /** Requests to anything that speaks HTTP/1.1: a pool of kept-alive connections, one request on each at a time. */
 import { connect, type Socket } from 'node:net';
+import { ReadBuffer } from '../base/io.ts';
 import { CR, LF } from './chars.ts';
 import { CHUNK, ChunkedDecoder, chunkHead } from './chunked.ts';
 import type { Timed } from './deadlines.ts';
 import { BODY, type Exchange, STATE, type Upstream } from './exchange.ts';
 import { failure } from './failures.ts';
 import { FieldTable } from './fields.ts';
-import { ReadBuffer } from './io.ts';
 import type { Surroundings } from './plane-types.ts';
 import { putBytes, putRequestFields, requestSize } from './request-writer.ts';
 import { type ResponseBlock, readResponseBlock } from './response-block.ts';

@@ -1,6 +1,7 @@
 /** What instances say in JSON: their greeting, and why they gave up on a request. */
+
+import { ProtocolError } from '../base/mux/frame-reader.ts';
 import { type Failure, failure } from './failures.ts';
-import { ProtocolError } from './frame-reader.ts';
 
 /** Throws when a HELLO is not one that is understood here. */
 export function checkHello(buf: Buffer, start: number, end: number): void {

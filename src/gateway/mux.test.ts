@@ -1,7 +1,7 @@
 /** The instance protocol: windows, resets, going away, and what a broken instance can and cannot do. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { FRAME, INITIAL_WINDOW } from './frames.ts';
+import { FRAME, INITIAL_WINDOW } from '../base/mux/frames.ts';
 import { eventually, get, HOST, RawClient, startHarness } from './testing/harness.ts';
 import { startMuxInstance, type TestConnection, type TestStream } from './testing/mux-instance.ts';
 

@@ -4,15 +4,23 @@
  * connection and its own requests, and nothing else.
  */
 import { connect, type Socket } from 'node:net';
+import { Outgoing, ReadBuffer } from '../base/io.ts';
+import { FrameReader, ProtocolError } from '../base/mux/frame-reader.ts';
+import {
+  FRAME,
+  FRAME_HEADER,
+  frame,
+  INITIAL_WINDOW,
+  MAX_DATA,
+  putHeader,
+  readU32,
+} from '../base/mux/frames.ts';
 import { CR, LF } from './chars.ts';
 import { acceptedTrailers } from './chunked.ts';
 import type { Timed } from './deadlines.ts';
 import { BODY, type Exchange, STATE, type Upstream } from './exchange.ts';
 import { failure } from './failures.ts';
 import { FieldTable, parseFields } from './fields.ts';
-import { FrameReader, ProtocolError } from './frame-reader.ts';
-import { FRAME, FRAME_HEADER, frame, INITIAL_WINDOW, MAX_DATA, putHeader, readU32 } from './frames.ts';
-import { Outgoing, ReadBuffer } from './io.ts';
 import { checkHello, readReset, resetFailure } from './mux-messages.ts';
 import type { Surroundings } from './plane-types.ts';
 import { putBytes, putRequestFields, requestSize } from './request-writer.ts';

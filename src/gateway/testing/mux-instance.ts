@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { FRAME, FRAME_HEADER, frame, INITIAL_WINDOW } from '../frames.ts';
+import { FRAME, FRAME_HEADER, frame, INITIAL_WINDOW } from '../../base/mux/frames.ts';
 
 /** One request as the instance sees it, and the ways to answer it. */
 export class TestStream {

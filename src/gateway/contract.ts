@@ -165,6 +165,15 @@ export type EndpointAddress =
   /** HTTP/2 without TLS, by prior knowledge: gRPC, or a port named `h2c`. */
   | { kind: 'h2c'; host: string; port: number };
 
+/** A server of the platform that takes what is no route's: asked only when neither host nor `/fn/…` name one. It gets host and target as they came. */
+export interface ServerEntry {
+  address: EndpointAddress;
+  /** Beginnings of the target, with a slash at both ends: `/events/`. */
+  prefixes: string[];
+  /** Host names that are its own, without port and lower-case, whatever the path; must be linear in the length of what it tests. */
+  hosts?: RegExp;
+}
+
 export interface Endpoint {
   /** The Pod's uid. */
   id: string;
@@ -236,6 +245,8 @@ export interface Gateway {
   setRoute(namespace: string, name: string, entry: RouteEntry | null): void;
   /** `id` is unique among path routes, for example `fission/<namespace>/<trigger>`. */
   setPathRoute?(id: string, route: PathRoute | null): void;
+  /** `id` is unique among servers, for example `events`. */
+  setServer?(id: string, entry: ServerEntry | null): void;
   setRevision(key: RevisionKey, entry: RevisionEntry | null): void;
   /** Replaces the endpoint set. An endpoint that is left out is drained: in-flight requests end, no new ones. */
   setEndpoints(key: RevisionKey, endpoints: Endpoint[]): void;

@@ -43,6 +43,19 @@ export function refused(why: Destination['failure']): Destination {
   return { revision: null, prefix: '', failure: why, terms: null, target: null, block: null, lines: '' };
 }
 
+/** To a server of the platform, as it came. */
+export function handedTo(server: RevisionState): Destination {
+  return {
+    revision: server,
+    prefix: '',
+    failure: null,
+    terms: null,
+    target: null,
+    block: null,
+    lines: '',
+  };
+}
+
 /** The route leads nowhere yet. */
 export function notReady({ entry: { namespace, name } }: RouteState): Destination {
   return refused(failure('not_ready', `${namespace}/${name} has no revision that can answer yet`));

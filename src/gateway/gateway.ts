@@ -15,6 +15,7 @@ import type {
   RevisionFailure,
   RevisionStats,
   RouteEntry,
+  ServerEntry,
 } from './contract.ts';
 import { Counter, MAX_WORKERS, RowAllocator, type RowRef } from './counters.ts';
 import { guarded } from './guard.ts';
@@ -104,6 +105,7 @@ export class GatewayControl implements Gateway {
     { namespace: string; name: string; entry: RouteEntry; memory: RouteMemory | null }
   >();
   readonly #paths = new Map<string, { route: PathRoute; turn: SharedArrayBuffer | null }>();
+  readonly #servers = new Map<string, ServerEntry>();
   readonly #revisions = new Map<string, RevisionRecord>();
   readonly #retiring = new Map<number, Retiring>();
   #statsTimer: NodeJS.Timeout | null = null;
@@ -185,6 +187,7 @@ export class GatewayControl implements Gateway {
     }
     for (const route of this.#routes.values()) yield { type: 'route', ...route };
     for (const [id, path] of this.#paths) yield { type: 'path', id, ...path };
+    for (const [id, entry] of this.#servers) yield { type: 'server', id, entry };
   }
 
   #broadcast(command: PlaneCommand): void {
@@ -210,6 +213,12 @@ export class GatewayControl implements Gateway {
     const turn = several ? (this.#paths.get(id)?.turn ?? new SharedArrayBuffer(4)) : null;
     this.#paths.set(id, { route, turn });
     this.#broadcast({ type: 'path', id, route, turn });
+  }
+
+  setServer(id: string, entry: ServerEntry | null): void {
+    if (entry === null && !this.#servers.delete(id)) return;
+    if (entry !== null) this.#servers.set(id, entry);
+    this.#broadcast({ type: 'server', id, entry });
   }
 
   setRevision(key: string, entry: RevisionEntry | null): void {

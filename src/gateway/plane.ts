@@ -9,10 +9,11 @@ import type {
   RevisionFailure,
   RevisionOutcomes,
   RouteEntry,
+  ServerEntry,
 } from './contract.ts';
 import type { RowRef } from './counters.ts';
 import { Deadlines } from './deadlines.ts';
-import { type EntranceSurroundings, enter, notReady, refused } from './entrance.ts';
+import { type EntranceSurroundings, enter, handedTo, notReady, refused } from './entrance.ts';
 import { failure, ownAnswer } from './failures.ts';
 import { FieldTable } from './fields.ts';
 import { DetectingLink } from './h2/detect.ts';
@@ -49,6 +50,7 @@ export type PlaneCommand =
       memory: RouteMemory | null;
     }
   | { type: 'path'; id: string; route: PathRoute | null; turn: SharedArrayBuffer | null }
+  | { type: 'server'; id: string; entry: ServerEntry | null }
   | { type: 'revision'; key: string; entry: RevisionEntry | null; queue: RowRef | null }
   | { type: 'endpoints'; key: string; endpoints: EndpointPush[] }
   | { type: 'fail'; key: string; failure: RevisionFailure };
@@ -184,6 +186,9 @@ export class Plane implements ClientPlane, RevisionHooks {
       case 'path':
         this.#setPath(command.id, command.route, command.turn);
         break;
+      case 'server':
+        this.#servers.set(command.id, command.entry);
+        break;
       case 'revision':
         this.#setRevision(command.key, command.entry, command.queue);
         break;
@@ -234,7 +239,10 @@ export class Plane implements ClientPlane, RevisionHooks {
       const target = buf.toString('latin1', targetStart, targetEnd);
       if (target === HEALTH) return refused(ownAnswer(200));
       const path = parseFunctionPath(target);
-      if (path === null) return refused(unknownHost(host));
+      if (path === null) {
+        const server = this.#servers.for(host, target);
+        return server === undefined ? refused(unknownHost(host)) : handedTo(server);
+      }
       state = this.#routes.byName(path.namespace, path.name);
       if (state === undefined) return refused(unknownFunction(path.namespace, path.name));
       prefix = path.prefix;

@@ -2,7 +2,7 @@
  * Servers of the platform that requests are handed to: an HTTP endpoint that is always there, so nobody is asked to start
  * it. One that does not answer ends what waits for it with 503, and is tried again by the next request.
  */
-import type { EndpointAddress } from './contract.ts';
+import type { EndpointAddress, ServerEntry } from './contract.ts';
 import { RowAllocator } from './counters.ts';
 import type { Deadlines } from './deadlines.ts';
 import { failure } from './failures.ts';
@@ -33,6 +33,8 @@ export class Servers {
   readonly #around: ServerSurroundings;
   readonly #rows = new RowAllocator();
   readonly #known = new Map<string, Known>();
+  /** What is handed over by host or path, see `ServerEntry`. */
+  readonly #entries = new Map<string, { entry: ServerEntry; state: RevisionState }>();
 
   constructor(around: ServerSurroundings) {
     this.#around = around;
@@ -54,6 +56,23 @@ export class Servers {
     if (known === undefined || --known.uses > 0) return;
     this.#known.delete(key);
     known.state.remove();
+  }
+
+  /** Hands what is no route's over from now on; `null` ends that. */
+  set(id: string, entry: ServerEntry | null): void {
+    const old = this.#entries.get(id);
+    if (entry === null) this.#entries.delete(id);
+    else this.#entries.set(id, { entry, state: this.take(entry.address) });
+    if (old !== undefined) this.drop(old.entry.address);
+  }
+
+  /** Who takes a request that is no route's; undefined: nobody. */
+  for(host: string, target: string): RevisionState | undefined {
+    for (const { entry, state } of this.#entries.values()) {
+      for (const prefix of entry.prefixes) if (target.startsWith(prefix)) return state;
+      if (entry.hosts?.test(host)) return state;
+    }
+    return undefined;
   }
 
   #make(key: string, address: EndpointAddress): RevisionState {

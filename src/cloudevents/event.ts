@@ -257,7 +257,7 @@ export function validate(event: CloudEvent, limits: EventLimits = DEFAULT_LIMITS
   if (!isUriReference(event.source)) throw notUri('source', event.source);
   if (event.subject !== undefined) bytes += 7 + required('subject', event.subject);
   if (event.time !== undefined) {
-    if (!isTimestamp(event.time))
+    if (typeof event.time !== 'string' || !isTimestamp(event.time))
       throw new InvalidEvent('time', `time ${shown(event.time)} is not an RFC 3339 timestamp`, {
         fix: 'Write it like 2026-11-21T09:30:00Z.',
       });

@@ -3,9 +3,9 @@
  * a request's answer is written, and how the connection ends, is in `Reply`, which this class extends.
  */
 import type { Socket } from 'node:net';
-import { LF } from './chars.ts';
-import { CHUNK, ChunkedDecoder } from './chunked.ts';
-import type { Timed } from './deadlines.ts';
+import type { Timed } from '../base/deadlines.ts';
+import { LF } from '../base/http1/chars.ts';
+import { CHUNK, ChunkedDecoder } from '../base/http1/chunked.ts';
 import { BODY, Exchange, STATE } from './exchange.ts';
 import { type Failure, refusal } from './failures.ts';
 import { HeadReader } from './head-reader.ts';

@@ -2,9 +2,9 @@
  * Reads the heads of one client's requests, strictly, and keeps the header block it saw last: a client that repeats
  * its fields, as browsers and load generators do, is recognised by one memory comparison.
  */
-import { CR, LF } from './chars.ts';
+import { CR, LF } from '../base/http1/chars.ts';
+import { type FieldTable, parseFields } from '../base/http1/fields.ts';
 import { type Failure, refusal } from './failures.ts';
-import { type FieldTable, parseFields } from './fields.ts';
 import type { GatewayLimits } from './limits.ts';
 import { buildRequestBlock, type ClientAddress, fieldRefusal, type RequestBlock } from './request-block.ts';
 import { LINE_REFUSAL, parseRequestLine, type RequestLine } from './request-line.ts';

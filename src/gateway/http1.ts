@@ -1,17 +1,17 @@
 /** Requests to anything that speaks HTTP/1.1: a pool of kept-alive connections, one request on each at a time. */
 import { connect, type Socket } from 'node:net';
+import type { Timed } from '../base/deadlines.ts';
+import { CR, LF } from '../base/http1/chars.ts';
+import { CHUNK, ChunkedDecoder, chunkHead } from '../base/http1/chunked.ts';
+import { FieldTable } from '../base/http1/fields.ts';
+import { parseStatusLine, type StatusLine } from '../base/http1/status-line.ts';
 import { ReadBuffer } from '../base/io.ts';
-import { CR, LF } from './chars.ts';
-import { CHUNK, ChunkedDecoder, chunkHead } from './chunked.ts';
-import type { Timed } from './deadlines.ts';
 import { BODY, type Exchange, STATE, type Upstream } from './exchange.ts';
 import { failure } from './failures.ts';
-import { FieldTable } from './fields.ts';
 import type { Surroundings } from './plane-types.ts';
 import { putBytes, putRequestFields, requestSize } from './request-writer.ts';
 import { type ResponseBlock, readResponseBlock } from './response-block.ts';
 import type { EndpointState, Link, RevisionState } from './revision.ts';
-import { parseStatusLine, type StatusLine } from './status-line.ts';
 
 const PHASE = { idle: 0, head: 1, length: 2, chunked: 3, close: 4, tunnel: 5 } as const;
 const MAX_HEAD = 64 * 1024;

@@ -4,6 +4,10 @@
  * connection and its own requests, and nothing else.
  */
 import { connect, type Socket } from 'node:net';
+import type { Timed } from '../base/deadlines.ts';
+import { CR, LF } from '../base/http1/chars.ts';
+import { acceptedTrailers } from '../base/http1/chunked.ts';
+import { FieldTable, parseFields } from '../base/http1/fields.ts';
 import { Outgoing, ReadBuffer } from '../base/io.ts';
 import { FrameReader, ProtocolError } from '../base/mux/frame-reader.ts';
 import {
@@ -15,12 +19,8 @@ import {
   putHeader,
   readU32,
 } from '../base/mux/frames.ts';
-import { CR, LF } from './chars.ts';
-import { acceptedTrailers } from './chunked.ts';
-import type { Timed } from './deadlines.ts';
 import { BODY, type Exchange, STATE, type Upstream } from './exchange.ts';
 import { failure } from './failures.ts';
-import { FieldTable, parseFields } from './fields.ts';
 import { checkHello, readReset, resetFailure } from './mux-messages.ts';
 import type { Surroundings } from './plane-types.ts';
 import { putBytes, putRequestFields, requestSize } from './request-writer.ts';

@@ -1,6 +1,7 @@
 /** What one worker's parts need of each other. */
+
+import type { Deadlines } from '../base/deadlines.ts';
 import type { Logger } from '../base/log.ts';
-import type { Deadlines } from './deadlines.ts';
 import type { Exchange } from './exchange.ts';
 import type { Failure } from './failures.ts';
 import type { GatewayLimits } from './limits.ts';

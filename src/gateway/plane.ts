@@ -1,5 +1,7 @@
 /** The data plane of one thread: its listener, routes, revisions and connections. */
 import { createServer, type Server } from 'node:net';
+import { Deadlines } from '../base/deadlines.ts';
+import { FieldTable } from '../base/http1/fields.ts';
 import type { Logger } from '../base/log.ts';
 import { ClientConnection, type ClientPlane } from './client.ts';
 import type {
@@ -12,10 +14,8 @@ import type {
   ServerEntry,
 } from './contract.ts';
 import type { RowRef } from './counters.ts';
-import { Deadlines } from './deadlines.ts';
 import { type EntranceSurroundings, enter, handedTo, notReady, refused } from './entrance.ts';
 import { failure, ownAnswer } from './failures.ts';
-import { FieldTable } from './fields.ts';
 import { DetectingLink } from './h2/detect.ts';
 import { LazyHttp2Link } from './h2/lazy-link.ts';
 import { loadClientSession } from './h2/load.ts';

@@ -3,8 +3,8 @@
  * ends. A response that has begun and cannot be completed is cut, never finished as if it were whole.
  */
 import type { Socket } from 'node:net';
-import { chunkHead } from './chunked.ts';
-import type { Timed } from './deadlines.ts';
+import type { Timed } from '../base/deadlines.ts';
+import { chunkHead } from '../base/http1/chunked.ts';
 import { CUT_OFF, type Exchange, type Front, STATE } from './exchange.ts';
 import { type Failure, failureBody, OUT_OF_TIME, ranOutOfTime, refusal } from './failures.ts';
 import { newRequestId } from './ids.ts';

@@ -4,8 +4,7 @@
  * and load generators do, is recognised by one memory comparison, and the result is the same because it depends on
  * those bytes (and the client's address) alone.
  */
-import { CR, HOST, LF, LOWER, SP } from './chars.ts';
-import { type Failure, refusal } from './failures.ts';
+import { CR, HOST, LF, LOWER, SP } from '../base/http1/chars.ts';
 import {
   FIELD,
   FIELD_ERROR,
@@ -15,7 +14,8 @@ import {
   isGrpc,
   listTokens,
   parseContentLength,
-} from './fields.ts';
+} from '../base/http1/fields.ts';
+import { type Failure, refusal } from './failures.ts';
 import { validRequestId, validTraceparent } from './ids.ts';
 
 /** What a header block means, and what of it goes to the instance. Depends on the bytes (and the client's address) only. */

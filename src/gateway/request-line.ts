@@ -1,5 +1,5 @@
 /** The first line of a request (RFC 9112 §3), read byte by byte so that a cut anywhere gives the same verdict. */
-import { CR, LF, SP, TARGET, TOKEN } from './chars.ts';
+import { CR, LF, SP, TARGET, TOKEN } from '../base/http1/chars.ts';
 import { type Failure, refusal } from './failures.ts';
 
 /** Offsets of a request line; reused, read it before the next parse. */

@@ -1,5 +1,5 @@
 /** The head that goes to an instance, byte by byte into a connection's outgoing buffer. */
-import { CR, LF } from './chars.ts';
+import { CR, LF } from '../base/http1/chars.ts';
 import type { Exchange } from './exchange.ts';
 import { newRequestId } from './ids.ts';
 

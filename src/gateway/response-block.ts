@@ -1,5 +1,5 @@
 /** From an instance's header fields to what the client gets: filtered, checked, and remembered while they repeat. */
-import { CR, LF, LOWER, SP } from './chars.ts';
+import { CR, LF, LOWER, SP } from '../base/http1/chars.ts';
 import {
   FIELD,
   FieldTable,
@@ -8,7 +8,7 @@ import {
   listTokens,
   parseContentLength,
   parseFields,
-} from './fields.ts';
+} from '../base/http1/fields.ts';
 
 /** A response's header block, ready for the client. Depends on the received bytes only. */
 export interface ResponseBlock {

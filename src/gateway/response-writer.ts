@@ -1,6 +1,6 @@
 /** Puts response heads together in one reusable buffer, and gathers what clients are sent during one read. */
 import type { Socket } from 'node:net';
-import { CR, LF } from './chars.ts';
+import { CR, LF } from '../base/http1/chars.ts';
 import { putBytes, putText } from './request-writer.ts';
 import type { ResponseBlock } from './response-block.ts';
 

@@ -2,9 +2,10 @@
  * Admission: one queue per revision, exact counts of what runs where, and the choice of an instance. A request holds
  * a place in the queue or a slot of an endpoint, never both, and gives back what it holds exactly once.
  */
+
+import type { Deadlines } from '../base/deadlines.ts';
 import type { Endpoint, MirrorCounts, RevisionEntry, RevisionFailure, RevisionOutcomes } from './contract.ts';
 import { Counter, type RowRef } from './counters.ts';
-import type { Deadlines } from './deadlines.ts';
 import { type Exchange, STATE } from './exchange.ts';
 import { type Failure, failure } from './failures.ts';
 import type { Chooser } from './policy/balance.ts';

@@ -2,9 +2,10 @@
  * Servers of the platform that requests are handed to: an HTTP endpoint that is always there, so nobody is asked to start
  * it. One that does not answer ends what waits for it with 503, and is tried again by the next request.
  */
+
+import type { Deadlines } from '../base/deadlines.ts';
 import type { EndpointAddress, ServerEntry } from './contract.ts';
 import { RowAllocator } from './counters.ts';
-import type { Deadlines } from './deadlines.ts';
 import { failure } from './failures.ts';
 import {
   type EndpointPush,

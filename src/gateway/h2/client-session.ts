@@ -4,7 +4,7 @@
  */
 import type { ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
-import type { Timed } from '../deadlines.ts';
+import type { Timed } from '../../base/deadlines.ts';
 import { HeadReader } from '../head-reader.ts';
 import type { IntakePlane } from '../intake.ts';
 import type { GatewayLimits } from '../limits.ts';

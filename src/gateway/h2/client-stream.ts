@@ -3,7 +3,7 @@
  * answered by the same rules; only how heads, bodies and failures are put into frames is its own.
  */
 import type { ServerHttp2Stream } from 'node:http2';
-import type { Timed } from '../deadlines.ts';
+import type { Timed } from '../../base/deadlines.ts';
 import { BODY, CUT_OFF, Exchange, type Front, STATE } from '../exchange.ts';
 import { type Failure, failureBody, OUT_OF_TIME, ranOutOfTime, refusal } from '../failures.ts';
 import { newRequestId } from '../ids.ts';

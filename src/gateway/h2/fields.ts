@@ -2,9 +2,9 @@
  * Header fields between HTTP/2 and the forms of the rest of the gateway. A head that comes over HTTP/2 is written
  * down as HTTP/1.1 and read by the same strict code as any other: one place decides what a request means.
  */
-import { acceptedTrailers } from '../chunked.ts';
+import { acceptedTrailers } from '../../base/http1/chunked.ts';
+import { FieldTable, parseFields } from '../../base/http1/fields.ts';
 import type { Exchange } from '../exchange.ts';
-import { FieldTable, parseFields } from '../fields.ts';
 import { putRequestFields, requestSize } from '../request-writer.ts';
 import { type ResponseBlock, readResponseBlock, sameBlock } from '../response-block.ts';
 

@@ -1,7 +1,7 @@
 /** One HTTP/2 connection to an instance: when it takes requests, how it is doubted, and how it ends. */
 import type { ClientHttp2Session } from 'node:http2';
 import { connect as connectSocket } from 'node:net';
-import type { Timed } from '../deadlines.ts';
+import type { Timed } from '../../base/deadlines.ts';
 import type { Exchange, Upstream } from '../exchange.ts';
 import { connect } from './http2.ts';
 import type { Http2Link } from './link.ts';

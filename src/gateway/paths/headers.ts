@@ -1,5 +1,5 @@
 /** Fields that a path route adds to its requests. */
-import { TOKEN, VALUE } from '../chars.ts';
+import { TOKEN, VALUE } from '../../base/http1/chars.ts';
 import { needle, withRequestLines } from '../policy/lines.ts';
 import type { RequestBlock } from '../request-block.ts';
 

@@ -2,7 +2,7 @@
  * Paths as path routes compare them: `%61` is `a` (RFC 3986 §6.2.2.2), so that a rule about a path cannot be walked around
  * by writing it differently. `%2F` stays: it separates nothing. Bytes are characters here, as in the request line.
  */
-import { HEX } from '../chars.ts';
+import { HEX } from '../../base/http1/chars.ts';
 
 const PERCENT = 37;
 const SLASH = 47;

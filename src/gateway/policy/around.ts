@@ -1,6 +1,7 @@
 /** What policies need of the worker they run in. */
+
+import type { Deadlines } from '../../base/deadlines.ts';
 import type { Logger } from '../../base/log.ts';
-import type { Deadlines } from '../deadlines.ts';
 import type { RevisionState } from '../revision.ts';
 
 /** What the gateway is, for all its workers alike. */

@@ -2,7 +2,7 @@
  * One request of a route with a policy. Stands between the instance's side and the client's: lets through what needs
  * nothing, takes an attempt back that may be made again, and adds what the client is to know.
  */
-import type { Timed } from '../deadlines.ts';
+import type { Timed } from '../../base/deadlines.ts';
 import { BODY, type Exchange, type Front, STATE, type Treatment } from '../exchange.ts';
 import { type Failure, failure } from '../failures.ts';
 import type { Terms } from '../plane-types.ts';

@@ -2,7 +2,7 @@
  * Fields of a head in the form the gateway forwards it: `name: value CR LF` lines with lower-case names. Policies read
  * them there, and only when they ask for one, so that routes without a policy pay nothing.
  */
-import { CR, LF } from '../chars.ts';
+import { CR, LF } from '../../base/http1/chars.ts';
 import type { RequestBlock } from '../request-block.ts';
 import type { ResponseBlock } from '../response-block.ts';
 

@@ -3,7 +3,7 @@
  * it), and what comes back is thrown away. The client's request never waits for it and never sees it. The copy keeps
  * Host and request id and carries `X-Petrel-Mirror: true`. What cannot be copied is skipped, with the reason counted.
  */
-import type { Timed } from '../deadlines.ts';
+import type { Timed } from '../../base/deadlines.ts';
 import { BODY, Exchange, type Front, STATE } from '../exchange.ts';
 import { newRequestId } from '../ids.ts';
 import type { RevisionState } from '../revision.ts';

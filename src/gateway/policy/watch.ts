@@ -1,6 +1,7 @@
 /** What a revision notes of every request that ends, when its route asks: outcomes, and endpoints that keep failing. */
+
+import type { Deadlines, Timed } from '../../base/deadlines.ts';
 import type { RevisionEntry, RevisionOutcomes } from '../contract.ts';
-import type { Deadlines, Timed } from '../deadlines.ts';
 import { CUT_OFF } from '../exchange.ts';
 import type { EndpointState } from '../revision.ts';
 import { OutcomeCounter } from './outcomes.ts';

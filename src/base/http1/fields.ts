@@ -5,7 +5,7 @@
  */
 import { COLON, CR, HTAB, LF, LOWER, SP, TOKEN, VALUE } from './chars.ts';
 
-/** Fields the gateway looks at; every other one is passed through unread. */
+/** Fields that the gateway looks at (a client of the platform at some of them); every other one is passed through unread. */
 export const FIELD = {
   other: 0,
   host: 1,

@@ -4,7 +4,8 @@ import type { AddressKey, DeliveryTerms, Target } from '../model.ts';
 
 /** What became of an event that was brought. */
 export type Accepted =
-  | { accepted: true; offset?: number; duplicate?: boolean }
+  /** `reply`: what the address answers, an event of its own (a transform). */
+  | { accepted: true; offset?: number; duplicate?: boolean; reply?: CloudEvent }
   /** `status` is the HTTP status for who brought it: 400, 404, 413, 429, 503, 507 …; `retryAfterMs` where waiting helps. */
   | { accepted: false; status: number; reason: string; message: string; retryAfterMs?: number };
 
@@ -24,8 +25,10 @@ export interface Outcome {
   body: Buffer;
   truncated: boolean;
   error?: string;
-  /** Nobody can be asked: the target's list of endpoints is empty, the gateway refuses connections. */
+  /** The platform's own gateway does not listen: no fault of the target, and no attempt at it. */
   unreachable?: boolean;
+  /** The answer of an address of ours, which is no message: `headers` and `body` are empty. */
+  reply?: CloudEvent;
   ms: number;
 }
 

@@ -57,9 +57,9 @@ export interface EngineState {
     change: Pick<Parked, 'attempts' | 'due' | 'phase' | 'lastStatus' | 'lastBody' | 'lastError'>,
   ): Promise<void>;
   unpark(ids: readonly number[]): Promise<void>;
-  /** Due until then, earliest first; a bounded number, with their bytes. */
-  due(until: number, limit: number): Parked[];
-  nextDue(): number | undefined;
+  /** Of one subscription, due until then, earliest first; a bounded number, with their bytes. One that is paused or busy hides no other. */
+  due(subscription: string, until: number, limit: number): Parked[];
+  nextDue(subscription: string): number | undefined;
   parkedCount(subscription: string): number;
   /** Durable when resolved; `parked` is taken away in the same commit. */
   bury(row: Omit<DeadRow, 'id'>, parked?: number, position?: Position): Promise<number>;

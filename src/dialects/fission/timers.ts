@@ -1,19 +1,19 @@
 /** TimeTriggers: functions called by the clock. What was due while no platform ran is not made up for, as with Fission. */
 import { messageOf } from '../../base/errors.ts';
+import { type CronSchedule, parseSchedule } from '../../kinds/cron-schedule.ts';
 import { createController } from '../../kube/controller.ts';
 import { keyOf, splitKey } from '../../kube/indexed-store.ts';
 import { found, withFindings } from './conditions.ts';
 import { type Context, type Part, writeStatus } from './context.ts';
 import type { Invoker } from './invoke.ts';
 import { FISSION, type Problem, type TimeTrigger } from './model.ts';
-import { parseSchedule, type Schedule } from './schedule.ts';
 
 /** Longest sleep, ms: machines sleep too, and their clocks are set. */
 const LONGEST_MS = 15 * 60_000;
 
 interface Entry {
   trigger: TimeTrigger;
-  schedule: Schedule;
+  schedule: CronSchedule;
   /** ms since the epoch. */
   due: number;
 }

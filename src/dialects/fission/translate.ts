@@ -1,4 +1,5 @@
 /** A Fission function as the Petrel Function that answers for it. Pure. */
+import { zoned } from '../../kinds/cron-schedule.ts';
 import {
   type FunctionBuild,
   type FunctionInvocation,
@@ -48,14 +49,6 @@ function invocationOf({ invocation }: FissionFunctionSpec): FunctionInvocation |
     onSuccess: destinationOf(onSuccess),
     onFailure: destinationOf(onFailure),
   });
-}
-
-const ZONE = /^(?:CRON_TZ|TZ)=(\S+)\s+(.*)$/;
-
-/** A schedule's zone and its five fields. */
-export function zoned(text: string): { cron: string; timeZone?: string } {
-  const [, timeZone, cron] = ZONE.exec(text.trim()) ?? [];
-  return timeZone === undefined || cron === undefined ? { cron: text.trim() } : { cron, timeZone };
 }
 
 function provisionedOf({ provisionedConcurrency }: FissionFunctionSpec): FunctionProvisioned | undefined {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseSchedule } from './schedule.ts';
+import { parseSchedule } from './cron-schedule.ts';
 
 const at = (text: string) => Date.parse(text);
 const next = (schedule: string, after: string, count = 1): string[] => {

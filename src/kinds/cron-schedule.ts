@@ -1,9 +1,11 @@
-/** Schedules as Fission writes them: cron with five or six fields, `@hourly` and its like, `@every 5m`, zones. Pure. Source: robfig/cron v3. */
-import { parseGoDuration } from '../../kinds/go-duration.ts';
-import { type Cron, nextDue, parseCron } from '../../kinds/scaling/cron.ts';
-import { zoned } from './translate.ts';
+/**
+ * Schedules as users of cron libraries write them: five or six fields (seconds first), `@hourly` and its like, `@every 5m`, a leading
+ * `CRON_TZ=` or `TZ=`. Pure. Source: robfig/cron v3, which Knative's PingSource and Fission's TimeTrigger use.
+ */
+import { parseGoDuration } from './go-duration.ts';
+import { type Cron, nextDue, parseCron } from './scaling/cron.ts';
 
-export interface Schedule {
+export interface CronSchedule {
   /** The first time after `after`, ms since the epoch; undefined when there is none. */
   next(after: number): number | undefined;
 }
@@ -18,10 +20,17 @@ const DESCRIPTORS: Record<string, string> = {
   '@hourly': '0 * * * *',
 };
 const MINUTE_MS = 60_000;
+const ZONE = /^(?:CRON_)?TZ=(\S+)\s+(.*)$/;
 
-/** Reads a schedule. Throws an `Error` that says what is wrong. */
-export function parseSchedule(text: string): Schedule {
-  const { cron: expression, timeZone = 'UTC' } = zoned(text);
+/** A schedule and the zone that it begins with, where it does. */
+export function zoned(text: string): { cron: string; timeZone?: string } {
+  const [, timeZone, cron] = ZONE.exec(text.trim()) ?? [];
+  return timeZone === undefined || cron === undefined ? { cron: text.trim() } : { cron, timeZone };
+}
+
+/** Reads a schedule; a zone in the text wins over `inZone`. Throws an `Error` that says what is wrong. */
+export function parseSchedule(text: string, inZone = 'UTC'): CronSchedule {
+  const { cron: expression, timeZone = inZone } = zoned(text);
   if (expression.startsWith('@every')) {
     const every = parseGoDuration(expression.slice('@every'.length).trim());
     if (every === undefined || every < 1000)
@@ -36,7 +45,8 @@ export function parseSchedule(text: string): Schedule {
   const [second = '', ...rest] = fields;
   // Seconds have the range of minutes.
   const seconds = parseCron(`${second} * * * *`).minutes;
-  return { next: (after) => nextSecond(parseCron(rest.join(' '), timeZone), seconds, after) };
+  const cron = parseCron(rest.join(' '), timeZone);
+  return { next: (after) => nextSecond(cron, seconds, after) };
 }
 
 function nextSecond(cron: Cron, seconds: readonly number[], after: number): number | undefined {

@@ -1,0 +1,260 @@
+/**
+ * Requests that bring events: which address they mean, whether they may, and what becomes of them.
+ * Source of the rules: knative/eventing, `pkg/broker/ingress/ingress_handler.go`, `pkg/channel/message_receiver.go`.
+ */
+import { messageOf } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import { type CloudEvent, DEFAULT_LIMITS, InvalidEvent, withAttributes } from '../../cloudevents/event.ts';
+import { allFromHttp } from '../../cloudevents/http.ts';
+import { type Address, type NoAddress, parseAddress } from '../addresses.ts';
+import type { Accepted, Acceptor } from '../delivery/contract.ts';
+import type { AddressKey } from '../model.ts';
+import type { SourceAnswer, SourceRequest } from '../sources/contract.ts';
+import {
+  ACCEPTED,
+  BUSY,
+  NOT_POST,
+  OPTIONS,
+  type Refusal,
+  refuse,
+  refuseAccepted,
+  replyAnswer,
+  sourceAnswer,
+} from './answers.ts';
+import { allHeaders, type EventHeaders, readHead } from './head.ts';
+import type { Answer, MuxHandler, MuxRequest } from './mux-server.ts';
+
+/** What ingress knows of addresses. */
+export interface Addresses {
+  /** Largest event that this address takes, bytes; undefined: there is none of that key. */
+  limit(key: AddressKey): number | undefined;
+  /** Takes requests to `source/<ns>/<name>`; undefined: no such source runs, or it takes none. */
+  source(namespace: string, name: string): ((request: SourceRequest) => Promise<SourceAnswer>) | undefined;
+}
+
+export interface IngressOptions {
+  addresses: Addresses;
+  acceptor: Acceptor;
+  log: Logger;
+  /** Bytes of requests that may be under way at once. */
+  maxBytes?: number;
+}
+
+/** Bytes of requests that may be under way at once. */
+const MAX_BYTES = 64 * 1024 * 1024;
+/** What a request takes besides its body: an event is at least this large for the bound above. */
+const OVERHEAD = 1024;
+/** What a body may have at first whose length was not told, bytes. */
+const UNTOLD = 16 * 1024;
+/** Largest body that a source is given, bytes. */
+const MAX_SOURCE_BODY = 1024 * 1024;
+/** Addresses that are remembered as they were written. */
+const REMEMBERED = 1000;
+/** Digits of a trace context that say it is being recorded (W3C Trace Context, §3.2.2.5): the last one is odd. */
+const SAMPLED = /[13579bdf]$/;
+
+interface Context {
+  head: string;
+  headers: EventHeaders;
+  address: Address;
+  /** Largest body, bytes. */
+  limit: number;
+  /** Of the bound on bytes under way. */
+  held: number;
+}
+
+/** The handler of all requests that come to the engine's socket. */
+export class Ingress implements MuxHandler {
+  readonly #addresses: Addresses;
+  readonly #acceptor: Acceptor;
+  readonly #log: Logger;
+  readonly #maxBytes: number;
+  readonly #remembered = new Map<string, Address | NoAddress>();
+  #bytes = 0;
+
+  constructor({ addresses, acceptor, log, maxBytes = MAX_BYTES }: IngressOptions) {
+    this.#addresses = addresses;
+    this.#acceptor = acceptor;
+    this.#log = log;
+    this.#maxBytes = maxBytes;
+  }
+
+  /** Bytes under way now, about. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  begin(request: MuxRequest, head: string): number {
+    const headers = readHead(head);
+    const address = this.#address(headers);
+    const refused = this.#objection(headers, address);
+    if (refused !== undefined) {
+      request.answer(refused);
+      return 0;
+    }
+    const context = { head, headers, address: address as Address, limit: 0, held: 0 };
+    request.context = context;
+    const limit = this.#bodyLimit(context);
+    if (limit === undefined) {
+      request.answer(unknown(address as Address));
+      return 0;
+    }
+    context.limit = limit;
+    const bytes = headers.contentLength < 0 ? Math.min(UNTOLD, limit) : headers.contentLength;
+    if (bytes > limit) request.answer(tooLarge(limit));
+    else if (!this.#hold(context, bytes + OVERHEAD)) request.answer(BUSY);
+    return bytes;
+  }
+
+  /** A body whose length was not told is allowed twice as much each time. */
+  more(request: MuxRequest): number {
+    const context = request.context as Context;
+    const bytes = Math.min(Math.max(2 * request.limit, request.received), context.limit);
+    if (request.received > context.limit) request.answer(tooLarge(context.limit));
+    else if (!this.#hold(context, bytes - request.limit)) request.answer(BUSY);
+    return bytes;
+  }
+
+  #address({ host, target }: EventHeaders): Address | NoAddress {
+    const name = target.startsWith('/events/') ? target : `${host} ${target}`;
+    let address = this.#remembered.get(name);
+    if (address === undefined) {
+      address = parseAddress(host, target);
+      // Strangers choose what they ask for.
+      if (this.#remembered.size >= REMEMBERED) this.#remembered.clear();
+      this.#remembered.set(name, address);
+    }
+    return address;
+  }
+
+  #objection({ method }: EventHeaders, address: Address | NoAddress): Answer | undefined {
+    if (method !== 'POST') {
+      const open = 'key' in address && address.kind === 'source';
+      if (method === 'OPTIONS' && !open) return OPTIONS;
+      if (!open) return NOT_POST;
+    }
+    if ('key' in address) return undefined;
+    const { status, message } = address;
+    return status === 404
+      ? refuse({ status, code: 'NotFound', reason: 'no_address', message })
+      : refuse({ status, code: 'InvalidArgument', reason: 'malformed_address', message });
+  }
+
+  #bodyLimit({ address }: Context): number | undefined {
+    if (address.kind === 'source')
+      return this.#addresses.source(address.namespace, address.name) && MAX_SOURCE_BODY;
+    const limit = this.#addresses.limit(address.key);
+    // A structured event is larger than what it carries: base64 makes four bytes of three. The event itself is measured when it is read.
+    return limit === undefined ? undefined : Math.ceil(limit * 1.4) + DEFAULT_LIMITS.attributes;
+  }
+
+  #hold(context: Context, bytes: number): boolean {
+    // An event of a size that is allowed is taken when it is alone, however small the bound.
+    if (this.#bytes + bytes > this.#maxBytes && this.#bytes > context.held) return false;
+    context.held += bytes;
+    this.#bytes += bytes;
+    return true;
+  }
+
+  over(request: MuxRequest): void {
+    const context = request.context as Context | undefined;
+    if (context === undefined) return;
+    this.#bytes -= context.held;
+    request.context = undefined;
+  }
+
+  complete(request: MuxRequest, body: Buffer | undefined): void {
+    const context = request.context as Context;
+    const { address } = context;
+    if (address.kind === 'source') {
+      void this.#toSource(request, context, body ?? Buffer.alloc(0));
+      return;
+    }
+    let events: CloudEvent[];
+    try {
+      const limit = this.#addresses.limit(address.key) ?? 0;
+      const limits = { attributes: Math.min(DEFAULT_LIMITS.attributes, limit), data: limit };
+      events = allFromHttp(context.headers.event, body, limits);
+    } catch (error) {
+      request.answer(this.#invalid(error));
+      return;
+    }
+    const { traceparent } = context.headers;
+    if (traceparent !== undefined && SAMPLED.test(traceparent))
+      events = events.map((e) => traced(e, context));
+    if (events.length === 1) {
+      this.#acceptor.accept(address.key, events[0]!).then((accepted) => {
+        if (!accepted.accepted) request.answer(refuseAccepted(accepted));
+        else request.answer(accepted.reply === undefined ? ACCEPTED : replyAnswer(accepted.reply));
+      });
+    } else void this.#acceptAll(request, address.key, events);
+  }
+
+  #invalid(error: unknown): Answer {
+    if (!(error instanceof InvalidEvent)) {
+      this.#log.error('an event could not be read', { error: messageOf(error) });
+      return refuse({
+        status: 500,
+        code: 'Internal',
+        reason: 'defect',
+        message: 'the event could not be read',
+      });
+    }
+    const { status, message, fix, attribute, code } = error;
+    const reason = status === 413 ? 'too_large' : status === 415 ? 'unsupported_form' : 'not_an_event';
+    return refuse({ status, code, reason, message, fix, ...(attribute === '' ? {} : { attribute }) });
+  }
+
+  async #acceptAll(request: MuxRequest, key: AddressKey, events: CloudEvent[]): Promise<void> {
+    const all = await Promise.all(events.map((event) => this.#acceptor.accept(key, event)));
+    const no = all.findIndex((one) => !one.accepted);
+    if (no < 0) {
+      request.answer(ACCEPTED);
+      return;
+    }
+    const refused = all[no] as Extract<Accepted, { accepted: false }>;
+    const taken = all.filter((one) => one.accepted).length;
+    const message = `event ${no} of the batch: ${refused.message} (${taken} of ${all.length} were taken)`;
+    request.answer(refuseAccepted({ ...refused, message }));
+  }
+
+  async #toSource(request: MuxRequest, { head, headers, address }: Context, body: Buffer): Promise<void> {
+    const source = this.#addresses.source(address.namespace, address.name);
+    if (source === undefined) {
+      request.answer(unknown(address));
+      return;
+    }
+    try {
+      const asked = { method: headers.method, path: address.rest, headers: allHeaders(head), body };
+      request.answer(sourceAnswer(await source(asked)));
+    } catch (error) {
+      this.#log.warn('a source did not answer a request', { source: address.key, error: messageOf(error) });
+      const message = 'the source could not take the request';
+      request.answer(
+        refuse({ status: 503, code: 'NotReady', reason: 'source_failed', message, retryAfterMs: 1000 }),
+      );
+    }
+  }
+}
+
+/** The event with the trace of the request that brought it, where it has none of its own: extensions of the distributed tracing document. */
+function traced(event: CloudEvent, { headers: { traceparent, tracestate } }: Context): CloudEvent {
+  if (event.extensions.traceparent !== undefined) return event;
+  return withAttributes(event, tracestate === undefined ? { traceparent } : { traceparent, tracestate });
+}
+
+function unknown({ kind, namespace, name }: Address): Answer {
+  const message = `there is no ${kind} ${namespace}/${name}`;
+  return refuse({ status: 404, code: 'NotFound', reason: 'no_address', message });
+}
+
+function tooLarge(limit: number): Answer {
+  const why: Refusal = {
+    status: 413,
+    code: 'PackageTooLarge',
+    reason: 'too_large',
+    message: `a request here has at most ${limit} bytes`,
+    fix: 'Store the data elsewhere and send its address (dataref).',
+  };
+  return refuse(why);
+}

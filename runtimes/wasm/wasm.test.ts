@@ -1,6 +1,7 @@
-/** What only the wasm runtime has: fresh memory, threads that are ended, and what modules need that nobody has. Modules are assembled here. */
+/** What only the wasm runtime has: fresh memory, threads that are ended, what modules need that nobody has, and many functions in a process. Modules are assembled here. */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import {
   AGAIN,
@@ -14,7 +15,7 @@ import {
   WASI,
   write,
 } from '../contract-tests/assemble.ts';
-import { header } from '../contract-tests/client.ts';
+import { header, MuxClient } from '../contract-tests/client.ts';
 import { Instance, until } from '../contract-tests/instance.ts';
 
 async function started(t: TestContext) {
@@ -53,7 +54,7 @@ test('a trap is a 500 in the engine’s words, and harms nobody', async (t) => {
 });
 
 const seconds = u32(0xd4a51000, 0xe8); // 1000 s in ns
-const stuck: [title: string, assembly: Assembly, body: boolean][] = [
+const stuck: [[title: string, assembly: Assembly, body: boolean], ...[string, Assembly, boolean][]] = [
   ['an endless loop', { code: [...LOOP, ...AGAIN, END] }, false],
   [
     'a wait for the rest of the body',
@@ -147,4 +148,60 @@ test('an address outside of the memory is an error of the call, not of the insta
   const { data } = await loaded(t, { imports: [write], code: call(0, 1, -8, 1, 24) });
   assert.equal((await data.request()).status, 200);
   assert.equal((await data.request()).status, 200);
+});
+
+/** Loads a module into a place of the instance; a data connection to it. */
+async function lease(t: TestContext, instance: Instance, slot: number, assembly: Assembly, params = {}) {
+  const code = path.join(instance.package({ [`${slot}/fn.wasm`]: assemble(assembly) }), String(slot));
+  const load = { slot, code, function: `fn-${slot}`, env: {}, development: true, ...params };
+  const { transport } = await instance.control.call('lease', load);
+  assert.deepEqual(transport, { kind: 'mux' });
+  const data = await MuxClient.open(path.join(instance.dir, `f${slot}`, 'i.sock'), 'data');
+  t.after(() => data.close());
+  return data;
+}
+
+test('functions in one process do not see each other, and fail alone', async (t) => {
+  const instance = await started(t);
+  const counting = await lease(t, instance, 1, counter);
+  const broken = await lease(t, instance, 2, { code: [0x00] });
+  for (let i = 0; i < 3; i++) {
+    assert.equal((await counting.request()).body.toString(), '1');
+    assert.equal((await broken.request()).status, 500);
+  }
+  await assert.rejects(lease(t, instance, 3, { imports: [['env', 'abort']], code: [] }), {
+    code: 'LoadError',
+  });
+  await assert.rejects(lease(t, instance, 257, counter), { code: 'BadRequest' });
+  assert.equal((await counting.request()).body.toString(), '1');
+  assert.equal((await instance.control.call('health')).state, 'generic');
+  await until(() => /^\[fn-2\] RuntimeError: unreachable$/m.test(instance.output), 'the trap in the log');
+  assert.doesNotMatch(instance.output, /\[fn-1\]/);
+});
+
+test('a place that is given back takes no requests, and can be taken again', async (t) => {
+  const instance = await started(t);
+  const first = await lease(t, instance, 1, counter);
+  await first.request();
+  await instance.control.call('release', { slot: 1 });
+  await first.raw.closed;
+  await assert.rejects(MuxClient.open(path.join(instance.dir, 'f1', 'i.sock'), 'data'));
+  const second = await lease(t, instance, 1, { code: [0x00] });
+  assert.equal((await second.request()).status, 500);
+  await instance.control.call('release', {});
+  await second.raw.closed;
+});
+
+test('drain-lease waits for what its function answers, and for nobody else', async (t) => {
+  const instance = await started(t);
+  const [a, b] = [await lease(t, instance, 1, stuck[0][1]), await lease(t, instance, 2, counter)];
+  const open = a.open({ target: '/' });
+  const left = async (slot: number) =>
+    (await instance.control.call('drain-lease', { slot, graceMs: 0 })).left;
+  await until(async () => (await left(1)) === 1, 'the request to be worked on');
+  assert.deepEqual(await left(2), 0);
+  const drained = instance.control.call('drain-lease', { slot: 1, graceMs: 20_000 });
+  open.reset('timeout');
+  assert.deepEqual(await drained, { left: 0 });
+  await b.goaway;
 });

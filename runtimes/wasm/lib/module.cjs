@@ -44,6 +44,13 @@ const isComponent = (bytes) => bytes[0] === 0 && bytes[1] === 0x61 && bytes[4] =
 
 /** @param {string} name @param {Buffer} bytes @returns {Promise<WebAssembly.Module>} @throws {InstanceType<typeof SpecialiseError>} LoadError in the engine's words */
 async function compile(name, bytes) {
+  if (isComponent(bytes)) {
+    throw new SpecialiseError(
+      'LoadError',
+      `${name} is a WebAssembly component; this runtime runs modules for WASI preview 1`,
+      { file: name, detail: `Compile ${name} for the target wasm32-wasip1.` },
+    );
+  }
   try {
     return await WebAssembly.compile(/** @type {any} */ (bytes));
   } catch (error) {
@@ -51,6 +58,38 @@ async function compile(name, bytes) {
     const words = `${kind}: ${message}`;
     throw new SpecialiseError('LoadError', words, { file: name, detail: `${name}: ${words}` });
   }
+}
+
+/** Bytes of modules whose compiled code is kept while no function needs it; the code is a few times as large. */
+const KEPT_BYTES = 48 * 1048576;
+
+/** @typedef {{key: string, module: WebAssembly.Module, size: number}} Compiled */
+
+/** In the order of their last use. @type {Map<string, Compiled>} */
+const compiled = new Map();
+
+/**
+ * A module, with what V8 has compiled of it since this process saw the file first: compiling the functions that a large module starts
+ * with takes many times as long as running them.
+ * @param {string} name @param {string} file @returns {Promise<Compiled>} @throws {InstanceType<typeof SpecialiseError>} LoadError
+ */
+async function compiledFrom(name, file) {
+  // Packages do not change, and who writes a file cannot choose the time of its last change.
+  const { dev, ino, size, ctimeNs } = fs.statSync(file, { bigint: true });
+  const key = [dev, ino, size, ctimeNs].join(':');
+  let known = compiled.get(key);
+  if (known === undefined) {
+    const bytes = fs.readFileSync(file);
+    known = { key, module: await compile(name, bytes), size: bytes.length };
+  }
+  compiled.delete(key);
+  compiled.set(key, known);
+  let bytes = 0;
+  for (const one of [...compiled.values()].reverse()) {
+    bytes += one.size;
+    if (bytes > KEPT_BYTES) compiled.delete(one.key);
+  }
+  return known;
 }
 
 /** @param {string} name @param {WebAssembly.Module} module @returns {'preview1' | 'unstable'} @throws {InstanceType<typeof SpecialiseError>} LoadError when it needs what is not there */
@@ -108,4 +147,4 @@ function exportsOf(exports) {
   return names.length === 0 ? 'nothing' : names.slice(0, 20).join(', ');
 }
 
-module.exports = { findModule, isComponent, compile, versionOf, entryOf };
+module.exports = { findModule, compile, compiledFrom, versionOf, entryOf };

@@ -10,14 +10,19 @@ const { Output } = require('../../exec/lib/output.cjs');
 /** Bytes of standard error that a failure is told with. */
 const TAIL = 8192;
 
-/** @typedef {{name: string, mode: 'stdio' | 'cgi', env: Record<string, string>}} Program */
+/**
+ * @typedef {object} Program
+ * @property {import('./worker.cjs').Loaded} loaded @property {'stdio' | 'cgi'} mode @property {Record<string, string>} env
+ * @property {(bytes: Buffer) => void} log where its error stream goes
+ */
 
 /**
- * @param {import('./threads.cjs').Threads} threads @param {Program} program
+ * @param {InstanceType<typeof import('./threads.cjs').Threads>} threads @param {Program} program
  * @param {ExchangeType} exchange @param {() => void} over called once, when the thread is free or gone
  */
-function run(threads, { name, mode, env }, exchange, over) {
-  const worker = threads.take();
+function run(threads, { loaded, mode, env, log }, exchange, over) {
+  const { name } = loaded;
+  const worker = threads.take(loaded);
   const turn = new Int32Array(new SharedArrayBuffer(8));
   let tail = Buffer.alloc(0);
   let done = false;
@@ -50,7 +55,7 @@ function run(threads, { name, mode, env }, exchange, over) {
     done = true;
     threads.give(worker);
     if (trap !== undefined) {
-      process.stderr.write(`${trap}\n${stack}\n`);
+      log(Buffer.from(`${trap}\n${stack}\n`));
       output.end({ what: 'trapped', said: `${trap}\n${stack}\n${tail}` });
     } else
       output.end(code === 0 ? undefined : { what: `ended with exit code ${code}`, said: tail.toString() });
@@ -61,7 +66,7 @@ function run(threads, { name, mode, env }, exchange, over) {
     else if (wanted) pull();
     else if (fd === 2) {
       const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-      process.stderr.write(chunk);
+      log(chunk);
       tail = Buffer.concat([tail, chunk]).subarray(-TAIL);
       taken(bytes.length);
     } else if (output.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))) taken(bytes.length);

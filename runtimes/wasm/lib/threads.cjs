@@ -6,23 +6,16 @@ const path = require('node:path');
 const { Worker } = require('node:worker_threads');
 
 /** Threads without work that are kept. */
-const KEPT = 2;
+const KEPT = 3;
 
 /** @typedef {import('./worker.cjs').Loaded} Loaded */
 
 class Threads {
   constructor() {
-    /** @type {Worker[]} */
+    /** Longest without work first. @type {Worker[]} */
     this.idle = [];
-    /** @type {Loaded | undefined} */
-    this.loaded = undefined;
     /** What each thread has been told to run. @type {WeakMap<Worker, Loaded>} */
     this.told = new WeakMap();
-  }
-
-  /** Starts a thread ahead, so that the next request need not wait for it. */
-  spare() {
-    this.idle.push(this.make());
   }
 
   /** @returns {Worker} */
@@ -38,24 +31,32 @@ class Threads {
     return worker;
   }
 
-  /** What every thread runs from now on. @param {Loaded} loaded */
-  load(loaded) {
-    this.loaded = loaded;
-    if (this.idle.length === 0) this.spare();
-    for (const worker of this.idle) this.tell(worker);
+  /** Has a thread make ready what a request for it will need, while nobody waits. @param {Loaded} loaded */
+  prepare(loaded) {
+    if (this.idle.length === 0) this.idle.push(this.make());
+    const at = this.choose(loaded);
+    this.tell(/** @type {Worker} */ (this.idle[at]), loaded);
   }
 
-  /** @param {Worker} worker */
-  tell(worker) {
-    if (this.loaded === undefined || this.told.get(worker) === this.loaded) return;
-    this.told.set(worker, this.loaded);
-    worker.postMessage({ loaded: this.loaded });
+  /** One that has the module already, or the one that has rested longest. @param {Loaded} loaded @returns {number} among the idle */
+  choose(loaded) {
+    return Math.max(
+      0,
+      this.idle.findLastIndex((worker) => this.told.get(worker)?.key === loaded.key),
+    );
   }
 
-  /** @returns {Worker} to be given back, or ended */
-  take() {
-    const worker = this.idle.pop() ?? this.make();
-    this.tell(worker);
+  /** @param {Worker} worker @param {Loaded} loaded */
+  tell(worker, loaded) {
+    if (this.told.get(worker) === loaded) return;
+    this.told.set(worker, loaded);
+    worker.postMessage({ loaded });
+  }
+
+  /** @param {Loaded} loaded what it is to run @returns {Worker} to be given back, or ended */
+  take(loaded) {
+    const [worker = this.make()] = this.idle.splice(this.choose(loaded), 1);
+    this.tell(worker, loaded);
     return worker;
   }
 

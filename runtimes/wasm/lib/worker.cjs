@@ -16,6 +16,7 @@ const port = /** @type {import('node:worker_threads').MessagePort} */ (parentPor
 
 /**
  * @typedef {object} Loaded
+ * @property {string} key the same for the same module
  * @property {WebAssembly.Module} module @property {string} name
  * @property {string} start export that is called
  * @property {'preview1' | 'unstable'} version
@@ -60,16 +61,39 @@ function streamsOf({ body, turn }) {
   };
 }
 
+/** What the module has imported does, for the request that is worked on. @type {Record<string, Function>} */
+let imports = {};
+/** An instance that nothing has run in yet. @type {WebAssembly.Instance | undefined} */
+let ready;
+
+/** Makes an instance whose imports are those of whichever request it will be for. */
+function instantiate() {
+  /** @type {Record<string, Record<string, Function>>} */
+  const modules = {};
+  for (const { module: from, name } of WebAssembly.Module.imports(loaded.module)) {
+    modules[from] ??= {};
+    modules[from][name] = (/** @type {number[]} */ ...numbers) =>
+      /** @type {Function} */ (imports[name])(...numbers);
+  }
+  return new WebAssembly.Instance(loaded.module, /** @type {WebAssembly.Imports} */ (modules));
+}
+
+/** Does what takes time and needs no request. A module that cannot be instantiated says so when it is asked. */
+function prepare() {
+  try {
+    ready ??= instantiate();
+  } catch {}
+}
+
 /** @param {Job} job @returns {{code: number} | {trap: string, stack: string}} */
 function run(job) {
-  const { module, name, start, version, preopens } = loaded;
-  const wasi = new WASI({ version, args: [name], env: job.env, preopens, returnOnExit: true });
-  /** @type {WebAssembly.Instance} */
-  let instance;
-  const memory = () => /** @type {WebAssembly.Memory} */ (instance.exports.memory);
-  const imports = wasiOf(/** @type {any} */ (wasi.wasiImport), streamsOf(job), memory);
+  const { name, start, version, preopens } = loaded;
   try {
-    instance = new WebAssembly.Instance(module, { wasi_snapshot_preview1: imports, wasi_unstable: imports });
+    const instance = ready ?? instantiate();
+    ready = undefined;
+    const wasi = new WASI({ version, args: [name], env: job.env, preopens, returnOnExit: true });
+    const memory = () => /** @type {WebAssembly.Memory} */ (instance.exports.memory);
+    imports = wasiOf(/** @type {any} */ (wasi.wasiImport), streamsOf(job), memory);
     if (start === '_start') return { code: wasi.start(instance) ?? 0 };
     wasi.initialize(instance);
     const result = /** @type {Function} */ (instance.exports[start])();
@@ -81,6 +105,12 @@ function run(job) {
 }
 
 port.on('message', (message) => {
-  if (message.loaded) loaded = message.loaded;
-  else if (message.job) port.postMessage({ end: run(message.job) });
+  if (message.loaded) {
+    if (loaded?.key !== message.loaded.key) ready = undefined;
+    loaded = message.loaded;
+    prepare();
+  } else if (message.job) {
+    port.postMessage({ end: run(message.job) });
+    prepare();
+  }
 });

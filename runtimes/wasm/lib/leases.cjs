@@ -1,0 +1,150 @@
+// @ts-check
+'use strict';
+/** Functions in the places of one process, each with a socket of its own. */
+
+/** @typedef {InstanceType<typeof import('../../node/lib/exchange.cjs').Exchange>} ExchangeType */
+/** @typedef {(params: any, own: {tmp: string, log: (bytes: Buffer) => void}) => Promise<{shape: string, dispatch: (exchange: ExchangeType) => void}>} Open */
+
+const fs = require('node:fs');
+const net = require('node:net');
+const os = require('node:os');
+const path = require('node:path');
+const { Connection } = require('../../node/lib/connection.cjs');
+const { SpecialiseError } = require('../../node/lib/entry.cjs');
+
+/** Functions that one process may hold. */
+const SLOTS = 256;
+
+/** Begins each line with whose it is: the functions of one process write to one log. @param {string} name @param {Buffer} bytes */
+const named = (name, bytes) =>
+  bytes
+    .toString()
+    .replace(/\n$/, '')
+    .replace(/^/gm, () => `[${name}] `);
+
+class Lease {
+  /** @param {string} socket @param {string} name of the function */
+  constructor(socket, name) {
+    this.socket = socket;
+    this.tmp = fs.mkdtempSync(path.join(os.tmpdir(), 'wasm-'));
+    this.log = (/** @type {Buffer} */ bytes) => void process.stderr.write(`${named(name, bytes)}\n`);
+    this.inFlight = 0;
+    this.draining = false;
+    /** @type {(() => void)[]} */
+    this.waiters = [];
+    /** @type {Set<Connection>} */
+    this.connections = new Set();
+    /** @type {net.Server | undefined} */
+    this.server = undefined;
+  }
+
+  /** Takes requests from now on. @param {(exchange: ExchangeType) => void} dispatch */
+  async open(dispatch) {
+    const host = {
+      hello: () => ({
+        version: 1,
+        runtime: 'wasm',
+        language: process.versions.v8,
+        pid: process.pid,
+        state: 'specialised',
+      }),
+      roles: () => ['data'],
+      request: (/** @type {ExchangeType} */ exchange) => {
+        this.inFlight++;
+        dispatch(exchange);
+      },
+      answered: () => {
+        if (--this.inFlight === 0) for (const waiter of this.waiters.splice(0)) waiter();
+      },
+      call() {},
+      opened: (/** @type {Connection} */ connection) => {
+        if (this.draining) connection.goaway();
+      },
+      closed: (/** @type {Connection} */ connection) => void this.connections.delete(connection),
+    };
+    fs.mkdirSync(path.dirname(this.socket), { recursive: true });
+    fs.rmSync(this.socket, { force: true });
+    const server = net.createServer((socket) => this.connections.add(new Connection(socket, host)));
+    this.server = server;
+    await new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(this.socket, () => resolve(undefined));
+    });
+  }
+
+  /** @param {number} graceMs @returns {Promise<number>} requests that are left when the time is over */
+  async drain(graceMs) {
+    this.draining = true;
+    for (const connection of this.connections) connection.goaway();
+    if (this.inFlight > 0) {
+      /** @type {NodeJS.Timeout | undefined} */
+      let timer;
+      await new Promise((resolve) => {
+        this.waiters.push(() => resolve(undefined));
+        timer = setTimeout(resolve, graceMs);
+      });
+      clearTimeout(timer);
+    }
+    return this.inFlight;
+  }
+
+  /** What is still worked on ends here. */
+  close() {
+    this.server?.close();
+    for (const { socket } of this.connections) socket.destroy();
+    fs.rm(this.tmp, { recursive: true, force: true }, () => {});
+  }
+}
+
+class Leases {
+  /** @param {string} dir of the sockets @param {Open} open */
+  constructor(dir, open) {
+    this.dir = dir;
+    this.open = open;
+    /** @type {Map<number, Lease>} */
+    this.slots = new Map();
+  }
+
+  /** @param {any} params as of `specialise`, and `slot` */
+  async lease(params) {
+    const { slot } = params;
+    if (!Number.isInteger(slot) || slot < 1 || slot > SLOTS)
+      throw new SpecialiseError('BadRequest', `lease: slot must be a number from 1 to ${SLOTS}`);
+    const begin = process.hrtime.bigint();
+    await this.release({ slot });
+    const lease = new Lease(path.join(this.dir, `f${slot}`, 'i.sock'), params.function ?? 'function');
+    try {
+      const { shape, dispatch } = await this.open(params, lease);
+      await lease.open(dispatch);
+      this.slots.set(slot, lease);
+      const loadMs = Number((process.hrtime.bigint() - begin) / 10_000n) / 100;
+      return { shape, loadMs, transport: { kind: 'mux' } };
+    } catch (error) {
+      lease.close();
+      throw error;
+    }
+  }
+
+  /** Forgets a function, or all. @param {{slot?: number}} params */
+  async release({ slot }) {
+    for (const one of slot === undefined ? [...this.slots.keys()] : [slot]) {
+      this.slots.get(one)?.close();
+      this.slots.delete(one);
+    }
+    return {};
+  }
+
+  /** @param {{slot: number, graceMs?: number}} params */
+  async drainLease({ slot, graceMs = 30_000 }) {
+    return { left: (await this.slots.get(slot)?.drain(Number(graceMs))) ?? 0 };
+  }
+
+  /** Requests that are worked on, of all functions. */
+  inFlight() {
+    let sum = 0;
+    for (const lease of this.slots.values()) sum += lease.inFlight;
+    return sum;
+  }
+}
+
+module.exports = { Leases };

@@ -1,6 +1,6 @@
 /**
  * The kinds that on another cluster would come as CustomResourceDefinitions, shown as such: tools find addressable
- * kinds and sources by the labels, installers wait for `Established`. Source: knative.dev/serving `config/core/300-resources`.
+ * kinds and sources by the labels, installers wait for `Established`. Source: knative.dev/serving `config/core/300-resources`, knative.dev/eventing `config/core/resources`.
  */
 import { createHash } from 'node:crypto';
 import { column, NAME } from './columns/common.ts';
@@ -27,12 +27,30 @@ export const DEFINITIONS: ResourceDefinition[] = rows(
 );
 
 const ADDRESSABLE = { 'duck.knative.dev/addressable': 'true' };
+const SUBSCRIBABLE = { 'messaging.knative.dev/subscribable': 'true' };
+const SOURCE = { 'eventing.knative.dev/source': 'true', 'duck.knative.dev/source': 'true' };
 const PODSPECABLE = { 'duck.knative.dev/podspecable': 'true' };
 /** Labels by which clients find kinds, besides the one that all of Knative's have. */
 const LABELS: Record<string, Record<string, string>> = {
   'services.serving.knative.dev': { ...ADDRESSABLE, ...PODSPECABLE },
   'configurations.serving.knative.dev': PODSPECABLE,
   'routes.serving.knative.dev': ADDRESSABLE,
+  'brokers.eventing.knative.dev': ADDRESSABLE,
+  'eventtransforms.eventing.knative.dev': ADDRESSABLE,
+  'kafkasinks.eventing.knative.dev': ADDRESSABLE,
+  'channels.messaging.knative.dev': { ...SUBSCRIBABLE, ...ADDRESSABLE },
+  'inmemorychannels.messaging.knative.dev': { ...SUBSCRIBABLE, ...ADDRESSABLE },
+  'sequences.flows.knative.dev': ADDRESSABLE,
+  'parallels.flows.knative.dev': ADDRESSABLE,
+  'pingsources.sources.knative.dev': SOURCE,
+  'apiserversources.sources.knative.dev': SOURCE,
+  'containersources.sources.knative.dev': SOURCE,
+  'sinkbindings.sources.knative.dev': { ...SOURCE, 'duck.knative.dev/binding': 'true' },
+  'kafkasources.sources.knative.dev': SOURCE,
+  'jobsinks.sinks.knative.dev': ADDRESSABLE,
+  'integrationsinks.sinks.knative.dev': ADDRESSABLE,
+  'eventsources.petrel.dev': SOURCE,
+  'eventsinks.petrel.dev': ADDRESSABLE,
 };
 
 const isCustom = ({ group }: ResourceDefinition): boolean =>
@@ -84,12 +102,12 @@ function definition(name: string, versions: ResourceDefinition[], createdAt: str
       group,
       names,
       scope: namespaced ? 'Namespaced' : 'Cluster',
-      versions: versions.map((version, i) => versionOf(version, i === 0)),
+      versions: versions.map((version) => versionOf(version, version.storedAs === undefined)),
       conversion: { strategy: 'None' },
     },
     status: {
       acceptedNames: names,
-      storedVersions: [first.version],
+      storedVersions: versions.filter((v) => v.storedAs === undefined).map((v) => v.version),
       conditions: [
         condition('NamesAccepted', 'NoConflicts', 'no conflicts found'),
         condition('Established', 'InitialNamesAccepted', 'the initial names have been accepted'),

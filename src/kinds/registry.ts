@@ -4,6 +4,7 @@ import { APPS_RESOURCES } from './resources/apps.ts';
 import { AUTOSCALING_RESOURCES } from './resources/autoscaling.ts';
 import { BATCH_RESOURCES } from './resources/batch.ts';
 import { CORE_RESOURCES } from './resources/core.ts';
+import { EVENTING_RESOURCES } from './resources/eventing.ts';
 import { FISSION_RESOURCES } from './resources/fission.ts';
 import { PETREL_RESOURCES } from './resources/petrel.ts';
 import { SERVING_RESOURCES } from './resources/serving.ts';
@@ -38,6 +39,7 @@ export function builtinRegistry(): Registry {
     ...BATCH_RESOURCES,
     ...SERVING_RESOURCES,
     ...SERVING_INTERNAL_RESOURCES,
+    ...EVENTING_RESOURCES,
     ...PETREL_RESOURCES,
     ...FISSION_RESOURCES,
   ]);

@@ -2,6 +2,7 @@
  * What the API server has to know of one resource. Every resource, built-in or ours, is one row of this
  * shape in the registry (`registry.ts`); there is no handler file per kind.
  */
+import type { EventingConfig } from './config/eventing.ts';
 import type { ServingConfig } from './config/index.ts';
 import type { FieldError, UntypedObject } from './object.ts';
 
@@ -21,6 +22,8 @@ export interface PrinterColumn {
 export interface AdmissionContext {
   user?: string;
   config: Readonly<ServingConfig>;
+  /** What the ConfigMaps of Knative Eventing say now; nothing of it is read before a kind asks. */
+  eventing?: () => Readonly<EventingConfig>;
 }
 
 /** The behaviour of one kind that data cannot express. Every function is pure: time comes in as a parameter. */
@@ -64,4 +67,13 @@ export interface ResourceDefinition {
   /** False where a spec change does not bump `metadata.generation` (ConfigMap, Secret, Event …). */
   hasGeneration: boolean;
   strategy: ResourceStrategy;
+  /** Of a version that is served but not stored: the stored one. Absent where they are the same. */
+  storedAs?: StoredVersion;
+}
+
+/** How a served version becomes the stored one and back, in place; `apiVersion` is the server's. Strategies see the stored form only. */
+export interface StoredVersion {
+  version: string;
+  toStored(object: UntypedObject): void;
+  fromStored(object: UntypedObject): void;
 }

@@ -93,18 +93,23 @@ const docPackages = new Map<string, TypeTexts | undefined>([
 ]);
 const messages = new Map<string, MessageType | undefined>();
 
-/** Dialects' types, read when somebody asks for them: most platforms never do. */
-const DIALECTS: Record<string, () => TypeTexts> = {
+/** Types that are read when somebody asks for them: most platforms never do. */
+const LATER: Record<string, () => TypeTexts> = {
   'io.fission.v1': () => fission().FISSION_TYPES,
   'io.fission.v1.docs': () => fission().FISSION_DOCS,
 };
+/** Packages of eventing. */
+const EVENTING = /^dev\.(?:knative\.(?:duck|eventing|messaging|flows|sources|sinks)|petrel\.events)\.v\w+$/;
 
 const fission = () =>
   createRequire(import.meta.url)('./types-fission.ts') as typeof import('./types-fission.ts');
+const eventing = () =>
+  createRequire(import.meta.url)('./types-eventing.ts') as typeof import('./types-eventing.ts');
 
 function load(file: string): TypeTexts | undefined {
-  const dialect = own(DIALECTS, file);
-  if (dialect !== undefined) return dialect();
+  const later = own(LATER, file);
+  if (later !== undefined) return later();
+  if (EVENTING.test(file)) return own(eventing().EVENTING_PACKAGES, file);
   if (!/^io\.k8s\.[\w.]+$/.test(file)) return undefined;
   try {
     return JSON.parse(readFileSync(new URL(`generated/${file}.json`, import.meta.url), 'utf8'));

@@ -58,6 +58,28 @@ export const CLUSTER_DOMAIN_CLAIMS = ref(
 );
 export const IMAGES = ref('caching.internal.knative.dev', 'v1alpha1', 'Image', 'images');
 
+/** Eventing. */
+export const BROKERS = ref('eventing.knative.dev', 'v1', 'Broker', 'brokers');
+export const TRIGGERS = ref('eventing.knative.dev', 'v1', 'Trigger', 'triggers');
+export const EVENT_TYPES = ref('eventing.knative.dev', 'v1beta2', 'EventType', 'eventtypes');
+export const EVENT_POLICIES = ref('eventing.knative.dev', 'v1alpha1', 'EventPolicy', 'eventpolicies');
+export const EVENT_TRANSFORMS = ref('eventing.knative.dev', 'v1alpha1', 'EventTransform', 'eventtransforms');
+export const KAFKA_SINKS = ref('eventing.knative.dev', 'v1alpha1', 'KafkaSink', 'kafkasinks');
+export const CHANNELS = ref('messaging.knative.dev', 'v1', 'Channel', 'channels');
+export const IN_MEMORY_CHANNELS = ref('messaging.knative.dev', 'v1', 'InMemoryChannel', 'inmemorychannels');
+export const SUBSCRIPTIONS = ref('messaging.knative.dev', 'v1', 'Subscription', 'subscriptions');
+export const SEQUENCES = ref('flows.knative.dev', 'v1', 'Sequence', 'sequences');
+export const PARALLELS = ref('flows.knative.dev', 'v1', 'Parallel', 'parallels');
+export const PING_SOURCES = ref('sources.knative.dev', 'v1', 'PingSource', 'pingsources');
+export const API_SERVER_SOURCES = ref('sources.knative.dev', 'v1', 'ApiServerSource', 'apiserversources');
+export const CONTAINER_SOURCES = ref('sources.knative.dev', 'v1', 'ContainerSource', 'containersources');
+export const SINK_BINDINGS = ref('sources.knative.dev', 'v1', 'SinkBinding', 'sinkbindings');
+export const KAFKA_SOURCES = ref('sources.knative.dev', 'v1', 'KafkaSource', 'kafkasources');
+export const JOB_SINKS = ref('sinks.knative.dev', 'v1alpha1', 'JobSink', 'jobsinks');
+export const INTEGRATION_SINKS = ref('sinks.knative.dev', 'v1alpha1', 'IntegrationSink', 'integrationsinks');
+export const EVENT_SOURCES = ref('petrel.dev', 'v1', 'EventSource', 'eventsources');
+export const EVENT_SINKS = ref('petrel.dev', 'v1', 'EventSink', 'eventsinks');
+
 /** `apiVersion` of objects of this resource. */
 export function apiVersionOf(resource: ResourceRef): string {
   return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`;

@@ -1,6 +1,7 @@
 /** What every handler may use; nothing else reaches the world. */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
+import type { EventingConfig } from '../../kinds/config/eventing.ts';
 import type { ServingConfig } from '../../kinds/config/index.ts';
 import type { Registry } from '../../kinds/registry.ts';
 import type { Store } from '../store/contract.ts';
@@ -18,6 +19,8 @@ export interface ApiContext {
   quotas: Quotas;
   /** What Knative's ConfigMaps say now. */
   config: () => Readonly<ServingConfig>;
+  /** What those of eventing say now; read with the first object that asks. */
+  eventing: () => Readonly<EventingConfig>;
 }
 
 /** Who asks. */

@@ -60,7 +60,9 @@ export async function createObject(
   if (definition.subresources.includes('status') && !STATUS_AT_CREATE.has(resource)) delete object.status;
   definition.strategy.prepareForCreate?.(object);
   prepareNamespace(definition, object);
-  options.warnings.push(...admit({ user: options.user, config: context.config() }, target, object));
+  options.warnings.push(
+    ...admit({ user: options.user, config: context.config(), eventing: context.eventing }, target, object),
+  );
 
   const existing = context.store.latest(resource, namespace, meta.name);
   if (existing !== undefined) {

@@ -16,14 +16,44 @@ test('our kinds are shown as definitions, found by their labels', async (t) => {
   const by = async (selector: string) =>
     names((await api.call('GET', `${CRDS}?labelSelector=${encodeURIComponent(selector)}`)).body);
   assert.deepEqual(await by('duck.knative.dev/addressable=true'), [
+    'brokers.eventing.knative.dev',
+    'channels.messaging.knative.dev',
+    'eventsinks.petrel.dev',
+    'eventtransforms.eventing.knative.dev',
+    'inmemorychannels.messaging.knative.dev',
+    'integrationsinks.sinks.knative.dev',
+    'jobsinks.sinks.knative.dev',
+    'kafkasinks.eventing.knative.dev',
+    'parallels.flows.knative.dev',
     'routes.serving.knative.dev',
+    'sequences.flows.knative.dev',
     'services.serving.knative.dev',
+  ]);
+  assert.deepEqual(await by('messaging.knative.dev/subscribable=true'), [
+    'channels.messaging.knative.dev',
+    'inmemorychannels.messaging.knative.dev',
   ]);
   assert.deepEqual(await by('duck.knative.dev/podspecable=true'), [
     'configurations.serving.knative.dev',
     'services.serving.knative.dev',
   ]);
-  assert.deepEqual(await by('duck.knative.dev/source=true'), []);
+  assert.deepEqual(await by('duck.knative.dev/source=true'), [
+    'apiserversources.sources.knative.dev',
+    'containersources.sources.knative.dev',
+    'eventsources.petrel.dev',
+    'kafkasources.sources.knative.dev',
+    'pingsources.sources.knative.dev',
+    'sinkbindings.sources.knative.dev',
+  ]);
+  const types = (await api.call('GET', `${CRDS}/eventtypes.eventing.knative.dev`)).body;
+  assert.deepEqual(
+    types.spec.versions.map(({ name, storage }: { name: string; storage: boolean }) => [name, storage]),
+    [
+      ['v1beta3', false],
+      ['v1beta2', true],
+    ],
+  );
+  assert.deepEqual(types.status.storedVersions, ['v1beta2']);
 
   const one = (await api.call('GET', `${CRDS}/domainmappings.serving.knative.dev`)).body;
   assert.deepEqual(one.spec.names.shortNames, ['dm']);

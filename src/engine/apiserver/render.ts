@@ -9,7 +9,7 @@ import type { ListPage } from './list.ts';
 import type { Form } from './negotiation.ts';
 import { json, jsonList, jsonText } from './reply.ts';
 import type { EventEncoder } from './watch.ts';
-import { apiVersionOf } from './write.ts';
+import { apiVersionOf, asServed } from './write.ts';
 
 /** All that decides how an answer looks. */
 export interface Rendering {
@@ -34,8 +34,9 @@ export function renderObject(
   headers?: Record<string, string>,
 ): KubeResponse {
   const { definition, form } = rendering;
-  if (form.as === undefined) return jsonText(code, stored.text, headers);
-  const { object } = stored;
+  if (form.as === undefined && definition.storedAs === undefined) return jsonText(code, stored.text, headers);
+  const object = asServed(definition, stored);
+  if (form.as === undefined) return json(code, object, headers);
   const value =
     form.as === 'Table'
       ? toTable(definition, [object], {
@@ -53,11 +54,13 @@ export function renderList(rendering: Rendering, { metadata, items }: ListPage):
     const head = { kind: `${definition.kind}List`, apiVersion: apiVersionOf(definition), metadata };
     return jsonList(
       head,
-      items.map((item) => item.text),
+      items.map((item) =>
+        definition.storedAs === undefined ? item.text : JSON.stringify(asServed(definition, item)),
+      ),
     );
   }
   if (form.as === 'Table') {
-    const objects = items.map((item) => item.object);
+    const objects = items.map((item) => asServed(definition, item));
     return json(
       200,
       toTable(definition, objects, {
@@ -78,17 +81,20 @@ export function renderList(rendering: Rendering, { metadata, items }: ListPage):
 /** The encoder of a watch in that form; undefined for the objects themselves, which all watches share. */
 export function eventEncoder(rendering: Rendering, now: () => number): EventEncoder | undefined {
   const { definition, form } = rendering;
-  if (form.as === undefined) return undefined;
+  if (form.as === undefined && definition.storedAs === undefined) return undefined;
   let headers = true;
   return (type, stored) => {
+    const served = asServed(definition, stored);
     const object =
       form.as === 'Table'
-        ? toTable(definition, [stored.object], {
+        ? toTable(definition, [served], {
             ...tableOptions({ ...rendering, now: now() }),
-            resourceVersion: stored.object.metadata.resourceVersion,
+            resourceVersion: served.metadata.resourceVersion,
             headers,
           })
-        : partial(form, stored.object);
+        : form.as === undefined
+          ? served
+          : partial(form, served);
     headers = false;
     return Buffer.from(`${JSON.stringify({ type, object })}\n`);
   };

@@ -18,6 +18,7 @@ import { parseSelection } from './selection.ts';
 import { storeKey, type Target } from './target.ts';
 import { updateObject } from './update.ts';
 import type { WatchHub } from './watch.ts';
+import { asServed } from './write.ts';
 
 /** One request on one resource. */
 export interface Call {
@@ -133,7 +134,8 @@ async function patch(call: Call): Promise<KubeResponse> {
   const apply = await decodePatch(request, target.definition, fieldValidation(query));
   const warnings: string[] = [];
   return update(call, warnings, (old) => {
-    const patched = apply(old.clone());
+    const { definition } = target;
+    const patched = apply(definition.storedAs === undefined ? old.clone() : asServed(definition, old));
     warnings.push(...patched.warnings);
     return patched.object;
   });

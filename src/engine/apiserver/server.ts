@@ -15,12 +15,12 @@ import type { ApiContext, User } from './context.ts';
 import { asObject } from './decode.ts';
 import { createDiscovery } from './discovery.ts';
 import { ApiError, internal, methodNotAllowed, noSuchPath } from './errors.ts';
+import { followEventingConfig, followServingConfig } from './live-config.ts';
 import { answerOpenApi } from './openapi.ts';
 import { createQuotas } from './quotas.ts';
 import { failure, json, plain } from './reply.ts';
 import { handleResource } from './resource-handler.ts';
 import { findReview, type Review } from './reviews.ts';
-import { followServingConfig } from './serving-config.ts';
 import { type Address, parseAddress, resolveTarget } from './target.ts';
 import { versionInfo } from './version.ts';
 import { WatchHub } from './watch.ts';
@@ -52,6 +52,7 @@ export interface ApiServer {
 
 export function createApiServer(options: ApiServerOptions): ApiServer {
   const servingConfig = followServingConfig(options.store);
+  const eventingConfig = followEventingConfig(options.store);
   const quotas = createQuotas(options.store, options.log);
   const context: ApiContext = {
     store: options.store,
@@ -62,6 +63,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     uid: options.uid ?? randomUUID,
     quotas,
     config: servingConfig.current,
+    eventing: eventingConfig.current,
   };
   const watches = new WatchHub(context);
   const definitions = createRegistry(DEFINITIONS);
@@ -120,6 +122,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     },
     close() {
       servingConfig.close();
+      eventingConfig.close();
       quotas.close();
       watches.close();
     },

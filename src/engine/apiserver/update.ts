@@ -44,7 +44,14 @@ export async function updateObject(
   if (target.subresource === 'status') keepAllBut('status', object, old);
   else if (target.subresource === 'finalize') keepAllBut('spec', object, old);
   else if (definition.subresources.includes('status')) keep(object, old, 'status');
-  options.warnings.push(...admit({ user: options.user, config: context.config() }, target, object, old));
+  options.warnings.push(
+    ...admit(
+      { user: options.user, config: context.config(), eventing: context.eventing },
+      target,
+      object,
+      old,
+    ),
+  );
   const meta = object.metadata;
   if (definition.hasGeneration) {
     const generation = old.metadata.generation ?? 1;

@@ -11,7 +11,19 @@ import type { Target } from './target.ts';
 export const apiVersionOf = ({ group, version }: Pick<ResourceDefinition, 'group' | 'version'>): string =>
   group === '' ? version : `${group}/${version}`;
 
-/** What a request must say about the object: nothing else than the URL does. Fills in what it leaves out. */
+/** A stored object in the version that was asked for; where that is the stored one, the object itself. */
+export function asServed({ group, version, storedAs }: ResourceDefinition, stored: Stored): UntypedObject {
+  if (storedAs === undefined) return stored.object;
+  const object = stored.clone();
+  storedAs.fromStored(object);
+  object.apiVersion = apiVersionOf({ group, version });
+  return object;
+}
+
+/**
+ * What a request must say about the object: nothing else than the URL does. Fills in what it leaves out, and turns an object of another
+ * version into the one that is stored.
+ */
 export function checkIdentity({ definition, namespace, name }: Target, object: UntypedObject): void {
   const apiVersion = apiVersionOf(definition);
   object.apiVersion ||= apiVersion;
@@ -33,6 +45,9 @@ export function checkIdentity({ definition, namespace, name }: Target, object: U
   if (name !== '' && meta.name && meta.name !== name) {
     throw badRequest(`the name of the object (${meta.name}) does not match the name on the URL (${name})`);
   }
+  if (definition.storedAs === undefined) return;
+  definition.storedAs.toStored(object);
+  object.apiVersion = apiVersionOf({ group: definition.group, version: definition.storedAs.version });
 }
 
 /** Removes what clients echo back but only the server writes, and what it does not track. */

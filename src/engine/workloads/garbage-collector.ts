@@ -33,7 +33,7 @@ export function createGarbageCollector(options: GarbageCollectorOptions): Worklo
   const { store, registry, client, log } = options;
   const index = new OwnerIndex();
   const definitions = new Map<string, ResourceDefinition>(
-    registry.all.map((d) => [`${d.group}/${d.plural}`, d]),
+    registry.all.filter((d) => d.storedAs === undefined).map((d) => [`${d.group}/${d.plural}`, d]),
   );
 
   /** The owner as it is now; `absent` when it is gone or another of the same name; `unknown` when nobody can tell. */

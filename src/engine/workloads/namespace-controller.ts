@@ -21,7 +21,7 @@ export interface NamespaceControllerOptions {
 export function createNamespaceController(options: NamespaceControllerOptions): WorkloadController {
   const { store, registry, client, log } = options;
   const definition = registry.find('', 'v1', 'namespaces');
-  const inside = registry.all.filter((d) => d.namespaced);
+  const inside = registry.all.filter((d) => d.namespaced && d.storedAs === undefined);
   const dying = new Set<string>();
 
   const empty = async (namespace: string): Promise<void> => {

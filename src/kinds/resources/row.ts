@@ -2,7 +2,7 @@
 import { validateMetadata, validateMetadataUpdate } from '../metadata.ts';
 import { dns1123Subdomain, type NameRule } from '../name.ts';
 import type { UntypedObject } from '../object.ts';
-import type { PrinterColumn, ResourceDefinition, ResourceStrategy } from '../resource.ts';
+import type { PrinterColumn, ResourceDefinition, ResourceStrategy, StoredVersion } from '../resource.ts';
 
 export interface Row {
   kind: string;
@@ -19,6 +19,7 @@ export interface Row {
   /** Rule for `metadata.name`; default: DNS-1123 subdomain. */
   nameRule?: NameRule;
   strategy?: ResourceStrategy;
+  storedAs?: StoredVersion;
 }
 
 /** Getters for field selectors whose label is the path of a scalar in the object. */
@@ -51,6 +52,7 @@ export function rows(group: string, version: string, typePrefix: string, list: R
     selectableFields: row.selectable ?? {},
     hasGeneration: row.hasGeneration ?? false,
     strategy: withMetadataRules(row.strategy ?? {}, row.namespaced ?? true, row.nameRule ?? dns1123Subdomain),
+    ...(row.storedAs && { storedAs: row.storedAs }),
   }));
 }
 

@@ -1,4 +1,5 @@
 /** ConfigMaps and Secrets. Source: kubernetes `ValidateConfigMap`, `ValidateSecret`, 1.32. */
+import { createRequire } from 'node:module';
 import { isDeepStrictEqual } from 'node:util';
 import { configMapProblem, SERVING_NAMESPACE } from '../config/index.ts';
 import { forbidden, IMMUTABLE, invalid, required, tooLong } from '../field.ts';
@@ -6,6 +7,8 @@ import { configMapKey } from '../name.ts';
 import type { FieldError, UntypedObject } from '../object.ts';
 import type { ResourceStrategy } from '../resource.ts';
 
+const eventing = () =>
+  createRequire(import.meta.url)('../config/eventing.ts') as typeof import('../config/eventing.ts');
 const MAX_BYTES = 1024 * 1024;
 const WHEN_IMMUTABLE = 'field is immutable when `immutable` is set';
 
@@ -45,11 +48,15 @@ const total = (data: Data | undefined, bytes: (value: string) => number): number
 export const CONFIGMAP_STRATEGY: ResourceStrategy = {
   // Knative's own ConfigMaps mean something: what cannot be used is refused when it is written, not found out later.
   deny({ metadata, data }) {
-    if (metadata.namespace !== SERVING_NAMESPACE) return undefined;
-    const problem = configMapProblem(metadata.name, data ?? {}, metadata.annotations);
+    const [area, problem] =
+      metadata.namespace === SERVING_NAMESPACE
+        ? ['serving', configMapProblem(metadata.name, data ?? {}, metadata.annotations)]
+        : metadata.namespace === 'knative-eventing'
+          ? ['eventing', eventing().eventingConfigMapProblem(metadata.name, data ?? {})]
+          : [];
     return problem === undefined
       ? undefined
-      : `admission webhook "config.webhook.serving.knative.dev" denied the request: validation failed: ${problem}`;
+      : `admission webhook "config.webhook.${area}.knative.dev" denied the request: validation failed: ${problem}`;
   },
   validate({ data, binaryData }) {
     const errors = [

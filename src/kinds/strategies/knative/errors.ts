@@ -66,9 +66,12 @@ export function texts(problems: KnativeProblem[]): string[] {
 }
 
 /** The whole refusal, or undefined when there is no problem. The API answers it as 400 BadRequest. */
-export function denial(problems: KnativeProblem[]): string | undefined {
+export function denial(
+  problems: KnativeProblem[],
+  area: 'serving' | 'eventing' = 'serving',
+): string | undefined {
   if (problems.length === 0) return undefined;
-  return `admission webhook "validation.webhook.serving.knative.dev" denied the request: validation failed: ${texts(problems).join('\n')}`;
+  return `admission webhook "validation.webhook.${area}.knative.dev" denied the request: validation failed: ${texts(problems).join('\n')}`;
 }
 
 /** What differs between two values, field by field, as `path:\n\t-: "old"\n\t+: "new"`. */

@@ -1,0 +1,53 @@
+/** Strategies of eventing's kinds, by kind. Read with the first object of them. */
+import type { ResourceStrategy } from '../../resource.ts';
+import {
+  BROKER_STRATEGY,
+  EVENT_POLICY_STRATEGY,
+  EVENT_TRANSFORM_STRATEGY,
+  EVENT_TYPE_STRATEGY,
+  TRIGGER_STRATEGY,
+} from './brokers.ts';
+import {
+  CHANNEL_STRATEGY,
+  IN_MEMORY_CHANNEL_STRATEGY,
+  PARALLEL_STRATEGY,
+  SEQUENCE_STRATEGY,
+  SUBSCRIPTION_STRATEGY,
+} from './channels.ts';
+import {
+  EVENT_SINK_STRATEGY,
+  INTEGRATION_SINK_STRATEGY,
+  JOB_SINK_STRATEGY,
+  KAFKA_SINK_STRATEGY,
+} from './sinks.ts';
+import {
+  API_SERVER_SOURCE_STRATEGY,
+  CONTAINER_SOURCE_STRATEGY,
+  EVENT_SOURCE_STRATEGY,
+  KAFKA_SOURCE_STRATEGY,
+  PING_SOURCE_STRATEGY,
+  SINK_BINDING_STRATEGY,
+} from './sources.ts';
+
+export const EVENTING_STRATEGIES: Readonly<Record<string, ResourceStrategy>> = {
+  Broker: BROKER_STRATEGY,
+  Trigger: TRIGGER_STRATEGY,
+  EventType: EVENT_TYPE_STRATEGY,
+  EventPolicy: EVENT_POLICY_STRATEGY,
+  EventTransform: EVENT_TRANSFORM_STRATEGY,
+  Channel: CHANNEL_STRATEGY,
+  InMemoryChannel: IN_MEMORY_CHANNEL_STRATEGY,
+  Subscription: SUBSCRIPTION_STRATEGY,
+  Sequence: SEQUENCE_STRATEGY,
+  Parallel: PARALLEL_STRATEGY,
+  PingSource: PING_SOURCE_STRATEGY,
+  ApiServerSource: API_SERVER_SOURCE_STRATEGY,
+  ContainerSource: CONTAINER_SOURCE_STRATEGY,
+  SinkBinding: SINK_BINDING_STRATEGY,
+  KafkaSource: KAFKA_SOURCE_STRATEGY,
+  EventSource: EVENT_SOURCE_STRATEGY,
+  JobSink: JOB_SINK_STRATEGY,
+  IntegrationSink: INTEGRATION_SINK_STRATEGY,
+  KafkaSink: KAFKA_SINK_STRATEGY,
+  EventSink: EVENT_SINK_STRATEGY,
+};

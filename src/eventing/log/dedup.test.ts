@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Dedup, digest, digestIn, MAX_KEYS, writeDigest } from './dedup.ts';
+
+const WINDOW = 60_000;
+
+test('a key is known within the window, with the offset of its first event', () => {
+  const dedup = new Dedup();
+  dedup.add(digest('a'), 7, 1000, WINDOW);
+  dedup.add(digest('b'), 0, 2000, WINDOW);
+  assert.equal(dedup.find(digest('a'), 1000 + WINDOW, WINDOW), 7);
+  assert.equal(dedup.find(digest('b'), 2000, WINDOW), 0);
+  assert.equal(dedup.find(digest('a'), 1001 + WINDOW, WINDOW), -1);
+  assert.equal(dedup.find(digest('c'), 1000, WINDOW), -1);
+  dedup.add(digest('a'), 9, 1001 + WINDOW, WINDOW);
+  assert.equal(dedup.find(digest('a'), 1001 + WINDOW, WINDOW), 9);
+});
+
+test('a hundred thousand keys are told apart', () => {
+  const dedup = new Dedup();
+  for (let i = 0; i < 100_000; i++) dedup.add(digest(`key ${i}`), i, i, WINDOW * 10);
+  for (let i = 0; i < 100_000; i++) assert.equal(dedup.find(digest(`key ${i}`), 100_000, WINDOW * 10), i);
+  for (let i = 0; i < 100_000; i++) assert.equal(dedup.find(digest(`other ${i}`), 100_000, WINDOW * 10), -1);
+});
+
+test('what has left the window goes, and beyond the bound the oldest', () => {
+  const dedup = new Dedup();
+  for (let i = 0; i < 200_000; i++) dedup.add(digest(`${i}`), i, i, 1000);
+  assert.ok(dedup.size <= 2 * 65_536, `${dedup.size} keys`);
+  const busy = new Dedup();
+  const count = MAX_KEYS + 100_000;
+  for (let i = 0; i < count; i++) busy.add(digest(`${i}`), i, 0, 1000);
+  assert.ok(busy.size <= MAX_KEYS);
+  assert.equal(busy.find(digest(`${count - 1}`), 0, 1000), count - 1);
+  assert.equal(busy.find(digest('0'), 0, 1000), -1);
+});
+
+test('a digest goes to bytes and back', () => {
+  const buffer = Buffer.alloc(20);
+  writeDigest(digest('x'), buffer, 2);
+  assert.deepEqual([...digestIn(buffer, 2)], [...digest('x')]);
+});

@@ -37,6 +37,22 @@ export function createLogger(
   };
 }
 
+/** A logger of a worker thread: `tell` brings entries to the thread that writes them. */
+export function forwardingLogger(
+  tell: (level: LogLevel, message: string, fields: LogFields) => void,
+  bound: LogFields = {},
+): Logger {
+  const at = (level: LogLevel) => (message: string, fields?: LogFields) =>
+    tell(level, message, { ...bound, ...fields });
+  return {
+    debug: () => {},
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    with: (fields) => forwardingLogger(tell, { ...bound, ...fields }),
+  };
+}
+
 /** A logger that drops everything, for tests. */
 export const silentLogger: Logger = createLogger(
   'error',

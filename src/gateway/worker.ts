@@ -1,6 +1,6 @@
 /** Entry of a gateway worker thread: a `Plane`, and the messages that stand for calls to it and from it. */
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
-import type { LogFields, Logger, LogLevel } from '../base/log.ts';
+import { forwardingLogger } from '../base/log.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './links.ts';
 import { Plane } from './plane.ts';
 
@@ -12,25 +12,15 @@ function tell(message: FromWorker): void {
   port.postMessage(message);
 }
 
-function forwardLog(bound: LogFields): Logger {
-  const at = (level: LogLevel) => (message: string, fields?: LogFields) =>
-    tell({ type: 'log', level, message, fields: { ...bound, ...fields } });
-  return {
-    debug: () => {},
-    info: at('info'),
-    warn: at('warn'),
-    error: at('error'),
-    with: (fields) => forwardLog({ ...bound, ...fields }),
-  };
-}
-
 const peers = new BroadcastChannel(channel);
 
 const plane = new Plane({
   worker,
   limits,
   identity,
-  log: forwardLog({ worker }),
+  log: forwardingLogger((level, message, fields) => tell({ type: 'log', level, message, fields }), {
+    worker,
+  }),
   events: {
     demand: (key) => tell({ type: 'demand', key }),
     endpointDown: (key, id, reason) => tell({ type: 'down', key, id, reason }),

@@ -2,6 +2,7 @@
  * The instance's side of the multiplexed protocol's data role (runtimes/PROTOCOL.md), as a server of the platform speaks it with its gateway.
  * Bodies come whole, up to a limit that is known at the head; answers are written whole. Frames of one turn of the event loop leave in one write.
  */
+import { chmod, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { messageOf } from '../../base/errors.ts';
 import { Outgoing } from '../../base/io.ts';
@@ -270,9 +271,10 @@ export class MuxServer {
     });
   }
 
-  /** Rejects when the path cannot be had. Whatever is there already must have been taken away. */
-  listen(path: string): Promise<void> {
-    return new Promise((resolve, reject) => {
+  /** Rejects when the path cannot be had. A socket file left by a thread or a platform that is dead is replaced. */
+  async listen(path: string): Promise<void> {
+    await rm(path, { force: true });
+    await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
       this.#server.listen(path, () => {
         this.#server.off('error', reject);
@@ -280,6 +282,7 @@ export class MuxServer {
         resolve();
       });
     });
+    await chmod(path, 0o600);
   }
 
   gone(peer: Peer): void {

@@ -13,8 +13,8 @@ export interface SinkContext<Config> {
 }
 
 export interface RunningSink {
-  /** Resolves when the broker has confirmed it; rejects with what it said. Called concurrently. */
-  send(event: CloudEvent): Promise<void>;
+  /** Resolves when the broker has confirmed it, with the answer where there is one (a transform); rejects with what it said. Called concurrently. */
+  send(event: CloudEvent): Promise<void> | Promise<CloudEvent>;
   stop(graceMs: number): Promise<void>;
 }
 

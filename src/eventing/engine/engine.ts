@@ -1,0 +1,125 @@
+/** The event engine: puts log, state, deliveries, sources, sinks and ingress together. Runs in a thread of its own, see `thread.ts`. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '../../base/clock.ts';
+import type { Logger } from '../../base/log.ts';
+import { Ingress } from '../ingress/ingress.ts';
+import { MuxServer } from '../ingress/mux-server.ts';
+import type { AddressKey, EngineControl, EngineOptions, EngineReports, StreamSpec } from '../model.ts';
+import { Sinks } from '../sinks/run.ts';
+import { checkpointName, Sources } from '../sources/run.ts';
+import type { EngineParts } from './parts.ts';
+
+/** Largest event that an address takes which is no stream, bytes. */
+const MAX_EVENT_BYTES = 1024 * 1024;
+
+export interface EngineSurroundings {
+  options: EngineOptions;
+  reports: EngineReports;
+  parts: EngineParts;
+  clock: Clock;
+  random(): number;
+  uuid(): string;
+  log: Logger;
+}
+
+export interface Engine extends EngineControl {
+  /**
+   * Sources stop, then no more requests are taken, then deliveries that are under way end: all of it in about `graceMs`. What is
+   * accepted and not delivered stays for the next start.
+   */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** Opens what is on disk and listens for the gateway. Rejects when it cannot. */
+export async function startEngine(around: EngineSurroundings): Promise<Engine> {
+  const { options, reports, parts, clock, random, uuid, log } = around;
+  await mkdir(options.dir, { recursive: true, mode: 0o700 });
+  const streams = new Map<AddressKey, StreamSpec>();
+  const subscriptions = new Set<string>();
+  const eventLog = await parts.openLog({ dir: join(options.dir, 'streams'), clock, log });
+  const onDisk = new Set(await eventLog.keys());
+  const state = await parts.openState({ path: join(options.dir, 'state.db'), clock, log });
+  const sinks = new Sinks({ modules: parts.sinks, reports, clock, random, log });
+  const delivery = parts.createDelivery({
+    log: eventLog,
+    state,
+    options,
+    reports,
+    clock,
+    random,
+    uuid,
+    logger: log,
+    local: (key) => sinks.local(key),
+  });
+  const { acceptor, courier } = delivery;
+
+  const setStream: EngineControl['setStream'] = (key, spec) => {
+    if (spec === null) {
+      streams.delete(key);
+      onDisk.delete(key);
+    } else streams.set(key, spec);
+    delivery.setStream(key, spec);
+  };
+  const setSubscription: EngineControl['setSubscription'] = (key, spec) => {
+    if (spec === null) subscriptions.delete(key);
+    else subscriptions.add(key);
+    delivery.setSubscription(key, spec);
+  };
+
+  const sources = new Sources({
+    modules: parts.sources,
+    state,
+    acceptor,
+    courier,
+    base: options.base,
+    isStream: (key) => streams.has(key),
+    onDisk: (key) => onDisk.has(key),
+    setStream,
+    setSubscription,
+    reports,
+    clock,
+    random,
+    uuid,
+    log,
+  });
+  const addresses = {
+    limit: (key: AddressKey) =>
+      streams.get(key)?.maxEventBytes ?? (sinks.has(key) ? MAX_EVENT_BYTES : undefined),
+    source: (namespace: string, name: string) => sources.requests(namespace, name),
+  };
+  const server = new MuxServer(new Ingress({ addresses, acceptor, log }), log);
+  await server.listen(options.socket);
+
+  const begin = async () => {
+    await delivery.complete();
+    const names = [...sources.specs.values()].map(checkpointName);
+    await state.sweep({ subscriptions, sources: new Set(names) });
+    sources.begin();
+  };
+
+  return {
+    setStream,
+    setSubscription,
+    setSource: (key, spec) => sources.set(key, spec),
+    setSink: (key, spec) => sinks.set(key, spec),
+    complete() {
+      begin().catch((error) =>
+        log.error('deliveries could not begin', { error: String(error?.stack ?? error) }),
+      );
+    },
+    // The table's rows and the question's type are one: the compiler cannot see it through the index.
+    ask: async (question, input) => delivery.answers[question](input as never) as never,
+    async stop(graceMs) {
+      const until = clock.monotonic() + graceMs;
+      const left = () => Math.max(0, until - clock.monotonic());
+      await sources.stop(graceMs / 2);
+      await server.close(left());
+      await delivery.drain(left());
+      await sinks.stop(left());
+      await delivery.close();
+      await state.close();
+      await eventLog.close();
+    },
+  };
+}

@@ -1,0 +1,10 @@
+/** What there is of sources, by type. A module is loaded with the first source of its type. */
+import type { SourceModule } from './contract.ts';
+
+/** A module with a configuration of its own, as one of many: it checks what it is given before it is started. */
+// biome-ignore lint/suspicious/noExplicitAny: each module's own type of configuration ends here
+const row = (module: SourceModule<any>): SourceModule => module;
+
+export const SOURCE_MODULES: Record<string, () => Promise<SourceModule>> = {
+  timer: async () => row((await import('./timer/timer.ts')).timerSource),
+};

@@ -18,6 +18,8 @@ export interface SourceContext<Config> {
    * dead letters) and the origin may forget it. Rejects only when the source is being stopped: then it is not safe. Overrides of attributes are applied here.
    */
   emit(event: CloudEvent): Promise<Handed>;
+  /** The path of a directory of its own that lasts, below the platform's home; whoever uses it makes it. */
+  readonly dir: string;
   /** Small state that lasts, JSON. */
   checkpoint(): unknown;
   saveCheckpoint(value: Json): Promise<void>;

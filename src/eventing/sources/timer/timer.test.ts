@@ -1,57 +1,24 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type SimulatedClock, simulatedClock } from '../../../base/clock.ts';
-import { silentLogger } from '../../../base/log.ts';
-import type { CloudEvent } from '../../../cloudevents/event.ts';
 import type { Json } from '../../../kinds/object.ts';
-import type { Handed, SourceContext } from '../contract.ts';
+import { SourceWorld } from '../../testing/source-context.ts';
+import type { Handed } from '../contract.ts';
 import { type TimerConfig, timerSource } from './timer.ts';
 
 const BEGIN = Date.parse('2026-01-01T00:00:30Z');
 const MINUTE = 60_000;
 
-/** A timer on a clock of its own; `handed` decides what becomes of an event. */
-class World {
-  readonly clock: SimulatedClock;
-  readonly sent: CloudEvent[] = [];
-  readonly reports: string[] = [];
-  saved: Json | undefined;
-  handed: (event: CloudEvent) => Promise<Handed> = async () => 'accepted';
-  #stop = new AbortController();
+/** A timer on a clock of its own. */
+class World extends SourceWorld {
+  declare readonly clock: SimulatedClock;
 
   constructor(now = BEGIN, saved?: Json) {
-    this.clock = simulatedClock(now);
-    this.saved = saved;
+    super(simulatedClock(now), saved);
   }
 
-  async start(config: TimerConfig) {
-    const context: SourceContext<TimerConfig> = {
-      key: 'eventsource/default/nightly',
-      namespace: 'default',
-      name: 'nightly',
-      config,
-      emit: (event) => {
-        this.sent.push(event);
-        return this.handed(event);
-      },
-      checkpoint: () => this.saved,
-      saveCheckpoint: async (value) => {
-        this.saved = JSON.parse(JSON.stringify(value));
-      },
-      report: ({ ready, reason }) => this.reports.push(`${ready} ${reason}`),
-      clock: this.clock,
-      random: () => 0.5,
-      uuid: () => 'u',
-      log: silentLogger,
-      signal: this.#stop.signal,
-    };
-    const running = await timerSource.start(context);
-    return {
-      stop: () => {
-        this.#stop.abort();
-        return running.stop(0);
-      },
-    };
+  begin(config: TimerConfig) {
+    return this.start(timerSource, config);
   }
 
   times() {
@@ -61,7 +28,7 @@ class World {
 
 test('fires when it is due, with ids that are the same in every life', async () => {
   const world = new World();
-  await world.start({ schedule: '* * * * *', data: '{"a":1}', type: 'com.shop.report', subject: 's' });
+  await world.begin({ schedule: '* * * * *', data: '{"a":1}', type: 'com.shop.report', subject: 's' });
   await world.clock.advance(2 * MINUTE);
   assert.deepEqual(world.times(), ['00:01:00', '00:02:00']);
   const [first] = world.sent;
@@ -69,9 +36,9 @@ test('fires when it is due, with ids that are the same in every life', async () 
   assert.equal(first?.subject, 's');
   assert.equal(first?.datacontenttype, 'application/json');
   assert.equal(first?.data?.toString(), '{"a":1}');
-  assert.equal(first?.source, '/apis/petrel.dev/v1/namespaces/default/eventsources/nightly');
+  assert.equal(first?.source, '/apis/petrel.dev/v1/namespaces/default/eventsources/mine');
   const again = new World();
-  await again.start({ schedule: '* * * * *', data: '{"a":1}', type: 'com.shop.report', subject: 's' });
+  await again.begin({ schedule: '* * * * *', data: '{"a":1}', type: 'com.shop.report', subject: 's' });
   await again.clock.advance(2 * MINUTE);
   assert.deepEqual(
     again.sent.map(({ id }) => id),
@@ -82,7 +49,7 @@ test('fires when it is due, with ids that are the same in every life', async () 
 
 test('seconds and zones', async () => {
   const world = new World(Date.parse('2026-01-01T07:59:58Z'));
-  await world.start({ schedule: '*/2 0 9 * * *', timeZone: 'Europe/Berlin' });
+  await world.begin({ schedule: '*/2 0 9 * * *', timeZone: 'Europe/Berlin' });
   await world.clock.advance(4000);
   assert.deepEqual(world.times(), ['08:00:00', '08:00:02']);
 });
@@ -98,25 +65,25 @@ for (const [missed, sent] of MISSED)
       last: Date.parse('2026-01-01T00:30:00Z'),
       open: [],
     });
-    await world.start({ schedule: '0 * * * *', missed });
+    await world.begin({ schedule: '0 * * * *', missed });
     await world.clock.advance(0);
     assert.deepEqual(world.times(), sent);
   });
 
 test('a time that is too long ago is not made up for, and a new timer has missed nothing', async () => {
   const old = new World(BEGIN, { last: BEGIN - 10 * 86_400_000, open: [] });
-  await old.start({ schedule: '0 12 * * *', missedWithinSeconds: 3600 });
+  await old.begin({ schedule: '0 12 * * *', missedWithinSeconds: 3600 });
   await old.clock.advance(0);
   assert.deepEqual(old.times(), []);
   const fresh = new World();
-  await fresh.start({ schedule: '0 * * * *', missed: 'all' });
+  await fresh.begin({ schedule: '0 * * * *', missed: 'all' });
   await fresh.clock.advance(0);
   assert.deepEqual(fresh.times(), []);
 });
 
 test('a week of silence and a schedule by the second make no flood', async () => {
   const world = new World(BEGIN, { last: BEGIN - 7 * 86_400_000, open: [] });
-  await world.start({ schedule: '* * * * * *', missed: 'all', missedWithinSeconds: 3600 });
+  await world.begin({ schedule: '* * * * * *', missed: 'all', missedWithinSeconds: 3600 });
   await world.clock.advance(0);
   assert.equal(world.sent.length, 100);
 });
@@ -124,11 +91,11 @@ test('a week of silence and a schedule by the second make no flood', async () =>
 test('what was not safe when the platform ended is sent again', async () => {
   const world = new World();
   world.handed = () => new Promise(() => {}); // the sink never answers
-  await world.start({ schedule: '* * * * *' });
+  await world.begin({ schedule: '* * * * *' });
   await world.clock.advance(MINUTE);
   assert.equal(world.sent.length, 1);
   const next = new World(BEGIN + 2 * MINUTE, world.saved);
-  await next.start({ schedule: '* * * * *', missed: 'skip' });
+  await next.begin({ schedule: '* * * * *', missed: 'skip' });
   await next.clock.advance(0);
   assert.deepEqual(
     next.sent.map(({ id }) => id),
@@ -147,7 +114,7 @@ for (const [overlap, before, after] of OVERLAP)
     const world = new World();
     const slow = Promise.withResolvers<Handed>();
     world.handed = () => slow.promise;
-    await world.start({ schedule: '* * * * *', overlap });
+    await world.begin({ schedule: '* * * * *', overlap });
     await world.clock.advance(3 * MINUTE);
     assert.equal(world.sent.length, before);
     slow.resolve('delivered');
@@ -157,7 +124,7 @@ for (const [overlap, before, after] of OVERLAP)
 
 test('jitter comes on top', async () => {
   const world = new World();
-  await world.start({ schedule: '* * * * *', jitterSeconds: 10 });
+  await world.begin({ schedule: '* * * * *', jitterSeconds: 10 });
   await world.clock.advance(34_000);
   assert.equal(world.sent.length, 0);
   await world.clock.advance(1500);
@@ -166,12 +133,12 @@ test('jitter comes on top', async () => {
 
 test('a clock that jumps ahead fires once, one that is set back goes on from there', async () => {
   const ahead = new World();
-  await ahead.start({ schedule: '* * * * *' });
+  await ahead.begin({ schedule: '* * * * *' });
   ahead.clock.jump(60 * MINUTE);
   await ahead.clock.advance(MINUTE);
   assert.equal(ahead.sent.length, 1);
   const back = new World();
-  await back.start({ schedule: '0 * * * *' });
+  await back.begin({ schedule: '0 * * * *' });
   await back.clock.advance(60 * MINUTE);
   assert.deepEqual(back.times(), ['01:00:00']);
   back.clock.jump(-3 * 60 * MINUTE);
@@ -185,8 +152,8 @@ test('a clock that jumps ahead fires once, one that is set back goes on from the
 
 test('a stopped timer fires no more', async () => {
   const world = new World();
-  const running = await world.start({ schedule: '* * * * *' });
-  await running.stop();
+  await world.begin({ schedule: '* * * * *' });
+  await world.stop();
   await world.clock.advance(5 * MINUTE);
   assert.equal(world.sent.length, 0);
   assert.equal(world.clock.pending(), 0);

@@ -69,6 +69,7 @@ export async function startEngine(around: EngineSurroundings): Promise<Engine> {
 
   const sources = new Sources({
     modules: parts.sources,
+    dir: join(options.dir, 'files'),
     state,
     acceptor,
     courier,

@@ -1,4 +1,5 @@
 /** One source from its start to its end: begun again while it fails, each event brought to safety by the kind of its module. */
+import { join } from 'node:path';
 import { sleep } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import { type CloudEvent, withAttributes } from '../../cloudevents/event.ts';
@@ -103,6 +104,7 @@ export class SourceLife {
       namespace,
       name,
       config,
+      dir: join(this.#around.dir, namespace, name),
       emit: (event) => this.#emit(module, event),
       checkpoint: () => state.checkpoint(saved),
       saveCheckpoint: (value) => state.saveCheckpoint(saved, value),

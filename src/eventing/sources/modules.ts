@@ -6,5 +6,8 @@ import type { SourceModule } from './contract.ts';
 const row = (module: SourceModule<any>): SourceModule => module;
 
 export const SOURCE_MODULES: Record<string, () => Promise<SourceModule>> = {
+  files: async () => row((await import('./files/files.ts')).filesSource),
+  http: async () => row((await import('./http/http.ts')).httpSource),
   timer: async () => row((await import('./timer/timer.ts')).timerSource),
+  webhook: async () => row((await import('./webhook/webhook.ts')).webhookSource),
 };

@@ -87,6 +87,7 @@ function start(durable: SourceModule['durable'] = 'own', onDisk: string[] = []) 
   };
   const sources = new Sources({
     modules: { test: async () => module },
+    dir: '/nowhere',
     state,
     acceptor: delivery.acceptor,
     courier: delivery.courier,

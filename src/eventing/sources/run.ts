@@ -16,6 +16,8 @@ export interface SourceSurroundings {
   state: Pick<EngineState, 'checkpoint' | 'saveCheckpoint'>;
   acceptor: Acceptor;
   courier: Courier;
+  /** Each source's own directory lies in here, by namespace and name. */
+  dir: string;
   /** `EngineOptions.base`. */
   base: string;
   /** Whether that address is a stream now. */

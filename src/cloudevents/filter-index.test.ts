@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { type CloudEvent, makeEvent } from './event.ts';
 import { compileFilters, type FilterSpec, type Wanted } from './filter.ts';
 import { createFilterIndex } from './filter-index.ts';
-import { seeded } from './testing.ts';
+import { seeded } from './testing/events.ts';
 
 const eventOf = (type: string, source: string, extensions = {}): CloudEvent =>
   makeEvent('1', source, type, undefined, undefined, undefined, undefined, extensions, undefined);

@@ -12,7 +12,7 @@ import {
   toHttp,
   toHttpBatch,
 } from './http.ts';
-import { arbitraryEvent, seeded } from './testing.ts';
+import { arbitraryEvent, seeded } from './testing/events.ts';
 
 const REQUIRED = ['ce-specversion', '1.0', 'ce-id', '1', 'ce-source', '/s', 'ce-type', 't'];
 const make = (fields: object = {}): CloudEvent =>

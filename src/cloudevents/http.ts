@@ -3,22 +3,12 @@
  * Source: cloudevents/spec, `bindings/http-protocol-binding.md`.
  */
 import { EventBuilder } from './builder.ts';
-import {
-  type CloudEvent,
-  DEFAULT_LIMITS,
-  type EventLimits,
-  InvalidEvent,
-  isAttributeName,
-  tooMuchData,
-} from './event.ts';
+import { BATCH_JSON, contentMode, fromStructured, jsonBody, STRUCTURED_JSON } from './content-mode.ts';
+import { type CloudEvent, DEFAULT_LIMITS, type EventLimits, InvalidEvent, isAttributeName } from './event.ts';
 import { decodeHeaderValue, encodeHeaderValue, isHeaderSafe } from './header-value.ts';
-import { batchFromJson, batchToJson, fromJson, MAX_BATCH, toJson } from './json.ts';
+import { batchFromJson, batchToJson, MAX_BATCH, toJson } from './json.ts';
 
-export const STRUCTURED_JSON = 'application/cloudevents+json; charset=UTF-8';
-export const BATCH_JSON = 'application/cloudevents-batch+json; charset=UTF-8';
-
-/** How a message carries its event. */
-export type ContentMode = 'binary' | 'structured' | 'batch';
+export { BATCH_JSON, type ContentMode, contentMode, STRUCTURED_JSON } from './content-mode.ts';
 
 /** Headers as they came: a flat list of names and values (node's `rawHeaders`), or pairs (`Headers`, a `Map`). */
 export type HeaderSource = readonly string[] | Iterable<readonly [string, string]>;
@@ -29,25 +19,6 @@ export interface HttpMessage {
   headers: string[];
   /** Undefined: an empty body. */
   body: Buffer | undefined;
-}
-
-const PREFIX = 'application/cloudevents';
-
-/** How a message with this content type carries its event. Also where the format is one that is not understood. */
-export function contentMode(contentType: string | undefined): ContentMode {
-  if (contentType === undefined || contentType.length < PREFIX.length) return 'binary';
-  const type = contentType.trimStart();
-  // `a` of application: most types end here or at the twelfth letter.
-  if ((type.charCodeAt(0) | 32) !== 97 || (type.charCodeAt(12) | 32) !== 99) return 'binary';
-  if (type.slice(0, PREFIX.length).toLowerCase() !== PREFIX) return 'binary';
-  return type.slice(PREFIX.length, PREFIX.length + 6).toLowerCase() === '-batch' ? 'batch' : 'structured';
-}
-
-/** Whether a message of one of our modes is in JSON. */
-function isJsonFormat(contentType: string): boolean {
-  const end = contentType.indexOf(';');
-  const media = end === -1 ? contentType : contentType.slice(0, end);
-  return media.trimEnd().toLowerCase().endsWith('+json');
 }
 
 /**
@@ -97,28 +68,6 @@ export function fromHttp(
   return builder.finish(body === undefined || body.length === 0 ? undefined : body, limits);
 }
 
-function fromStructured(type: string, body: Buffer | undefined, limits: EventLimits): CloudEvent {
-  if (contentMode(type) === 'batch')
-    throw new InvalidEvent('', 'this is a batch, where one event is expected', {
-      status: 415,
-      fix: 'Send each event by itself.',
-    });
-  return fromJson(inJson(type, body, limits, 1), limits);
-}
-
-/** The body of a message that must be JSON, when it is not larger than `events` events can be. */
-function inJson(type: string, body: Buffer | undefined, limits: EventLimits, events: number): Buffer {
-  if (!isJsonFormat(type))
-    throw new InvalidEvent('', 'only the JSON format of CloudEvents is understood', {
-      status: 415,
-      fix: 'Send application/cloudevents+json, or the attributes as ce- headers.',
-    });
-  // Base64 makes four bytes of three, escapes make six of one; what is larger than both need not be read.
-  const most = events * (6 * limits.attributes + 6 * limits.data);
-  if (body !== undefined && body.length > most) throw tooMuchData(body.length, limits);
-  return body ?? Buffer.alloc(0);
-}
-
 /**
  * The events of a message in any mode: one, or those of a batch.
  * @throws InvalidEvent when any of them is wrong; nothing is taken then.
@@ -134,7 +83,7 @@ export function allFromHttp(
     if (!isContentType(flat[at]!)) continue;
     const type = flat[at + 1]!;
     if (contentMode(type) === 'batch')
-      return batchFromJson(inJson(type, body, limits, maxEvents), limits, maxEvents);
+      return batchFromJson(jsonBody(type, body, limits, maxEvents), limits, maxEvents);
     break;
   }
   return [fromHttp(flat, body, limits)];

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { newEvent } from './event.ts';
 import { decodeRecord, encodeRecord } from './record.ts';
-import { arbitraryEvent, seeded } from './testing.ts';
+import { arbitraryEvent, seeded } from './testing/events.ts';
 
 const make = (fields: object = {}) => newEvent({ type: 't', source: '/s', ...fields }, 0, () => '1');
 

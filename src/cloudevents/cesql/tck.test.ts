@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { attribute, CORE_ATTRIBUTES, makeEvent, withAttributes } from '../event.ts';
-import { suiteFolder } from '../testing.ts';
+import { suiteFolder } from '../testing/events.ts';
 import { CesqlParseError, type CesqlValue, compile } from './compile.ts';
 
 interface Case {

@@ -1,11 +1,11 @@
 /** For tests: arbitrary but repeatable events, and where the suites of others lie. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type AttributeValue, type CloudEvent, makeEvent, validate } from './event.ts';
+import { type AttributeValue, type CloudEvent, makeEvent, validate } from '../event.ts';
 
 /** Where a suite of a public standard lies, beside the checkout; `skip` says that it does not, and is printed. */
 export function suiteFolder(name: string): { path: string; skip: string | false } {
-  const checkout = join(import.meta.dirname, '../..');
+  const checkout = join(import.meta.dirname, '../../..');
   const paths = [join(checkout, '../shared/suites', name), join(checkout, '../../shared/suites', name)];
   const path = paths.find((candidate) => existsSync(candidate));
   return { path: path ?? paths[0]!, skip: path === undefined && `${paths[0]} is not there` };

@@ -28,7 +28,7 @@ export interface Stream {
   read(from: number, maxBytes: number): Entry[] | Promise<Entry[]>;
   /** Called in order for what is on disk now; returns the way to stop. */
   onAppend(listener: (entries: readonly Entry[]) => void): () => void;
-  /** The lowest offset that anybody still needs; retention keeps from there. Called when it moves. */
+  /** The lowest offset that anybody still needs; retention keeps from there. Called when it moves, up or down. Before the first call everything is kept. */
   need(offset: number): void;
   /** The first offset accepted at or after that time. */
   seek(at: number): Promise<number>;

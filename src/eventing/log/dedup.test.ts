@@ -25,8 +25,9 @@ test('a hundred thousand keys are told apart', () => {
 
 test('what has left the window goes, and beyond the bound the oldest', () => {
   const dedup = new Dedup();
-  for (let i = 0; i < 200_000; i++) dedup.add(digest(`${i}`), i, i, 1000);
-  assert.ok(dedup.size <= 2 * 65_536, `${dedup.size} keys`);
+  for (let i = 0; i < 1000; i++) dedup.add(digest(`${i}`), i, i, 1000);
+  for (let i = 0; i < 2000; i++) dedup.add(digest(`${i}`), i, 1_000_000 + i, 1000);
+  assert.equal(dedup.size, 2000);
   const busy = new Dedup();
   const count = MAX_KEYS + 100_000;
   for (let i = 0; i < count; i++) busy.add(digest(`${i}`), i, 0, 1000);

@@ -5,13 +5,13 @@
 import { hash } from 'node:crypto';
 import { KEY_BYTES } from './frame.ts';
 
-/** Keys of one table, and how many tables there are. 16 bytes of digest, 8 of offset, 8 of time, at most half full. */
-const TABLE_KEYS = 65_536;
-const SMALLEST_TABLE = 1024;
-const MAX_TABLES = 8;
+/** Keys of one table: the first is small, the others larger. Half of a table's slots are used at most. */
+const TABLE_KEYS = { first: 1024, largest: 262_144 };
+/** A slot: 16 bytes of digest, 8 of offset plus one (0: it is free), 8 of time. One look costs one line of the processor's cache. */
+const SLOT = { words: 8, numbers: 4, offset: 2, time: 3 };
 
-/** So many keys are remembered at most; beyond it the oldest are forgotten before their time. */
-export const MAX_KEYS = TABLE_KEYS * MAX_TABLES;
+/** So many keys are remembered at most (48 MiB); beyond it the oldest quarter million are forgotten before their time. */
+export const MAX_KEYS = 3 * TABLE_KEYS.largest;
 
 /** Four words; overwritten by the next `digest`. */
 const words = new Uint32Array(4);
@@ -45,49 +45,49 @@ class Table {
   count = 0;
   /** Time of the newest key. */
   newest = Number.NEGATIVE_INFINITY;
-  readonly #digests: Uint32Array;
-  readonly #offsets: Float64Array;
-  readonly #times: Float64Array;
+  readonly #words: Uint32Array;
+  readonly #numbers: Float64Array;
   readonly #mask: number;
 
   constructor(limit: number) {
     this.limit = limit;
     const slots = limit * 2;
     this.#mask = slots - 1;
-    this.#digests = new Uint32Array(slots * 4);
-    // Offset plus one: 0 is a free slot.
-    this.#offsets = new Float64Array(slots);
-    this.#times = new Float64Array(slots);
+    this.#numbers = new Float64Array(slots * SLOT.numbers);
+    this.#words = new Uint32Array(this.#numbers.buffer);
   }
 
   /** The offset of a key that came at `since` or later; -1: none. */
   find(of: Uint32Array, since: number): number {
-    const slot = this.#slot(of);
-    return this.#offsets[slot]! > 0 && this.#times[slot]! >= since ? this.#offsets[slot]! - 1 : -1;
+    const at = this.#slot(of) * SLOT.numbers;
+    const offset = this.#numbers[at + SLOT.offset]!;
+    return offset > 0 && this.#numbers[at + SLOT.time]! >= since ? offset - 1 : -1;
   }
 
-  add(of: Uint32Array, offset: number, at: number): void {
+  add(of: Uint32Array, offset: number, time: number): void {
     const slot = this.#slot(of);
-    if (this.#offsets[slot] === 0) {
-      this.#digests.set(of, slot * 4);
+    const at = slot * SLOT.numbers;
+    if (this.#numbers[at + SLOT.offset] === 0) {
+      this.#words.set(of, slot * SLOT.words);
       this.count++;
     }
-    this.#offsets[slot] = offset + 1;
-    this.#times[slot] = at;
-    if (at > this.newest) this.newest = at;
+    this.#numbers[at + SLOT.offset] = offset + 1;
+    this.#numbers[at + SLOT.time] = time;
+    if (time > this.newest) this.newest = time;
   }
 
   /** Where the digest is, or would be. */
   #slot(of: Uint32Array): number {
-    const [a, b, c, d] = of;
-    let slot = a! & this.#mask;
-    while (this.#offsets[slot] !== 0) {
-      const at = slot * 4;
+    const words = this.#words;
+    const numbers = this.#numbers;
+    let slot = of[0]! & this.#mask;
+    while (numbers[slot * SLOT.numbers + SLOT.offset] !== 0) {
+      const at = slot * SLOT.words;
       if (
-        this.#digests[at] === a &&
-        this.#digests[at + 1] === b &&
-        this.#digests[at + 2] === c &&
-        this.#digests[at + 3] === d
+        words[at] === of[0] &&
+        words[at + 1] === of[1] &&
+        words[at + 2] === of[2] &&
+        words[at + 3] === of[3]
       )
         break;
       slot = (slot + 1) & this.#mask;
@@ -113,9 +113,14 @@ export class Dedup {
   add(of: Uint32Array, offset: number, at: number, windowMs: number): void {
     let table = this.#tables[0];
     if (table === undefined || table.count >= table.limit) {
-      while (this.#tables.length > 0 && this.#tables.at(-1)!.newest < at - windowMs) this.#tables.pop();
-      if (this.#tables.length >= MAX_TABLES) this.#tables.pop();
-      table = new Table(table === undefined ? SMALLEST_TABLE : Math.min(table.limit * 4, TABLE_KEYS));
+      table = new Table(
+        table === undefined ? TABLE_KEYS.first : Math.min(table.limit * 4, TABLE_KEYS.largest),
+      );
+      while (
+        this.#tables.length > 0 &&
+        (this.#tables.at(-1)!.newest < at - windowMs || this.size + table.limit > MAX_KEYS)
+      )
+        this.#tables.pop();
       this.#tables.unshift(table);
     }
     table.add(of, offset, at);

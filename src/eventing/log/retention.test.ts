@@ -84,6 +84,20 @@ test('what is too old goes by itself, at its time, all of it; offsets go on', as
   assert.deepEqual(await reopened.append(RECORD, clock.now()), { offset: 40, duplicate: false });
 });
 
+test('what somebody begins to need later stays from then on', async (t) => {
+  const { log } = await opened(t, directory(t));
+  const stream = await log.open(spec({ maxBytes: MIB, hardMaxBytes: 20 * MIB }));
+  stream.need(Number.MAX_SAFE_INTEGER);
+  await fill(stream, 200, () => Date.now());
+  await until(() => stream.bytes <= MIB);
+  const { start } = stream;
+  assert.ok(start > 0);
+  stream.need(start);
+  await fill(stream, 400, () => Date.now());
+  assert.equal(stream.start, start);
+  assert.equal((await all(stream)).length, 600 - start);
+});
+
 test('what is too old and needed stays', async (t) => {
   const clock = simulatedClock();
   const { log } = await opened(t, directory(t), { clock });

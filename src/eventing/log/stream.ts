@@ -3,12 +3,12 @@ import type { Clock } from '../../base/clock.ts';
 import { messageOf, PetrelError } from '../../base/errors.ts';
 import type { StreamSpec } from '../model.ts';
 import type { Entry, Stream } from './contract.ts';
-import { Dedup, digest, digestIn, MAX_KEYS, writeDigest } from './dedup.ts';
+import { Dedup, digest, digestIn, MAX_KEYS } from './dedup.ts';
 import { HEAD_BYTES, isKeyed, MAX_RECORD, offsetOf, timeOf } from './frame.ts';
 import { type HotMemory, HotTail } from './hot.ts';
 import type { Storage } from './segment.ts';
 import type { Segments } from './segments.ts';
-import { Writer } from './writer.ts';
+import { type Appended, Writer } from './writer.ts';
 
 /** Segments are an eighth of what the stream may keep, in bytes and in time, within these, so that retention is not coarse. */
 const SEGMENT = { least: 256 * 1024, most: 64 * 1024 * 1024, leastMs: 1000, share: 8 };
@@ -32,7 +32,7 @@ export class LogStream implements Stream {
   readonly #listeners = new Set<(entries: readonly Entry[]) => void>();
   readonly #dedup = new Dedup();
   /** Keys on their way to the disk. */
-  readonly #coming = new Map<string, Promise<{ offset: number; duplicate: boolean }>>();
+  readonly #coming = new Map<string, Promise<Appended>>();
   /** The keys of before the start are being looked up. */
   #remembering: Promise<void> | undefined;
   /** Nothing goes before somebody has said what is needed. */
@@ -62,7 +62,15 @@ export class LogStream implements Stream {
         this.#segmentSince = clock.now();
         this.#retainSoon();
       },
-      written: (entries) => this.#tell(entries),
+      settled: (key, buffer, position, offset, at) => {
+        this.#coming.delete(key);
+        this.#dedup.add(digestIn(buffer, position), offset, at, this.#spec.dedupMs);
+      },
+      refused: (key) => this.#coming.delete(key),
+      written: (entries) => {
+        this.#tell(entries);
+        if (this.#segments.bytes > this.#spec.maxBytes) this.#retainSoon();
+      },
     });
     this.#remember();
     this.#retainSoon();
@@ -90,42 +98,19 @@ export class LogStream implements Stream {
     this.#retainSoon();
   }
 
-  append(record: Buffer, at: number, dedupKey?: string): Promise<{ offset: number; duplicate: boolean }> {
+  append(record: Buffer, at: number, dedupKey?: string): Promise<Appended> {
     const problem = this.#refusal(record);
     if (problem !== undefined) return Promise.reject(problem);
-    if (dedupKey === undefined || this.#spec.dedupMs === 0)
-      return this.#writer.append(record, at).then((offset) => ({ offset, duplicate: false }));
+    if (dedupKey === undefined || this.#spec.dedupMs === 0) return this.#writer.append(record, at);
     if (this.#remembering !== undefined)
       return this.#remembering.then(() => this.append(record, at, dedupKey));
     const first = this.#coming.get(dedupKey);
     if (first !== undefined) return first.then(({ offset }) => ({ offset, duplicate: true }));
-    return this.#appendKeyed(record, at, dedupKey);
-  }
-
-  #appendKeyed(record: Buffer, at: number, key: string): Promise<{ offset: number; duplicate: boolean }> {
-    const words = digest(key);
+    const words = digest(dedupKey);
     const known = this.#dedup.find(words, at, this.#spec.dedupMs);
     if (known >= 0) return Promise.resolve({ offset: known, duplicate: true });
-    let block: Buffer | undefined;
-    let place = 0;
-    const coming = this.#writer
-      .append(record, at, (buffer, position) => {
-        writeDigest(words, buffer, position);
-        block = buffer;
-        place = position;
-      })
-      .then(
-        (offset) => {
-          this.#coming.delete(key);
-          this.#dedup.add(digestIn(block!, place), offset, at, this.#spec.dedupMs);
-          return { offset, duplicate: false };
-        },
-        (error: unknown) => {
-          this.#coming.delete(key);
-          throw error;
-        },
-      );
-    this.#coming.set(key, coming);
+    const coming = this.#writer.append(record, at, dedupKey, words);
+    this.#coming.set(dedupKey, coming);
     return coming;
   }
 
@@ -144,10 +129,9 @@ export class LogStream implements Stream {
   }
 
   need(offset: number): void {
-    if (offset <= this.#needed) return;
+    const before = this.#needed;
     this.#needed = offset;
-    const oldest = this.#segments.oldest;
-    if (oldest !== undefined && oldest.end <= offset) this.#retainSoon();
+    if (offset > before) this.#retainSoon();
   }
 
   seek(at: number): Promise<number> {
@@ -214,7 +198,8 @@ export class LogStream implements Stream {
   }
 
   #retainSoon(): void {
-    void this.retain();
+    const oldest = this.#segments.oldest;
+    if (oldest !== undefined && oldest.end <= this.#needed) void this.retain();
   }
 
   async #dropOne(): Promise<boolean> {

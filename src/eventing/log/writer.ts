@@ -6,8 +6,9 @@ import { messageOf, type PetrelError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { storageError } from '../../base/sqlite.ts';
 import type { Entry } from './contract.ts';
+import { writeDigest } from './dedup.ts';
 import type { Files } from './files.ts';
-import { frameBytes, HEAD_BYTES, KEY_BYTES, sealFrame } from './frame.ts';
+import { frameBytes, HEAD_BYTES, sealFrame } from './frame.ts';
 import type { Handles } from './handles.ts';
 import { type Block, entryAt, type HotTail } from './hot.ts';
 import type { Segments } from './segments.ts';
@@ -20,10 +21,15 @@ interface Pending {
   block: Block;
   position: number;
   length: number;
-  keyed: boolean;
+  key: string | undefined;
   at: number;
-  resolve(offset: number): void;
+  resolve(appended: Appended): void;
   reject(error: PetrelError): void;
+}
+
+export interface Appended {
+  offset: number;
+  duplicate: boolean;
 }
 
 export interface WriterOptions {
@@ -36,6 +42,10 @@ export interface WriterOptions {
   segmentBytes(): number;
   /** Whether the last segment is to be closed for its age, whatever its size. */
   isStale(): boolean;
+  /** An entry with a key is on disk: its digest is there in the buffer. Before its append is answered. */
+  settled(key: string, buffer: Buffer, position: number, offset: number, at: number): void;
+  /** Nothing is kept of the entry with that key. */
+  refused(key: string): void;
   /** After each group that is on disk, before its appends are answered. `entries` is made when it is asked for. */
   written(entries: () => Entry[]): void;
   /** A new segment was begun. */
@@ -59,18 +69,17 @@ export class Writer {
     return this.#pendingBytes;
   }
 
-  /** Resolves with the offset when it is on disk. `key`: writes the digest at a place in the buffer. */
-  append(record: Buffer, at: number, key?: (buffer: Buffer, position: number) => void): Promise<number> {
-    const keyed = key !== undefined;
-    const length = frameBytes(record.length, keyed);
+  /** Resolves when it is on disk. With a key: what `settled` tells of, and its digest, which is copied. */
+  append(record: Buffer, at: number, key?: string, digest?: Uint32Array): Promise<Appended> {
+    const length = frameBytes(record.length, digest !== undefined);
     const block = this.#options.hot.reserve(length);
     const position = block.used;
     block.used += length;
     block.pending++;
-    key?.(block.buffer, position + HEAD_BYTES);
-    block.buffer.set(record, position + (keyed ? HEAD_BYTES + KEY_BYTES : HEAD_BYTES));
-    const { promise, resolve, reject } = Promise.withResolvers<number>();
-    this.#pending.push({ block, position, length, keyed, at, resolve, reject });
+    if (digest !== undefined) writeDigest(digest, block.buffer, position + HEAD_BYTES);
+    block.buffer.set(record, position + length - record.length);
+    const { promise, resolve, reject } = Promise.withResolvers<Appended>();
+    this.#pending.push({ block, position, length, key, at, resolve, reject });
     this.#pendingBytes += length;
     this.#begin();
     return promise;
@@ -185,24 +194,26 @@ export class Writer {
     const segment = segments.last;
     let position = start;
     let offset = first;
-    for (const { block, position: at, length, at: time } of group) {
+    for (const { block, position: at, length, key, at: time } of group) {
       block.first ??= offset;
       block.positions.push(at);
       block.pending--;
       segment?.grown(offset, position, time);
+      if (key !== undefined) this.#options.settled(key, block.buffer, at + HEAD_BYTES, offset, time);
       position += length;
       offset++;
     }
     this.#pendingBytes -= position - start;
     segments.grown(position - start, offset);
     written(() => group.map(({ block, position: at, length }) => entryAt(block.buffer, at, length)));
-    for (let i = 0; i < group.length; i++) group[i]!.resolve(first + i);
+    for (let i = 0; i < group.length; i++) group[i]!.resolve({ offset: first + i, duplicate: false });
   }
 
   #refuse(group: readonly Pending[], error: unknown): void {
     const failure = storageError(error, this.#options.segments.directory);
-    for (const { block, length, reject } of group) {
+    for (const { block, length, key, reject } of group) {
       block.pending--;
+      if (key !== undefined) this.#options.refused(key);
       this.#pendingBytes -= length;
       reject(failure);
     }
@@ -216,8 +227,8 @@ function seal(group: readonly Pending[], first: number): Buffer[] {
   let end = -1;
   let buffer: Buffer | undefined;
   for (let i = 0; i < group.length; i++) {
-    const { block, position, length, keyed, at } = group[i]!;
-    sealFrame(block.buffer, position, length, keyed, first + i, at);
+    const { block, position, length, key, at } = group[i]!;
+    sealFrame(block.buffer, position, length, key !== undefined, first + i, at);
     if (block.buffer !== buffer || position !== end) {
       if (buffer !== undefined) parts.push(buffer.subarray(start, end));
       buffer = block.buffer;

@@ -6,9 +6,10 @@ import { conditionOf, conditionSet, readiness } from '../kinds/conditions.ts';
 import type { Configuration, Revision } from '../kinds/serving.ts';
 import { KubeError } from '../kube/client.ts';
 import { splitKey } from '../kube/indexed-store.ts';
+import { controllerReference, isControlledBy } from '../kube/owners.ts';
 import { CONFIGURATIONS, REVISIONS } from '../kube/refs.ts';
 import type { ServingContext } from './context.ts';
-import { controllerReference, generationOf, isControlledBy, LABELS, revisionName } from './names.ts';
+import { generationOf, LABELS, revisionName } from './names.ts';
 
 const conditions = conditionSet();
 

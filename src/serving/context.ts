@@ -1,13 +1,11 @@
 /** What the controllers of serving share: caches, the client, and the one way of writing a status. */
-import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
-import { conditionOf } from '../kinds/conditions.ts';
-import type { Condition, KubeObject } from '../kinds/object.ts';
+import type { KubeObject } from '../kinds/object.ts';
 import type { Configuration, Revision, Route, Service } from '../kinds/serving.ts';
 import type { ClusterDomainClaim, CoreService, DomainMapping } from '../kinds/serving-internal.ts';
 import type { TrafficPolicy } from '../kinds/traffic-policy.ts';
-import type { KubeClient, ResourceRef } from '../kube/client.ts';
+import type { KubeClient } from '../kube/client.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import { createInformer, type Informer } from '../kube/informer.ts';
 import {
@@ -20,6 +18,7 @@ import {
   SERVICES,
   TRAFFIC_POLICIES,
 } from '../kube/refs.ts';
+import type { StatusWriter } from '../kube/status-writer.ts';
 import { LABELS, listOf } from './names.ts';
 
 /** Read-only views of the four kinds. Everything in them is shared and must not be changed. */
@@ -100,44 +99,5 @@ export function createCaches(options: { client: KubeClient; log: Logger; clock: 
           ),
       },
     }),
-  };
-}
-
-interface Conditioned extends KubeObject {
-  status?: { conditions?: Condition[]; observedGeneration?: number };
-}
-
-/**
- * Writes the status of an object when it differs from the one in the cache. A status that only says "still working" is held
- * back for a moment: most deploys are over by then, and one write says it all. Resolves to the milliseconds after which
- * to reconcile again, when something was held back.
- */
-export type StatusWriter = <T extends Conditioned>(
-  resource: ResourceRef,
-  object: T,
-  status: NonNullable<T['status']>,
-) => Promise<number | undefined>;
-
-/** Milliseconds for which an intermediate status is not written. */
-const HOLD_MS = 100;
-
-export function createStatusWriter(client: KubeClient, clock: Clock): StatusWriter {
-  const held = new Map<string, number>();
-  return async (resource, object, status) => {
-    const id = `${resource.plural}/${object.metadata.namespace}/${object.metadata.name}`;
-    const next = JSON.parse(JSON.stringify(status)) as typeof status;
-    if (isDeepStrictEqual(next, object.status)) {
-      held.delete(id);
-      return undefined;
-    }
-    if (conditionOf({ ...object, status: next }, 'Ready')?.status === 'Unknown') {
-      const since = held.get(id) ?? clock.monotonic();
-      held.set(id, since);
-      const left = since + HOLD_MS - clock.monotonic();
-      if (left > 0) return left;
-    }
-    held.delete(id);
-    await client.updateStatus(resource, { ...object, status: next });
-    return undefined;
   };
 }

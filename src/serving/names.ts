@@ -1,6 +1,5 @@
 /** Names, labels and addresses of what serving creates. Source: knative.dev/pkg `kmeta`, serving `register.go`. */
 import { childName } from '../kinds/child-name.ts';
-import type { KubeObject, OwnerReference } from '../kinds/object.ts';
 import type { Revision } from '../kinds/serving.ts';
 
 export { childName };
@@ -39,29 +38,9 @@ export function revisionName(configuration: string, generation: number): string 
   return childName(configuration, `-${String(generation).padStart(5, '0')}`);
 }
 
-/** The reference by which `owner` controls what it creates. */
-export function controllerReference(owner: KubeObject): OwnerReference {
-  const { apiVersion, kind, metadata } = owner;
-  return {
-    apiVersion,
-    kind,
-    name: metadata.name,
-    uid: metadata.uid ?? '',
-    controller: true,
-    blockOwnerDeletion: true,
-  };
-}
-
 /** The generation of its Configuration that a revision was made from; larger is newer, 0 is unknown. */
 export function generationOf(revision: Revision | undefined): number {
   return Number(revision?.metadata.labels?.[LABELS.configurationGeneration] ?? 0);
-}
-
-/** Whether `owner` is the controller among the owners of `object`; by uid, so a namesake is not. */
-export function isControlledBy(object: KubeObject, owner: KubeObject): boolean {
-  return (object.metadata.ownerReferences ?? []).some(
-    (ref) => ref.controller && ref.uid === owner.metadata.uid,
-  );
 }
 
 /** The entries of a map that are none of `keys`. */

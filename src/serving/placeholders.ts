@@ -10,9 +10,10 @@ import { type KubeClient, KubeError } from '../kube/client.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import { keyOf } from '../kube/indexed-store.ts';
 import type { Informer } from '../kube/informer.ts';
+import { controllerReference, isControlledBy } from '../kube/owners.ts';
 import { SERVICES } from '../kube/refs.ts';
 import type { RouteNames } from './domains.ts';
-import { controllerReference, isControlledBy, LABELS, LAST_APPLIED, without } from './names.ts';
+import { LABELS, LAST_APPLIED, without } from './names.ts';
 
 export interface Placeholders {
   /** The first of these names that something else has, as far as the cache knows. */

@@ -1,7 +1,8 @@
 /** The Pod of a revision that brings its own server. Source: knative serving `revision/resources/deploy.go`. */
 import type { Container, Pod, Probe } from '../kinds/pod.ts';
 import type { Revision } from '../kinds/serving.ts';
-import { childName, controllerReference, LABELS } from './names.ts';
+import { controllerReference } from '../kube/owners.ts';
+import { childName, LABELS } from './names.ts';
 
 /** On a Pod: the port its server listens on, where Pods share the host's network. */
 export const PORT_ANNOTATION = 'petrel.dev/port';

@@ -6,11 +6,12 @@ import type { Condition, KubeObject } from '../kinds/object.ts';
 import type { Configuration, Route, Service, TrafficTarget } from '../kinds/serving.ts';
 import type { ResourceRef } from '../kube/client.ts';
 import { splitKey } from '../kube/indexed-store.ts';
+import { controllerReference, isControlledBy } from '../kube/owners.ts';
 import { CONFIGURATIONS, KSERVICES, ROUTES } from '../kube/refs.ts';
 import { CANARY_ANNOTATION } from './canary/plan.ts';
 import { revisionConflict } from './configurations.ts';
 import type { ServingContext } from './context.ts';
-import { controllerReference, isControlledBy, LABELS, LAST_APPLIED, listOf, without } from './names.ts';
+import { LABELS, LAST_APPLIED, listOf, without } from './names.ts';
 
 const conditions = conditionSet('ConfigurationsReady', 'RoutesReady');
 const SERVING_GROUP_VERSION = 'serving.knative.dev/v1';

@@ -5,7 +5,8 @@
 import { conditionOf } from '../../kinds/conditions.ts';
 import type { Condition } from '../../kinds/object.ts';
 import type { HttpIngressPath, Ingress, IngressRule } from '../../kinds/serving-internal.ts';
-import { controllerReference, LABELS, LAST_APPLIED, without } from '../names.ts';
+import { controllerReference } from '../../kube/owners.ts';
+import { LABELS, LAST_APPLIED, without } from '../names.ts';
 import type { AssignedRoute } from '../routes.ts';
 import { splitOf, tagsOf } from '../traffic.ts';
 

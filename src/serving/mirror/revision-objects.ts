@@ -6,8 +6,9 @@ import { conditionOf } from '../../kinds/conditions.ts';
 import type { Condition } from '../../kinds/object.ts';
 import type { Revision } from '../../kinds/serving.ts';
 import type { Image, PodAutoscaler, ServerlessService } from '../../kinds/serving-internal.ts';
+import { controllerReference } from '../../kube/owners.ts';
 import { HPA_CLASS } from '../autoscaler/config.ts';
-import { childName, controllerReference, LABELS, without } from '../names.ts';
+import { childName, LABELS, without } from '../names.ts';
 
 const CLASS = 'autoscaling.knative.dev/class';
 const METRIC = 'autoscaling.knative.dev/metric';

@@ -1,5 +1,6 @@
 /** Broker, Trigger, EventType, EventPolicy, EventTransform. Source: knative.dev/eventing `pkg/apis/eventing`. */
 import { isDeepStrictEqual } from 'node:util';
+import { filterProblems, legacyFilterProblems } from '../../../cloudevents/filter-problems.ts';
 import { streamWishProblems, subscriptionWishProblems, type WishProblem } from '../../eventing/wishes.ts';
 import type { UntypedObject } from '../../object.ts';
 import type { ResourceStrategy } from '../../resource.ts';
@@ -22,10 +23,8 @@ import {
   isAbsent,
   type Scope,
   scopeOf,
-  validateAttributes,
   validateDelivery,
   validateDestination,
-  validateFilters,
   validateReference,
 } from './destination.ts';
 
@@ -146,8 +145,8 @@ export const TRIGGER_STRATEGY: ResourceStrategy = {
     return denial(
       [
         ...validateBrokerOf(spec, scope),
-        ...validateAttributes(spec.filter?.attributes, 'spec.filter.attributes'),
-        ...validateFilters(spec.filters, 'spec.filters'),
+        ...legacyFilterProblems(spec.filter, 'spec.filter'),
+        ...filterProblems(spec.filters, 'spec.filters'),
         ...validateDestination(spec.subscriber, 'spec.subscriber', scope, true),
         ...validateDelivery(spec.delivery, 'spec.delivery', scope),
         ...(dependency === undefined ? [] : validateDependency(dependency, scope.namespace)),
@@ -215,7 +214,7 @@ export const EVENT_POLICY_STRATEGY: ResourceStrategy = {
       [
         ...indexed(spec.from, 'spec.from').flatMap(([at, from]) => validatePolicyFrom(from, at)),
         ...indexed(spec.to, 'spec.to').flatMap(([at, to]) => validatePolicyTo(to, at)),
-        ...validateFilters(spec.filters, 'spec.filters'),
+        ...filterProblems(spec.filters, 'spec.filters'),
       ],
       'eventing',
     );

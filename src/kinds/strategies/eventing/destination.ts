@@ -17,7 +17,7 @@ import {
   missing,
   problem,
 } from '../knative/errors.ts';
-import { indexed, items, type Untyped } from '../untyped.ts';
+import { items, type Untyped } from '../untyped.ts';
 
 /** What a rule may look at besides the value. */
 export interface Scope {
@@ -156,43 +156,6 @@ export function validateSource(spec: Untyped, path: string, scope: Scope): Knati
 
 /** What an event is; the rest (`subject`, `time`, `dataschema`) may be overridden. */
 const RESERVED_EXTENSIONS = new Set(['specversion', 'id', 'source', 'type', 'data', 'datacontenttype']);
-
-const ATTRIBUTE = /^[a-z][a-z0-9]*$/;
-const ATTRIBUTE_RULE = 'Attribute name must start with a letter and can only contain lowercase alphanumeric';
-
-export const validateAttributes = (attributes: Untyped, path: string): KnativeProblem[] =>
-  Object.keys(attributes ?? {}).flatMap((name) =>
-    ATTRIBUTE.test(name) ? [] : [badKey(name, `${path}[${name}]`, ATTRIBUTE_RULE)],
-  );
-
-const DIALECTS = ['exact', 'prefix', 'suffix', 'all', 'any', 'not', 'cesql'];
-/** Deeper ones are no filter that somebody wrote, and cost a stack. */
-const MAX_DEPTH = 32;
-
-/** `filters` of a Trigger, an ApiServerSource or an EventPolicy. */
-export const validateFilters = (filters: Untyped, path: string): KnativeProblem[] =>
-  indexed(filters, path).flatMap(([at, filter]) => validateFilter(filter, at, 1));
-
-function validateFilter(filter: Untyped, path: string, depth: number): KnativeProblem[] {
-  if (isAbsent(filter)) return [];
-  if (depth > MAX_DEPTH) return [problem(`filters are nested more than ${MAX_DEPTH} deep`, path)];
-  const given = DIALECTS.filter((dialect) =>
-    dialect === 'not' ? !isAbsent(filter.not) : filter[dialect] && !isEmpty(filter[dialect]),
-  );
-  const inner = (list: Untyped, at: string) =>
-    indexed(list, at).flatMap(([where, item]) => validateFilter(item, where, depth + 1));
-  return [
-    ...(given.length > 1
-      ? [problem('multiple dialects found, filters can have only one dialect set', path)]
-      : []),
-    ...['exact', 'prefix', 'suffix'].flatMap((dialect) =>
-      validateAttributes(filter[dialect], `${path}.${dialect}`),
-    ),
-    ...inner(filter.all, `${path}.all`),
-    ...inner(filter.any, `${path}.any`),
-    ...validateFilter(filter.not, `${path}.not`, depth + 1),
-  ];
-}
 
 /** `apiVersion` and `kind` of the channels that something makes. */
 export function validateTemplate(template: Untyped, path: string): KnativeProblem[] {

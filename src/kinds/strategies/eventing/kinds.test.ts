@@ -100,8 +100,8 @@ const times: [string, string, string?][] = [
   ['0 9 * * *', '', 'Europe/Berlin'],
   ['CRON_TZ=Asia/Tokyo 0 9 * * *', ''],
   ['@every 1h', 'invalid value: unsupported descriptor @every: spec.schedule'],
-  ['@nightly', 'invalid value: unrecognized descriptor: @nightly: spec.schedule'],
-  ['* *', 'invalid value: expected 5 to 6 fields, found 2: [* *]: spec.schedule'],
+  ['@nightly', 'invalid value: schedule "@nightly" has 1 fields instead of 5: spec.schedule'],
+  ['* *', 'invalid value: schedule "* *" has 2 fields instead of 5: spec.schedule'],
   ['61 * * * * *', 'invalid value: "61" is no minute from 0 to 59: spec.schedule'],
   [
     '* * * * *',

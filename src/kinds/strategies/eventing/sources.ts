@@ -2,7 +2,8 @@
  * Sources: PingSource, ApiServerSource, ContainerSource, SinkBinding, KafkaSource, and our own EventSource. Source: knative.dev/eventing
  * `pkg/apis/sources/v1`, knative-extensions/eventing-kafka-broker `pkg/apis/sources/v1`, knative.dev/pkg `tracker.Reference`.
  */
-import { parseSchedule } from '../../eventing/schedule.ts';
+import { filterProblems } from '../../../cloudevents/filter-problems.ts';
+import { parseSchedule, zoned } from '../../cron-schedule.ts';
 import { dns1123Label, qualifiedName } from '../../name.ts';
 import type { UntypedObject } from '../../object.ts';
 import type { ResourceStrategy } from '../../resource.ts';
@@ -27,20 +28,28 @@ import {
   type Scope,
   scopeOf,
   validateDelivery,
-  validateFilters,
   validateSource,
 } from './destination.ts';
 
 function validateSchedule({ schedule, timezone }: Untyped): KnativeProblem[] {
   if (schedule.includes('@every')) return [badValue('unsupported descriptor @every', 'spec.schedule')];
+  const zone = timezone || zoned(schedule).timeZone || 'UTC';
+  if (!isZone(zone))
+    return [badValue(`provided bad location ${zone}: unknown time zone ${zone}`, 'spec.timezone')];
   try {
-    parseSchedule(schedule, timezone);
+    parseSchedule(schedule, zone);
     return [];
   } catch (error) {
-    const { message } = error as Error;
-    return [
-      badValue(message, `spec.${message.startsWith('provided bad location') ? 'timezone' : 'schedule'}`),
-    ];
+    return [badValue((error as Error).message, 'spec.schedule')];
+  }
+}
+
+function isZone(timeZone: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en-US', { timeZone });
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -98,7 +107,7 @@ function validateVersionAndKind({ apiVersion, kind }: Untyped, path: string): Kn
 }
 
 function validateApiServerFilters(filters: Untyped, { features }: Scope): KnativeProblem[] {
-  if (features.newApiServerSourceFilters === 'Enabled') return validateFilters(filters, 'spec.filters');
+  if (features.newApiServerSourceFilters === 'Enabled') return filterProblems(filters, 'spec.filters');
   return items(filters).length === 0
     ? []
     : [problem('Filters is not empty but the NewAPIServerFilters feature is disabled.', 'spec.filters')];

@@ -1,0 +1,110 @@
+/** One attempt with everything that belongs to it: the request, what its answer means, and the reply's way on. */
+import type { Clock } from '../../base/clock.ts';
+import type { CloudEvent } from '../../cloudevents/event.ts';
+import type { DeliveryTerms, Target } from '../model.ts';
+import type { Sender } from './contract.ts';
+import { replyTo, type Task, withoutOwn } from './task.ts';
+import { type Failure, type Judgement, judge, withError } from './verdict.ts';
+
+/** What an attempt came to. */
+export type Attempted =
+  | { is: 'done'; status: number | undefined; replied: number }
+  | { is: 'partial'; failed: ReadonlySet<string>; failure: Failure; destination: string }
+  | { is: 'failed'; failure: Failure; destination: string }
+  | { is: 'postponed'; message: string };
+
+/** Who is delivered to. */
+export interface Party {
+  /** Absent: the event itself is the reply. */
+  subscriber: Target | undefined;
+  reply: Target | undefined;
+  terms: DeliveryTerms;
+  /** The stream is a broker's: an answer is empty or an event, and the platform's own attributes are not shown. */
+  broker: boolean;
+}
+
+/** Delivers events to the subscriber of a party, and its answers to where they go. */
+export async function attempt(
+  sender: Sender,
+  clock: Clock,
+  party: Party,
+  tasks: readonly Task[],
+): Promise<Attempted> {
+  const { subscriber, terms, broker } = party;
+  const events = tasks.map((task) => (broker ? withoutOwn(task.item.event) : task.item.event));
+  if (subscriber === undefined) return pass(sender, clock, party, tasks, events, undefined);
+  const { timeoutMs, format } = terms;
+  const outcome = await sender.send(subscriber, events, { timeoutMs, format, wantsReply: true });
+  const batch = events.length > 1 ? new Set(events.map(({ id }) => id)) : undefined;
+  const judged = judge(outcome, { strict: broker, batch }, clock.now());
+  const { status } = outcome;
+  switch (judged.is) {
+    case 'done':
+      return { is: 'done', status, replied: 0 };
+    case 'replied':
+      return pass(sender, clock, party, tasks, judged.replies, status);
+    case 'partial': {
+      const failure = {
+        retryable: true,
+        status,
+        body: outcome.body,
+        message: 'it could not process this one',
+      };
+      return { is: 'partial', failed: judged.failed, failure, destination: subscriber.url };
+    }
+    case 'failed':
+      return { is: 'failed', failure: judged.failure, destination: subscriber.url };
+    default:
+      return judged;
+  }
+}
+
+/** Sends replies on; one that fails fails the whole delivery. */
+async function pass(
+  sender: Sender,
+  clock: Clock,
+  party: Party,
+  tasks: readonly Task[],
+  replies: readonly CloudEvent[],
+  status: number | undefined,
+): Promise<Attempted> {
+  const { reply, terms, broker } = party;
+  if (reply === undefined) return { is: 'done', status, replied: 0 };
+  const { timeoutMs, format } = terms;
+  const answered = tasks[0]!.item.event;
+  for (const one of replies) {
+    const event = broker ? replyTo(answered, one) : one;
+    const outcome = await sender.send(reply, [event], { timeoutMs, format, wantsReply: false });
+    const judged = judge(outcome, { strict: false }, clock.now());
+    if (judged.is === 'postponed') return judged;
+    if (judged.is === 'failed') {
+      const failure = { ...judged.failure, message: `the reply was not taken: ${judged.failure.message}` };
+      return { is: 'failed', failure, destination: reply.url };
+    }
+  }
+  return { is: 'done', status, replied: replies.length };
+}
+
+/** Delivers to the dead letter sink what its subscriber did not take. */
+export async function bringToDeadLetters(
+  sender: Sender,
+  clock: Clock,
+  party: Party,
+  deadLetter: Target,
+  task: Task,
+): Promise<Attempted> {
+  const { terms, subscriber } = party;
+  const { event } = task.item;
+  const { last } = task;
+  const destination = last?.destination || subscriber?.url || '';
+  const letter = withError(party.broker ? withoutOwn(event) : event, destination, last ?? {});
+  const outcome = await sender.send(deadLetter, [letter], {
+    timeoutMs: terms.timeoutMs,
+    format: terms.format,
+    wantsReply: false,
+  });
+  const judged: Judgement = judge(outcome, { strict: false }, clock.now());
+  if (judged.is === 'postponed') return judged;
+  if (judged.is === 'failed') return { is: 'failed', failure: judged.failure, destination: deadLetter.url };
+  return { is: 'done', status: outcome.status, replied: 0 };
+}

@@ -1,0 +1,418 @@
+/**
+ * Deliveries of one subscription: what is next, how many at once, in which order, when again, and where it goes in the end. Where events
+ * come from is not its concern.
+ */
+import type { Timer } from '../../base/clock.ts';
+import { messageOf } from '../../base/errors.ts';
+import { attribute } from '../../cloudevents/event.ts';
+import type { Position } from '../log/state/contract.ts';
+import type { SubscriptionSpec } from '../model.ts';
+import type { LaneEnvironment } from './environment.ts';
+import { type Attempted, attempt, bringToDeadLetters, type Party } from './exchange.ts';
+import { Fifo } from './fifo.ts';
+import { Orders } from './orders.ts';
+import { ParkedRows } from './parked.ts';
+import { persist } from './persist.ts';
+import { type Item, owned, recordOf, type Task, taskOf } from './task.ts';
+import { type Failure, KEPT_BODY, next } from './verdict.ts';
+
+/** A wait up to this stays in memory, ms; a longer one goes to the state, so that the position moves on. */
+const SHORT_MS = 5000;
+/** The platform itself was not there: again after this time, ms. */
+const POSTPONED_MS = 1000;
+/** Deliveries at once that a subscription begins with; it gets more as they succeed. */
+const AT_FIRST = 16;
+/** What remains to one whose target does not answer. */
+const AT_LEAST = 2;
+/** Parked deliveries of a subscription beyond which it takes nothing new: its stream keeps the rest. */
+const MOST_PARKED = 10_000;
+
+/** What a lane is told by. */
+export type LaneSpec = Pick<
+  SubscriptionSpec,
+  'key' | 'subscriber' | 'reply' | 'terms' | 'orderedBy' | 'concurrency' | 'batch' | 'paused'
+> & {
+  /** Address of the stream, for what is written. */
+  stream: string;
+  /** See `Party.broker`. */
+  broker: boolean;
+};
+
+export interface LaneStats {
+  delivered: number;
+  failed: number;
+  retried: number;
+  dead: number;
+  lastError: { at: number; message: string } | undefined;
+}
+
+/** Who owns a lane. */
+export interface LaneHost {
+  /** The task is resolved: delivered, dead, or waiting in the state. */
+  resolved(task: Task): void;
+  /** The position as it is when `task` is resolved; undefined: it has none. */
+  position(task: Task): Position | undefined;
+  /** Something has changed that reports tell of. */
+  changed(): void;
+}
+
+export class Lane {
+  readonly stats: LaneStats = { delivered: 0, failed: 0, retried: 0, dead: 0, lastError: undefined };
+  /** Tasks in memory, and what they weigh. */
+  size = 0;
+  bytes = 0;
+  /** Attempts under way. */
+  active = 0;
+  readonly parked: ParkedRows;
+  #spec: LaneSpec;
+  #party: Party;
+  readonly #env: LaneEnvironment;
+  readonly #host: LaneHost;
+  readonly #ready = new Fifo<Task>();
+  readonly #letters = new Fifo<Task>();
+  readonly #orders = new Orders();
+  readonly #timers = new Set<Timer>();
+  #allowed: number;
+  #batchTimer: Timer | undefined;
+  #batchDue = false;
+  #closed = false;
+  #idle: (() => void) | undefined;
+
+  constructor(spec: LaneSpec, env: LaneEnvironment, host: LaneHost) {
+    this.#spec = spec;
+    this.#party = partyOf(spec);
+    this.#env = env;
+    this.#host = host;
+    this.#allowed = Math.min(AT_FIRST, spec.concurrency);
+    this.parked = new ParkedRows(spec.key, env, {
+      take: (tasks) => this.#take(tasks),
+      due: () => this.pump(),
+    });
+  }
+
+  get spec(): LaneSpec {
+    return this.#spec;
+  }
+
+  /** Whether it may be given more than it has. */
+  get takes(): boolean {
+    return !this.#closed && this.parked.count < MOST_PARKED;
+  }
+
+  update(spec: LaneSpec): void {
+    this.#spec = spec;
+    this.#party = partyOf(spec);
+    this.#allowed = Math.min(Math.max(this.#allowed, AT_LEAST), Math.max(1, spec.concurrency));
+    this.pump();
+  }
+
+  /** A task for an event, with what orders it. */
+  task(item: Item, counts: boolean): Task {
+    const { orderedBy } = this.#spec;
+    if (orderedBy === undefined) return taskOf(item, undefined, counts);
+    if (orderedBy === '') return taskOf(item, '', counts);
+    const value = attribute(item.event, orderedBy);
+    return taskOf(item, value === undefined ? undefined : String(value), counts);
+  }
+
+  add(task: Task): void {
+    this.size++;
+    this.bytes += task.item.bytes;
+    this.#env.budget.bytes += task.item.bytes;
+    if (this.#orders.enter(task)) this.#ready.push(task);
+  }
+
+  /** Rows of the state that are due. */
+  #take(tasks: readonly Task[]): void {
+    for (const task of tasks) {
+      this.size++;
+      this.bytes += task.item.bytes;
+      this.#env.budget.bytes += task.item.bytes;
+      (task.phase === 'deadLetter' ? this.#letters : this.#ready).push(task);
+    }
+  }
+
+  /** Begins what may begin. */
+  pump(): void {
+    if (this.#closed || this.#spec.paused) return;
+    for (;;) {
+      const most = Math.min(this.#allowed, this.#spec.concurrency);
+      if (this.active >= most) return;
+      if (this.parked.ready && this.#ready.length + this.#letters.length < most)
+        this.parked.fetch(most - this.active);
+      const letter = this.#letters.length > 0;
+      if (!letter && !this.#startable()) return;
+      if (!this.#env.slots.take(this)) return;
+      this.active++;
+      if (letter) void this.#run([this.#letters.shift()!]);
+      else void this.#run(this.#spec.batch === undefined ? [this.#ready.shift()!] : this.#batch());
+    }
+  }
+
+  #startable(): boolean {
+    const { batch } = this.#spec;
+    const waiting = this.#ready.length;
+    if (waiting === 0) return false;
+    if (batch === undefined || this.#batchDue || batch.waitMs === 0) return true;
+    if (waiting + this.#orders.behind(this.#ready.at(0)!) >= batch.size) return true;
+    this.#batchTimer ??= this.#env.clock.after(batch.waitMs, () => {
+      this.#batchTimer = undefined;
+      this.#batchDue = true;
+      this.pump();
+    });
+    return false;
+  }
+
+  #batch(): Task[] {
+    const { size } = this.#spec.batch ?? { size: 1 };
+    const tasks: Task[] = [];
+    while (tasks.length < size) {
+      const task = this.#ready.shift();
+      if (task === undefined) break;
+      tasks.push(task);
+      this.#orders.follow(task, tasks, size);
+    }
+    this.#batchDue = false;
+    this.#batchTimer?.cancel();
+    this.#batchTimer = undefined;
+    return tasks;
+  }
+
+  async #run(tasks: readonly Task[]): Promise<void> {
+    const { sender, clock, log, slots } = this.#env;
+    const [first] = tasks;
+    const { deadLetter } = this.#party.terms;
+    let result: Attempted;
+    try {
+      result =
+        first!.phase === 'deadLetter' && deadLetter !== undefined
+          ? await bringToDeadLetters(sender, clock, this.#party, deadLetter, first!)
+          : await attempt(sender, clock, this.#party, tasks);
+    } catch (error) {
+      log.error('a delivery failed inside', { key: this.#spec.key, error: String((error as Error).stack) });
+      const failure = { retryable: true, body: Buffer.alloc(0), message: 'the platform failed; see its log' };
+      result = { is: 'failed', failure, destination: this.#party.subscriber?.url ?? '' };
+    }
+    this.active--;
+    slots.release();
+    if (this.#closed) {
+      if (this.active === 0) this.#idle?.();
+      // What was delivered is; the rest is for the next start.
+      if (result.is !== 'done') return;
+    }
+    this.#learn(result);
+    for (const task of tasks) this.#conclude(task, result);
+    this.pump();
+    slots.next();
+  }
+
+  /** A target that answers gets more at once, one that does not gets less: it would only hold what others could use. */
+  #learn(result: Attempted): void {
+    const answered =
+      result.is !== 'postponed' && (result.is !== 'failed' || result.failure.status !== undefined);
+    if (answered) {
+      if (this.#allowed < this.#spec.concurrency) this.#allowed++;
+    } else this.#allowed = Math.min(this.#spec.concurrency, Math.max(AT_LEAST, this.#allowed >> 1));
+  }
+
+  #conclude(task: Task, result: Attempted): void {
+    if (result.is === 'postponed') {
+      this.#note(result.message);
+      this.#again(task, POSTPONED_MS);
+    } else if (result.is === 'done') this.#succeeded(task, result.status, result.replied);
+    else if (result.is === 'partial' && !result.failed.has(task.item.event.id))
+      this.#succeeded(task, result.failure.status, 0);
+    else this.#failed(task, result.failure, result.destination);
+  }
+
+  #succeeded(task: Task, status: number | undefined, replied: number): void {
+    const { paths } = this.#env;
+    const { key, stream } = this.#spec;
+    const { offset } = task.item;
+    const dead = task.phase === 'deadLetter';
+    if (dead) {
+      this.stats.dead++;
+      paths.note(stream, offset, key, 'dead', { status: task.last?.status, message: task.last?.message });
+    } else {
+      this.stats.delivered++;
+      paths.delivered(stream, offset, key, status, task.failures + 1);
+      if (replied > 0) paths.note(stream, offset, key, 'replied', { status });
+    }
+    if (task.parked !== 0) this.parked.done(task.parked);
+    this.#finish(task, dead ? 'dead' : 'delivered');
+  }
+
+  #failed(task: Task, failure: Failure, destination: string): void {
+    const { terms, subscriber } = this.#party;
+    const { paths, random } = this.#env;
+    const { key, stream } = this.#spec;
+    task.failures++;
+    this.stats.failed++;
+    this.#note(failure.message);
+    // Dead letters keep why the subscriber failed, not why their sink did.
+    if (task.phase === 'subscriber') {
+      task.last = { destination, message: failure.message };
+      if (failure.status !== undefined) task.last.status = failure.status;
+      if (failure.body.length > 0) task.last.body = Buffer.from(failure.body.subarray(0, KEPT_BODY));
+    }
+    const what = next(terms, task.failures, failure, random());
+    if ('wait' in what) {
+      this.stats.retried++;
+      paths.note(stream, task.item.offset, key, 'retried', {
+        status: failure.status,
+        attempt: task.failures,
+        message: failure.message,
+      });
+      if (task.parked !== 0 || (what.wait > SHORT_MS && task.order === undefined))
+        void this.#park(task, what.wait);
+      else this.#again(task, what.wait);
+      return;
+    }
+    if (task.phase === 'subscriber' && terms.deadLetter !== undefined) {
+      task.phase = 'deadLetter';
+      if (task.last !== undefined) task.last.message = what.giveUp;
+      task.failures = 0;
+      this.#letters.push(task);
+      return;
+    }
+    const reason =
+      task.phase === 'subscriber'
+        ? what.giveUp
+        : `${task.last?.message ?? `it could not be delivered to ${subscriber?.url}`}; its dead letter sink: ${what.giveUp}`;
+    void this.#bury(task, reason);
+  }
+
+  /** Tries again after a wait in memory. */
+  #again(task: Task, ms: number): void {
+    if (task.parked !== 0) {
+      void this.#park(task, ms);
+      return;
+    }
+    if (ms > 0) task.item = owned(task.item);
+    const back = () => {
+      (task.phase === 'deadLetter' ? this.#letters : this.#ready).push(task);
+      this.pump();
+    };
+    // Not in this turn even when it is due at once: the caller may be in the middle of its tasks.
+    const timer = this.#env.clock.after(ms, () => {
+      this.#timers.delete(timer);
+      back();
+    });
+    this.#timers.add(timer);
+    this.#host.changed();
+  }
+
+  /** Lets the state keep it until it is due. */
+  async #park(task: Task, wait: number): Promise<void> {
+    const { clock } = this.#env;
+    const { key, stream } = this.#spec;
+    const { item, last } = task;
+    const due = clock.now() + wait;
+    const change = {
+      attempts: task.failures,
+      due,
+      phase: task.phase,
+      lastStatus: last?.status,
+      lastBody: last?.body,
+      lastError: last?.message,
+    };
+    const written = await this.#persist(async () => {
+      if (task.parked !== 0) return this.parked.again(task.parked, change);
+      const row = {
+        subscription: key,
+        stream,
+        offset: item.offset,
+        at: item.at,
+        record: recordOf(item),
+        ...change,
+      };
+      return this.parked.park(row, this.#host.position(task));
+    });
+    if (written) this.#leave(task);
+  }
+
+  /** Given up: its bytes go to the dead letters. */
+  async #bury(task: Task, reason: string): Promise<void> {
+    const { clock, state, paths } = this.#env;
+    const { key, stream } = this.#spec;
+    const { item, last } = task;
+    const row = {
+      subscription: key,
+      stream,
+      offset: item.offset,
+      at: item.at,
+      diedAt: clock.now(),
+      attempts: task.phase === 'subscriber' ? task.failures : this.#party.terms.retry + 1,
+      status: last?.status,
+      reason,
+      record: recordOf(item),
+    };
+    const parked = task.parked === 0 ? undefined : task.parked;
+    const written = await this.#persist(() => state.bury(row, parked, this.#host.position(task)));
+    if (!written) return;
+    if (parked !== undefined) this.parked.forget(parked);
+    this.stats.dead++;
+    paths.note(stream, item.offset, key, 'dead', {
+      status: last?.status,
+      attempt: row.attempts,
+      message: reason,
+    });
+    this.#finish(task, 'dead');
+    this.pump();
+  }
+
+  #persist(write: () => Promise<unknown>): Promise<boolean> {
+    return persist(
+      this.#env,
+      write,
+      () => this.#closed,
+      (error) => {
+        this.#note(`it could not be written: ${messageOf(error)}`);
+        this.#host.changed();
+      },
+    );
+  }
+
+  #note(message: string): void {
+    this.stats.lastError = { at: this.#env.clock.now(), message };
+  }
+
+  #finish(task: Task, how: 'delivered' | 'dead'): void {
+    this.#leave(task);
+    task.done?.(how);
+  }
+
+  /** It is out of memory. */
+  #leave(task: Task): void {
+    this.size--;
+    if (!this.#closed) {
+      this.bytes -= task.item.bytes;
+      this.#env.budget.bytes -= task.item.bytes;
+    }
+    const following = this.#orders.leave(task);
+    if (following !== undefined) {
+      this.#ready.push(following);
+      this.pump();
+    }
+    this.#host.resolved(task);
+  }
+
+  /** Begins nothing any more. Resolves when nothing is under way. */
+  close(): Promise<void> {
+    this.#closed = true;
+    for (const timer of this.#timers) timer.cancel();
+    this.#timers.clear();
+    this.#batchTimer?.cancel();
+    this.#env.budget.bytes -= this.bytes;
+    this.bytes = 0;
+    this.parked.close();
+    if (this.active === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#idle = resolve;
+    });
+  }
+}
+
+function partyOf({ subscriber, reply, terms, broker }: LaneSpec): Party {
+  return { subscriber, reply, terms, broker };
+}

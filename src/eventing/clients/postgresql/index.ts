@@ -1,0 +1,2 @@
+export * from 'pg';
+export { LogicalReplicationService, PgoutputPlugin } from 'pg-logical-replication';

@@ -18,6 +18,10 @@ const PACKAGES: readonly (readonly [program: string, pkg: string])[] = [
   ['mvn', 'maven'],
   ['git', 'git'],
   ['redis-server', 'redis-server'],
+  ['nats-server', 'nats-server'],
+  ['mosquitto', 'mosquitto'],
+  ['rabbitmq-server', 'rabbitmq-server'],
+  ['pg_ctlcluster', 'postgresql'],
 ];
 /** An archive that does not answer must not hold up the tests. */
 const LIMIT_MS = 8 * 60_000;

@@ -97,6 +97,8 @@ function npm(folder: string): Promise<void> {
   });
   return new Promise((resolve, reject) => {
     child.once('error', reject);
-    child.once('close', (code) => (code === 0 ? resolve() : reject(new Error(said.trim() || `npm ended with ${code}`))));
+    child.once('close', (code) =>
+      code === 0 ? resolve() : reject(new Error(said.trim() || `npm ended with ${code}`)),
+    );
   });
 }

@@ -60,7 +60,11 @@ export function checkFields(config: Record<string, Json>, fields: Fields, under 
     const value = config[name];
     if (value === undefined || value === null) {
       if (field.required)
-        errors.push({ field: under + name, reason: 'FieldValueRequired', message: `Required value: ${field.what}` });
+        errors.push({
+          field: under + name,
+          reason: 'FieldValueRequired',
+          message: `Required value: ${field.what}`,
+        });
     } else if (field.is === 'group' && isObject(value)) {
       errors.push(...checkFields(value, field.fields, `${under}${name}.`));
     } else {
@@ -73,7 +77,11 @@ export function checkFields(config: Record<string, Json>, fields: Fields, under 
 
 /** The error of a field whose value cannot be used. */
 export function invalid(field: string, value: Json, problem: string): FieldError {
-  return { field, reason: 'FieldValueInvalid', message: `Invalid value: ${JSON.stringify(value)}: ${problem}` };
+  return {
+    field,
+    reason: 'FieldValueInvalid',
+    message: `Invalid value: ${JSON.stringify(value)}: ${problem}`,
+  };
 }
 
 /** The typed configuration with defaults, of one that has no errors. */
@@ -96,7 +104,9 @@ function problemOf(value: Json, field: Field): string | undefined {
   switch (field.is) {
     case 'text':
       if (typeof value !== 'string' || (field.required && value === '')) return 'must be a text';
-      return field.form && !field.form.test(value) ? (field.formHint ?? `must match ${field.form.source}`) : undefined;
+      return field.form && !field.form.test(value)
+        ? (field.formHint ?? `must match ${field.form.source}`)
+        : undefined;
     case 'count':
       return typeof value === 'number' && Number.isInteger(value) && value >= field.min && value <= field.max
         ? undefined

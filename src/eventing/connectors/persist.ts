@@ -45,7 +45,12 @@ export async function persist(
       const reason = options.reasonOf?.(error) ?? reasonOf(error);
       const message = `${what}: ${saying(error)}`;
       report({ ready: false, reason, message });
-      log.warn('a source or sink has lost its server, or cannot reach it', { what, reason, why: saying(error), failures });
+      log.warn('a source or sink has lost its server, or cannot reach it', {
+        what,
+        reason,
+        why: saying(error),
+        failures,
+      });
       await sleep(clock, backoffWait(failures, BACKOFF, random()), signal);
     }
   }
@@ -73,8 +78,16 @@ export function* causes(error: unknown, depth = 0): Generator<unknown> {
   yield* causes(error.cause, depth + 1);
 }
 
-const UNREACHABLE = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT', 'EAI_AGAIN']);
-const DENIED = /auth|password|credential|permission|denied|not allowed|WRONGPASS|NOAUTH|NOPERM|SASL|certificate/i;
+const UNREACHABLE = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+  'EAI_AGAIN',
+]);
+const DENIED =
+  /auth|password|credential|permission|denied|not allowed|WRONGPASS|NOAUTH|NOPERM|SASL|certificate/i;
 
 /** The reason in a condition that an error of any client comes to. */
 export function reasonOf(error: unknown): 'Unreachable' | 'Unauthorized' | 'ConnectionLost' {

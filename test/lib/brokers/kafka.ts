@@ -4,7 +4,7 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { freePorts, installed, type Server, startServer } from './server.ts';
 
@@ -31,13 +31,18 @@ function jars(): { dir: string } | string {
   const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'petrel-tests');
   const dir = join(cache, `kafka-${VERSION}`);
   if (existsSync(dir)) return { dir };
-  if (!installed('mvn')) return 'the jars of Kafka are missing, and mvn, which brings them, is not installed: apt-get install maven';
+  if (!installed('mvn'))
+    return 'the jars of Kafka are missing, and mvn, which brings them, is not installed: apt-get install maven';
   mkdirSync(cache, { recursive: true });
   const scratch = mkdtempSync(join(cache, 'bringing-'));
   try {
     writeFileSync(join(scratch, 'pom.xml'), POM);
     const args = ['-q', '-B', COPY, '-DincludeScope=runtime', `-DoutputDirectory=${scratch}/jars`];
-    const { status, stdout } = spawnSync('mvn', args, { cwd: scratch, encoding: 'utf8', timeout: 5 * 60_000 });
+    const { status, stdout } = spawnSync('mvn', args, {
+      cwd: scratch,
+      encoding: 'utf8',
+      timeout: 5 * 60_000,
+    });
     if (status !== 0) return `Maven could not bring Kafka: ${stdout.trim().slice(0, 300)}`;
     renameSync(join(scratch, 'jars'), dir);
   } catch (error) {
@@ -56,7 +61,8 @@ export interface KafkaOptions {
 }
 
 export async function kafkaServer(options: KafkaOptions = {}): Promise<KafkaServer | string> {
-  if (!installed('java')) return 'Java, which runs Kafka, is not installed: apt-get install default-jre-headless';
+  if (!installed('java'))
+    return 'Java, which runs Kafka, is not installed: apt-get install default-jre-headless';
   const found = jars();
   if (typeof found === 'string') return found;
   const [port = 0, controller = 0, sasl = 0] = await freePorts(3);
@@ -72,7 +78,8 @@ export async function kafkaServer(options: KafkaOptions = {}): Promise<KafkaServ
       listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controller},SASL_PLAINTEXT://127.0.0.1:${sasl}`,
       'advertised.listeners': `PLAINTEXT://127.0.0.1:${port},SASL_PLAINTEXT://127.0.0.1:${sasl}`,
       'controller.listener.names': 'CONTROLLER',
-      'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT',
+      'listener.security.protocol.map':
+        'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT',
       'inter.broker.listener.name': 'PLAINTEXT',
       'sasl.enabled.mechanisms': 'PLAIN,SCRAM-SHA-256',
       'listener.name.sasl_plaintext.plain.sasl.jaas.config': `${jaas}.plain.PlainLoginModule required ${plain.join(' ')};`,
@@ -97,11 +104,34 @@ export async function kafkaServer(options: KafkaOptions = {}): Promise<KafkaServ
       'controlled.shutdown.enable': 'false',
     };
     const properties = join(dir, 'server.properties');
-    writeFileSync(properties, Object.entries(settings).map(([name, value]) => `${name}=${value}\n`).join(''));
+    writeFileSync(
+      properties,
+      Object.entries(settings)
+        .map(([name, value]) => `${name}=${value}\n`)
+        .join(''),
+    );
     const log4j = join(dir, 'log4j2.properties');
-    writeFileSync(log4j, 'rootLogger.level=WARN\nrootLogger.appenderRef.c.ref=C\nappender.c.type=Console\nappender.c.name=C\nappender.c.layout.type=PatternLayout\nappender.c.layout.pattern=%p %m%n\n');
-    const scram = Object.entries(users).flatMap(([name, password]) => ['--add-scram', `SCRAM-SHA-256=[name=${name},password=${password}]`]);
-    await run('java', [...JAVA, `-Dlog4j2.configurationFile=${log4j}`, '-cp', classpath, 'kafka.tools.StorageTool', 'format', '-t', 'cGV0cmVsLWthZmthLXRlcw', '-c', properties, ...scram]);
+    writeFileSync(
+      log4j,
+      'rootLogger.level=WARN\nrootLogger.appenderRef.c.ref=C\nappender.c.type=Console\nappender.c.name=C\nappender.c.layout.type=PatternLayout\nappender.c.layout.pattern=%p %m%n\n',
+    );
+    const scram = Object.entries(users).flatMap(([name, password]) => [
+      '--add-scram',
+      `SCRAM-SHA-256=[name=${name},password=${password}]`,
+    ]);
+    await run('java', [
+      ...JAVA,
+      `-Dlog4j2.configurationFile=${log4j}`,
+      '-cp',
+      classpath,
+      'kafka.tools.StorageTool',
+      'format',
+      '-t',
+      'cGV0cmVsLWthZmthLXRlcw',
+      '-c',
+      properties,
+      ...scram,
+    ]);
     return {
       command: 'java',
       args: [...JAVA, `-Dlog4j2.configurationFile=${log4j}`, '-cp', classpath, 'kafka.Kafka', properties],

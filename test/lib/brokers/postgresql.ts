@@ -31,9 +31,29 @@ export async function postgresqlServer(password = 'secret'): Promise<PostgresqlS
       for (const path of [dir, secret]) chownSync(path, Number(stdout), -1);
     }
     const data = join(dir, 'data');
-    const args = ['-D', data, '-U', 'petrel', '-A', 'scram-sha-256', `--pwfile=${secret}`, '-E', 'UTF8', '--no-sync'];
+    const args = [
+      '-D',
+      data,
+      '-U',
+      'petrel',
+      '-A',
+      'scram-sha-256',
+      `--pwfile=${secret}`,
+      '-E',
+      'UTF8',
+      '--no-sync',
+    ];
     const made = root
-      ? spawnSync('setpriv', ['--reuid', user, '--regid', 'nogroup', '--clear-groups', '--', `${bin}/initdb`, ...args])
+      ? spawnSync('setpriv', [
+          '--reuid',
+          user,
+          '--regid',
+          'nogroup',
+          '--clear-groups',
+          '--',
+          `${bin}/initdb`,
+          ...args,
+        ])
       : spawnSync(`${bin}/initdb`, args);
     if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr}`);
     const settings = {
@@ -49,7 +69,9 @@ export async function postgresqlServer(password = 'secret'): Promise<PostgresqlS
       command: `${bin}/postgres`,
       args: ['-D', data, '-p', String(port), ...options],
       user,
-      ready: async () => (await listens(port)) && spawnSync(`${bin}/pg_isready`, ['-q', '-h', '127.0.0.1', '-p', String(port)]).status === 0,
+      ready: async () =>
+        (await listens(port)) &&
+        spawnSync(`${bin}/pg_isready`, ['-q', '-h', '127.0.0.1', '-p', String(port)]).status === 0,
     };
   });
   return Object.assign(server, { user: 'petrel', password, database: 'postgres' });

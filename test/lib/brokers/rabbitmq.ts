@@ -12,7 +12,10 @@ export async function rabbitmqServer(): Promise<RabbitmqServer | string> {
   const [port = 0, distribution = 0, names = 0] = await freePorts(3);
   const server = await startServer('rabbitmq', port, (dir) => {
     const conf = join(dir, 'rabbitmq.conf');
-    writeFileSync(conf, `listeners.tcp.default = 127.0.0.1:${port}\nlog.file = false\nlog.console = true\nlog.console.level = warning\n`);
+    writeFileSync(
+      conf,
+      `listeners.tcp.default = 127.0.0.1:${port}\nlog.file = false\nlog.console = true\nlog.console.level = warning\n`,
+    );
     writeFileSync(join(dir, 'enabled_plugins'), '[].\n');
     return {
       // The daemon by which nodes find each other would outlive the tests: one of its own ends with the server's process group.

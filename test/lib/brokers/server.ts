@@ -99,7 +99,10 @@ export async function startServer(
   const start = async () => {
     const out = openSync(log, 'a');
     const guard = ['--pdeathsig', 'KILL', '--', command, ...args];
-    const as = user === undefined || process.getuid?.() !== 0 ? [] : ['--reuid', user, '--regid', group(user), '--clear-groups'];
+    const as =
+      user === undefined || process.getuid?.() !== 0
+        ? []
+        : ['--reuid', user, '--regid', group(user), '--clear-groups'];
     const mine = spawn('setpriv', [...as, ...guard], {
       cwd: dir,
       detached: true, // a process group of its own: what it starts is ended with it
@@ -118,7 +121,8 @@ export async function startServer(
     child = mine;
     children.add(mine);
     const answers = async () => {
-      if (failure !== undefined) throw new Error(`${name} does not start: ${failure}\n${output().slice(-2000)}`);
+      if (failure !== undefined)
+        throw new Error(`${name} does not start: ${failure}\n${output().slice(-2000)}`);
       return ready();
     };
     await until(answers, `${name} answers`, START_MS);

@@ -1,2 +1,9 @@
 export * from '@nats-io/jetstream';
-export { connect, credsAuthenticator, headers, type Msg, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node';
+export {
+  connect,
+  credsAuthenticator,
+  headers,
+  type Msg,
+  type MsgHdrs,
+  type NatsConnection,
+} from '@nats-io/transport-node';

@@ -7,7 +7,10 @@ import { compact, list, required } from '../../connectors/keda.ts';
 export const FIELDS = {
   ...KAFKA_FIELDS,
   topics: { is: 'texts', required: true, what: 'topics to read' },
-  consumerGroup: { is: 'text', what: 'the consumer group; default: one of the source’s own, `petrel.<namespace>.<name>`' },
+  consumerGroup: {
+    is: 'text',
+    what: 'the consumer group; default: one of the source’s own, `petrel.<namespace>.<name>`',
+  },
   initialOffset: {
     is: 'text',
     default: 'latest',
@@ -20,14 +23,26 @@ export const FIELDS = {
     what: 'what is delivered one after the other: messages with the same key (those without one by partition), all of a partition, or nothing',
   },
   concurrency: { is: 'count', min: 1, max: 1000, default: 64, what: 'deliveries under way at once' },
-  prefetch: { is: 'count', min: 1, max: 100_000, default: 2000, what: 'messages that are fetched and not yet resolved' },
+  prefetch: {
+    is: 'count',
+    min: 1,
+    max: 100_000,
+    default: 2000,
+    what: 'messages that are fetched and not yet resolved',
+  },
   protocol: {
     is: 'choice',
     of: ['auto', 'consumer', 'classic'],
     default: 'auto',
     what: 'the group protocol: `consumer` is that of KIP-848; `auto` takes it where the brokers have it',
   },
-  maxWaitMs: { is: 'count', min: 1, max: 60_000, default: 5000, what: 'how long a fetch waits at the broker for messages' },
+  maxWaitMs: {
+    is: 'count',
+    min: 1,
+    max: 60_000,
+    default: 5000,
+    what: 'how long a fetch waits at the broker for messages',
+  },
 } as const satisfies Fields;
 
 export type KafkaConfig = Read<typeof FIELDS>;
@@ -36,7 +51,9 @@ export function check(config: Record<string, Json>): FieldError[] {
   const errors = checkFields(config, FIELDS);
   const { initialOffset } = config;
   if (typeof initialOffset === 'string' && startOf(initialOffset) === undefined)
-    errors.push(invalid('initialOffset', initialOffset, 'must be latest, earliest or a time like 2026-11-21T09:00:00Z'));
+    errors.push(
+      invalid('initialOffset', initialOffset, 'must be latest, earliest or a time like 2026-11-21T09:00:00Z'),
+    );
   return errors;
 }
 
@@ -56,7 +73,10 @@ const SASL: Readonly<Record<string, string>> = {
 };
 
 /** KEDA's scaler `kafka`. */
-export function fromKeda(metadata: Record<string, string>, auth: Record<string, string>): Record<string, Json> {
+export function fromKeda(
+  metadata: Record<string, string>,
+  auth: Record<string, string>,
+): Record<string, Json> {
   const mechanism = auth.sasl ?? metadata.sasl ?? 'none';
   const tls = (auth.tls ?? metadata.tls) === 'enable';
   return compact({

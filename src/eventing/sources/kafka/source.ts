@@ -79,7 +79,6 @@ class Session {
   readonly #partitions = new Map<string, Partition>();
   /** Partitions that were taken from this session: its stream may still hold messages of them from before. */
   readonly #given = new Set<string>();
-  readonly #health: Health;
   #consumer: Consumer | undefined;
   #stream: Awaited<ReturnType<Consumer['consume']>> | undefined;
   #commitTimer: Timer | undefined;
@@ -100,7 +99,6 @@ class Session {
     this.#context = context;
     this.#config = config;
     this.#signal = signal;
-    this.#health = health;
     this.#group = config.consumerGroup ?? `petrel.${context.namespace}.${context.name}`;
     this.#intake = new Intake({
       clock: context.clock,
@@ -135,11 +133,17 @@ class Session {
       this.#stream = stream;
       stream.on('error', this.#fail);
       stream.on('close', () => this.#fail(new Error('the stream of messages was closed')));
-      stream.on('data', (message) => this.#take(message as unknown as KafkaMessage & { leaderEpoch: number }));
+      stream.on('data', (message) =>
+        this.#take(message as unknown as KafkaMessage & { leaderEpoch: number }),
+      );
       up(`reads ${this.#config.topics.join(', ')} as group ${this.#group}`);
       const end = await Promise.race([failed, stopped, anew]);
       if (end === 'anew') await this.settle(SETTLE_MS);
       return end;
+    } catch (error) {
+      // What is under way may still be committed, where the brokers are there and only the group is not.
+      await this.settle(COMMIT_LIMIT_MS);
+      throw error;
     } finally {
       await this.#leave();
     }
@@ -159,7 +163,12 @@ class Session {
     const kip848 = await this.#pin(options);
     const group = kip848
       ? { groupProtocol: 'consumer' as const }
-      : { groupProtocol: 'classic' as const, sessionTimeout: 10_000, heartbeatInterval: 1000, rebalanceTimeout: 60_000 };
+      : {
+          groupProtocol: 'classic' as const,
+          sessionTimeout: 10_000,
+          heartbeatInterval: 1000,
+          rebalanceTimeout: 60_000,
+        };
     const consumer = createMember(
       this.#client,
       { ...options, groupId: this.#group, ...group },
@@ -241,7 +250,10 @@ class Session {
     }
     for (const key of now) {
       if (this.#partitions.has(key)) continue;
-      if (this.#given.has(key)) return this.#again();
+      if (this.#given.has(key)) {
+        this.#again();
+        return;
+      }
       const at = key.lastIndexOf(':');
       this.#partitions.set(key, {
         topic: key.slice(0, at),
@@ -276,7 +288,8 @@ class Session {
       await this.#context.emit(toEvent(message, this.#context.namespace, this.#context.name));
       if (done()) this.#commitSoon();
     });
-    if (this.#intake.outstanding >= this.#config.prefetch || partition.water.size >= AHEAD) void this.#pause(partition);
+    if (this.#intake.outstanding >= this.#config.prefetch || partition.water.size >= AHEAD)
+      void this.#pause(partition);
   }
 
   /** Back-pressure. The client resumes its stream by itself after a rebalance, so each message asks anew. */

@@ -1,5 +1,8 @@
 /** A source between a real server and a sink that tests steer: what the engine is to a source, without the engine. */
 import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { until } from '../../../../test/lib/brokers/server.ts';
@@ -36,8 +39,8 @@ export interface Harness {
 }
 
 export interface HarnessOptions {
-  /** One attempt of a delivery; a rejection is tried again after a moment. `'dead'`: given up. */
-  sink?(event: CloudEvent, attempt: number): Promise<void | 'dead'> | void | 'dead';
+  /** One attempt of a delivery; a rejection is tried again after a moment; `'dead'` is giving up. */
+  sink?(event: CloudEvent, attempt: number): unknown;
   name?: string;
   /** What lasts over several harnesses of one source. */
   checkpoint?: { value: Json };
@@ -61,6 +64,8 @@ export async function startHarness(
   let under = 0;
   let most = 0;
   const stopping = new AbortController();
+  const dir = mkdtempSync(join(tmpdir(), 'petrel-source-'));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
   const deliver = async (event: CloudEvent): Promise<Handed> => {
     for (let attempt = 1; ; attempt++) {
       if (stopping.signal.aborted) throw new Error('stopping');
@@ -91,6 +96,7 @@ export async function startHarness(
         under--;
       }
     },
+    dir,
     checkpoint: () => checkpoint.value,
     async saveCheckpoint(value) {
       checkpoint.value = structuredClone(value);
@@ -120,13 +126,16 @@ export async function startHarness(
     },
     texts: () => taken.map(({ data }) => data?.toString() ?? ''),
     state: () => states.at(-1) ?? { ready: false, reason: 'Starting', message: '' },
-    ready: () => until(() => harness.state().ready, `the source is ready: ${JSON.stringify(harness.state())}`, 30_000),
+    ready: () =>
+      until(() => harness.state().ready, `the source is ready: ${JSON.stringify(harness.state())}`, 30_000),
     got: (count, ms = 30_000) =>
-      until(() => ids.size >= count, `${count} events came (${ids.size}; ${JSON.stringify(harness.state())})`, ms).catch(
-        (error) => {
-          throw new Error(`${error.message}; now ${ids.size}; ${JSON.stringify(harness.state())}`);
-        },
-      ),
+      until(
+        () => ids.size >= count,
+        `${count} events came (${ids.size}; ${JSON.stringify(harness.state())})`,
+        ms,
+      ).catch((error) => {
+        throw new Error(`${error.message}; now ${ids.size}; ${JSON.stringify(harness.state())}`);
+      }),
     most: () => most,
     async stop(graceMs = 2000) {
       if (stopped) return;

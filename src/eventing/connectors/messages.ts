@@ -1,0 +1,26 @@
+/** Making events of messages: what all brokers have in common. Pure. */
+import { type CloudEvent, InvalidEvent } from '../../cloudevents/event.ts';
+import { badTextAt } from '../../cloudevents/text.ts';
+
+/** The event that a message carries; `plain`, the one about it, where it claims to carry one and does not: nothing is thrown away. */
+export function carried(read: () => CloudEvent, plain: () => CloudEvent): CloudEvent {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof InvalidEvent) return plain();
+    throw error;
+  }
+}
+
+/** Bytes as text where they are some that an attribute can have, else as base64: nothing is lost. */
+export function attributeText(bytes: Buffer): string {
+  const text = bytes.toString('utf8');
+  return text !== '' && badTextAt(text) < 0 && !text.includes('\uFFFD') ? text : bytes.toString('base64');
+}
+
+/** A name as the end of an attribute's name: lower-case letters and digits are kept. */
+export const attributeName = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, '');
+
+/** A content type if it is a media type, else undefined: an event may have no other. */
+export const mediaType = (text: string | undefined): string | undefined =>
+  text !== undefined && /^[^/;\s]+\/[^;\s]/.test(text) ? text : undefined;

@@ -17,6 +17,7 @@ const SCENARIOS: Record<string, () => Promise<{ measure(): Promise<Row[]> }>> = 
   dev: () => import('./scenarios/dev.ts'),
   packages: () => import('./scenarios/packages.ts'),
   async: () => import('./scenarios/async.ts'),
+  cloudevents: () => import('./scenarios/cloudevents.ts'),
   burst: () => import('./scenarios/burst.ts'),
   deploy: () => import('./scenarios/deploy.ts'),
   thousand: () => import('./scenarios/thousand.ts'),

@@ -14,11 +14,33 @@ const CORE: Readonly<Record<string, AttributeReader>> = {
   dataschema: (event) => event.dataschema,
 };
 
-/** What `attribute(event, name)` says, faster for a name that is known beforehand. */
+/** Readers of extensions by name, so that all filters share them. */
+const readers = new Map<string, AttributeReader>();
+const MOST_READERS = 1_000;
+
+/** What `attribute(event, name)` says, faster for a name that is known beforehand and asked for by many filters. */
 export function attributeReader(name: string): AttributeReader {
-  const core = Object.hasOwn(CORE, name) ? CORE[name] : undefined;
-  if (core) return core;
+  const known = (Object.hasOwn(CORE, name) ? CORE[name] : undefined) ?? readers.get(name);
+  if (known) return known;
+  const reader = extensionReader(name);
+  if (readers.size < MOST_READERS) readers.set(name, reader);
+  return reader;
+}
+
+/**
+ * Looking up a name that differs from call to call is the most expensive part of a filter, above all where it is not there.
+ * A thousand filters are asked about the same event one after the other, so the last answer is kept, with the extensions
+ * (never the data) of the event that it is of.
+ */
+function extensionReader(name: string): AttributeReader {
   // Names that plain objects inherit: one is made of lower-case letters alone, `constructor`.
-  if (name in {}) return ({ extensions }) => (Object.hasOwn(extensions, name) ? extensions[name] : undefined);
-  return ({ extensions }) => extensions[name];
+  const inherited = name in {};
+  let last: CloudEvent['extensions'] | undefined;
+  let value: AttributeValue | undefined;
+  return ({ extensions }) => {
+    if (extensions === last) return value;
+    last = extensions;
+    value = inherited && !Object.hasOwn(extensions, name) ? undefined : extensions[name];
+    return value;
+  };
 }

@@ -56,6 +56,16 @@ test('each dialect, alone and in others', () => {
   for (const [filter, expected] of cases) assert.equal(passes(filter), expected, JSON.stringify(filter));
 });
 
+test('readers of one name are shared, and see each event as it is', () => {
+  const first = compileFilters({ filters: [{ exact: { region: 'eu' } }] });
+  const second = compileFilters({ filters: [{ cesql: "region = 'eu'" }] });
+  for (const region of ['eu', 'us', undefined, 'eu']) {
+    const event = eventOf(region === undefined ? {} : { region });
+    for (const { matches } of [first, second, first]) assert.equal(matches(event), region === 'eu');
+  }
+  assert.equal(compileFilters({ filters: [{ cesql: 'EXISTS constructor' }] }).matches(EVENT), false);
+});
+
 test('several filters must all hold, and none is passed by everything', () => {
   assert.equal(passes(), true);
   assert.equal(passes({ prefix: { type: 'com' } }, { exact: { region: 'eu' } }, { cesql: 'yes' }), true);

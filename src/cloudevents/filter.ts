@@ -4,6 +4,7 @@
  */
 import { type AttributeReader, attributeReader } from './attribute-reader.ts';
 import { compile } from './cesql/compile.ts';
+import { beginsWith } from './cesql/like.ts';
 import type { CloudEvent } from './event.ts';
 
 /** Whether an event passes. Never throws, changes nothing. */
@@ -89,13 +90,16 @@ const exactly: Dialect = (read, name, value) => ({
     : { anchor: { attribute: name, values: [value] }, anchorDecides: true }),
 });
 
-const beginning: Dialect = (read, _, value) => ({
-  matches: (event) => {
-    const found = read(event);
-    return found !== undefined && (typeof found === 'string' ? found : String(found)).startsWith(value);
-  },
-  anchorDecides: false,
-});
+const beginning: Dialect = (read, _, value) => {
+  const begins = beginsWith(value);
+  return {
+    matches: (event) => {
+      const found = read(event);
+      return found !== undefined && begins(typeof found === 'string' ? found : String(found));
+    },
+    anchorDecides: false,
+  };
+};
 
 const ending: Dialect = (read, _, value) => ({
   matches: (event) => {

@@ -35,24 +35,39 @@ export interface CesqlExpression {
 export function compile(expression: string): CesqlExpression {
   const tree = parse(expression);
   const run = compiled(tree);
-  const scratch: CesqlError[] = [];
   return {
     evaluate(event) {
-      const errors: CesqlError[] = [];
-      return { value: run(event, errors), errors };
+      const list: CesqlError[] = [];
+      return { value: run(event, new Errors(list)), errors: list };
     },
     matches(event) {
-      const value = run(event, scratch);
-      if (scratch.length === 0) return value === true;
-      scratch.length = 0;
-      return false;
+      counted.count = 0;
+      return run(event, counted) === true && counted.count === 0;
     },
     required: requiredBy(tree),
   };
 }
 
-/** Evaluates one node. What failed is in `errors` when they have become more, and then the value is only a zero value. */
-type Run = (event: CloudEvent, errors: CesqlError[]) => CesqlValue;
+/** What went wrong so far: how much, and where somebody wants to know, what. */
+class Errors {
+  count = 0;
+  readonly #list: CesqlError[] | undefined;
+
+  constructor(list?: CesqlError[]) {
+    this.#list = list;
+  }
+
+  push(error: CesqlError): void {
+    this.count++;
+    this.#list?.push(error);
+  }
+}
+
+/** For filters, one after the other: none is evaluated within another. */
+const counted = new Errors();
+
+/** Evaluates one node. Something failed when `errors` have become more, and then the value is only a zero value. */
+type Run = (event: CloudEvent, errors: Errors) => CesqlValue;
 
 function compiled(node: Node): Run {
   switch (node.kind) {
@@ -107,9 +122,9 @@ function attributeOf(name: string): Run {
 /** Alone among the casts, NOT of an integer is an error, and true: so the compatibility kit has it. */
 function not(of: Run): Run {
   return (event, errors) => {
-    const before = errors.length;
+    const before = errors.count;
     const value = of(event, errors);
-    if (errors.length > before) return false;
+    if (errors.count > before) return false;
     const truth = typeof value === 'number' ? undefined : toBoolean(value);
     if (truth === undefined) errors.push(NOT_BOOLEAN);
     return truth !== true;
@@ -118,9 +133,9 @@ function not(of: Run): Run {
 
 function negate(of: Run): Run {
   return (event, errors) => {
-    const before = errors.length;
+    const before = errors.count;
     const value = of(event, errors);
-    if (errors.length > before) return 0;
+    if (errors.count > before) return 0;
     const number = toInteger(value);
     if (number === undefined) errors.push(NOT_INTEGER);
     return inRange(-(number ?? 0), errors);
@@ -128,14 +143,14 @@ function negate(of: Run): Run {
 }
 
 /** An exact result as an integer of 32 bits, or 0 and an error. */
-function inRange(value: number, errors: CesqlError[]): number {
+function inRange(value: number, errors: Errors): number {
   const integer = value | 0;
   if (integer === value) return integer;
   errors.push(OVERFLOW);
   return 0;
 }
 
-const MATH: Readonly<Record<string, (left: number, right: number, errors: CesqlError[]) => number>> = {
+const MATH: Readonly<Record<string, (left: number, right: number, errors: Errors) => number>> = {
   '+': (left, right, errors) => inRange(left + right, errors),
   '-': (left, right, errors) => inRange(left - right, errors),
   // Beyond 2^53 the product is rounded, and out of range all the same.
@@ -144,7 +159,7 @@ const MATH: Readonly<Record<string, (left: number, right: number, errors: CesqlE
   '%': (left, right, errors) => (right === 0 ? byZero(errors) : (left % right) | 0),
 };
 
-function byZero(errors: CesqlError[]): number {
+function byZero(errors: Errors): number {
   errors.push(BY_ZERO);
   return 0;
 }
@@ -152,10 +167,10 @@ function byZero(errors: CesqlError[]): number {
 function math(operator: string, left: Run, right: Run): Run {
   const apply = MATH[operator]!;
   return (event, errors) => {
-    const before = errors.length;
+    const before = errors.count;
     const x = toInteger(left(event, errors));
     const y = toInteger(right(event, errors));
-    if (errors.length > before) return 0;
+    if (errors.count > before) return 0;
     if (x !== undefined && y !== undefined) return apply(x, y, errors);
     errors.push(NOT_INTEGER);
     return 0;
@@ -175,10 +190,10 @@ function comparison(node: Node & { kind: 'compare' }): Run {
   const ordered = ORDER[node.operator];
   if (ordered === undefined) return equality(left, right, node.operator === '!=');
   return (event, errors) => {
-    const before = errors.length;
+    const before = errors.count;
     const x = toInteger(left(event, errors));
     const y = toInteger(right(event, errors));
-    if (errors.length > before) return false;
+    if (errors.count > before) return false;
     if (x !== undefined && y !== undefined) return ordered(x, y);
     errors.push(NOT_INTEGER);
     return false;
@@ -188,10 +203,10 @@ function comparison(node: Node & { kind: 'compare' }): Run {
 /** The right side's type decides what the left is cast to. */
 function equality(left: Run, right: Run, negated: boolean): Run {
   return (event, errors) => {
-    const before = errors.length;
+    const before = errors.count;
     const x = left(event, errors);
     const y = right(event, errors);
-    if (errors.length > before) return false;
+    if (errors.count > before) return false;
     const cast = castLike(x, y);
     if (cast !== undefined) return (cast === y) !== negated;
     errors.push(typeof y === 'number' ? NOT_INTEGER : NOT_BOOLEAN);
@@ -202,9 +217,9 @@ function equality(left: Run, right: Run, negated: boolean): Run {
 function likeOf(of: Run, pattern: string, negated: boolean): Run {
   const matches = like(pattern);
   return (event, errors) => {
-    const before = errors.length;
+    const before = errors.count;
     const value = of(event, errors);
-    return errors.length === before && matches(toText(value)) !== negated;
+    return errors.count === before && matches(toText(value)) !== negated;
   };
 }
 
@@ -215,13 +230,13 @@ function inSet(of: Run, nodes: readonly Node[], negated: boolean): Run {
     ? new Set(nodes.map((node) => toText((node as Node & { kind: 'literal' }).value)))
     : undefined;
   return (event, errors) => {
-    const before = errors.length;
+    const before = errors.count;
     const value = of(event, errors);
-    if (errors.length > before) return false;
+    if (errors.count > before) return false;
     if (literals !== undefined && typeof value === 'string') return literals.has(value) !== negated;
     for (const member of set) {
       const found = member(event, errors);
-      if (errors.length > before) return false;
+      if (errors.count > before) return false;
       const cast = castLike(found, value);
       if (cast === undefined) {
         errors.push(typeof value === 'number' ? NOT_INTEGER : NOT_BOOLEAN);
@@ -236,11 +251,11 @@ function inSet(of: Run, nodes: readonly Node[], negated: boolean): Run {
 /** AND, OR and XOR from left to right, each with all that follows it, ending as soon as what follows cannot matter. */
 function logic(operands: readonly Run[], operators: readonly string[]): Run {
   return (event, errors) => {
-    const before = errors.length;
+    const before = errors.count;
     let flipped = false;
     for (let at = 0; ; at++) {
       const value = operands[at]!(event, errors);
-      if (errors.length > before) return false;
+      if (errors.count > before) return false;
       const truth = toBoolean(value);
       if (truth === undefined) {
         errors.push(NOT_BOOLEAN);
@@ -283,11 +298,11 @@ function callOf(name: string, { parameters, rest, zero, apply }: CesqlFunction, 
     (['cast', 'math', 'functionEvaluation'] as const).map((kind) => [kind, failure(kind, `${name} failed`)]),
   );
   return (event, errors) => {
-    const before = errors.length;
+    const before = errors.count;
     const values: CesqlValue[] = [];
     for (let at = 0; at < args.length; at++) {
       const value = args[at]!(event, errors);
-      if (errors.length > before) return zero;
+      if (errors.count > before) return zero;
       const cast = castTo(types[at]!, value);
       if (cast === undefined) {
         errors.push(types[at] === 'integer' ? NOT_INTEGER : NOT_BOOLEAN);

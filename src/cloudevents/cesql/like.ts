@@ -17,11 +17,18 @@ export function like(pattern: string): (text: string) => boolean {
   const ends = [pieces[0] === ANY, pieces.at(-1) === ANY] as const;
   if (wild.every((piece) => piece === ANY)) {
     if (literal === '') return () => true;
-    if (wild.length === 1 && ends[1]) return (text) => text.startsWith(literal);
+    if (wild.length === 1 && ends[1]) return beginsWith(literal);
     if (wild.length === 1 && ends[0]) return (text) => text.endsWith(literal);
     if (wild.length === 2 && ends[0] && ends[1]) return (text) => text.includes(literal);
   }
   return (text) => matches(pieces, text);
+}
+
+/** `startsWith` of some prefix (not of an empty one), the last character first: prefixes of one system begin alike, and are compared one character after the other. */
+export function beginsWith(prefix: string): (text: string) => boolean {
+  const end = prefix.length - 1;
+  const last = prefix.charCodeAt(end);
+  return (text) => text.charCodeAt(end) === last && text.startsWith(prefix);
 }
 
 function piecesOf(pattern: string): Piece[] {

@@ -2,6 +2,7 @@
 import type { CommandSpec, OptionSpec } from './command.ts';
 import { ACCESS_OPTIONS } from './deploy/access-options.ts';
 import { BUILD_OPTIONS } from './deploy/build-options.ts';
+import { EVENT_COMMANDS } from './events/commands.ts';
 import { ALL_NAMESPACES, API, GATEWAY, NAMESPACE, OUTPUT, SERVICE, SOURCE_OPTIONS } from './options.ts';
 import { SERVICE_COMMANDS } from './services/commands.ts';
 import { SCALE_OPTIONS } from './traffic/scale.ts';
@@ -39,6 +40,11 @@ export const COMMANDS: readonly CommandSpec[] = [
         help: 'name of the new revision, beginning with that of the function and a dash',
       },
       canary: { kind: 'flag', help: 'give this and every later revision its traffic step by step' },
+      on: {
+        kind: 'list',
+        value: "'what'",
+        help: "call it for events: 'cron: 0 9 * * 1-5 Europe/Berlin', 'kafka: topic=orders', 'type=com.shop.*'; none: no more",
+      },
       ...ACCESS_OPTIONS,
       ...BUILD_OPTIONS,
       'no-wait': { kind: 'flag', help: 'return without waiting until it answers' },
@@ -53,6 +59,8 @@ export const COMMANDS: readonly CommandSpec[] = [
       ['petrel deploy service.yaml', 'Kubernetes objects of any kind, as kubectl apply does'],
       ['petrel deploy hello.ts --no-traffic --tag green', 'beside the present one; petrel traffic --promote'],
       ['petrel deploy app.py --min 1 --concurrency 10', 'keep one instance warm, ten requests each'],
+      ["petrel deploy report.ts --on 'cron: 0 9 * * 1-5 Europe/Berlin'", 'called by the clock'],
+      ["petrel deploy order.ts --on 'type=com.shop.order.*'", 'called for events of the default broker'],
       [
         'petrel deploy shop.ts --state own',
         "with state that outlives instances: import { state } from 'petrel'",
@@ -138,6 +146,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     ],
     load: () => import('./commands/invoke.ts'),
   },
+  ...EVENT_COMMANDS,
   ...SERVICE_COMMANDS,
   {
     name: 'logs',

@@ -5,7 +5,7 @@ import { packDirectory } from '../../functions/pack.ts';
 import { uploadPackage } from '../../functions/packages/client.ts';
 import { DEFAULT_MAX_PACKAGE_BYTES } from '../../functions/packages/store.ts';
 import { type PetrelFunction, REVISION_NAME_ANNOTATION, type Runtime } from '../../kinds/function.ts';
-import type { KubeObject } from '../../kinds/object.ts';
+import type { KubeObject, UntypedObject } from '../../kinds/object.ts';
 import type { Service } from '../../kinds/serving.ts';
 import { type KubeClient, KubeError, orUndefined } from '../../kube/client.ts';
 import { FUNCTIONS, KSERVICES, RUNTIMES } from '../../kube/refs.ts';
@@ -13,6 +13,7 @@ import { stateOf } from '../../serving/canary/plan.ts';
 import { percents } from '../../serving/canary/targets.ts';
 import type { CommandContext } from '../command.ts';
 import { readyCondition } from '../conditions.ts';
+import { applyWishes, callView, untilCalled, wishesOf } from '../events/apply.ts';
 import { findOrStart } from '../platform.ts';
 import { apiError, openSession, type Session } from '../session.ts';
 import { forgetFailedBuild, untilDeployed } from './build.ts';
@@ -46,6 +47,7 @@ export async function deployCode(context: CommandContext): Promise<number> {
   // Mistakes in the options show before anything is started or written.
   specOf(args, { runtime: '', package: { digest: 'sha256:' } }, undefined);
   checkRollout(args, source.name);
+  const wishes = wishesOf(args.list('on'));
 
   const command = source.program?.command;
   const packing = out.progress(
@@ -77,12 +79,18 @@ export async function deployCode(context: CommandContext): Promise<number> {
     await beforeWrite(session.client, args, target);
     const fn = await write(session.client, context, namespace, source, code, declared);
     await afterWrite(session.client, args, fn);
+    const calls = wishes ? await applyWishes(session.client, wishes, fn) : [];
     if (packed.value.skipped.length > 0) out.note(`left out (no files): ${packed.value.skipped.join(', ')}`);
     const final = args.flag('no-wait')
       ? fn
       : await out.progress(`starting ${source.name}`, untilDeployed(session, out, fn));
     await afterReady(session.client, args, target, final.status?.latestCreatedRevisionName);
-    await print(context, session, final);
+    await print(
+      context,
+      session,
+      final,
+      args.flag('no-wait') ? calls : await untilCalled(session.client, calls),
+    );
     return 0;
   } catch (error) {
     throw apiError(error);
@@ -148,6 +156,7 @@ async function print(
   { args, out }: CommandContext,
   { record, client }: Session,
   fn: PetrelFunction,
+  calls: readonly UntypedObject[],
 ): Promise<void> {
   const { name, namespace = 'default' } = fn.metadata;
   const ready = readyCondition(fn)?.status === 'True';
@@ -161,6 +170,7 @@ async function print(
     percent: null as number | null,
     runtime: fn.spec.runtime,
     package: fn.spec.package.digest,
+    ...(calls.length > 0 ? { on: calls.map(callView) } : {}),
   };
   const service = ready ? await orUndefined(client.get<Service>(KSERVICES, namespace, name)) : undefined;
   if (service && result.revision) {
@@ -171,6 +181,8 @@ async function print(
     if (!ready)
       return out.line(`${namespace}/${name} is accepted; petrel describe ${name} shows how it goes`);
     out.line(result.url ?? '');
+    for (const { kind, name: call, ready: works, message } of calls.map(callView))
+      out.note(works ? `called by ${kind} ${call}` : `not called by ${kind} ${call} yet: ${message}`);
     if (result.image) out.note(`image ${result.image}`);
     if (args.flag('no-traffic') && (result.percent ?? 0) > 0) {
       out.note(

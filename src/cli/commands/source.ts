@@ -1,0 +1,136 @@
+import { PetrelError } from '../../base/errors.ts';
+import type { UntypedObject } from '../../kinds/object.ts';
+import { type KubeClient, KubeError, type ResourceRef } from '../../kube/client.ts';
+import {
+  API_SERVER_SOURCES,
+  CONTAINER_SOURCES,
+  EVENT_SOURCES,
+  KAFKA_SOURCES,
+  PING_SOURCES,
+} from '../../kube/refs.ts';
+import type { Args } from '../args.ts';
+import type { CommandContext } from '../command.ts';
+import { readyCondition } from '../conditions.ts';
+import { put } from '../events/apply.ts';
+import { destinationOf, showDestination, trouble } from '../events/destination.ts';
+import { configOf } from '../events/values.ts';
+import { actionOf } from '../services/invocations.ts';
+import { withSession } from '../session.ts';
+
+/** Kinds of sources and what they are called in lists. */
+const KINDS: [resource: ResourceRef, word: (spec: UntypedObject) => string][] = [
+  [EVENT_SOURCES, (spec) => String(spec.type)],
+  [PING_SOURCES, (spec) => `ping ${spec.schedule}`],
+  [API_SERVER_SOURCES, () => 'apiserver'],
+  [KAFKA_SOURCES, () => 'kafka'],
+  [CONTAINER_SOURCES, () => 'container'],
+];
+
+/** Lists, creates, deletes, pauses and resumes sources of events. */
+export async function run({ args, home, out }: CommandContext): Promise<number> {
+  const action = actionOf('source', args, ['list', 'create', 'delete', 'pause', 'resume']);
+  const namespace = args.text('namespace') ?? 'default';
+  const name = args.optional(1) ?? (action === 'create' ? args.text('kind') : undefined);
+  if (action !== 'list' && name === undefined)
+    throw new PetrelError('InvalidArgument', `petrel source ${action} needs a name`, {
+      fix:
+        action === 'create'
+          ? 'petrel source create orders --kind kafka --set topic=orders --to shop'
+          : 'petrel source list',
+    });
+  return withSession(home, async ({ client }) => {
+    if (action === 'list' || name === undefined) {
+      const found = await all(client, args.flag('all') ? undefined : namespace);
+      await out.data(found, () => {
+        if (found.length === 0) return out.note('no sources; petrel source create --help');
+        out.table(
+          ['NAMESPACE', 'NAME', 'KIND', 'TO', 'READY', ''],
+          found.map((row) => [
+            row.namespace,
+            row.name,
+            row.kind,
+            row.to,
+            row.paused ? 'Paused' : row.ready,
+            row.message,
+          ]),
+        );
+      });
+      return 0;
+    }
+    if (action === 'delete') {
+      await client.delete(EVENT_SOURCES, namespace, name);
+      await out.data({ name, namespace, deleted: true }, () => out.line(`${name} is deleted`));
+      return 0;
+    }
+    const written =
+      action === 'create'
+        ? await create(client, args, namespace, name)
+        : await client.patch<UntypedObject>(EVENT_SOURCES, namespace, name, 'merge', {
+            spec: { paused: action === 'pause' ? true : null },
+          });
+    await out.data(viewOf(written, String(written.spec.type)), () =>
+      out.line(
+        `${name} is ${{ create: 'there', pause: 'paused: what comes waits at its origin', resume: 'resumed' }[action]}`,
+      ),
+    );
+    return 0;
+  });
+}
+
+async function create(
+  client: KubeClient,
+  args: Args,
+  namespace: string,
+  name: string,
+): Promise<UntypedObject> {
+  const [type, to] = [args.text('kind'), args.text('to')];
+  for (const [option, value] of [
+    ['--kind', type],
+    ['--to', to],
+  ] as const)
+    if (value === undefined)
+      throw new PetrelError('InvalidArgument', `${option} is missing`, {
+        fix: `petrel source create ${name} --kind timer --set 'schedule=0 9 * * *' --to <function>`,
+      });
+  const config = configOf(args.list('set'), '--set', '--set topic=orders');
+  const sink = await destinationOf(client, namespace, to ?? '');
+  return put(client, EVENT_SOURCES, {
+    apiVersion: 'petrel.dev/v1',
+    kind: 'EventSource',
+    metadata: { name, namespace },
+    ...{ spec: { type: type ?? '', config, sink } },
+  });
+}
+
+async function all(client: KubeClient, namespace: string | undefined) {
+  const lists = await Promise.all(
+    KINDS.map(async ([resource, word]) => {
+      try {
+        const { items } = await client.list<UntypedObject>(
+          resource,
+          namespace === undefined ? {} : { namespace },
+        );
+        return items.map((item) => viewOf(item, word(item.spec)));
+      } catch (error) {
+        // A cluster need not have all of them.
+        if (error instanceof KubeError && error.code === 404) return [];
+        throw error;
+      }
+    }),
+  );
+  return lists.flat().sort((a, b) => a.namespace.localeCompare(b.namespace) || a.name.localeCompare(b.name));
+}
+
+function viewOf(source: UntypedObject, kind: string) {
+  const { metadata, spec } = source;
+  return {
+    name: metadata.name,
+    namespace: metadata.namespace ?? 'default',
+    kind,
+    to: showDestination(spec?.sink),
+    address: (source.status?.address?.url as string | undefined) ?? null,
+    paused: spec?.paused === true,
+    ready: readyCondition(source)?.status ?? 'Unknown',
+    message: trouble(source),
+  };
+}

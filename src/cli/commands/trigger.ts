@@ -1,0 +1,168 @@
+import { PetrelError } from '../../base/errors.ts';
+import { WISH_GROUP } from '../../kinds/eventing/wishes.ts';
+import type { Json, UntypedObject } from '../../kinds/object.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import { TRIGGERS } from '../../kube/refs.ts';
+import type { Args } from '../args.ts';
+import type { CommandContext } from '../command.ts';
+import { readyCondition } from '../conditions.ts';
+import { ensureBroker, put } from '../events/apply.ts';
+import { destinationOf, showDestination, trouble } from '../events/destination.ts';
+import { parseOn } from '../events/on.ts';
+import { actionOf } from '../services/invocations.ts';
+import { withSession } from '../session.ts';
+
+/** Lists, creates, deletes, pauses and resumes triggers. */
+export async function run({ args, home, out }: CommandContext): Promise<number> {
+  const action = actionOf('trigger', args, ['list', 'create', 'delete', 'pause', 'resume']);
+  const namespace = args.text('namespace') ?? 'default';
+  const name = args.optional(1);
+  if (action !== 'list' && name === undefined)
+    throw new PetrelError('InvalidArgument', `petrel trigger ${action} needs a name`, {
+      fix:
+        action === 'create'
+          ? 'petrel trigger create paid --filter type=com.shop.paid --to shipping'
+          : 'petrel trigger list',
+    });
+  return withSession(home, async ({ client }) => {
+    if (action === 'list' || name === undefined) {
+      const { items } = await client.list<UntypedObject>(TRIGGERS, args.flag('all') ? {} : { namespace });
+      await out.data(items.map(viewOf), () => {
+        if (items.length === 0) return out.note('no triggers; petrel trigger create --help');
+        out.table(
+          ['NAMESPACE', 'NAME', 'BROKER', 'FILTER', 'TO', 'READY', ''],
+          items
+            .map(viewOf)
+            .map((row) => [
+              row.namespace,
+              row.name,
+              row.broker,
+              row.filter,
+              row.to,
+              row.paused ? 'Paused' : row.ready,
+              row.message,
+            ]),
+        );
+      });
+      return 0;
+    }
+    if (action === 'delete') {
+      await client.delete(TRIGGERS, namespace, name);
+      await out.data({ name, namespace, deleted: true }, () =>
+        out.line(`${name} is deleted; its events stay in the broker`),
+      );
+      return 0;
+    }
+    const written =
+      action === 'create'
+        ? await create(client, args, namespace, name)
+        : await client.patch<UntypedObject>(TRIGGERS, namespace, name, 'merge', {
+            metadata: { annotations: { [`${WISH_GROUP}paused`]: action === 'pause' ? 'true' : null } },
+          });
+    await out.data(viewOf(written), () =>
+      out.line(`${name} is ${{ create: 'there', pause: 'paused: events wait', resume: 'resumed' }[action]}`),
+    );
+    return 0;
+  });
+}
+
+async function create(
+  client: KubeClient,
+  args: Args,
+  namespace: string,
+  name: string,
+): Promise<UntypedObject> {
+  const to = args.text('to');
+  if (to === undefined)
+    throw new PetrelError('InvalidArgument', '--to is missing', {
+      why: 'nobody said where the events go',
+      fix: `petrel trigger create ${name} --to <function>`,
+    });
+  const broker = args.text('broker') ?? 'default';
+  const cesql = args.text('cesql');
+  const filters: Json[] = args.list('filter').flatMap((text) => {
+    const wish = parseOn(text);
+    if (wish.kind === 'trigger') return wish.filters;
+    throw new PetrelError('InvalidArgument', `--filter "${text}" is no filter`, {
+      fix: '--filter type=com.shop.*',
+    });
+  });
+  if (cesql !== undefined) filters.push({ cesql });
+  const deadLetter = args.text('dead-letter');
+  const retry = args.integer('retry');
+  const delivery = {
+    ...(retry === undefined
+      ? {}
+      : { retry, backoffPolicy: 'exponential', backoffDelay: args.text('backoff') ?? 'PT0.2S' }),
+    ...(deadLetter === undefined
+      ? {}
+      : { deadLetterSink: await destinationOf(client, namespace, deadLetter) }),
+  };
+  const wishes: Record<string, string | number | undefined> = {
+    'ordered-by': args.text('ordered-by'),
+    concurrency: args.integer('concurrency'),
+    'batch-size': args.integer('batch'),
+    start: args.text('start'),
+  };
+  const annotations = Object.fromEntries(
+    Object.entries(wishes).flatMap(([key, value]) =>
+      value === undefined ? [] : [[WISH_GROUP + key, String(value)]],
+    ),
+  );
+  const subscriber = await destinationOf(client, namespace, to);
+  await ensureBroker(client, namespace, broker);
+  return put(client, TRIGGERS, {
+    apiVersion: 'eventing.knative.dev/v1',
+    kind: 'Trigger',
+    metadata: { name, namespace, ...(Object.keys(annotations).length > 0 ? { annotations } : {}) },
+    ...{
+      spec: {
+        broker,
+        ...(filters.length > 0 ? { filters } : {}),
+        subscriber,
+        ...(Object.keys(delivery).length > 0 ? { delivery } : {}),
+      },
+    },
+  });
+}
+
+function viewOf(trigger: UntypedObject) {
+  const { metadata, spec, status } = trigger;
+  const attributes = spec?.filter?.attributes as Record<string, string> | undefined;
+  const filters = (spec?.filters ?? []) as Record<string, Json>[];
+  return {
+    name: metadata.name,
+    namespace: metadata.namespace ?? 'default',
+    broker: String(spec?.broker ?? ''),
+    filter:
+      filters.length > 0
+        ? filters.map(showFilter).join(' and ')
+        : Object.entries(attributes ?? {})
+            .map(([key, value]) => `${key}=${value}`)
+            .join(' '),
+    to: showDestination(spec?.subscriber),
+    uri: (status?.subscriberUri as string | undefined) ?? null,
+    paused: metadata.annotations?.[`${WISH_GROUP}paused`] === 'true',
+    ready: readyCondition(trigger)?.status ?? 'Unknown',
+    message: trouble(trigger),
+  };
+}
+
+const MARKS: Record<string, [before: string, after: string]> = {
+  exact: ['', ''],
+  prefix: ['', '*'],
+  suffix: ['*', ''],
+};
+
+function showFilter(filter: Record<string, Json>): string {
+  return Object.entries(filter)
+    .map(([dialect, value]) => {
+      const [before, after] = MARKS[dialect] ?? [];
+      if (before === undefined || value === null || typeof value !== 'object' || Array.isArray(value))
+        return dialect === 'cesql' ? String(value) : `${dialect}(…)`;
+      return Object.entries(value)
+        .map(([name, text]) => `${name}=${text === '' ? '*' : `${before}${text}${after}`}`)
+        .join(' ');
+    })
+    .join(' ');
+}

@@ -1,0 +1,118 @@
+/** Brings what calls a function in line with `petrel deploy --on`, and makes brokers that are asked for. */
+import { isDeepStrictEqual } from 'node:util';
+import type { PetrelFunction } from '../../kinds/function.ts';
+import type { KubeObject, UntypedObject } from '../../kinds/object.ts';
+import { type KubeClient, KubeError, orUndefined, type ResourceRef } from '../../kube/client.ts';
+import { BROKERS, EVENT_SOURCES, TRIGGERS } from '../../kube/refs.ts';
+import { readyCondition } from '../conditions.ts';
+import { trouble } from './destination.ts';
+import { FUNCTION_LABEL, objectsOf, parseOn, type Wish } from './on.ts';
+
+/** What `--on` takes away: `--on none`. */
+const NONE = 'none';
+const KINDS: readonly ResourceRef[] = [TRIGGERS, EVENT_SOURCES];
+
+/** The wishes of the options; undefined when there are none, so that what is there stays. Throws `InvalidArgument`. */
+export function wishesOf(texts: readonly string[]): Wish[] | undefined {
+  if (texts.length === 0) return undefined;
+  return texts.filter((text) => text.trim() !== NONE).map(parseOn);
+}
+
+/** Makes a Broker where there is none. */
+export async function ensureBroker(client: KubeClient, namespace: string, name: string): Promise<void> {
+  if (await orUndefined(client.get(BROKERS, namespace, name))) return;
+  try {
+    await client.create<KubeObject>(BROKERS, {
+      apiVersion: 'eventing.knative.dev/v1',
+      kind: 'Broker',
+      metadata: { name, namespace },
+    });
+  } catch (error) {
+    // Somebody else made it meanwhile.
+    if (!(error instanceof KubeError) || error.code !== 409) throw error;
+  }
+}
+
+/** Creates the object, or gives the one that is there this spec and these labels. */
+export async function put(
+  client: KubeClient,
+  resource: ResourceRef,
+  object: KubeObject,
+): Promise<UntypedObject> {
+  const { namespace, name, labels, annotations, ownerReferences } = object.metadata;
+  for (;;) {
+    const current = await orUndefined(client.get<UntypedObject>(resource, namespace, name));
+    try {
+      if (current === undefined) return await client.create<UntypedObject>(resource, object);
+      const { spec } = object as UntypedObject;
+      const metadata = {
+        ...current.metadata,
+        labels: { ...current.metadata.labels, ...labels },
+        annotations: { ...current.metadata.annotations, ...annotations },
+        ...(ownerReferences ? { ownerReferences } : {}),
+      };
+      const next = { ...current, metadata, spec };
+      return isDeepStrictEqual(next, current) ? current : await client.update<UntypedObject>(resource, next);
+    } catch (error) {
+      if (!(error instanceof KubeError) || error.code !== 409) throw error;
+    }
+  }
+}
+
+/** Writes what the wishes ask for and takes away what earlier ones left. Returns what there is now. */
+export async function applyWishes(
+  client: KubeClient,
+  wishes: readonly Wish[],
+  fn: PetrelFunction,
+): Promise<UntypedObject[]> {
+  const { name, namespace = 'default', uid = '' } = fn.metadata;
+  const objects = objectsOf(wishes, { name, namespace, uid });
+  for (const wish of wishes) if (wish.kind === 'trigger') await ensureBroker(client, namespace, wish.broker);
+  const written: UntypedObject[] = [];
+  for (const resource of KINDS) {
+    const wanted = objects.filter(({ kind }) => kind === resource.kind);
+    for (const object of wanted) written.push(await put(client, resource, object));
+    const { items } = await client.list(resource, { namespace, labelSelector: `${FUNCTION_LABEL}=${name}` });
+    const names = new Set(wanted.map(({ metadata }) => metadata.name));
+    for (const { metadata } of items)
+      if (!names.has(metadata.name)) await orUndefined(client.delete(resource, namespace, metadata.name));
+  }
+  return written;
+}
+
+/** How long what calls a function may take to say how it is, milliseconds. */
+const SETTLE_MS = 10_000;
+const LOOK_MS = 50;
+
+/** The objects once each has said whether it works, or after a while. */
+export async function untilCalled(
+  client: KubeClient,
+  objects: readonly UntypedObject[],
+): Promise<UntypedObject[]> {
+  const end = Date.now() + SETTLE_MS;
+  return Promise.all(
+    objects.map(async (object) => {
+      const resource = KINDS.find(({ kind }) => kind === object.kind) ?? TRIGGERS;
+      const { namespace, name } = object.metadata;
+      for (;;) {
+        const found = (await orUndefined(client.get<UntypedObject>(resource, namespace, name))) ?? object;
+        const { status = 'Unknown' } = readyCondition(found) ?? {};
+        if (status === 'True' || Date.now() > end || (status === 'False' && trouble(found) !== ''))
+          return found;
+        await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      }
+    }),
+  );
+}
+
+/** One of them, as the answer of the command shows it. */
+export function callView(object: UntypedObject) {
+  const ready = readyCondition(object)?.status === 'True';
+  const { name } = object.metadata;
+  return {
+    kind: object.kind,
+    name,
+    ready,
+    message: ready ? '' : trouble(object) || 'nothing was heard of it',
+  };
+}

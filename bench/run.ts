@@ -26,6 +26,7 @@ const SCENARIOS: Record<string, () => Promise<{ measure(): Promise<Row[]> }>> = 
   services: () => import('./scenarios/services.ts'),
   lossless: () => import('./scenarios/lossless.ts'),
   'in-place': () => import('./scenarios/in-place.ts'),
+  'eventing-store': () => import('./scenarios/eventing-store.ts'),
   peers: () => import('./scenarios/peers.ts'),
 };
 

@@ -72,7 +72,7 @@ export class EngineHost implements EngineControl {
       // Not those of the process: some are not for workers.
       execArgv: [],
       // One that needs more has a defect, and ends alone.
-      resourceLimits: { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 512 },
+      resourceLimits: { maxYoungGenerationSizeMb: 24, maxOldGenerationSizeMb: 512 },
     });
     this.#thread = thread;
     this.#startedAt = clock.monotonic();

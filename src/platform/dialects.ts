@@ -10,10 +10,10 @@ import type { Lambda } from '../dialects/lambda/index.ts';
 import type { Store } from '../engine/store/contract.ts';
 import { type SocketRoute, sendJson } from '../functions/packages/server.ts';
 import type { PackageStore } from '../functions/packages/store.ts';
-import { type KubeClient, KubeError, orUndefined, type ResourceRef } from '../kube/client.ts';
-import { createInformer } from '../kube/informer.ts';
+import { type KubeClient, orUndefined, type ResourceRef } from '../kube/client.ts';
 import { FUNCTIONS, ROUTES } from '../kube/refs.ts';
 import type { EarlyGateway } from './controllers.ts';
+import { onFirstObject } from './first-object.ts';
 import type { HomePaths } from './home.ts';
 import type { Parts } from './parts.ts';
 import { sessionSecret } from './session-secret.ts';
@@ -113,15 +113,18 @@ async function startLambdaLater(options: DialectsOptions, parts: Parts): Promise
     started.catch((error) => log.error('a dialect could not be started', { error: String(error) }));
     return started;
   };
-  if (store) {
-    unfollow = store.subscribe('petrel.dev/functions', () => void begin());
-    if (store.count('petrel.dev/functions') > 0) await begin();
-  } else {
-    const informer = createInformer({ client: client('dialects'), resource: FUNCTIONS, log });
-    informer.addHandler({ add: () => void begin() });
-    informer.start();
-    unfollow = () => informer.stop();
-  }
+  const found = onFirstObject(
+    {
+      resources: ['petrel.dev/functions'],
+      watched: [FUNCTIONS],
+      store,
+      client: () => client('dialects'),
+      log,
+    },
+    () => void begin(),
+  );
+  unfollow = found.stop;
+  if (found.exists) await begin();
   parts.add('lambda', async () => {
     unfollow();
     await (await started)?.stop();
@@ -137,7 +140,7 @@ async function startFissionLater(options: DialectsOptions, parts: Parts): Promis
   const dir = fissionDir(options.home);
   let started: Promise<Fission> | undefined;
   const begin = (): Promise<Fission> => {
-    unfollow();
+    found.stop();
     started ??= startFission(options);
     return started;
   };
@@ -145,15 +148,21 @@ async function startFissionLater(options: DialectsOptions, parts: Parts): Promis
     void begin().catch((error) =>
       log.error('a dialect could not be started', { error: String(error?.stack ?? error) }),
     );
-  const { store } = options;
-  const unfollow = store ? followStore(store, first) : followApi(options, first);
+  const found = onFirstObject(
+    {
+      resources: FISSION_PLURALS.map((plural) => `fission.io/${plural}`),
+      watched: FISSION_WATCHED,
+      store: options.store,
+      client: () => options.client('dialects'),
+      log,
+    },
+    first,
+  );
   parts.add('dialects', async () => {
-    unfollow();
+    found.stop();
     await (await started)?.stop();
   });
-  const spoken =
-    existsSync(dir) || FISSION_PLURALS.some((plural) => (store?.count(`fission.io/${plural}`) ?? 0) > 0);
-  if (spoken) await begin();
+  if (existsSync(dir) || found.exists) await begin();
   return {
     method: 'POST',
     path: FISSION_BEGIN,
@@ -168,33 +177,6 @@ async function startFissionLater(options: DialectsOptions, parts: Parts): Promis
 
 /** Uploads of Fission's storage service; that it exists says that Fission's command is used here. */
 const fissionDir = (home: HomePaths): string => join(home.dir, 'fission');
-
-function followStore(store: Store, first: () => void): () => void {
-  const ends = FISSION_PLURALS.map((plural) => store.subscribe(`fission.io/${plural}`, first));
-  return () => {
-    for (const end of ends) end();
-  };
-}
-
-function followApi({ client, log }: DialectsOptions, first: () => void): () => void {
-  const api = client('dialects');
-  const informers = FISSION_WATCHED.map((resource) => createInformer({ client: api, resource, log }));
-  let ended = false;
-  const start = () => {
-    for (const informer of informers) if (!ended) informer.start();
-  };
-  for (const informer of informers) informer.addHandler({ add: first });
-  // A cluster without Fission's kinds has nothing to follow.
-  const [probed] = FISSION_WATCHED;
-  if (probed)
-    api.list(probed, { limit: 1 }).then(start, (error: unknown) => {
-      if (!(error instanceof KubeError) || error.code !== 404) start();
-    });
-  return () => {
-    ended = true;
-    for (const informer of informers) informer.stop();
-  };
-}
 
 async function startFission({ home, packages, gateway, log, client }: DialectsOptions): Promise<Fission> {
   const [{ startFission: start }, tar, { formatOf }] = await Promise.all([

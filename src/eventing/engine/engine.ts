@@ -48,7 +48,6 @@ export async function startEngine(around: EngineSurroundings): Promise<Engine> {
     reports,
     clock,
     random,
-    uuid,
     logger: log,
     local: (key) => sinks.local(key),
   });
@@ -78,6 +77,7 @@ export async function startEngine(around: EngineSurroundings): Promise<Engine> {
     onDisk: (key) => onDisk.has(key),
     setStream,
     setSubscription,
+    setDirect: (key, to) => delivery.setDirect(key, to),
     reports,
     clock,
     random,

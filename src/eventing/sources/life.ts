@@ -19,7 +19,6 @@ type Refused = Extract<Accepted, { accepted: false }>;
 const passing = ({ status }: Refused): boolean => status >= 500 || status === 429 || status === 404;
 
 export class SourceLife {
-  /** Replaced when only the way of its events has changed. */
   spec: SourceSpec;
   readonly #around: SourceSurroundings;
   readonly #openStream: (spec: SourceSpec) => void;
@@ -30,6 +29,7 @@ export class SourceLife {
   readonly #over = new AbortController();
   readonly #began: Promise<void>;
   #running: RunningSource | undefined;
+  #durable: SourceModule['durable'] | undefined;
   /** What the module told last. */
   #said: SourceState | undefined;
 
@@ -50,6 +50,17 @@ export class SourceLife {
       around.reports.lag({ key: spec.key, ...(route === undefined ? {} : { route }), waiting: state.lag });
     });
     this.#began = after.then(() => this.#begin());
+  }
+
+  /** Only the way of its events has changed. */
+  update(spec: SourceSpec): void {
+    this.spec = spec;
+    this.#tellDirect();
+  }
+
+  #tellDirect(): void {
+    const { key, sink, terms } = this.spec;
+    if (this.#durable === 'upstream') this.#around.setDirect(key, { target: sink, terms });
   }
 
   /** Takes its requests, where it does. */
@@ -89,6 +100,8 @@ export class SourceLife {
       return true;
     }
     const module = await load();
+    this.#durable = module.durable;
+    this.#tellDirect();
     const problems = module.check(config);
     if (problems.length > 0) {
       const message = problems.map(({ field, message: what }) => `${field}: ${what}`).join('; ');

@@ -96,6 +96,7 @@ function start(durable: SourceModule['durable'] = 'own', onDisk: string[] = []) 
     onDisk: (key) => onDisk.includes(key),
     setStream: delivery.setStream,
     setSubscription: delivery.setSubscription,
+    setDirect: delivery.setDirect,
     reports: { source: (key, how) => void told.push([key, how]), lag: (lag) => void lags.push(lag) },
     clock,
     random: () => 0.5,
@@ -176,6 +177,10 @@ test('what can be asked for again is delivered by the courier', async () => {
   assert.equal(await here.context.emit(event()), 'delivered');
   assert.equal(here.delivery.delivered.length, 1);
   assert.equal(here.delivery.streams.size, 0);
+  here.sources.set(KEY, spec({ sink: { url: 'http://elsewhere/' } }));
+  assert.equal(here.delivery.direct.get(KEY), 'http://elsewhere/');
+  here.sources.set(KEY, null);
+  assert.equal(here.delivery.direct.size, 0);
   await here.sources.stop(0);
 });
 

@@ -5,7 +5,15 @@ import type { Logger } from '../../base/log.ts';
 import { localAddress } from '../addresses.ts';
 import type { Acceptor, Courier } from '../delivery/contract.ts';
 import type { EngineState } from '../log/state/contract.ts';
-import type { AddressKey, EngineReports, SourceSpec, StreamSpec, SubscriptionSpec } from '../model.ts';
+import type {
+  AddressKey,
+  DeliveryTerms,
+  EngineReports,
+  SourceSpec,
+  StreamSpec,
+  SubscriptionSpec,
+  Target,
+} from '../model.ts';
 import type { SourceAnswer, SourceModule, SourceRequest } from './contract.ts';
 import { SourceLife } from './life.ts';
 
@@ -26,6 +34,8 @@ export interface SourceSurroundings {
   onDisk(key: AddressKey): boolean;
   setStream(key: AddressKey, spec: StreamSpec | null): void;
   setSubscription(key: string, spec: SubscriptionSpec | null): void;
+  /** Where a source delivers to by itself, for dead letters of it that are delivered again. */
+  setDirect(key: string, to: { target: Target; terms: DeliveryTerms } | null): void;
   reports: Pick<EngineReports, 'source' | 'lag'>;
   clock: Clock;
   random(): number;
@@ -67,6 +77,7 @@ export class Sources {
     if (spec === null) {
       this.#specs.delete(key);
       this.#end(key, CHANGE_GRACE_MS);
+      this.#around.setDirect(key, null);
       this.#dropStream(key);
       return;
     }
@@ -75,7 +86,7 @@ export class Sources {
     if (this.#streams.has(key) || this.#around.onDisk(key)) this.#openStream(spec);
     if (!this.#begun) return;
     const life = this.#lives.get(key);
-    if (life !== undefined && old !== undefined && sameWork(old, spec)) life.spec = spec;
+    if (life !== undefined && old !== undefined && sameWork(old, spec)) life.update(spec);
     else this.#replace(key);
   }
 

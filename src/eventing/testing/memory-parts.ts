@@ -1,7 +1,9 @@
 /** Parts of an engine that remember nothing and deliver to nobody: for tests of what stands around them. */
 import { PetrelError } from '../../base/errors.ts';
 import type { CloudEvent } from '../../cloudevents/event.ts';
-import type { Answers, Delivery, DeliveryOptions, EngineParts } from '../engine/parts.ts';
+import type { Delivery, DeliveryOptions } from '../delivery/index.ts';
+import type { Answers } from '../delivery/questions.ts';
+import type { EngineParts } from '../engine/parts.ts';
 import type { EventLog } from '../log/contract.ts';
 import type { EngineState } from '../log/state/contract.ts';
 import type { StreamSpec, SubscriptionSpec } from '../model.ts';
@@ -43,6 +45,8 @@ export interface MemoryDelivery extends Delivery {
   subscriptions: Map<string, SubscriptionSpec>;
   accepted: Map<string, CloudEvent[]>;
   delivered: CloudEvent[];
+  /** By source, where it delivers to. */
+  direct: Map<string, string>;
   completed: boolean;
 }
 
@@ -52,6 +56,7 @@ export function memoryDelivery({ local }: Pick<DeliveryOptions, 'local'>): Memor
   const subscriptions = new Map<string, SubscriptionSpec>();
   const accepted = new Map<string, CloudEvent[]>();
   const delivered: CloudEvent[] = [];
+  const direct = new Map<string, string>();
   const refuse = async () => {
     throw new PetrelError('NotFound', 'nothing of it is kept here');
   };
@@ -75,6 +80,7 @@ export function memoryDelivery({ local }: Pick<DeliveryOptions, 'local'>): Memor
     subscriptions,
     accepted,
     delivered,
+    direct,
     completed: false,
     acceptor: {
       async accept(key, event) {
@@ -102,6 +108,10 @@ export function memoryDelivery({ local }: Pick<DeliveryOptions, 'local'>): Memor
     setSubscription(key, spec) {
       if (spec === null) subscriptions.delete(key);
       else subscriptions.set(key, spec);
+    },
+    setDirect(key, to) {
+      if (to === null) direct.delete(key);
+      else direct.set(key, to.target.url);
     },
     async complete() {
       this.completed = true;

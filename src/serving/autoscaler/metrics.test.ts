@@ -6,7 +6,7 @@ import { createServer } from '../../base/http.ts';
 import { silentLogger } from '../../base/log.ts';
 import type { MetricSpec } from '../../kinds/scaling/metric.ts';
 import type { Revision } from '../../kinds/serving.ts';
-import { createPushedMetrics } from './metrics.ts';
+import { createPushedMetrics, routeOf } from './metrics.ts';
 import { createPrometheusSource } from './prometheus.ts';
 import { createUsageSource, type Usage } from './usage.ts';
 
@@ -30,6 +30,25 @@ test('a pushed value reaches who watches, first and later, and nobody afterwards
   end();
   lag.publish('default/r', 12);
   assert.deepEqual(values, [3, 9]);
+});
+
+test('a value that is told by route reaches the revisions behind it, and lasts while nobody watches', () => {
+  const lag = createPushedMetrics('lag', routeOf);
+  const behind: Revision = {
+    ...revision,
+    metadata: { ...revision.metadata, labels: { 'serving.knative.dev/service': 'orders' } },
+  };
+  const values: number[] = [];
+  const watch = () =>
+    lag.watch({ key: 'default/r', revision: behind, spec: {} as MetricSpec, instances: () => [] }, (value) =>
+      values.push(value),
+    );
+  lag.publish('default/orders', 3);
+  watch()();
+  watch()();
+  lag.publish('default/orders', 0);
+  watch()();
+  assert.deepEqual(values, [3, 3]);
 });
 
 async function prometheus(t: TestContext, answer: (query: string) => { status?: number; body: string }) {

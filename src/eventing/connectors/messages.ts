@@ -1,5 +1,5 @@
 /** Making events of messages: what all brokers have in common. Pure. */
-import { type CloudEvent, InvalidEvent } from '../../cloudevents/event.ts';
+import { type CloudEvent, InvalidEvent, makeEvent } from '../../cloudevents/event.ts';
 import { badTextAt } from '../../cloudevents/text.ts';
 
 /** The event that a message carries; `plain`, the one about it, where it claims to carry one and does not: nothing is thrown away. */
@@ -24,3 +24,37 @@ export const attributeName = (name: string): string => name.toLowerCase().replac
 /** A content type if it is a media type, else undefined: an event may have no other. */
 export const mediaType = (text: string | undefined): string | undefined =>
   text !== undefined && /^[^/;\s]+\/[^;\s]/.test(text) ? text : undefined;
+
+/** What a message that carries no event is made into one of. */
+export interface Message {
+  id: string;
+  type: string;
+  /** The object it came through: `/apis/v1/namespaces/<ns>/<plural>/<name>#<of>`, as Knative names its sources. */
+  origin: { namespace: string; name: string; plural: string; of: string };
+  subject?: string;
+  /** Milliseconds since the epoch. */
+  at?: number;
+  contentType?: string;
+  /** Extension attributes; those whose value is undefined are left out. */
+  extensions?: Readonly<Record<string, string | undefined>>;
+  data?: Buffer;
+}
+
+/** The event about a message. */
+export function about(message: Message): CloudEvent {
+  const { namespace, name, plural, of } = message.origin;
+  const extensions: Record<string, string> = {};
+  for (const [key, value] of Object.entries(message.extensions ?? {}))
+    if (value !== undefined && value !== '') extensions[key] = value;
+  return makeEvent(
+    message.id,
+    `/apis/v1/namespaces/${namespace}/${plural}/${name}#${encodeURIComponent(of)}`,
+    message.type,
+    message.subject === '' ? undefined : message.subject,
+    message.at === undefined ? undefined : new Date(message.at).toISOString(),
+    mediaType(message.contentType),
+    undefined,
+    extensions,
+    message.data,
+  );
+}

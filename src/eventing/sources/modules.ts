@@ -7,8 +7,10 @@ const row = (module: SourceModule<any>): SourceModule => module;
 
 export const SOURCE_MODULES: Record<string, () => Promise<SourceModule>> = {
   files: async () => row((await import('./files/files.ts')).filesSource),
-  kafka: async () => row((await import('./kafka/source.ts')).kafkaSource),
   http: async () => row((await import('./http/http.ts')).httpSource),
+  kafka: async () => row((await import('./kafka/source.ts')).kafkaSource),
+  nats: async () => row((await import('./nats/source.ts')).natsSource),
+  redis: async () => row((await import('./redis/source.ts')).redisSource),
   timer: async () => row((await import('./timer/timer.ts')).timerSource),
   webhook: async () => row((await import('./webhook/webhook.ts')).webhookSource),
 };

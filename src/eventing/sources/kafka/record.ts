@@ -1,7 +1,7 @@
 /** A Kafka message that is no CloudEvent as the event that Knative's KafkaSource makes of it. Pure. */
-import { type CloudEvent, makeEvent, withAttributes } from '../../../cloudevents/event.ts';
+import { type CloudEvent, withAttributes } from '../../../cloudevents/event.ts';
 import { fromKafka, isKafkaEvent } from '../../../cloudevents/kafka.ts';
-import { attributeName, attributeText, carried, mediaType } from '../../connectors/messages.ts';
+import { about, attributeName, attributeText, carried } from '../../connectors/messages.ts';
 
 export interface KafkaMessage {
   topic: string;
@@ -30,17 +30,16 @@ export function plainEvent(message: KafkaMessage, namespace: string, name: strin
     extensions.key = attributeText(key);
     extensions.partitionkey = extensions.key;
   }
-  return makeEvent(
-    `partition:${partition}/offset:${offset}`,
-    `/apis/v1/namespaces/${namespace}/kafkasources/${name}#${encodeURIComponent(topic)}`,
-    'dev.knative.kafka.event',
-    `partition:${partition}#${offset}`,
-    timestamp > 0n ? new Date(Number(timestamp)).toISOString() : undefined,
-    mediaType(contentType),
-    undefined,
+  return about({
+    id: `partition:${partition}/offset:${offset}`,
+    type: 'dev.knative.kafka.event',
+    origin: { namespace, name, plural: 'kafkasources', of: topic },
+    subject: `partition:${partition}#${offset}`,
+    at: timestamp > 0n ? Number(timestamp) : undefined,
+    contentType,
     extensions,
-    value,
-  );
+    data: value,
+  });
 }
 
 /** The event of a message: the one that it carries, with the key of the message, else the one about it. */

@@ -201,6 +201,21 @@ export interface Questions {
     input: { stream?: string; type?: string; id?: string; source?: string; since?: number; limit: number };
     answer: EventPath[];
   };
+  /**
+   * Events as they come, for who looks on: those from `from` on (absent: of that time or later; absent too: new ones) that pass the filters.
+   * Answered when there are some, or after `waitMs` (25 s at most); the next question begins with `next`.
+   */
+  follow: {
+    input: {
+      stream: string;
+      from?: number;
+      since?: number;
+      filters?: Json[];
+      limit: number;
+      waitMs: number;
+    };
+    answer: { events: { offset: number; at: number; event: EventHead }[]; next: number };
+  };
   /** Delivers stored events to a subscription (or all of the stream's) again. Answers how many. */
   replay: {
     input: { stream: string; subscription?: string; since?: number; until?: number; id?: string };

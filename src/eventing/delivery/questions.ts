@@ -6,6 +6,7 @@ import { type CloudEvent, makeEvent } from '../../cloudevents/event.ts';
 import { decodeRecord } from '../../cloudevents/record.ts';
 import type { DeadRow, EngineState } from '../log/state/contract.ts';
 import type { EventHead, EventPath, Questions } from '../model.ts';
+import { follow } from './follow.ts';
 import type { Head } from './head.ts';
 import type { Lane } from './lane.ts';
 import type { Paths } from './paths.ts';
@@ -72,6 +73,10 @@ export function createAnswers(known: Known): Answers {
       for (const head of streamsOf(input.stream)) found.push(...(await newest(known, head, input, limit)));
       found.sort((a, b) => a.acceptedAt - b.acceptedAt || a.offset - b.offset);
       return found.slice(-limit);
+    },
+    follow(input) {
+      const [head] = streamsOf(input.stream);
+      return follow(head!.stream, input, known.clock, headOf);
     },
     async replay({ stream: key, subscription, since, until, id }) {
       const [head] = streamsOf(key);

@@ -62,6 +62,7 @@ export function memoryDelivery({ local }: Pick<DeliveryOptions, 'local'>): Memor
   };
   const answers: Answers = {
     history: refuse,
+    follow: refuse,
     replay: refuse,
     dead: refuse,
     redrive: refuse,

@@ -145,7 +145,7 @@ function toEvent(
 ): CloudEvent {
   const pairs: [string, Buffer][] = [];
   for (let i = 0; i + 1 < fields.length; i += 2) pairs.push([String(fields[i]), fields[i + 1] as Buffer]);
-  const valueOf = (field: string) => pairs.find(([key]) => key === field)?.[1];
+  const fieldOf = (field: string) => pairs.find(([key]) => key === field)?.[1];
   const origin = { namespace, name, plural: 'redissources', of: stream };
   const common = { id, type: 'dev.petrel.redis.entry', origin, at: Number(id.split('-')[0]) };
   const plain = () =>
@@ -164,9 +164,9 @@ function toEvent(
               .filter(([key]) => key !== dataField)
               .map(([key, value]) => [`redisfield${attributeName(key)}`, attributeText(value)]),
           ),
-          data: valueOf(dataField),
+          data: fieldOf(dataField),
         });
-  return valueOf('ce_specversion') === undefined
+  return fieldOf('ce_specversion') === undefined
     ? plain()
-    : carried(() => fromKafka({ headers: pairs, value: valueOf('data') }), plain);
+    : carried(() => fromKafka({ headers: pairs, value: fieldOf('data') }), plain);
 }

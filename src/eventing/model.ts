@@ -125,7 +125,21 @@ export interface EngineControl {
   complete(): void;
   /** One question of the table below, answered by the engine. Rejects with `PetrelError`. */
   ask<K extends keyof Questions>(question: K, input: Questions[K]['input']): Promise<Questions[K]['answer']>;
+  /**
+   * Hands over an event, in the record form, for a source of type `brought`: one that works outside of the engine, because it needs the API.
+   * Waits until the source has begun. Resolves when the event is safe; rejects with `NotReady` when the engine ends before.
+   */
+  bring(key: string, record: Uint8Array): Promise<Handed>;
+  /** Small state that lasts, of a source of type `brought`. */
+  checkpoint(key: string): Promise<Json | undefined>;
+  /** Durable when resolved. */
+  saveCheckpoint(key: string, value: Json): Promise<void>;
+  /** Answers what modules in the engine ask for with `callMain`: what needs the API. One handler for each name. */
+  serve(name: string, handler: (input: Json) => Promise<Json>): void;
 }
+
+/** What became of an event that a source handed over. */
+export type Handed = 'accepted' | 'delivered' | 'dead' | 'duplicate';
 
 /** What the engine tells the controllers; bounded in rate: at most one report a second for each key, `lag` at once when it rises from 0. */
 export interface EngineReports {

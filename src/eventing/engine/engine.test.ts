@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { systemClock } from '../../base/clock.ts';
 import { silentLogger } from '../../base/log.ts';
+import { makeEvent } from '../../cloudevents/event.ts';
+import { encodeRecord } from '../../cloudevents/record.ts';
 import type { EngineReports, SourceSpec, StreamSpec } from '../model.ts';
 import {
   type MemoryDelivery,
@@ -60,6 +62,8 @@ function options() {
   };
 }
 
+const EVENT = makeEvent('1', '/s', 't', undefined, undefined, undefined, undefined, {}, Buffer.from('x'));
+
 const quiet: EngineReports = { source() {}, subscription() {}, lag() {}, seenType() {} };
 
 test('the parts are put together, and what belongs to nobody goes when all is set', async () => {
@@ -83,6 +87,7 @@ test('the parts are put together, and what belongs to nobody goes when all is se
     clock: systemClock,
     random: Math.random,
     uuid: () => 'id',
+    callMain: async () => null,
     log: silentLogger,
   });
   engine.setStream('broker/a/b', stream('broker/a/b'));
@@ -138,6 +143,34 @@ test('an engine that dies is started again and told everything', async () => {
   assert.ok(told.length >= 2, 'the source was set anew');
   await host.stop(1000);
   await assert.rejects(host.ask('streams', {}), { code: 'NotReady' });
+});
+
+test('events of sources outside come in, and modules inside ask the thread that holds them', async () => {
+  const told: string[] = [];
+  const host = new EngineHost({
+    options: options(),
+    reports: { ...quiet, source: (key, { message }) => void told.push(`${key} ${message}`) },
+    clock: systemClock,
+    log: silentLogger,
+    parts: PARTS,
+  });
+  after(() => host.stop(0));
+  host.serve('double', async (n) => 2 * Number(n));
+  host.setSink('sink/a/s', { key: 'sink/a/s', uid: 'u', type: 'asking', config: {} });
+  while (told.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(told, ['sink/a/s 42']);
+
+  const key = 'apiserversource/a/s';
+  const early = host.bring(key, encodeRecord(EVENT));
+  host.setStream('broker/a/b', stream('broker/a/b'));
+  host.setSource(key, { ...source(key, 'brought'), sink: { url: 'http://127.0.0.1:1/events/broker/a/b' } });
+  host.complete();
+  assert.equal(await early, 'accepted', 'it waited for its source');
+  assert.equal(await host.bring(key, encodeRecord(EVENT)), 'accepted');
+  assert.equal((await host.ask('streams', {}))['broker/a/b']?.events, 2);
+  assert.equal(await host.checkpoint(key), undefined);
+  await host.saveCheckpoint(key, { revision: 7 });
+  assert.deepEqual(await host.checkpoint(key), { revision: 7 });
 });
 
 test('an engine that cannot start says why', async () => {

@@ -3,10 +3,12 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
+import type { Json } from '../../kinds/object.ts';
 import { Ingress } from '../ingress/ingress.ts';
 import { MuxServer } from '../ingress/mux-server.ts';
 import type { AddressKey, EngineControl, EngineOptions, EngineReports, StreamSpec } from '../model.ts';
 import { Sinks } from '../sinks/run.ts';
+import { BroughtSources } from '../sources/brought.ts';
 import { checkpointName, Sources } from '../sources/run.ts';
 import type { EngineParts } from './parts.ts';
 
@@ -20,10 +22,12 @@ export interface EngineSurroundings {
   clock: Clock;
   random(): number;
   uuid(): string;
+  /** Asks the thread that holds the engine. */
+  callMain(name: string, input: Json): Promise<Json>;
   log: Logger;
 }
 
-export interface Engine extends EngineControl {
+export interface Engine extends Omit<EngineControl, 'serve'> {
   /**
    * Sources stop, then no more requests are taken, then deliveries that are under way end: all of it in about `graceMs`. What is
    * accepted and not delivered stays for the next start.
@@ -33,14 +37,14 @@ export interface Engine extends EngineControl {
 
 /** Opens what is on disk and listens for the gateway. Rejects when it cannot. */
 export async function startEngine(around: EngineSurroundings): Promise<Engine> {
-  const { options, reports, parts, clock, random, uuid, log } = around;
+  const { options, reports, parts, clock, random, uuid, callMain, log } = around;
   await mkdir(options.dir, { recursive: true, mode: 0o700 });
   const streams = new Map<AddressKey, StreamSpec>();
   const subscriptions = new Set<string>();
   const eventLog = await parts.openLog({ dir: join(options.dir, 'streams'), clock, log });
   const onDisk = new Set(await eventLog.keys());
   const state = await parts.openState({ path: join(options.dir, 'state.db'), clock, log });
-  const sinks = new Sinks({ modules: parts.sinks, reports, clock, random, log });
+  const sinks = new Sinks({ modules: parts.sinks, reports, callMain, clock, random, log });
   const delivery = parts.createDelivery({
     log: eventLog,
     state,
@@ -66,8 +70,9 @@ export async function startEngine(around: EngineSurroundings): Promise<Engine> {
     delivery.setSubscription(key, spec);
   };
 
+  const brought = new BroughtSources();
   const sources = new Sources({
-    modules: parts.sources,
+    modules: { ...parts.sources, brought: async () => brought.module },
     dir: join(options.dir, 'files'),
     state,
     acceptor,
@@ -111,6 +116,9 @@ export async function startEngine(around: EngineSurroundings): Promise<Engine> {
     },
     // The table's rows and the question's type are one: the compiler cannot see it through the index.
     ask: async (question, input) => delivery.answers[question](input as never) as never,
+    bring: (key, record) => brought.bring(key, record),
+    checkpoint: (key) => brought.checkpoint(key),
+    saveCheckpoint: (key, value) => brought.saveCheckpoint(key, value),
     async stop(graceMs) {
       const until = clock.monotonic() + graceMs;
       const left = () => Math.max(0, until - clock.monotonic());

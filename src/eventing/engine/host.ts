@@ -6,8 +6,18 @@ import { Worker } from 'node:worker_threads';
 import type { Clock, Timer } from '../../base/clock.ts';
 import { PetrelError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
-import type { EngineControl, EngineOptions, EngineReports, Questions } from '../model.ts';
-import type { FromEngine, SentError, Setter, ThreadStart, ToEngine } from './messages.ts';
+import type { Json } from '../../kinds/object.ts';
+import type { EngineControl, EngineOptions, EngineReports, Handed, Questions } from '../model.ts';
+import {
+  type Call,
+  Calls,
+  type FromEngine,
+  received,
+  type Setter,
+  sendable,
+  type ThreadStart,
+  type ToEngine,
+} from './messages.ts';
 
 /** Wait before a thread that died is replaced, by how often in a row it did, milliseconds. */
 const RESTART_MS = [0, 250, 1000, 5000, 30_000];
@@ -27,11 +37,6 @@ export interface HostOptions {
 
 const SETTERS: readonly Setter[] = ['setStream', 'setSubscription', 'setSource', 'setSink'];
 
-interface Pending {
-  resolve(value: unknown): void;
-  reject(error: PetrelError): void;
-}
-
 export class EngineHost implements EngineControl {
   readonly #options: HostOptions;
   /** All that has been set, by method and key. */
@@ -41,10 +46,10 @@ export class EngineHost implements EngineControl {
     setSource: new Map(),
     setSink: new Map(),
   };
-  readonly #asked = new Map<number, Pending>();
+  readonly #calls = new Calls();
+  readonly #served = new Map<string, (input: Json) => Promise<Json>>();
   readonly #first = Promise.withResolvers<void>();
   #complete = false;
-  #lastId = 0;
   #thread: Worker | undefined;
   #startedAt = 0;
   #deaths = 0;
@@ -101,10 +106,11 @@ export class EngineHost implements EngineControl {
         this.#first.reject(received(message.error));
         break;
       case 'answer':
-        this.#take(message.id)?.resolve(message.answer);
-        break;
       case 'refused':
-        this.#take(message.id)?.reject(received(message.error));
+        this.#calls.settle(message);
+        break;
+      case 'call':
+        void this.#answer(message.id, message.name, message.input);
         break;
       case 'report':
         // what is told was an argument list of that method
@@ -119,17 +125,20 @@ export class EngineHost implements EngineControl {
     }
   }
 
-  #take(id: number): Pending | undefined {
-    const pending = this.#asked.get(id);
-    this.#asked.delete(id);
-    return pending;
+  async #answer(id: number, name: string, input: Json): Promise<void> {
+    try {
+      const handler = this.#served.get(name);
+      if (handler === undefined) throw new PetrelError('NotReady', `nobody answers "${name}" yet`);
+      this.#post({ type: 'answer', id, answer: await handler(input) });
+    } catch (error) {
+      this.#post({ type: 'refused', id, error: sendable(error) });
+    }
   }
 
   #exited(thread: Worker): void {
     if (this.#thread !== thread) return;
     this.#thread = undefined;
-    for (const { reject } of this.#asked.values()) reject(gone());
-    this.#asked.clear();
+    this.#calls.rejectAll(gone());
     this.#stopped();
     if (this.#stopping) return;
     const { clock, log } = this.#options;
@@ -161,13 +170,29 @@ export class EngineHost implements EngineControl {
     this.#post({ type: 'complete' });
   }
 
-  ask<K extends keyof Questions>(question: K, input: Questions[K]['input']): Promise<Questions[K]['answer']> {
+  #call(method: Call, ...input: unknown[]): Promise<unknown> {
     if (this.#thread === undefined) return Promise.reject(gone());
-    const id = ++this.#lastId;
-    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    this.#asked.set(id, { resolve, reject });
-    this.#post({ type: 'ask', id, question, input });
-    return promise as Promise<Questions[K]['answer']>;
+    return this.#calls.begin((id) => this.#post({ type: 'call', id, method, input }));
+  }
+
+  ask<K extends keyof Questions>(question: K, input: Questions[K]['input']): Promise<Questions[K]['answer']> {
+    return this.#call('ask', question, input) as Promise<Questions[K]['answer']>;
+  }
+
+  bring(key: string, record: Uint8Array): Promise<Handed> {
+    return this.#call('bring', key, record) as Promise<Handed>;
+  }
+
+  checkpoint(key: string): Promise<Json | undefined> {
+    return this.#call('checkpoint', key) as Promise<Json | undefined>;
+  }
+
+  saveCheckpoint(key: string, value: Json): Promise<void> {
+    return this.#call('saveCheckpoint', key, value) as Promise<void>;
+  }
+
+  serve(name: string, handler: (input: Json) => Promise<Json>): void {
+    this.#served.set(name, handler);
   }
 
   /** See `Engine.stop`; a thread that takes longer is ended, as a crash would. */
@@ -191,10 +216,6 @@ export class EngineHost implements EngineControl {
 
 function gone(): PetrelError {
   return new PetrelError('NotReady', 'the event engine is being started', { fix: 'Ask again in a moment.' });
-}
-
-function received({ code, message, why, fix }: SentError): PetrelError {
-  return new PetrelError(code, message, { why, fix });
 }
 
 function textOf(error: unknown): string {

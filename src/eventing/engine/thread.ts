@@ -2,11 +2,11 @@
 import { randomUUID } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../../base/clock.ts';
-import { messageOf, PetrelError } from '../../base/errors.ts';
 import { forwardingLogger } from '../../base/log.ts';
+import type { Json } from '../../kinds/object.ts';
 import type { EngineReports } from '../model.ts';
 import { type Engine, startEngine } from './engine.ts';
-import type { FromEngine, SentError, ThreadStart, ToEngine } from './messages.ts';
+import { Calls, type FromEngine, sendable, type ThreadStart, type ToEngine } from './messages.ts';
 import type { EngineParts } from './parts.ts';
 
 const { options, parts } = workerData as ThreadStart;
@@ -25,13 +25,9 @@ const reports: EngineReports = {
   seenType: report('seenType'),
 };
 
-function sent(error: unknown): SentError {
-  if (error instanceof PetrelError) {
-    const { code, message, why, fix } = error;
-    return { code, message, why, fix };
-  }
-  return { code: 'Internal', message: messageOf(error), why: String((error as Error)?.stack ?? ''), fix: '' };
-}
+const calls = new Calls();
+const callMain = (name: string, input: Json) =>
+  calls.begin((id) => tell({ type: 'call', id, name, input })) as Promise<Json>;
 
 /** What came before the engine was open. */
 const early: ToEngine[] = [];
@@ -46,14 +42,20 @@ function handle(to: Engine, message: ToEngine): void {
     case 'complete':
       to.complete();
       break;
-    case 'ask': {
-      const { id, question, input } = message;
-      to.ask(question, input as never).then(
+    case 'call': {
+      const { id, method, input } = message;
+      // method and arguments belong together, see `Call`
+      const call = to[method] as (...all: unknown[]) => Promise<unknown>;
+      call(...input).then(
         (answer) => tell({ type: 'answer', id, answer }),
-        (error) => tell({ type: 'refused', id, error: sent(error) }),
+        (error) => tell({ type: 'refused', id, error: sendable(error) }),
       );
       break;
     }
+    case 'answer':
+    case 'refused':
+      calls.settle(message);
+      break;
     case 'stop':
       to.stop(message.graceMs)
         .catch((error) =>
@@ -79,11 +81,12 @@ try {
     clock: systemClock,
     random,
     uuid: randomUUID,
+    callMain,
     log,
   });
   for (const message of early.splice(0)) handle(engine, message);
   tell({ type: 'ready' });
 } catch (error) {
-  tell({ type: 'failed', error: sent(error) });
+  tell({ type: 'failed', error: sendable(error) });
   port.close();
 }

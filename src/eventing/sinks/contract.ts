@@ -8,6 +8,8 @@ export interface SinkContext<Config> {
   readonly key: string;
   readonly config: Config;
   report(state: { ready: boolean; reason: string; message: string }): void;
+  /** Asks the main thread, where the controllers are; see `EngineControl.serve`. Rejects with `PetrelError`. */
+  callMain(name: string, input: Json): Promise<Json>;
   readonly clock: Clock;
   readonly log: Logger;
 }

@@ -39,6 +39,7 @@ function start() {
   const sinks = new Sinks({
     modules: { test: async () => module, answering: async () => answering },
     reports: { source: (_, state) => void told.push(state) },
+    callMain: async () => null,
     clock,
     random: () => 0.5,
     log: silentLogger,

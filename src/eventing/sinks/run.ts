@@ -4,6 +4,7 @@ import { type Clock, sleep } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { CloudEvent } from '../../cloudevents/event.ts';
+import type { Json } from '../../kinds/object.ts';
 import { backoffDelay } from '../../kube/backoff.ts';
 import type { Accepted } from '../delivery/contract.ts';
 import type { AddressKey, EngineReports, SinkSpec } from '../model.ts';
@@ -15,6 +16,7 @@ export interface SinkSurroundings {
   modules: Record<string, () => Promise<SinkModule>>;
   /** `source` tells of sinks as well, under their keys. */
   reports: Pick<EngineReports, 'source'>;
+  callMain(name: string, input: Json): Promise<Json>;
   clock: Clock;
   random(): number;
   log: Logger;
@@ -63,6 +65,7 @@ class SinkLife {
           key,
           config,
           report: (state) => this.#reports.report(state),
+          callMain: this.#around.callMain,
           clock,
           log: log.with({ sink: key }),
         });

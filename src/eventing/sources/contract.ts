@@ -3,9 +3,9 @@ import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import type { CloudEvent } from '../../cloudevents/event.ts';
 import type { FieldError, Json } from '../../kinds/object.ts';
+import type { Handed } from '../model.ts';
 
-/** What becomes of an event that a source hands over. */
-export type Handed = 'accepted' | 'delivered' | 'dead' | 'duplicate';
+export type { Handed };
 
 export interface SourceContext<Config> {
   /** `<kind>/<ns>/<name>`. */

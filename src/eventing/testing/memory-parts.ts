@@ -7,6 +7,7 @@ import type { EngineParts } from '../engine/parts.ts';
 import type { EventLog } from '../log/contract.ts';
 import type { EngineState } from '../log/state/contract.ts';
 import type { StreamSpec, SubscriptionSpec } from '../model.ts';
+import type { SinkModule } from '../sinks/contract.ts';
 import type { SourceModule } from '../sources/contract.ts';
 
 const unused = (what: string) => () => {
@@ -135,10 +136,21 @@ const crash: SourceModule = {
   },
 };
 
+/** Reports what the main thread answers. */
+const asking: SinkModule = {
+  type: 'asking',
+  check: () => [],
+  async start({ callMain, report }) {
+    const told = await callMain('double', 21).catch((error) => `${error.code}: ${error.message}`);
+    report({ ready: true, reason: 'Asked', message: JSON.stringify(told) });
+    return { send: async () => {}, stop: async () => {} };
+  },
+};
+
 export const parts: EngineParts = {
   openLog: async () => memoryLog(),
   openState: async () => memoryState(),
   createDelivery: memoryDelivery,
   sources: { crash: async () => crash },
-  sinks: {},
+  sinks: { asking: async () => asking },
 };

@@ -75,7 +75,7 @@ export function createCourier(
       };
       const written = await persist(
         env,
-        () => state.bury(row),
+        () => state.bury([{ row }]),
         () => signal.aborted,
       );
       if (!written) signal.throwIfAborted();

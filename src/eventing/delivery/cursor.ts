@@ -58,8 +58,8 @@ export class Cursor {
     return true;
   }
 
-  /** As it is to be written down; `without`: as if that one were resolved. `seen`: where the stream's head is, for who is at it. */
-  snapshot(seen = this.seen, without?: Task): { low: number; above: number[] } {
+  /** As it is to be written down; `without`: as if those were resolved. `seen`: where the stream's head is, for who is at it. */
+  snapshot(seen = this.seen, without?: ReadonlySet<Task>): { low: number; above: number[] } {
     const pending = this.#pending;
     const above: number[] = [];
     let low = seen;
@@ -67,7 +67,7 @@ export class Cursor {
     let next = 0;
     for (let i = 0; i < pending.length; i++) {
       const task = pending.at(i)!;
-      if (task.resolved || task === without) continue;
+      if (task.resolved || without?.has(task)) continue;
       const { offset } = task.item;
       if (!begun) low = offset;
       else if (offset > next) above.push(next, offset - 1);

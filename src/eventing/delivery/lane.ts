@@ -5,14 +5,14 @@
 import type { Timer } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import { attribute } from '../../cloudevents/event.ts';
-import type { Position } from '../log/state/contract.ts';
+import type { DeadRow, Position } from '../log/state/contract.ts';
 import type { SubscriptionSpec } from '../model.ts';
 import type { LaneEnvironment } from './environment.ts';
 import { type Attempted, attempt, bringToDeadLetters, type Party } from './exchange.ts';
 import { Fifo } from './fifo.ts';
 import { Orders } from './orders.ts';
 import { ParkedRows } from './parked.ts';
-import { persist } from './persist.ts';
+import { Settler } from './settler.ts';
 import { type Item, owned, recordOf, type Task, taskOf } from './task.ts';
 import { type Failure, KEPT_BODY, next } from './verdict.ts';
 
@@ -50,8 +50,8 @@ export interface LaneStats {
 export interface LaneHost {
   /** The task is resolved: delivered, dead, or waiting in the state. */
   resolved(task: Task): void;
-  /** The position as it is when `task` is resolved; undefined: it has none. */
-  position(task: Task): Position | undefined;
+  /** The position as it is when these are resolved; undefined: it has none. */
+  position(tasks: ReadonlySet<Task>): Position | undefined;
   /** Something has changed that reports tell of. */
   changed(): void;
 }
@@ -72,6 +72,7 @@ export class Lane {
   readonly #letters = new Fifo<Task>();
   readonly #orders = new Orders();
   readonly #timers = new Set<Timer>();
+  readonly #settler: Settler;
   #allowed: number;
   #batchTimer: Timer | undefined;
   #batchDue = false;
@@ -84,6 +85,17 @@ export class Lane {
     this.#env = env;
     this.#host = host;
     this.#allowed = Math.min(AT_FIRST, spec.concurrency);
+    this.#settler = new Settler(env, {
+      position: (tasks) => host.position(tasks),
+      park: (rows, position) => this.parked.park(rows, position),
+      parked: (task) => this.#leave(task),
+      buried: (task, row) => this.#buried(task, row),
+      failed: (error) => {
+        this.#note(`it could not be written: ${messageOf(error)}`);
+        host.changed();
+      },
+      moved: () => this.pump(),
+    });
     this.parked = new ParkedRows(spec.key, env, {
       take: (tasks) => this.#take(tasks),
       due: () => this.pump(),
@@ -264,7 +276,7 @@ export class Lane {
         message: failure.message,
       });
       if (task.parked !== 0 || (what.wait > SHORT_MS && task.order === undefined))
-        void this.#park(task, what.wait);
+        this.#park(task, what.wait);
       else this.#again(task, what.wait);
       return;
     }
@@ -279,13 +291,13 @@ export class Lane {
       task.phase === 'subscriber'
         ? what.giveUp
         : `${task.last?.message ?? `it could not be delivered to ${subscriber?.url}`}; its dead letter sink: ${what.giveUp}`;
-    void this.#bury(task, reason);
+    this.#bury(task, reason);
   }
 
   /** Tries again after a wait in memory. */
   #again(task: Task, ms: number): void {
     if (task.parked !== 0) {
-      void this.#park(task, ms);
+      this.#park(task, ms);
       return;
     }
     if (ms > 0) task.item = owned(task.item);
@@ -303,74 +315,58 @@ export class Lane {
   }
 
   /** Lets the state keep it until it is due. */
-  async #park(task: Task, wait: number): Promise<void> {
-    const { clock } = this.#env;
-    const { key, stream } = this.#spec;
+  #park(task: Task, wait: number): void {
     const { item, last } = task;
-    const due = clock.now() + wait;
+    const { key, stream } = this.#spec;
     const change = {
       attempts: task.failures,
-      due,
+      due: this.#env.clock.now() + wait,
       phase: task.phase,
       lastStatus: last?.status,
       lastBody: last?.body,
       lastError: last?.message,
     };
-    const written = await this.#persist(async () => {
-      if (task.parked !== 0) return this.parked.again(task.parked, change);
-      const row = {
+    if (task.parked !== 0)
+      void this.#settler
+        .write(() => this.parked.again(task.parked, change))
+        .then((written) => {
+          if (written) this.#leave(task);
+        });
+    else
+      this.#settler.park(task, {
         subscription: key,
         stream,
         offset: item.offset,
         at: item.at,
         record: recordOf(item),
         ...change,
-      };
-      return this.parked.park(row, this.#host.position(task));
-    });
-    if (written) this.#leave(task);
+      });
   }
 
   /** Given up: its bytes go to the dead letters. */
-  async #bury(task: Task, reason: string): Promise<void> {
-    const { clock, state, paths } = this.#env;
-    const { key, stream } = this.#spec;
+  #bury(task: Task, reason: string): void {
     const { item, last } = task;
-    const row = {
+    const { key, stream } = this.#spec;
+    this.#settler.bury(task, {
       subscription: key,
       stream,
       offset: item.offset,
       at: item.at,
-      diedAt: clock.now(),
+      diedAt: this.#env.clock.now(),
       attempts: task.phase === 'subscriber' ? task.failures : this.#party.terms.retry + 1,
       status: last?.status,
       reason,
       record: recordOf(item),
-    };
-    const parked = task.parked === 0 ? undefined : task.parked;
-    const written = await this.#persist(() => state.bury(row, parked, this.#host.position(task)));
-    if (!written) return;
-    if (parked !== undefined) this.parked.forget(parked);
-    this.stats.dead++;
-    paths.note(stream, item.offset, key, 'dead', {
-      status: last?.status,
-      attempt: row.attempts,
-      message: reason,
     });
-    this.#finish(task, 'dead');
-    this.pump();
   }
 
-  #persist(write: () => Promise<unknown>): Promise<boolean> {
-    return persist(
-      this.#env,
-      write,
-      () => this.#closed,
-      (error) => {
-        this.#note(`it could not be written: ${messageOf(error)}`);
-        this.#host.changed();
-      },
-    );
+  /** It is in the dead letters. */
+  #buried(task: Task, { offset, status, attempts, reason }: Omit<DeadRow, 'id'>): void {
+    if (task.parked !== 0) this.parked.forget(task.parked);
+    this.stats.dead++;
+    const { key, stream } = this.#spec;
+    this.#env.paths.note(stream, offset, key, 'dead', { status, attempt: attempts, message: reason });
+    this.#finish(task, 'dead');
   }
 
   #note(message: string): void {
@@ -406,6 +402,7 @@ export class Lane {
     this.#env.budget.bytes -= this.bytes;
     this.bytes = 0;
     this.parked.close();
+    this.#settler.close();
     if (this.active === 0) return Promise.resolve();
     return new Promise((resolve) => {
       this.#idle = resolve;

@@ -41,8 +41,10 @@ export function createLookup(
 
   return (name, options, callback) => {
     find(name, ({ error, addresses }) => {
+      // With an error there are none, whatever the type says.
+      const known: LookupAddress[] = addresses ?? [];
       const { family } = options;
-      const wanted = family === 4 || family === 6 ? addresses.filter((a) => a.family === family) : addresses;
+      const wanted = family === 4 || family === 6 ? known.filter((a) => a.family === family) : known;
       const [first] = wanted;
       if (error !== null || first === undefined)
         callback(

@@ -74,17 +74,10 @@ export class ParkedRows {
     if (tasks.length > 0) this.#to.take(tasks);
   }
 
-  async park(row: Omit<Parked, 'id'>, position: Position | undefined): Promise<void> {
-    await this.#env.state.park([row], position);
-    this.count++;
-    this.#watch(row.due);
-  }
-
-  /** Rows that come from elsewhere, to be delivered at once. */
-  async adopt(rows: readonly Omit<Parked, 'id'>[]): Promise<void> {
-    await this.#env.state.park(rows);
+  async park(rows: readonly Omit<Parked, 'id'>[], position?: Position): Promise<void> {
+    await this.#env.state.park(rows, position);
     this.count += rows.length;
-    this.#look();
+    for (const { due } of rows) this.#watch(due);
   }
 
   /** After another failed attempt. */

@@ -112,7 +112,7 @@ export function createAnswers(known: Known): Answers {
           if (lane === undefined) continue;
           const due = known.clock.now();
           // First the new place, then the old one: in between a crash can only double it.
-          await lane.parked.adopt(
+          await lane.parked.park(
             letters.map(({ subscription, stream, offset, at, record }) => ({
               subscription,
               stream,

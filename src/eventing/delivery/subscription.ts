@@ -63,7 +63,7 @@ export class Subscription {
     this.cursor = new Cursor(position);
     this.lane = new Lane(laneSpec(spec, head.stream), env, {
       resolved: (task) => this.#resolved(task),
-      position: (task) => (task.counts ? this.position(task) : undefined),
+      position: (tasks) => this.position(tasks),
       changed: () => host.changed(this),
     });
     this.#compile();
@@ -112,8 +112,8 @@ export class Subscription {
     return state;
   }
 
-  /** The position; with `without`, as it is when that task is resolved. */
-  position(without?: Task): Position {
+  /** The position; with `without`, as it is when those are resolved. */
+  position(without?: ReadonlySet<Task>): Position {
     const { uid, key, stream } = this.#spec;
     return { uid, subscription: key, stream, ...this.cursor.snapshot(this.seen, without) };
   }

@@ -1,4 +1,5 @@
 /** The log and the state of an engine in memory, for tests: what is "on disk" outlives a crash that a test makes up. */
+import type { Clock, Timer } from '../../base/clock.ts';
 import { PetrelError } from '../../base/errors.ts';
 import type { Entry, EventLog, Stream } from '../log/contract.ts';
 import type { DeadRow, EngineState, Parked, Position } from '../log/state/contract.ts';
@@ -143,9 +144,16 @@ export function memoryEventLog(disk: Disk, faults: Faults = {}): MemoryLog {
   };
 }
 
-/** Positions saved without a flush are lost in a crash, as with the real one. */
-export function memoryEngineState(disk: Disk, faults: Faults = {}): EngineState {
+/** Positions are written a second after they were saved, or with a flush: as with the real one, a crash before that loses them. */
+export function memoryEngineState(disk: Disk, faults: Faults, clock: Clock): EngineState {
   let unsaved = new Map<string, Position>();
+  let timer: Timer | undefined;
+  const write = () => {
+    timer?.cancel();
+    timer = undefined;
+    for (const position of unsaved.values()) disk.positions.set(position.uid, position);
+    unsaved = new Map();
+  };
   const put = (position: Position | undefined) => {
     if (position === undefined) return;
     unsaved.delete(position.uid);
@@ -157,7 +165,13 @@ export function memoryEngineState(disk: Disk, faults: Faults = {}): EngineState 
       .sort((a, b) => a.due - b.due || a.id - b.id);
   return {
     positions: () => [...disk.positions.values()].map((one) => structuredClone(one)),
-    savePosition: (position) => void unsaved.set(position.uid, structuredClone(position)),
+    savePosition(position) {
+      unsaved.set(position.uid, structuredClone(position));
+      timer ??= clock.after(1000, () => {
+        timer = undefined;
+        if (!faults.crashed && !faults.full) write();
+      });
+    },
     dropPosition(uid) {
       unsaved.delete(uid);
       disk.positions.delete(uid);
@@ -186,13 +200,15 @@ export function memoryEngineState(disk: Disk, faults: Faults = {}): EngineState 
         .slice(0, limit),
     nextDue: (subscription) => rowsOf(subscription)[0]?.due,
     parkedCount: (subscription) => rowsOf(subscription).length,
-    bury: (row, parked, position) =>
+    bury: (deaths, position) =>
       guard(faults, () => {
         put(position);
-        if (parked !== undefined) disk.parked.delete(parked);
-        const id = ++disk.ids;
-        disk.dead.set(id, { id, ...row });
-        return id;
+        return deaths.map(({ row, parked }) => {
+          if (parked !== undefined) disk.parked.delete(parked);
+          const id = ++disk.ids;
+          disk.dead.set(id, { id, ...row });
+          return id;
+        });
       }),
     dead: ({ subscription, namespace, after = 0, limit, ids }) =>
       [...disk.dead.values()]
@@ -209,11 +225,7 @@ export function memoryEngineState(disk: Disk, faults: Faults = {}): EngineState 
     saveCheckpoint: (key, value) => guard(faults, () => void disk.checkpoints.set(key, value)),
     dropCheckpoint: (key) => void disk.checkpoints.delete(key),
     sweep: async () => {},
-    flush: () =>
-      guard(faults, () => {
-        for (const position of unsaved.values()) disk.positions.set(position.uid, position);
-        unsaved = new Map();
-      }),
+    flush: () => guard(faults, write),
     close: async () => {},
   };
 }

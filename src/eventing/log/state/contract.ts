@@ -43,6 +43,13 @@ export interface DeadRow {
   record: Buffer;
 }
 
+/** A delivery that was given up. */
+export interface Death {
+  row: Omit<DeadRow, 'id'>;
+  /** It was parked: the row that goes. */
+  parked?: number;
+}
+
 export interface EngineState {
   /** All of them, once at the start. */
   positions(): Position[];
@@ -61,8 +68,8 @@ export interface EngineState {
   due(subscription: string, until: number, limit: number): Parked[];
   nextDue(subscription: string): number | undefined;
   parkedCount(subscription: string): number;
-  /** Durable when resolved; `parked` is taken away in the same commit. */
-  bury(row: Omit<DeadRow, 'id'>, parked?: number, position?: Position): Promise<number>;
+  /** Durable when resolved, with the ids given; what was parked is taken away in the same commit. */
+  bury(deaths: readonly Death[], position?: Position): Promise<number[]>;
   dead(query: {
     subscription?: string;
     namespace?: string;

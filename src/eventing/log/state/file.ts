@@ -1,7 +1,7 @@
 /** The file of positions, parked deliveries, dead letters and checkpoints: its tables, and the commands that change them. Runs on the commit thread. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { DurableFile } from '../../../durable/commands.ts';
-import type { DeadRow, Parked, Position } from './contract.ts';
+import type { Death, Parked, Position } from './contract.ts';
 
 export type ParkedChange = Pick<
   Parked,
@@ -13,7 +13,7 @@ export type StateCommand =
   | { do: 'park'; rows: readonly Omit<Parked, 'id'>[]; position?: Position }
   | { do: 'repark'; id: number; change: ParkedChange }
   | { do: 'unpark'; ids: readonly number[] }
-  | { do: 'bury'; row: Omit<DeadRow, 'id'>; parked?: number; position?: Position }
+  | { do: 'bury'; deaths: readonly Death[]; position?: Position }
   | { do: 'positions'; positions: readonly Position[] }
   | { do: 'dropPosition'; uid: string }
   | { do: 'exhume'; ids: readonly number[] }
@@ -156,21 +156,22 @@ function deadCommands(
   return (command, result) => {
     if (command.do === 'exhume') for (const id of command.ids) result.gone += Number(remove.run(id).changes);
     if (command.do !== 'bury') return;
-    const { row } = command;
-    const { lastInsertRowid } = insert.run(
-      namespaceOf(row.subscription),
-      row.subscription,
-      row.stream,
-      row.offset,
-      row.at,
-      row.diedAt,
-      row.attempts,
-      row.status ?? null,
-      row.reason,
-      row.record,
-    );
-    result.ids.push(Number(lastInsertRowid));
-    if (command.parked !== undefined) unpark(command.parked, result);
+    for (const { row, parked } of command.deaths) {
+      const { lastInsertRowid } = insert.run(
+        namespaceOf(row.subscription),
+        row.subscription,
+        row.stream,
+        row.offset,
+        row.at,
+        row.diedAt,
+        row.attempts,
+        row.status ?? null,
+        row.reason,
+        row.record,
+      );
+      result.ids.push(Number(lastInsertRowid));
+      if (parked !== undefined) unpark(parked, result);
+    }
     if (command.position !== undefined) position(command.position);
   };
 }

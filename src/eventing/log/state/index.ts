@@ -4,7 +4,7 @@ import { messageOf } from '../../../base/errors.ts';
 import type { Logger } from '../../../base/log.ts';
 import { ownBytes } from '../../../durable/bytes.ts';
 import { createCommitter } from '../../../durable/committer.ts';
-import type { DeadRow, EngineState, Parked, Position } from './contract.ts';
+import type { EngineState, Parked, Position } from './contract.ts';
 import { durable, type StateCommand, type StateResult } from './file.ts';
 import { type DeadQuery, stateReader } from './reader.ts';
 
@@ -123,14 +123,14 @@ export async function openState({ path, clock, log }: EngineStateOptions): Promi
     due: read.due,
     nextDue: read.nextDue,
     parkedCount: (subscription) => parked.get(subscription) ?? 0,
-    async bury(row, parkedId, position) {
+    async bury(deaths, position) {
       withPosition(position);
-      const own: Omit<DeadRow, 'id'> = { ...row, record: ownBytes([row.record]) as Buffer };
-      const { ids } = await run(
-        { do: 'bury', row: own, parked: parkedId, position },
-        row.record.length + 256,
-      );
-      return ids[0]!;
+      const own = deaths.map(({ row, parked: id }) => ({
+        row: { ...row, record: ownBytes([row.record]) as Buffer },
+        parked: id,
+      }));
+      const bytes = own.reduce((sum, { row }) => sum + row.record.length + 256, 0);
+      return (await run({ do: 'bury', deaths: own, position }, bytes)).ids;
     },
     dead: (query: DeadQuery) => read.dead(query),
     async exhume(ids) {

@@ -153,13 +153,13 @@ test('a death takes the waiting delivery away and moves the position, in one com
   const state = await opened(t, path);
   const [id] = await state.park([parked()]);
   state.savePosition(position('a', 3));
-  const first = await state.bury(dead(), id, position('a', 4));
+  const [first] = await state.bury([{ row: dead(), parked: id! }], position('a', 4));
   assert.equal(state.parkedCount('trigger/default/a'), 0);
   assert.equal(state.nextDue('trigger/default/a'), undefined);
-  const second = await state.bury(
-    dead({ subscription: 'trigger/shop/a', status: undefined, reason: 'silent' }),
-  );
-  const third = await state.bury(dead({ subscription: 'subscription/default/s' }));
+  const [second, third] = await state.bury([
+    { row: dead({ subscription: 'trigger/shop/a', status: undefined, reason: 'silent' }) },
+    { row: dead({ subscription: 'subscription/default/s' }) },
+  ]);
   await state.flush();
   assert.deepEqual(state.positions(), [position('a', 4)]);
 
@@ -172,9 +172,9 @@ test('a death takes the waiting delivery away and moves the position, in one com
   const ids = (rows: DeadRow[]) => rows.map((row) => row.id);
   assert.deepEqual(ids(state.dead({ limit: 2 })), [first, second]);
   assert.deepEqual(ids(state.dead({ limit: 2, after: second })), [third]);
-  assert.deepEqual(ids(state.dead({ limit: 9, ids: [third, first, 77] })), [first, third]);
-  assert.deepEqual(ids(state.dead({ limit: 9, ids: [third, first], namespace: 'shop' })), []);
-  assert.equal(await state.exhume([first, 77]), 1);
+  assert.deepEqual(ids(state.dead({ limit: 9, ids: [third!, first!, 77] })), [first, third]);
+  assert.deepEqual(ids(state.dead({ limit: 9, ids: [third!, first!], namespace: 'shop' })), []);
+  assert.equal(await state.exhume([first!, 77]), 1);
   assert.equal(await state.exhume([]), 0);
   assert.deepEqual(ids(state.dead({ limit: 9 })), [second, third]);
 });
@@ -208,7 +208,7 @@ test('what belongs to nobody is forgotten; dead letters stay until somebody take
   ]);
   await state.saveCheckpoint('kafkasource/default/k', 1);
   await state.saveCheckpoint('kafkasource/default/gone', 1);
-  await state.bury(dead({ subscription: 'trigger/default/gone' }));
+  await state.bury([{ row: dead({ subscription: 'trigger/default/gone' }) }]);
   state.savePosition(position('a', 1));
   state.savePosition(position('gone', 1));
   await state.flush();

@@ -16,7 +16,7 @@ const CLIENTS = {
   nats: { package: '@nats-io/jetstream', load: () => import('./nats/index.ts') },
   redis: { package: '@redis/client', load: () => import('./redis/index.ts') },
   rabbitmq: { package: 'amqplib', load: () => import('./rabbitmq/index.ts') },
-  mqtt: { package: 'mqtt', load: () => import('./mqtt/index.ts') },
+  mqtt: { package: 'mqtt-packet', load: () => import('./mqtt/index.ts') },
   postgresql: { package: 'pg', load: () => import('./postgresql/index.ts') },
 } as const;
 

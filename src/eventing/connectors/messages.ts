@@ -30,7 +30,7 @@ export interface Message {
   id: string;
   type: string;
   /** The object it came through: `/apis/v1/namespaces/<ns>/<plural>/<name>#<of>`, as Knative names its sources. */
-  origin: { namespace: string; name: string; plural: string; of: string };
+  origin: { namespace: string; name: string; plural: string; of?: string };
   subject?: string;
   /** Milliseconds since the epoch. */
   at?: number;
@@ -48,7 +48,7 @@ export function about(message: Message): CloudEvent {
     if (value !== undefined && value !== '') extensions[key] = value;
   return makeEvent(
     message.id,
-    `/apis/v1/namespaces/${namespace}/${plural}/${name}#${encodeURIComponent(of)}`,
+    `/apis/v1/namespaces/${namespace}/${plural}/${name}${of === undefined ? '' : `#${encodeURIComponent(of)}`}`,
     message.type,
     message.subject === '' ? undefined : message.subject,
     message.at === undefined ? undefined : new Date(message.at).toISOString(),

@@ -24,6 +24,8 @@ export interface UpstreamOptions {
   reasonOf?(error: unknown): string | undefined;
   /** Deliveries at once. */
   concurrency: number;
+  /** Tells of no lag: who hands over to a stream of its own has none. */
+  quiet?: boolean;
 }
 
 /** Runs `session` for each connection; it rejects when the connection is lost, and returns when `signal` has aborted. */
@@ -44,8 +46,12 @@ export function upstream(
         intake: new Intake({
           clock,
           concurrency: options.concurrency,
-          lag: health.lag,
-          beyond: async () => (await connection.beyond?.()) ?? connection.intake.outstanding,
+          ...(options.quiet
+            ? {}
+            : {
+                lag: health.lag,
+                beyond: async () => (await connection.beyond?.()) ?? connection.intake.outstanding,
+              }),
         }),
         signal,
         up,

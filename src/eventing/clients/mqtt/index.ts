@@ -1,1 +1,8 @@
-export * from 'mqtt';
+export {
+  generate,
+  type IConnackPacket,
+  type IPublishPacket,
+  type ISubackPacket,
+  type Packet,
+  parser,
+} from 'mqtt-packet';

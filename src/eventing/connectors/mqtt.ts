@@ -230,38 +230,46 @@ class Connection implements MqttConnection {
   }
 
   #receive(packet: Packet): void {
+    const { messageId } = packet;
     switch (packet.cmd) {
       case 'connack':
-        return this.#connack?.(packet);
+        this.#connack?.(packet);
+        break;
       case 'publish':
-        return this.#taken(packet);
+        this.#taken(packet);
+        break;
       case 'pubrec':
-        if ((packet.reasonCode ?? 0) >= 0x80) return this.#answered(packet);
-        return this.#send({ cmd: 'pubrel', messageId: packet.messageId });
+        if ((packet.reasonCode ?? 0) >= 0x80) this.#answered(packet);
+        else this.#send({ cmd: 'pubrel', messageId });
+        break;
       case 'pubrel':
-        this.#options.accepted?.delete(packet.messageId ?? 0);
-        return this.#send({ cmd: 'pubcomp', messageId: packet.messageId });
+        this.#options.accepted?.delete(messageId ?? 0);
+        this.#send({ cmd: 'pubcomp', messageId });
+        break;
       case 'puback':
       case 'pubcomp':
       case 'suback':
-        return this.#answered(packet);
-      case 'disconnect':
-        this.#socket.destroy(
-          new Error(
-            `the broker ended the connection: ${refusal(packet.reasonCode ?? 0, packet.properties?.reasonString)}`,
-          ),
-        );
-        return;
-      default:
-        return;
+        this.#answered(packet);
+        break;
+      case 'disconnect': {
+        const why = refusal(packet.reasonCode ?? 0, packet.properties?.reasonString);
+        this.#socket.destroy(new Error(`the broker ended the connection: ${why}`));
+        break;
+      }
     }
   }
 
   #taken(packet: IPublishPacket): void {
     const { qos, messageId = 0 } = packet;
     const { accepted, onMessage = async () => {} } = this.#options;
-    if (qos === 0) return void onMessage(packet).catch(() => {});
-    if (qos === 2 && accepted?.has(messageId)) return this.#send({ cmd: 'pubrec', messageId });
+    if (qos === 0) {
+      onMessage(packet).catch(() => {});
+      return;
+    }
+    if (qos === 2 && accepted?.has(messageId)) {
+      this.#send({ cmd: 'pubrec', messageId });
+      return;
+    }
     const answer = { packet: { cmd: qos === 1 ? 'puback' : 'pubrec', messageId } as Packet, ready: false };
     this.#unanswered.push(answer);
     onMessage(packet).then(

@@ -212,7 +212,16 @@ export interface DeadLetter {
 /** Questions to the engine and their answers. */
 export interface Questions {
   history: {
-    input: { stream?: string; type?: string; id?: string; source?: string; since?: number; limit: number };
+    input: {
+      stream?: string;
+      type?: string;
+      id?: string;
+      source?: string;
+      /** As a Trigger has them; all must hold. */
+      filters?: Json[];
+      since?: number;
+      limit: number;
+    };
     answer: EventPath[];
   };
   /**
@@ -236,7 +245,8 @@ export interface Questions {
     answer: number;
   };
   dead: {
-    input: { subscription?: string; namespace?: string; limit: number; after?: number };
+    /** `after` that id, oldest first; `newest`: the other way round, from the newest on. */
+    input: { subscription?: string; namespace?: string; limit: number; after?: number; newest?: boolean };
     answer: DeadLetter[];
   };
   redrive: { input: { ids?: number[]; subscription?: string; namespace?: string }; answer: number };

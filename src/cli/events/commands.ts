@@ -10,6 +10,72 @@ const TO = {
 
 export const EVENT_COMMANDS: readonly CommandSpec[] = [
   {
+    name: 'event',
+    summary: 'Send events, follow them, see what became of each, deliver them again',
+    positionals: [
+      { name: 'action', required: true, help: 'send, tail, history, replay or streams' },
+      {
+        name: 'where',
+        required: false,
+        help: 'a broker by name, or channel/<name> (default: the broker "default")',
+      },
+    ],
+    options: {
+      namespace: NAMESPACE,
+      all: {
+        kind: 'flag',
+        short: 'A',
+        help: 'history, streams: of all namespaces; replay: all that is kept',
+      },
+      type: {
+        kind: 'text',
+        value: 'type',
+        help: 'send: its type; tail, history: only those, such as com.shop.*',
+      },
+      source: { kind: 'text', value: 'uri', help: 'send: its source; tail, history: only from there' },
+      subject: { kind: 'text', value: 'text', help: 'send: its subject; tail, history: only with it' },
+      id: { kind: 'text', value: 'id', help: 'send: its id (default: a new one); history, replay: this one' },
+      data: { kind: 'text', value: 'text', help: 'send: its data; @file reads a file, @- stdin' },
+      'content-type': {
+        kind: 'text',
+        value: 'media type',
+        help: 'send: of the data (default: JSON where it is JSON)',
+      },
+      attribute: { kind: 'list', value: 'name=value', help: 'send: a further attribute' },
+      filter: {
+        kind: 'list',
+        value: 'attribute=value',
+        help: 'tail, history: only events with it; * at the end or the beginning is anything',
+      },
+      cesql: { kind: 'text', value: 'expression', help: 'tail, history: only events for which this is true' },
+      since: {
+        kind: 'text',
+        value: 'when',
+        help: 'tail, history, replay: from 30m ago on, or from a time on',
+      },
+      until: { kind: 'text', value: 'when', help: 'replay: until then' },
+      to: {
+        kind: 'text',
+        value: 'trigger',
+        help: 'replay: only to this trigger (default: to all that want it)',
+      },
+      limit: {
+        kind: 'integer',
+        value: 'n',
+        help: 'history: at most that many, the newest (default 20); tail: end after so many',
+      },
+      output: OUTPUT,
+    },
+    examples: [
+      [`petrel event send --type com.shop.paid --data '{"id":7}'`, 'to the broker "default"'],
+      ['petrel event tail --type com.shop.*', 'as they come; -o json: one a line'],
+      ['petrel event history --id 7', 'where it went: delivered, retried, answered, dead'],
+      ['petrel event replay --since 1h --to trigger/paid', 'deliver the last hour once more'],
+      ['petrel event streams', 'how much is kept where'],
+    ],
+    load: () => import('../commands/event.ts'),
+  },
+  {
     name: 'trigger',
     summary: 'Say which events of a broker call what',
     positionals: [

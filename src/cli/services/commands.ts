@@ -31,13 +31,14 @@ export const SERVICE_COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'dlq',
-    summary: 'Dead letters: invocations that failed for good, with all that is needed to try them again',
+    summary:
+      'Dead letters: invocations and events that failed for good, with all that is needed to try them again',
     positionals: [
       { name: 'action', required: true, help: 'list, show, redrive or purge' },
       {
         name: 'what',
         required: false,
-        help: 'show: the id; redrive, purge: an id or a function; list: a function',
+        help: 'show: the id; redrive, purge: an id; all but show: a function, or trigger/<name>',
       },
     ],
     options: {
@@ -51,6 +52,7 @@ export const SERVICE_COMMANDS: readonly CommandSpec[] = [
       ['petrel dlq show <id>', 'the request as it came, and every attempt'],
       ['petrel dlq redrive <id>', 'try this one again, with all its attempts'],
       ['petrel dlq redrive orders', 'the same for all of a function'],
+      ['petrel dlq redrive trigger/paid', 'events that could not be delivered to it'],
       ['petrel dlq purge orders', 'throw them away'],
     ],
     load: () => import('../commands/dlq.ts'),

@@ -3,6 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import type { Clock } from '../../base/clock.ts';
 import { PetrelError } from '../../base/errors.ts';
 import { type CloudEvent, makeEvent } from '../../cloudevents/event.ts';
+import { compileFilters, type FilterSpec } from '../../cloudevents/filter.ts';
 import { decodeRecord } from '../../cloudevents/record.ts';
 import type { DeadRow, EngineState } from '../log/state/contract.ts';
 import type { EventHead, EventPath, Questions } from '../model.ts';
@@ -89,8 +90,9 @@ export function createAnswers(known: Known): Answers {
       const from = since === undefined ? stream.start : await stream.seek(since);
       return replay(stream, all, { from, to: head!.seen, id, until });
     },
-    async dead({ subscription, namespace, limit, after }) {
-      const rows = state.dead({ subscription, namespace, after, limit: Math.min(Math.max(1, limit), MOST) });
+    async dead({ subscription, namespace, limit, after, newest }) {
+      const most = Math.min(Math.max(1, limit), MOST);
+      const rows = state.dead({ subscription, namespace, after, newest, limit: most });
       return rows.map(({ id, subscription: key, stream, diedAt, attempts, status, reason, record }) => ({
         id,
         subscription: key,
@@ -162,6 +164,7 @@ async function newest(
   limit: number,
 ): Promise<EventPath[]> {
   const { stream } = head;
+  const { matches } = compileFilters({ filters: input.filters as FilterSpec[] | undefined });
   const first = input.since === undefined ? stream.start : await stream.seek(input.since);
   let found: EventPath[] = [];
   let to = head.seen;
@@ -171,6 +174,7 @@ async function newest(
     await readRange(stream, range, ({ event, offset, at }) => {
       if (input.type !== undefined && event.type !== input.type) return true;
       if (input.source !== undefined && event.source !== input.source) return true;
+      if (!matches(event)) return true;
       part.push(pathOf(known, head, offset, at, event));
       if (part.length > limit) part.shift();
       return true;

@@ -30,7 +30,12 @@ interface Body {
 }
 
 /** One exchange on the platform socket, whatever the answer is. Throws `PlatformNotRunning`, or the connection's own error. */
-function exchange(socketPath: string, method: string, path: string, body?: Body): Promise<Answer> {
+function exchange(
+  socketPath: string,
+  method: string,
+  path: string,
+  body?: Body | Uint8Array,
+): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   // Kept alive until the answer is read: a server that closes first turns the empty write that ends a body into a broken pipe.
   const agent = new Agent({ keepAlive: true });
@@ -54,8 +59,10 @@ function exchange(socketPath: string, method: string, path: string, body?: Body)
       }),
     );
   });
-  if (body === undefined) {
-    request.end();
+  if (body === undefined || body instanceof Uint8Array) {
+    // One write with the head: an early answer cannot break it.
+    if (body !== undefined) request.setHeader('content-length', body.length);
+    request.end(body);
   } else {
     request.setHeader('content-length', body.bytes);
     for (const [name, value] of Object.entries(body.headers ?? {})) request.setHeader(name, value);
@@ -75,7 +82,7 @@ export async function askPlatform<T>(
   socketPath: string,
   method: string,
   path: string,
-  body?: Body,
+  body?: Body | Uint8Array,
 ): Promise<T | undefined> {
   return answered<T>(await exchange(socketPath, method, path, body));
 }

@@ -70,10 +70,12 @@ export interface EngineState {
   parkedCount(subscription: string): number;
   /** Durable when resolved, with the ids given; what was parked is taken away in the same commit. */
   bury(deaths: readonly Death[], position?: Position): Promise<number[]>;
+  /** In the order of their ids; `newest`: the other way round. */
   dead(query: {
     subscription?: string;
     namespace?: string;
     after?: number;
+    newest?: boolean;
     limit: number;
     ids?: number[];
   }): DeadRow[];

@@ -46,7 +46,7 @@ export function stateReader(database: DatabaseSync) {
       const at = next().get(subscription)?.due;
       return at === null || at === undefined ? undefined : Number(at);
     },
-    dead({ subscription, namespace, after = 0, limit, ids }: DeadQuery): DeadRow[] {
+    dead({ subscription, namespace, after = 0, limit, ids, newest = false }: DeadQuery): DeadRow[] {
       const where = ['id > ?'];
       const values: (string | number)[] = [after];
       if (subscription !== undefined) {
@@ -62,7 +62,9 @@ export function stateReader(database: DatabaseSync) {
         values.push(JSON.stringify(ids));
       }
       const rows = database
-        .prepare(`SELECT * FROM dead WHERE ${where.join(' AND ')} ORDER BY id LIMIT ?`)
+        .prepare(
+          `SELECT * FROM dead WHERE ${where.join(' AND ')} ORDER BY id ${newest ? 'DESC' : 'ASC'} LIMIT ?`,
+        )
         .iterate(...values, limit);
       return bounded(rows, deadOf);
     },

@@ -172,6 +172,7 @@ test('a death takes the waiting delivery away and moves the position, in one com
   const ids = (rows: DeadRow[]) => rows.map((row) => row.id);
   assert.deepEqual(ids(state.dead({ limit: 2 })), [first, second]);
   assert.deepEqual(ids(state.dead({ limit: 2, after: second })), [third]);
+  assert.deepEqual(ids(state.dead({ limit: 2, newest: true })), [third, second]);
   assert.deepEqual(ids(state.dead({ limit: 9, ids: [third!, first!, 77] })), [first, third]);
   assert.deepEqual(ids(state.dead({ limit: 9, ids: [third!, first!], namespace: 'shop' })), []);
   assert.equal(await state.exhume([first!, 77]), 1);

@@ -65,6 +65,7 @@ export class ParkedRows {
     }
     if (rows.length < limit) {
       this.ready = false;
+      if (rows.length === 0) this.count = state.parkedCount(this.#key);
       // Those under way are still in the state, with the time at which they were due.
       const coming = state.due(this.#key, Number.MAX_SAFE_INTEGER, this.#out.size + 1);
       const next = coming.find(({ id }) => !this.#out.has(id))?.due;

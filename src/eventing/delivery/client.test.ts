@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
+import { createServer as createTls } from 'node:tls';
 import { createServer as createHttp } from '../../base/http.ts';
 import { type Client, createClient, type Result } from './client.ts';
 import type { Address } from './connection.ts';
@@ -295,4 +300,37 @@ test('kept connections are closed when nobody needs them, and nothing is left', 
   answered(await post(client, address));
   // timeout=1 less a second's margin is no time at all.
   while (client.connections > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+});
+
+test('https: the certificate is held against the name and the authority', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'petrel-tls-'));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  const [key, cert] = [join(dir, 'key.pem'), join(dir, 'cert.pem')];
+  try {
+    const request = '-x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=sink.test';
+    const names = ['-addext', 'subjectAltName=DNS:sink.test', '-keyout', key, '-out', cert];
+    execFileSync('openssl', ['req', ...request.split(' '), ...names], { stdio: 'ignore' });
+  } catch {
+    return t.skip('openssl is not there');
+  }
+  const ca = readFileSync(cert, 'utf8');
+  const server = createTls({ key: readFileSync(key), cert: ca }, (socket) => {
+    socket.on('error', () => {});
+    answering('HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nsafe')(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const client = clientFor(t);
+  const tls = (servername: string, authority?: string): Address => ({
+    ...addressOf(server),
+    tls: { servername, ...(authority && { ca: authority }) },
+  });
+  for (let i = 0; i < 2; i++)
+    assert.equal(answered(await post(client, tls('sink.test', ca))).body.toString(), 'safe');
+  assert.equal(client.connections, 1);
+  const untrusted = failed(await post(client, tls('sink.test')));
+  assert.equal(untrusted.failure, 'connect');
+  const wrongName = failed(await post(client, tls('other.test', ca)));
+  assert.equal(wrongName.failure, 'connect');
+  assert.match(wrongName.message, /other\.test/);
 });

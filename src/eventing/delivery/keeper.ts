@@ -4,10 +4,10 @@ import type { EngineState } from '../log/state/contract.ts';
 import type { Head } from './head.ts';
 import type { Subscription } from './subscription.ts';
 
-/** Between a delivery and its position being handed over to be written, ms at most. */
-const SOON_MS = 250;
+/** Between a delivery and its position being written, ms at most: what a kill repeats. */
+const SOON_MS = 200;
 /** Positions that moved only because nothing matched are written less often, in rounds: nothing but a look is repeated after a crash. */
-const SELDOM = 20;
+const SELDOM = 25;
 
 export class Keeper {
   readonly #state: EngineState;
@@ -44,6 +44,8 @@ export class Keeper {
     this.#timer ??= this.#clock.after(SOON_MS, () => {
       this.#timer = undefined;
       this.#write(++this.#round % SELDOM === 0);
+      // It says by itself when it cannot, and tries again.
+      this.#state.flush().catch(() => {});
       if (this.#changed.size + this.#moved.size > 0) this.#arm();
     });
   }

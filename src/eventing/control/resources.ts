@@ -1,0 +1,64 @@
+/** From what a reference says, `apiVersion` and `kind`, to the resource of the API. */
+import type { ResourceRef } from '../../kube/client.ts';
+import * as refs from '../../kube/refs.ts';
+
+const KNOWN: readonly ResourceRef[] = [
+  refs.SERVICES,
+  refs.PODS,
+  refs.CONFIGMAPS,
+  refs.SECRETS,
+  refs.NAMESPACES,
+  refs.JOBS,
+  refs.FUNCTIONS,
+  refs.FUNCTION_ALIASES,
+  refs.KSERVICES,
+  refs.ROUTES,
+  refs.BROKERS,
+  refs.TRIGGERS,
+  refs.EVENT_TYPES,
+  refs.EVENT_POLICIES,
+  refs.EVENT_TRANSFORMS,
+  refs.KAFKA_SINKS,
+  refs.CHANNELS,
+  refs.IN_MEMORY_CHANNELS,
+  refs.SUBSCRIPTIONS,
+  refs.SEQUENCES,
+  refs.PARALLELS,
+  refs.PING_SOURCES,
+  refs.API_SERVER_SOURCES,
+  refs.CONTAINER_SOURCES,
+  refs.SINK_BINDINGS,
+  refs.KAFKA_SOURCES,
+  refs.JOB_SINKS,
+  refs.INTEGRATION_SINKS,
+  refs.EVENT_SOURCES,
+  refs.EVENT_SINKS,
+];
+
+/** `<group>/<plural>` of those that every API of ours has. */
+export const KNOWN_KINDS: ReadonlySet<string> = new Set(
+  KNOWN.map(({ group, plural }) => `${group}/${plural}`),
+);
+
+const BY_KIND = new Map(KNOWN.map((resource) => [`${resource.group}/${resource.kind}`, resource]));
+
+/** Which resource that is; the plural of an unknown kind is guessed as upstream guesses it (apimachinery `UnsafeGuessKindToResource`). */
+export function resourceOf(apiVersion: string, kind: string): ResourceRef {
+  const slash = apiVersion.indexOf('/');
+  const group = slash < 0 ? '' : apiVersion.slice(0, slash);
+  const known = BY_KIND.get(`${group}/${kind}`);
+  if (known !== undefined) return known;
+  const singular = kind.toLowerCase();
+  const plural = singular.endsWith('endpoints')
+    ? singular
+    : singular.endsWith('s')
+      ? `${singular}es`
+      : singular.endsWith('y')
+        ? `${singular.slice(0, -1)}ies`
+        : `${singular}s`;
+  return { group, version: apiVersion.slice(slash + 1), kind, plural, namespaced: true };
+}
+
+/** What the API says of an object that is not there. */
+export const notFound = ({ group, plural }: ResourceRef, name: string): string =>
+  `${group === '' ? plural : `${plural}.${group}`} ${JSON.stringify(name)} not found`;

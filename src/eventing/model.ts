@@ -43,6 +43,8 @@ export interface Target {
   audience?: string;
   /** The Knative Revision or Service behind it, `<ns>/<name>` of the Route: whose lag is whose (see `LagReport`). */
   route?: string;
+  /** An answer that is no event is dropped; otherwise it fails the delivery, as upstream has it. */
+  anyAnswer?: true;
 }
 
 /** `delivery` of Knative with defaults applied. Arithmetic of retries: knative.dev/pkg, `knative.md` §4.3. */

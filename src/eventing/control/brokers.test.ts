@@ -174,6 +174,7 @@ test('what annotations of a Trigger ask for', async (t) => {
         [`${E}/paused`]: 'true',
         [`${E}/start`]: '2026-01-01T00:00:00Z',
         [`${E}/jitter`]: '0',
+        [`${E}/any-answer`]: 'true',
       },
     },
   );
@@ -190,6 +191,7 @@ test('what annotations of a Trigger ask for', async (t) => {
   assert.equal(own.concurrency, 7);
   assert.deepEqual(own.batch, { size: 50, waitMs: 200 });
   assert.equal(own.paused, true);
+  assert.deepEqual(own.subscriber, { url: SINK.uri, anyAnswer: true });
   assert.equal(own.start, Date.parse('2026-01-01T00:00:00Z'));
   assert.deepEqual(own.terms, {
     retry: 1,

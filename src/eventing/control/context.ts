@@ -14,7 +14,7 @@ export type PartState = Parameters<EngineReports['source']>[1];
 export interface ControlContext {
   client: KubeClient;
   /** What is the same as before is not told again. */
-  engine: Pick<EngineControl, 'setStream' | 'setSubscription' | 'setSource' | 'setSink'>;
+  engine: Omit<EngineControl, 'complete' | 'ask'>;
   /** `EngineOptions.base`. */
   base: string;
   clock: Clock;

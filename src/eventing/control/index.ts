@@ -76,6 +76,10 @@ function onlyChanges(engine: EngineControl, gone: (key: string) => void): Contro
     setSubscription: once((key, spec) => engine.setSubscription(key, spec)),
     setSource: once((key, spec) => engine.setSource(key, spec)),
     setSink: once((key, spec) => engine.setSink(key, spec)),
+    bring: (key, record) => engine.bring(key, record),
+    checkpoint: (key) => engine.checkpoint(key),
+    saveCheckpoint: (key, value) => engine.saveCheckpoint(key, value),
+    serve: (name, handler) => engine.serve(name, handler),
   };
 }
 

@@ -88,14 +88,14 @@ export function subscriptions({ engine, config }: ControlContext): Kind<Subscrip
           return undefined;
         }
       } else conditions.markTrue('ReferencesResolved');
-      const { jitter, ...terms } = subscriptionTerms(object);
+      const { jitter, anyAnswer, ...terms } = subscriptionTerms(object);
       const { metadata, spec } = channel.value;
       const subscriber = resolved.subscriber ?? (resolved.failure && nowhere(before?.subscriberUri));
       engine.setSubscription(key, {
         key,
         uid: object.metadata.uid ?? '',
         stream: channelKey(metadata.namespace ?? '', metadata.name),
-        ...(subscriber && { subscriber }),
+        ...(subscriber && { subscriber: anyAnswer ? { ...subscriber, anyAnswer: true } : subscriber }),
         ...(resolved.reply && { reply: resolved.reply }),
         terms: deliveryTerms(object.spec.delivery ?? spec.delivery, resolved.deadLetter, jitter),
         ...terms,

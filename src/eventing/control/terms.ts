@@ -69,16 +69,16 @@ export function subscriptionTerms({ metadata }: KubeObject): Pick<
   'orderedBy' | 'concurrency' | 'batch' | 'paused' | 'start'
 > & {
   jitter: number;
+  anyAnswer: boolean;
 } {
-  const { orderedBy, concurrency, batchSize, batchWait, paused, start, jitter } = subscriptionWishes(
-    metadata.annotations,
-  );
+  const { orderedBy, batchSize, batchWait, ...wishes } = subscriptionWishes(metadata.annotations);
   return {
     ...(orderedBy !== undefined && { orderedBy }),
-    concurrency: concurrency ?? CONCURRENCY,
+    concurrency: wishes.concurrency ?? CONCURRENCY,
     ...(batchSize !== undefined && batchSize > 1 && { batch: { size: batchSize, waitMs: batchWait ?? 0 } }),
-    paused: paused ?? false,
-    start: start ?? 'latest',
-    jitter: jitter ?? JITTER,
+    paused: wishes.paused ?? false,
+    start: wishes.start ?? 'latest',
+    jitter: wishes.jitter ?? JITTER,
+    anyAnswer: wishes.anyAnswer ?? false,
   };
 }

@@ -5,11 +5,11 @@ import { silentLogger } from '../../base/log.ts';
 import { inProcessTransport } from '../../engine/apiserver/in-process.ts';
 import { ADMIN, createTestApi, type TestApi } from '../../engine/apiserver/testing.ts';
 import { conditionOf } from '../../kinds/conditions.ts';
-import type { UntypedObject } from '../../kinds/object.ts';
+import type { Json, UntypedObject } from '../../kinds/object.ts';
 import type { KubeClient, ResourceRef } from '../../kube/client.ts';
 import { apiVersionOf } from '../../kube/refs.ts';
 import { createClient } from '../../kube/rest.ts';
-import type { EngineControl, SinkSpec, SourceSpec, StreamSpec, SubscriptionSpec } from '../model.ts';
+import type { EngineControl, Handed, SinkSpec, SourceSpec, StreamSpec, SubscriptionSpec } from '../model.ts';
 import { type Controllers, startControllers } from './index.ts';
 
 export const BASE = 'http://127.0.0.1:8080/events';
@@ -44,6 +44,24 @@ export class RememberingEngine implements EngineControl {
   }
   complete(): void {
     this.completed++;
+  }
+  /** What was brought, by the key of the source. */
+  readonly brought: [key: string, record: Uint8Array][] = [];
+  readonly checkpoints = new Map<string, Json>();
+  readonly handlers = new Map<string, (input: Json) => Promise<Json>>();
+  bring(key: string, record: Uint8Array): Promise<Handed> {
+    this.brought.push([key, record]);
+    return Promise.resolve('accepted');
+  }
+  checkpoint(key: string): Promise<Json | undefined> {
+    return Promise.resolve(this.checkpoints.get(key));
+  }
+  saveCheckpoint(key: string, value: Json): Promise<void> {
+    this.checkpoints.set(key, value);
+    return Promise.resolve();
+  }
+  serve(name: string, handler: (input: Json) => Promise<Json>): void {
+    this.handlers.set(name, handler);
   }
   ask(): Promise<never> {
     return Promise.reject(new Error('not asked in these tests'));

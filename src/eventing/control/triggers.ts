@@ -88,14 +88,15 @@ export function triggers(context: ControlContext): Kind<Trigger> {
         engine.setSubscription(key, null);
         return undefined;
       }
-      const { jitter, ...terms } = subscriptionTerms(object);
+      const { jitter, anyAnswer, ...terms } = subscriptionTerms(object);
+      const target = subscriber.ok ? subscriber.target : nowhere(before);
       engine.setSubscription(key, {
         key,
         uid: object.metadata.uid ?? '',
         stream: brokerKey(brokerNamespace, brokerName),
         ...(object.spec.filters?.length && { filters: object.spec.filters as Json[] }),
         ...(object.spec.filter?.attributes && { attributes: object.spec.filter.attributes }),
-        subscriber: subscriber.ok ? subscriber.target : nowhere(before),
+        subscriber: anyAnswer ? { ...target, anyAnswer: true } : target,
         reply: { url: addressUrl(base, brokerKey(brokerNamespace, brokerName)) },
         terms: deliveryTerms(object.spec.delivery ?? broker.spec.delivery, deadLetter, jitter),
         ...terms,

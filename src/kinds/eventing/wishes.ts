@@ -37,6 +37,8 @@ export interface SubscriptionWishes {
   start?: 'latest' | 'earliest' | number;
   /** Share of a wait between retries that is added at random. */
   jitter?: number;
+  /** An answer that is no event is dropped, and no failure. */
+  anyAnswer?: boolean;
 }
 
 /** A value, or why there is none. */
@@ -115,6 +117,7 @@ const SUBSCRIPTION: Table<SubscriptionWishes> = {
   paused: ['paused', flag],
   start: ['start', start],
   jitter: ['jitter', share],
+  anyAnswer: ['any-answer', flag],
 };
 
 type Annotations = Record<string, string> | undefined;

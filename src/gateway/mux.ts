@@ -19,6 +19,7 @@ import {
   putHeader,
   readU32,
 } from '../base/mux/frames.ts';
+import { StreamTable } from '../base/mux/stream-table.ts';
 import { BODY, type Exchange, STATE, type Upstream } from './exchange.ts';
 import { failure } from './failures.ts';
 import { checkHello, readReset, resetFailure } from './mux-messages.ts';
@@ -58,7 +59,7 @@ export class MuxConnection implements Upstream, Timed {
   readonly #input = new ReadBuffer();
   readonly #out: Outgoing;
   readonly #reader: FrameReader;
-  readonly #streams = new Map<number, Exchange>();
+  readonly #streams = new StreamTable<Exchange>();
   /** Requests that wait for the connection. */
   #waiting: Exchange[] = [];
   /** Streams whose body waits for the socket to drain. */
@@ -457,7 +458,7 @@ export class MuxConnection implements Upstream, Timed {
     this.#link.lost(this, this.#connected ? reason : `connect: ${reason}`);
     const waiting = this.#waiting;
     this.#waiting = [];
-    const open = [...this.#streams.values()];
+    const open = this.#streams.values();
     this.#streams.clear();
     const unsent = open.filter((x) => x.streamId > this.#flushedId && x.body === BODY.none);
     const retry = unsent.concat(waiting);

@@ -9,6 +9,7 @@ import { Outgoing } from '../../base/io.ts';
 import type { Logger } from '../../base/log.ts';
 import { FrameReader, ProtocolError } from '../../base/mux/frame-reader.ts';
 import { FRAME, FRAME_HEADER, frame, INITIAL_WINDOW, MAX_FRAME, putHeader } from '../../base/mux/frames.ts';
+import { StreamTable } from '../../base/mux/stream-table.ts';
 
 const HELLO = JSON.stringify({
   version: 1,
@@ -84,7 +85,7 @@ class Peer {
   readonly #server: MuxServer;
   readonly #socket: Socket;
   readonly #out: Outgoing;
-  readonly #requests = new Map<number, MuxRequest>();
+  readonly #requests = new StreamTable<MuxRequest>();
   #greeted = false;
   #lastId = 0;
   #scheduled = false;
@@ -250,7 +251,7 @@ class Peer {
   }
 
   #closed(): void {
-    for (const request of [...this.#requests.values()]) this.#forget(request);
+    for (const request of this.#requests.values()) this.#forget(request);
     this.#server.gone(this);
   }
 }

@@ -15,6 +15,7 @@ import { createServices } from '../functions/services/index.ts';
 import type { Gateway, GatewayEvents, RevisionStats } from '../gateway/contract.ts';
 import { startGateway } from '../gateway/gateway.ts';
 import type { KubeClient } from '../kube/client.ts';
+import { createPushedMetrics, type PushedMetrics, routeOf } from '../serving/autoscaler/metrics.ts';
 import { createServing } from '../serving/serving.ts';
 import { type Address, formatAddress } from './address.ts';
 import type { HomePaths } from './home.ts';
@@ -78,15 +79,21 @@ export interface EarlyGateway {
 /** Requests that were accepted to be carried out later may end for this long, ms: they are begun again at the next start. */
 const DELIVERIES_GRACE_MS = 10_000;
 
+export interface StartedControllers {
+  /** For the platform's own socket. */
+  routes: SocketRoute[];
+  /** How much waits for the function or Service behind a Route, `<ns>/<name>`, to scale by. */
+  queueLag: PushedMetrics;
+}
+
 /**
- * Resolves when every route that exists is served: caches complete, table pushed. Pools fill afterwards. The rows are for the
- * platform's own socket.
+ * Resolves when every route that exists is served: caches complete, table pushed. Pools fill afterwards.
  */
 export async function startControllers(
   options: ControllersOptions,
   early: EarlyGateway,
   parts: Parts,
-): Promise<SocketRoute[]> {
+): Promise<StartedControllers> {
   const { home, packages, log, client } = options;
   const nodeAgent = createNodeAgent({
     client: client('node-agent'),
@@ -114,9 +121,11 @@ export async function startControllers(
       env: (...args) => services.stateEnv(...args),
     },
   });
+  const queueLag = createPushedMetrics('queue-lag', routeOf);
   const serving = createServing({
     client: client('serving'),
     sources: [functions.source],
+    metrics: [queueLag],
     async: { kind: 'http1-unix', path: join(home.runDir, ACCEPT_SOCKET) },
     log,
   });
@@ -151,7 +160,7 @@ export async function startControllers(
   // Only when all have come to an end can what was started be stopped in order.
   for (const outcome of started) if (outcome.status === 'rejected') throw outcome.reason;
   services.start();
-  return services.routes;
+  return { routes: services.routes, queueLag };
 }
 
 /** The machine's name as a DNS label, as kubelet takes it. */

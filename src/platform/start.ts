@@ -11,6 +11,7 @@ import { createGarbageCollector } from '../engine/workloads/garbage-collector.ts
 import { createJobStarter } from '../engine/workloads/jobs.ts';
 import { createNamespaceController } from '../engine/workloads/namespace-controller.ts';
 import { packageDriver } from '../functions/packages/choose.ts';
+import type { SocketRoute } from '../functions/packages/server.ts';
 import { createPackageStore } from '../functions/packages/store.ts';
 import { httpsTransport } from '../kube/https.ts';
 import { loadKubeconfig } from '../kube/kubeconfig.ts';
@@ -19,6 +20,7 @@ import type { KubeTransport } from '../kube/transport.ts';
 import { type Address, formatAddress } from './address.ts';
 import { openGateway, startControllers } from './controllers.ts';
 import { startDialects } from './dialects.ts';
+import { startEventingLater } from './eventing.ts';
 import { type HomePaths, type PlatformRecord, type PlatformRole, removeRecord, writeRecord } from './home.ts';
 import { Parts } from './parts.ts';
 import { openSocket } from './socket.ts';
@@ -67,10 +69,16 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     const packages = createPackageStore({ dir: home.packages, ...(driver ? { driver } : {}) });
     const gateway = await early;
     const client = (name: string) => createClient(api.transport(name));
-    const routes = gateway ? await startControllers({ home, packages, log, client }, gateway, parts) : [];
+    const routes: SocketRoute[] = [];
     if (gateway) {
-      const dialects = { home, packages, log, client, gateway, store: api.store };
-      routes.push(...(await startDialects(dialects, parts)));
+      const controllers = await startControllers({ home, packages, log, client }, gateway, parts);
+      const { store } = api;
+      const { queueLag } = controllers;
+      const more = await Promise.all([
+        startDialects({ home, packages, log, client, gateway, store }, parts),
+        startEventingLater({ home, log, client, gateway: gateway.gateway, store, queueLag }, parts),
+      ]);
+      routes.push(...controllers.routes, ...more.flat());
     }
     const record: PlatformRecord = {
       pid: process.pid,

@@ -1,0 +1,168 @@
+/** Eventing begins with the first object of its kinds; until then there is neither thread nor file nor module of it. */
+import type { IncomingMessage } from 'node:http';
+import { systemClock } from '../base/clock.ts';
+import { PetrelError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { Store } from '../engine/store/contract.ts';
+import type { Eventing } from '../eventing/index.ts';
+import type { LagReport, Questions } from '../eventing/model.ts';
+import { type SocketRoute, sendJson } from '../functions/packages/server.ts';
+import type { Gateway } from '../gateway/contract.ts';
+import type { KubeClient } from '../kube/client.ts';
+import * as refs from '../kube/refs.ts';
+import type { PushedMetrics } from '../serving/autoscaler/metrics.ts';
+import { onFirstObject } from './first-object.ts';
+import type { HomePaths } from './home.ts';
+import type { Parts } from './parts.ts';
+
+/** Kinds of which one object is enough. */
+const KINDS = [
+  refs.BROKERS,
+  refs.TRIGGERS,
+  refs.CHANNELS,
+  refs.IN_MEMORY_CHANNELS,
+  refs.SUBSCRIPTIONS,
+  refs.SEQUENCES,
+  refs.PARALLELS,
+  refs.PING_SOURCES,
+  refs.API_SERVER_SOURCES,
+  refs.CONTAINER_SOURCES,
+  refs.SINK_BINDINGS,
+  refs.KAFKA_SOURCES,
+  refs.EVENT_SOURCES,
+  refs.EVENT_TRANSFORMS,
+  refs.EVENT_TYPES,
+  refs.EVENT_POLICIES,
+  refs.JOB_SINKS,
+  refs.INTEGRATION_SINKS,
+  refs.KAFKA_SINKS,
+  refs.EVENT_SINKS,
+];
+/** Deliveries under way may end for this long, milliseconds: they are begun again at the next start. */
+const GRACE_MS = 10_000;
+/** Largest question, bytes. */
+const MAX_QUESTION = 1024 * 1024;
+
+/** Row of the platform's socket: `{"question": …, "input": …}` is answered with `{"answer": …}`. See `Questions`. */
+export const EVENTS_ASK = '/events/ask';
+
+const QUESTIONS: Record<keyof Questions, true> = {
+  history: true,
+  replay: true,
+  dead: true,
+  follow: true,
+  redrive: true,
+  purge: true,
+  subscriptions: true,
+  streams: true,
+};
+
+export interface EventingPartOptions {
+  home: HomePaths;
+  gateway: Gateway;
+  log: Logger;
+  client(name: string): KubeClient;
+  /** The store behind the API, when it is in this process. */
+  store: Store | undefined;
+  queueLag: PushedMetrics;
+}
+
+/** Resolves when events are taken for the objects that exist. The result are rows for the platform's socket. */
+export async function startEventingLater(options: EventingPartOptions, parts: Parts): Promise<SocketRoute[]> {
+  const { home, gateway, log, client, store, queueLag } = options;
+  let started: Promise<Eventing> | undefined;
+  const begin = (): Promise<Eventing> => {
+    found.stop();
+    started ??= import('../eventing/index.ts').then(({ startEventing }) =>
+      startEventing({
+        client: client('eventing'),
+        gateway,
+        dir: home.dir,
+        runDir: home.runDir,
+        clock: systemClock,
+        random: Math.random,
+        log,
+        lag: lagByRoute(queueLag),
+      }),
+    );
+    started.catch((error) =>
+      log.error('eventing could not be started', { error: String(error?.stack ?? error) }),
+    );
+    return started;
+  };
+  const found = onFirstObject(
+    {
+      resources: KINDS.map(({ group, plural }) => `${group}/${plural}`),
+      watched: KINDS,
+      store,
+      client: () => client('eventing'),
+      log,
+    },
+    () => void begin().catch(() => {}),
+  );
+  parts.add('eventing', async (graceMs) => {
+    found.stop();
+    const eventing = await started?.catch(() => undefined);
+    await eventing?.stop(Math.min(graceMs, GRACE_MS));
+  });
+  if (found.exists) await begin().catch(() => {});
+  return [
+    {
+      method: 'POST',
+      path: EVENTS_ASK,
+      async handle(request, response) {
+        const { question, input } = await readQuestion(request);
+        if (started === undefined) throw nothingYet();
+        const eventing = await started;
+        sendJson(response, 200, { answer: await eventing.ask(question, input) });
+      },
+    },
+  ];
+}
+
+/** What waits for a route, over all that is delivered to it. */
+function lagByRoute(queueLag: PushedMetrics): (report: LagReport) => void {
+  const byRoute = new Map<string, Map<string, number>>();
+  return ({ key, route, waiting }) => {
+    if (route === undefined) return;
+    const all = byRoute.get(route) ?? new Map<string, number>();
+    byRoute.set(route, all);
+    if (waiting > 0) all.set(key, waiting);
+    else all.delete(key);
+    if (all.size === 0) byRoute.delete(route);
+    let sum = 0;
+    for (const one of all.values()) sum += one;
+    queueLag.publish(route, sum);
+  };
+}
+
+function nothingYet(): PetrelError {
+  return new PetrelError('NotFound', 'there are no events here', {
+    why: 'There is no broker, channel or source yet.',
+    fix: 'kubectl apply a Broker, or petrel trigger create --help.',
+  });
+}
+
+async function readQuestion(
+  request: IncomingMessage,
+): Promise<{ question: keyof Questions; input: Questions[keyof Questions]['input'] }> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > MAX_QUESTION) throw new PetrelError('InvalidArgument', 'the question is too long');
+    chunks.push(chunk);
+  }
+  let asked: unknown;
+  try {
+    asked = JSON.parse(Buffer.concat(chunks).toString());
+  } catch (cause) {
+    throw new PetrelError('InvalidArgument', 'the question is not JSON', { cause });
+  }
+  const { question, input } = (asked ?? {}) as { question?: unknown; input?: unknown };
+  if (typeof question !== 'string' || !Object.hasOwn(QUESTIONS, question))
+    throw new PetrelError('InvalidArgument', `question: must be one of ${Object.keys(QUESTIONS).join(', ')}`);
+  if (typeof input !== 'object' || input === null)
+    throw new PetrelError('InvalidArgument', 'input: must be an object');
+  return { question: question as keyof Questions, input: input as Questions[keyof Questions]['input'] };
+}

@@ -7,11 +7,19 @@ import { closest } from '../suggest.ts';
 
 const RUNTIMES = fileURLToPath(new URL('../../../runtimes', import.meta.url));
 
-/** Runtimes that bring a template, in the order of their names. */
-const templates = (): string[] =>
-  readdirSync(RUNTIMES)
-    .filter((name) => existsSync(join(RUNTIMES, name, 'template')))
-    .sort();
+/** What of a runtime is part of every function made from its template, and what it is called there: code that builds and tests import. */
+const BESIDE: Record<string, { from: string; to: string }> = { rust: { from: 'support', to: 'petrel' } };
+
+/** Folders by the names of their templates: a runtime's `template` has its name, those in its `templates` have their own. */
+function templates(): Map<string, string> {
+  const found: [string, string][] = [];
+  for (const runtime of readdirSync(RUNTIMES)) {
+    const [one, several] = [join(RUNTIMES, runtime, 'template'), join(RUNTIMES, runtime, 'templates')];
+    if (existsSync(one)) found.push([runtime, one]);
+    if (existsSync(several)) for (const name of readdirSync(several)) found.push([name, join(several, name)]);
+  }
+  return new Map(found.sort(([a], [b]) => (a < b ? -1 : 1)));
+}
 
 /** Every file of a template, relative. */
 const filesOf = (template: string): string[] =>
@@ -22,21 +30,27 @@ const filesOf = (template: string): string[] =>
 
 /** Writes the beginnings of a function into a folder. Never writes over a file. */
 export async function run({ args, out }: CommandContext): Promise<number> {
-  const known = templates();
+  const folders = templates();
+  const known = [...folders.keys()];
   if (args.flag('list')) {
     await out.data(known, () => out.line(known.join('\n')));
     return 0;
   }
   const name = args.text('template') ?? 'node';
-  if (!known.includes(name)) {
+  const template = folders.get(name);
+  if (template === undefined) {
     const near = closest(name, known);
     throw new PetrelError('InvalidArgument', `there is no template "${name}"`, {
       fix: near ? `did you mean ${near}?` : `use one of ${known.join(', ')}`,
     });
   }
   const target = resolve(args.optional(0) ?? '.');
-  const template = join(RUNTIMES, name, 'template');
-  const files = filesOf(template);
+  const { from, to } = BESIDE[name] ?? {};
+  const support = from && join(RUNTIMES, name, from);
+  const files = [
+    ...filesOf(template),
+    ...(support && to ? filesOf(support).map((file) => join(to, file)) : []),
+  ];
   const there = files.filter((file) => existsSync(join(target, file)));
   if (there.length > 0)
     throw new PetrelError('NameTaken', `${target} has ${there.join(', ')} already`, {
@@ -45,6 +59,7 @@ export async function run({ args, out }: CommandContext): Promise<number> {
     });
   mkdirSync(target, { recursive: true });
   cpSync(template, target, { recursive: true, force: false });
+  if (support && to) cpSync(support, join(target, to), { recursive: true, force: false });
   const shown = args.optional(0) ?? '.';
   await out.data({ directory: target, template: name, files }, () => {
     for (const file of files) out.line(join(shown, file));

@@ -1,10 +1,11 @@
 // @ts-check
 'use strict';
-/** Compiles a program in Go or Rust for WASI preview 1, with the language's own tool. What it is given and owes: ../BUILDS.md. */
+/** Compiles a program in Go or Rust for WASI, with the language's own tool, and translates components. What it is given and owes: ../BUILDS.md. */
 
 const fs = require('node:fs');
 const path = require('node:path');
 const { spawnSync } = require('node:child_process');
+const { translateAll } = require('./component/build.cjs');
 
 const output = process.env.PETREL_OUTPUT ?? '';
 const cache = process.env.PETREL_CACHE || path.join(process.env.TMPDIR ?? '/tmp', 'petrel-cache');
@@ -74,24 +75,32 @@ function rust() {
     CARGO_ENCODED_RUSTFLAGS: [`--remap-path-prefix=${root}=.`, '-Cstrip=symbols'].join('\x1f'),
   };
   const locked = has('Cargo.lock') ? ['--locked'] : [];
-  const install = 'install Rust with rustup (https://rustup.rs), then: rustup target add wasm32-wasip1';
-  const args = [
-    'build',
-    '--release',
-    '--target',
-    'wasm32-wasip1',
-    '--message-format=json-render-diagnostics',
-  ];
+  const rustup = 'install Rust with rustup (https://rustup.rs), then: rustup target add';
+  /** @type {{targets: {kind: string[]}[]}[]} */
+  const { packages } = JSON.parse(
+    tool('cargo', ['metadata', '--no-deps', '--format-version=1', ...locked], env, rustup, 'pipe'),
+  );
+  const kinds = new Set(packages.flatMap(({ targets }) => targets.flatMap(({ kind }) => kind)));
+  // A program is a module, a library that is linked by its exports a component.
+  const wanted = kinds.has('bin') || !kinds.has('cdylib') ? 'bin' : 'cdylib';
+  const triple = wanted === 'bin' ? 'wasm32-wasip1' : 'wasm32-wasip2';
+  const install = `${rustup} ${triple}`;
+  const args = ['build', '--release', '--target', triple, '--message-format=json-render-diagnostics'];
   const said = tool('cargo', [...args, ...locked], env, install, 'pipe');
   const modules = said
     .split('\n')
     .filter((line) => line.startsWith('{'))
     .map((line) => JSON.parse(line))
-    .filter(({ reason, target }) => reason === 'compiler-artifact' && target.kind.includes('bin'))
+    .filter(({ reason, target }) => reason === 'compiler-artifact' && target.kind.includes(wanted))
     .flatMap(({ filenames }) => filenames.filter((/** @type {string} */ name) => name.endsWith('.wasm')));
-  if (modules.length === 0) give('cargo built no program: a function needs src/main.rs or a [[bin]]');
+  if (modules.length === 0)
+    give(
+      'cargo built no program: a function needs src/main.rs or a [[bin]], a component a [lib] with crate-type = ["cdylib"]',
+    );
   for (const file of modules) fs.copyFileSync(file, path.join(output, path.basename(file)));
 }
 
 if (has('go.mod')) go();
-else rust();
+else if (has('Cargo.toml')) rust();
+else fs.cpSync('.', output, { recursive: true, verbatimSymlinks: true });
+translateAll(output, cache);

@@ -55,7 +55,12 @@ async function warmUp() {
   const name = 'warm.wasm';
   const module = await compile(name, Buffer.from(NOTHING));
   const { start } = entryOf(name, module, undefined);
-  const loaded = { key: name, module, name, start, version: versionOf(name, module), preopens: {} };
+  const loaded = {
+    key: name,
+    name,
+    module: { module, start, version: versionOf(name, module) },
+    preopens: {},
+  };
   /** @type {import('./run.cjs').Program} */
   const program = { loaded, mode: 'stdio', env: {}, log };
   const { exercise } = require('../../node/warm/warm-up.cjs');

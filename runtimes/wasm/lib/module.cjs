@@ -39,18 +39,8 @@ function findModule(root, entry) {
   );
 }
 
-/** Components are another format than modules, with the same first bytes. @param {Uint8Array} bytes */
-const isComponent = (bytes) => bytes[0] === 0 && bytes[1] === 0x61 && bytes[4] === 0x0d && bytes[6] === 1;
-
 /** @param {string} name @param {Buffer} bytes @returns {Promise<WebAssembly.Module>} @throws {InstanceType<typeof SpecialiseError>} LoadError in the engine's words */
 async function compile(name, bytes) {
-  if (isComponent(bytes)) {
-    throw new SpecialiseError(
-      'LoadError',
-      `${name} is a WebAssembly component; this runtime runs modules for WASI preview 1`,
-      { file: name, detail: `Compile ${name} for the target wasm32-wasip1.` },
-    );
-  }
   try {
     return await WebAssembly.compile(/** @type {any} */ (bytes));
   } catch (error) {

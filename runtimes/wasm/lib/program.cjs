@@ -7,11 +7,26 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { turns } = require('../../exec/lib/turns.cjs');
+const { isComponent } = require('../component/build.cjs');
 const { findModule, compiledFrom, versionOf, entryOf } = require('./module.cjs');
 const { run } = require('./run.cjs');
 
 /** Threads at work at a time, where the function does not say. */
 const MAX_THREADS = 16;
+
+/** @param {string} name @param {string} file @param {string | undefined} handler */
+async function moduleAt(name, file, handler) {
+  const { key, module } = await compiledFrom(name, file);
+  const version = versionOf(name, module);
+  const { start, mode } = entryOf(name, module, handler);
+  return { key, module: { module, start, version }, mode, shape: start === '_start' ? mode : 'function' };
+}
+
+/** The head of its answer comes as CGI has it. @param {string} name @param {string} file */
+async function componentAt(name, file) {
+  const { partsOf } = require('./component.cjs');
+  return { ...(await partsOf(name, file)), mode: /** @type {const} */ ('cgi'), shape: 'wasi:http' };
+}
 
 /**
  * @param {any} params of `specialise` @param {InstanceType<typeof import('./threads.cjs').Threads>} threads
@@ -22,10 +37,10 @@ async function programOf({ code, entry, handler, env: given, port, concurrency =
   const root = fs.realpathSync(code);
   const file = findModule(root, entry);
   const name = path.relative(root, file);
-  const { key, module } = await compiledFrom(name, file);
-  const version = versionOf(name, module);
-  const { start, mode } = entryOf(name, module, handler);
-  const loaded = { key, module, name, start, version, preopens: { '/': root, '/tmp': tmp } };
+  const { shape, mode, ...what } = await (isComponent(file)
+    ? componentAt(name, file)
+    : moduleAt(name, file, handler));
+  const loaded = { ...what, name, preopens: { '/': root, '/tmp': tmp } };
   threads.prepare(loaded);
   const env = Object.fromEntries(Object.entries(given ?? {}).map(([key, value]) => [key, String(value)]));
   if (port !== undefined) env.PORT ??= String(port);
@@ -33,7 +48,7 @@ async function programOf({ code, entry, handler, env: given, port, concurrency =
   /** @type {import('./run.cjs').Program} */
   const program = { loaded, mode, env, log };
   return {
-    shape: start === '_start' ? mode : 'function',
+    shape,
     dispatch: turns(limit, (exchange, over) => run(threads, program, exchange, over)),
   };
 }

@@ -72,9 +72,10 @@ function run(threads, { loaded, mode, env, log }, exchange, over) {
     } else if (output.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))) taken(bytes.length);
     else exchange.drained().then(() => taken(bytes.length));
   });
-  worker.postMessage({
-    job: { env: { ...env, ...environmentOf(exchange, name) }, body: exchange.hasBody, turn },
-  });
+  const { method, target, scheme, headerList } = exchange;
+  const request = { method, target, scheme, authority: exchange.header('host'), headers: headerList };
+  const all = loaded.module ? { ...env, ...environmentOf(exchange, name) } : env;
+  worker.postMessage({ job: { env: all, request, body: exchange.hasBody, turn } });
 }
 
 module.exports = { run };

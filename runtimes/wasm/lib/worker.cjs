@@ -5,6 +5,8 @@
  * long. `turn` says that something has come or gone: [0] counts pieces of the body that were sent here, [1] bytes of output that nobody has taken yet.
  */
 
+const path = require('node:path');
+const { pathToFileURL } = require('node:url');
 const { parentPort, receiveMessageOnPort } = require('node:worker_threads');
 const { WASI } = require('node:wasi');
 const { wasiOf } = require('./wasi.cjs');
@@ -17,12 +19,16 @@ const port = /** @type {import('node:worker_threads').MessagePort} */ (parentPor
 /**
  * @typedef {object} Loaded
  * @property {string} key the same for the same module
- * @property {WebAssembly.Module} module @property {string} name
- * @property {string} start export that is called
- * @property {'preview1' | 'unstable'} version
+ * @property {string} name
+ * @property {{module: WebAssembly.Module, start: string, version: 'preview1' | 'unstable'}} [module] a program for WASI preview 1, and its export that is called
+ * @property {import('./component.cjs').Parts} [parts] a component of the world wasi:http/proxy
  * @property {Record<string, string>} preopens
  */
-/** @typedef {{env: Record<string, string>, body: boolean, turn: Int32Array}} Job */
+/**
+ * @typedef {object} Job
+ * @property {Record<string, string>} env @property {boolean} body @property {Int32Array} turn
+ * @property {{method: string, target: string, scheme: string, authority: string, headers: string[]}} request
+ */
 
 /** @type {Loaded} */
 let loaded;
@@ -61,56 +67,99 @@ function streamsOf({ body, turn }) {
   };
 }
 
-/** What the module has imported does, for the request that is worked on. @type {Record<string, Function>} */
-let imports = {};
-/** An instance that nothing has run in yet. @type {WebAssembly.Instance | undefined} */
-let ready;
+/** How what has been loaded is asked. @typedef {{ready: () => void, answer: (job: Job) => number}} Program */
 
-/** Makes an instance whose imports are those of whichever request it will be for. */
-function instantiate() {
+/** Makes instances of a module, whose imports are those of whichever request each will be for. @param {WebAssembly.Module} module @returns {Program} */
+function moduleProgram(module) {
+  /** What the module has imported does, for the request that is worked on. @type {Record<string, Function>} */
+  let imports = {};
   /** @type {Record<string, Record<string, Function>>} */
-  const modules = {};
-  for (const { module: from, name } of WebAssembly.Module.imports(loaded.module)) {
-    modules[from] ??= {};
-    modules[from][name] = (/** @type {number[]} */ ...numbers) =>
+  const late = {};
+  for (const { module: from, name } of WebAssembly.Module.imports(module)) {
+    late[from] ??= {};
+    late[from][name] = (/** @type {number[]} */ ...numbers) =>
       /** @type {Function} */ (imports[name])(...numbers);
   }
-  return new WebAssembly.Instance(loaded.module, /** @type {WebAssembly.Imports} */ (modules));
+  const instantiate = () => new WebAssembly.Instance(module, /** @type {WebAssembly.Imports} */ (late));
+  /** An instance that nothing has run in yet. @type {WebAssembly.Instance | undefined} */
+  let next;
+  return {
+    ready() {
+      next ??= instantiate();
+    },
+    answer(job) {
+      const instance = next ?? instantiate();
+      next = undefined;
+      const { name: program, preopens } = loaded;
+      const { start, version } = /** @type {NonNullable<Loaded['module']>} */ (loaded.module);
+      const wasi = new WASI({ version, args: [program], env: job.env, preopens, returnOnExit: true });
+      const memory = () => /** @type {WebAssembly.Memory} */ (instance.exports.memory);
+      imports = wasiOf(/** @type {any} */ (wasi.wasiImport), streamsOf(job), memory);
+      if (start === '_start') return wasi.start(instance) ?? 0;
+      wasi.initialize(instance);
+      const result = /** @type {Function} */ (instance.exports[start])();
+      return typeof result === 'number' ? result : 0;
+    },
+  };
 }
 
-/** Does what takes time and needs no request. A module that cannot be instantiated says so when it is asked. */
-function prepare() {
+/** The same of a component: instances of its modules, joined by what it was translated into. @returns {Promise<Program>} */
+async function componentProgram() {
+  const { name, preopens } = loaded;
+  const { dir, modules } = /** @type {import('./component.cjs').Parts} */ (loaded.parts);
+  const load = (/** @type {string} */ file) => import(pathToFileURL(path.join(dir, file)).href);
+  const host = 'node_modules/@bytecodealliance/preview2-shim/dist';
+  const [{ instantiate }, shim, { WASIShim }, { worldOf }] = await Promise.all([
+    load('component.js'),
+    load(`${host}/nodejs/index.js`),
+    load(`${host}/common/instantiation.js`),
+    import('../component/world.mjs'),
+  ]);
+  const { imports, answer } = worldOf({ ...shim, WASIShim }, { name, preopens });
+  const make = () => instantiate((/** @type {string} */ name) => modules[name], imports);
+  /** @type {unknown} */
+  let next;
+  return {
+    ready() {
+      next ??= make();
+    },
+    answer(job) {
+      const instance = next ?? make();
+      next = undefined;
+      answer(instance, { streams: streamsOf(job), request: job.request, env: job.env });
+      return 0;
+    },
+  };
+}
+
+/** @type {Promise<Program> | undefined} */
+let program;
+
+/** Does what takes time and needs no request. What cannot be instantiated says so when it is asked. */
+async function prepare() {
   try {
-    ready ??= instantiate();
+    program ??= loaded.module ? Promise.resolve(moduleProgram(loaded.module.module)) : componentProgram();
+    (await program).ready();
   } catch {}
 }
 
-/** @param {Job} job @returns {{code: number} | {trap: string, stack: string}} */
-function run(job) {
-  const { name, start, version, preopens } = loaded;
+/** @param {Job} job @returns {Promise<{code: number} | {trap: string, stack: string}>} */
+async function run(job) {
   try {
-    const instance = ready ?? instantiate();
-    ready = undefined;
-    const wasi = new WASI({ version, args: [name], env: job.env, preopens, returnOnExit: true });
-    const memory = () => /** @type {WebAssembly.Memory} */ (instance.exports.memory);
-    imports = wasiOf(/** @type {any} */ (wasi.wasiImport), streamsOf(job), memory);
-    if (start === '_start') return { code: wasi.start(instance) ?? 0 };
-    wasi.initialize(instance);
-    const result = /** @type {Function} */ (instance.exports[start])();
-    return { code: typeof result === 'number' ? result : 0 };
+    return { code: (await /** @type {Promise<Program>} */ (program)).answer(job) };
   } catch (error) {
     const { name: kind, message, stack } = /** @type {Error} */ (error);
     return { trap: `${kind}: ${message}`, stack: String(stack).replace(/^.*\n/, '') };
   }
 }
 
-port.on('message', (message) => {
+port.on('message', async (message) => {
   if (message.loaded) {
-    if (loaded?.key !== message.loaded.key) ready = undefined;
+    if (loaded?.key !== message.loaded.key || message.loaded.parts) program = undefined;
     loaded = message.loaded;
-    prepare();
+    await prepare();
   } else if (message.job) {
-    port.postMessage({ end: run(message.job) });
-    prepare();
+    port.postMessage({ end: await run(message.job) });
+    await prepare();
   }
 });

@@ -22,6 +22,13 @@ const cases: [string, string[], Record<string, string>, boolean][] = [
   ['a key of TOML', ['p.toml#dependencies'], { 'p.toml': '[project]\ndependencies = ["a"]\n' }, true],
   ['a table of TOML', ['p.toml#dependencies'], { 'p.toml': '[tool.poetry.dependencies]\na = "1"\n' }, true],
   ['a word in a text', ['p.toml#dependencies'], { 'p.toml': 'x = "has dependencies"\n' }, false],
+  ['a component', ['*.wasm#component'], { 'x.wasm': '\0asm\r\0\x01\0…' }, true],
+  [
+    'a module',
+    ['*.wasm#component'],
+    { 'x.wasm': '\0asm\x01\0\0\0…', 'x.wasm.txt': '\0asm\r\0\x01\0' },
+    false,
+  ],
 ];
 for (const [name, when, files, expected] of cases) {
   test(`when: ${name}`, async () => assert.equal(await matches(when, view(files)), expected));

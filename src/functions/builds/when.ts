@@ -17,9 +17,13 @@ export async function sourceView(dir: string): Promise<SourceView> {
   };
 }
 
+/** First bytes of a WebAssembly component; those of a module are others. */
+const COMPONENT = '\0asm\r\0\x01\0';
+
 /** A JSON file has this key at its top, with something in it; any other file has it at the beginning of a line or of a table's name. */
 async function hasKey(view: SourceView, name: string, key: string): Promise<boolean> {
   const text = await view.read(name).catch(() => '');
+  if (name.endsWith('.wasm')) return key === 'component' && text.startsWith(COMPONENT);
   if (!name.endsWith('.json')) {
     const word = key.replace(/[^\w-]/g, '');
     return new RegExp(`^\\s*(\\[[\\w.-]*)?\\b${word}\\b`, 'm').test(text);
@@ -32,11 +36,14 @@ async function hasKey(view: SourceView, name: string, key: string): Promise<bool
   }
 }
 
-/** One entry of `when` that asks for a build: a file, or `<file>#<key>` for a key of a JSON file. */
+/** One entry of `when` that asks for a build: a file, or `<file>#<key>` for what is in it; `*.wasm` is every file of that ending. */
 async function asks(view: SourceView, entry: string): Promise<boolean> {
   const [name = '', key] = entry.split('#');
-  if (!view.names.has(name)) return false;
-  return key === undefined || hasKey(view, name, key);
+  const files = name.startsWith('*')
+    ? [...view.names].filter((one) => one.endsWith(name.slice(1)))
+    : [...view.names].filter((one) => one === name);
+  for (const file of files) if (key === undefined || (await hasKey(view, file, key))) return true;
+  return false;
 }
 
 /** Whether `when` holds: none of the `!names` is there, and one of the others asks for it (or there are no others). */

@@ -94,7 +94,11 @@ export function createKind<T extends EventingObject>(context: ControlContext, ki
       status: status as NonNullable<T['status']>,
       conditions,
       reader,
-      resolve: (destination) => resolve(destination, namespace, reader),
+      resolve(destination) {
+        const { features, mapping } = context.config();
+        const mapped = features.kreferenceMapping === 'Enabled' ? mapping : undefined;
+        return resolve(destination, namespace, reader, mapped);
+      },
     };
     let again: 'foreign' | number | undefined;
     let failure: { error: unknown } | undefined;

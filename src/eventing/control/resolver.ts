@@ -2,7 +2,10 @@
  * Destinations as addresses: any Addressable, Knative's Services and Routes, Functions, Kubernetes Services with the Pods behind them, URIs.
  * What does not resolve says why in upstream's words. Source: knative.dev/pkg `resolver/addressable_resolver.go`.
  */
+import { messageOf } from '../../base/errors.ts';
+import { EVENTING_NAMESPACE } from '../../kinds/config/eventing.ts';
 import type { Addressable, Destination, KReference } from '../../kinds/eventing/objects.ts';
+import { compileTemplate } from '../../kinds/go-template.ts';
 import type { UntypedObject } from '../../kinds/object.ts';
 import { KSERVICES, PODS, ROUTES, SERVICES } from '../../kube/refs.ts';
 import type { Target } from '../model.ts';
@@ -25,16 +28,20 @@ const failed = (message: string): Resolution => ({ ok: false, message });
 const shown = ({ kind, namespace, name, apiVersion, group, address }: KReference): string =>
   `Kind = ${kind}, Namespace = ${namespace ?? ''}, Name = ${name}, APIVersion = ${apiVersion ?? ''}, Group = ${group ?? ''}, Address = ${address ?? ''}`;
 
+/** Templates of addresses of kinds that have none themselves, by `Kind.version.group`: config-kreference-mapping. */
+export type Mapping = Readonly<Record<string, string>>;
+
 /** Resolves what an object of `namespace` names. Never rejects for what is merely not there. */
 export async function resolve(
   destination: Destination | undefined,
   namespace: string,
   reader: Reader,
+  mapping: Mapping = {},
 ): Promise<Resolution> {
   const { ref, uri } = destination ?? {};
   try {
     if (destination !== undefined && ref !== undefined) {
-      const found = await resolveReference({ namespace, ...ref }, destination, reader);
+      const found = await resolveReference({ namespace, ...ref }, destination, reader, mapping);
       return uri === undefined || uri === '' ? found : below(found, uri);
     }
     if (destination !== undefined && uri !== undefined) return await resolveUri(uri, destination, reader);
@@ -70,6 +77,7 @@ async function resolveReference(
   reference: KReference & { namespace: string },
   destination: Destination,
   reader: Reader,
+  mapping: Mapping,
 ): Promise<Resolution> {
   const { namespace, name, kind } = reference;
   const apiVersion = reference.apiVersion || (reference.group ? `${reference.group}/v1` : '');
@@ -77,6 +85,8 @@ async function resolveReference(
   const object = await reader.get(resource, namespace, name);
   if (object === undefined)
     return failed(`failed to get object ${namespace}/${name}: ${notFound(resource, name)}`);
+  const mapped = mappedUrl(mapping, apiVersion, object);
+  if (mapped !== undefined) return mapped;
   if (resource === SERVICES) {
     const scheme = destination.CACerts ? 'https' : 'http';
     const url = `${scheme}://${name}.${namespace}.${CLUSTER_DOMAIN}`;
@@ -108,6 +118,27 @@ async function resolveReference(
       ...(resource.group === 'petrel.dev' && route && { anyAnswer: true as const }),
     },
   };
+}
+
+/** What config-kreference-mapping says of objects of that kind. */
+function mappedUrl(
+  mapping: Mapping,
+  apiVersion: string,
+  { kind, metadata }: UntypedObject,
+): Resolution | undefined {
+  const [group, version] = apiVersion.includes('/') ? apiVersion.split('/') : ['', apiVersion];
+  const key = [kind, version, group].filter((part) => part !== '').join('.');
+  const template = Object.hasOwn(mapping, key) ? mapping[key] : undefined;
+  if (template === undefined) return undefined;
+  try {
+    const { name, namespace = '', uid = '' } = metadata;
+    const values = { Name: name, Namespace: namespace, SystemNamespace: EVENTING_NAMESPACE, UID: uid };
+    const url = compileTemplate(template)(values).trim();
+    if (!URL.canParse(url)) return failed(`the mapping of ${key} gives no URL: ${JSON.stringify(url)}`);
+    return { ok: true, address: { url }, target: { url } };
+  } catch (error) {
+    return failed(`the mapping of ${key} cannot be used: ${messageOf(error)}`);
+  }
 }
 
 /** The address that is asked for by name, else the first; or why there is none. */

@@ -22,6 +22,8 @@ export async function readRange(
   each: (item: Item) => Promise<boolean> | boolean,
 ): Promise<void> {
   let at = Math.max(from, stream.start);
+  // An event of that id has it in its record: looking for bytes is cheaper than reading all of them.
+  const needle = id === undefined ? undefined : Buffer.from(id);
   while (at < to) {
     const entries: Entry[] = await stream.read(at, CHUNK);
     if (entries.length === 0) {
@@ -34,6 +36,7 @@ export async function readRange(
       if (entry.offset >= to) return;
       at = entry.offset + 1;
       if (until !== undefined && entry.at >= until) return;
+      if (needle !== undefined && !entry.record.includes(needle)) continue;
       const item = itemOf(entry.offset, entry.at, entry.record);
       if (id !== undefined && item.event.id !== id) continue;
       const more = each(item);

@@ -6,12 +6,12 @@ import { hash } from 'node:crypto';
 import { KEY_BYTES } from './frame.ts';
 
 /** Keys of one table: the first is small, the others larger. Half of a table's slots are used at most. */
-const TABLE_KEYS = { first: 1024, largest: 262_144 };
+const TABLE_KEYS = { first: 64, largest: 262_144 };
 /** A slot: 16 bytes of digest, 8 of offset plus one (0: it is free), 8 of time. One look costs one line of the processor's cache. */
 const SLOT = { words: 8, numbers: 4, offset: 2, time: 3 };
 
-/** So many keys are remembered at most (48 MiB); beyond it the oldest quarter million are forgotten before their time. */
-export const MAX_KEYS = 3 * TABLE_KEYS.largest;
+/** So many keys are remembered at most, over all streams (64 MiB); beyond it the oldest are forgotten before their time. */
+export const MAX_KEYS = 4 * TABLE_KEYS.largest;
 
 /** Four words; overwritten by the next `digest`. */
 const words = new Uint32Array(4);
@@ -96,10 +96,41 @@ class Table {
   }
 }
 
+/** The memory that all streams share. */
+export class DedupMemory {
+  readonly #limit: number;
+  /** In the order in which they were made. */
+  readonly #tables = new Map<Table, Dedup>();
+  #keys = 0;
+
+  /** `limit`: keys, room for which is counted whether it is used or not. */
+  constructor(limit = MAX_KEYS) {
+    this.#limit = limit;
+  }
+
+  add(table: Table, owner: Dedup): void {
+    this.#tables.set(table, owner);
+    this.#keys += table.limit;
+    for (const [oldest, of] of this.#tables) {
+      if (this.#keys <= this.#limit || oldest === table) return;
+      of.forget(oldest);
+    }
+  }
+
+  remove(table: Table): void {
+    if (this.#tables.delete(table)) this.#keys -= table.limit;
+  }
+}
+
 /** The window of one stream. */
 export class Dedup {
+  readonly #memory: DedupMemory;
   /** Newest first. */
   readonly #tables: Table[] = [];
+
+  constructor(memory: DedupMemory) {
+    this.#memory = memory;
+  }
 
   /** The offset of the event with that key that came within `windowMs` before `at`; -1: none did. */
   find(of: Uint32Array, at: number, windowMs: number): number {
@@ -113,15 +144,15 @@ export class Dedup {
   add(of: Uint32Array, offset: number, at: number, windowMs: number): void {
     let table = this.#tables[0];
     if (table === undefined || table.count >= table.limit) {
+      for (let last = this.#tables.at(-1); last !== undefined && last.newest < at - windowMs; ) {
+        this.forget(last);
+        last = this.#tables.at(-1);
+      }
       table = new Table(
         table === undefined ? TABLE_KEYS.first : Math.min(table.limit * 4, TABLE_KEYS.largest),
       );
-      while (
-        this.#tables.length > 0 &&
-        (this.#tables.at(-1)!.newest < at - windowMs || this.size + table.limit > MAX_KEYS)
-      )
-        this.#tables.pop();
       this.#tables.unshift(table);
+      this.#memory.add(table, this);
     }
     table.add(of, offset, at);
   }
@@ -131,7 +162,13 @@ export class Dedup {
     return this.#tables.reduce((sum, table) => sum + table.count, 0);
   }
 
+  forget(table: Table): void {
+    const index = this.#tables.indexOf(table);
+    if (index >= 0) this.#tables.splice(index, 1);
+    this.#memory.remove(table);
+  }
+
   clear(): void {
-    this.#tables.length = 0;
+    for (const table of [...this.#tables]) this.forget(table);
   }
 }

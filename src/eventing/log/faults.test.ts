@@ -203,6 +203,31 @@ test('after a failed flush the file is left, and the same events go to a new one
   assert.equal((await reopened.append(Buffer.from('event 4'), 1)).offset, 4);
 });
 
+test('a disk that hangs takes a bounded amount of memory with it', async (t) => {
+  const hanging = Promise.withResolvers<void>();
+  let hangs = false;
+  const files: Files = {
+    ...systemFiles,
+    async write(fd, parts, position) {
+      if (hangs) await hanging.promise;
+      await systemFiles.write(fd, parts, position);
+    },
+  };
+  const { log } = await opened(t, directory(t), { files });
+  const streams = await Promise.all(
+    ['a', 'b'].map((name) => log.open(spec({ key: `broker/default/${name}` }))),
+  );
+  for (const stream of streams) await stream.append(Buffer.from('x'), 1);
+  hangs = true;
+  const record = Buffer.alloc(4 * MIB, 1);
+  const waiting = Array.from({ length: 15 }, (_, i) => streams[i % 2]!.append(record, 1));
+  waiting.push(streams[0]!.append(record, 1));
+  await assert.rejects(streams[1]!.append(Buffer.from('x'), 1), { code: 'NotReady' });
+  hanging.resolve();
+  assert.equal((await Promise.all(waiting)).length, 16);
+  await streams[1]!.append(Buffer.from('x'), 1);
+});
+
 test('a reader that throws stops nobody', async (t) => {
   const { log, said } = await opened(t, directory(t));
   const stream = await log.open(spec());

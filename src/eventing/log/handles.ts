@@ -8,11 +8,15 @@ interface Handle {
   gone: boolean;
 }
 
+/** How many there may be, over those that stay open unused, while that many are used at once; the next ones wait. */
+const BUSY = 192;
+
 export class Handles {
   readonly #files: Files;
   readonly #limit: number;
   /** In order of their last use. */
   readonly #open = new Map<string, Handle>();
+  readonly #waiting: (() => void)[] = [];
 
   /** `limit`: how many stay open while nobody uses them. */
   constructor(files: Files, limit: number) {
@@ -20,18 +24,9 @@ export class Handles {
     this.#limit = limit;
   }
 
-  /** Carries out `work` with the file open. Rejects with what opening or `work` said. */
+  /** Carries out `work` with the file open; it may not use another one. Rejects with what opening or `work` said. */
   async use<T>(path: string, work: (fd: number) => Promise<T>): Promise<T> {
-    let handle = this.#open.get(path);
-    if (handle === undefined) {
-      handle = { fd: this.#files.open(path, false), users: 0, gone: false };
-      this.#open.set(path, handle);
-      this.#trim();
-    } else {
-      this.#open.delete(path);
-      this.#open.set(path, handle);
-    }
-    handle.users++;
+    const handle = await this.#take(path);
     try {
       let fd: number;
       try {
@@ -45,7 +40,27 @@ export class Handles {
     } finally {
       handle.users--;
       if (handle.gone && handle.users === 0) this.#close(handle);
+      if (this.#open.size > this.#limit) this.#trim(this.#limit);
+      this.#waiting.shift()?.();
     }
+  }
+
+  /** The handle with one user more. */
+  #take(path: string): Handle | Promise<Handle> {
+    let handle = this.#open.get(path);
+    if (handle !== undefined) {
+      // Last in the order.
+      this.#open.delete(path);
+    } else {
+      const most = this.#limit + BUSY;
+      if (this.#open.size >= most) this.#trim(most - 1);
+      if (this.#open.size >= most)
+        return new Promise<void>((resolve) => this.#waiting.push(resolve)).then(() => this.#take(path));
+      handle = { fd: this.#files.open(path, false), users: 0, gone: false };
+    }
+    handle.users++;
+    this.#open.set(path, handle);
+    return handle;
   }
 
   /** The file is not used any more under this name. */
@@ -64,12 +79,11 @@ export class Handles {
     await Promise.allSettled(all.map(({ fd }) => fd));
   }
 
-  #trim(): void {
-    if (this.#open.size <= this.#limit) return;
+  /** Closes those that nobody uses, least lately used first, until no more than that are open. */
+  #trim(limit: number): void {
     for (const [path, handle] of this.#open) {
-      if (handle.users > 0) continue;
-      this.forget(path);
-      if (this.#open.size <= this.#limit) return;
+      if (this.#open.size <= limit) return;
+      if (handle.users === 0) this.forget(path);
     }
   }
 

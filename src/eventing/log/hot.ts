@@ -26,6 +26,8 @@ export class HotMemory {
   readonly #limit: number;
   readonly #blocks = new Set<Block>();
   #bytes = 0;
+  /** Of records that are not on disk yet. */
+  pending = 0;
 
   constructor(limit: number) {
     this.#limit = limit;

@@ -8,6 +8,7 @@ import { storageError } from '../../base/sqlite.ts';
 import { createAlarm } from '../../durable/alarm.ts';
 import type { StreamSpec } from '../model.ts';
 import type { EventLog, Stream } from './contract.ts';
+import { DedupMemory } from './dedup.ts';
 import { type Files, systemFiles } from './files.ts';
 import { Handles } from './handles.ts';
 import { HotMemory } from './hot.ts';
@@ -44,6 +45,7 @@ export async function openLog(options: EventLogOptions): Promise<EventLog> {
   const root = join(options.dir, 'streams');
   const handles = new Handles(files, OPEN_FILES);
   const memory = new HotMemory(hotBytes);
+  const dedup = new DedupMemory();
   const streams = new Map<string, LogStream>();
   /** What is done to a key, one after the other. */
   const turns = new Map<string, Promise<unknown>>();
@@ -117,6 +119,7 @@ export async function openLog(options: EventLogOptions): Promise<EventLog> {
         storage,
         segments: await Segments.open(storage, directory),
         memory,
+        dedup,
         clock,
         expireAt: (at) => alarm.by(at),
       });

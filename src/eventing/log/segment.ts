@@ -35,6 +35,8 @@ export class Segment {
   size: number;
   readonly #storage: Storage;
   #index: SegmentIndex | undefined;
+  /** The index is on disk as it is here. */
+  #saved = false;
   /** The latest time in it, once it is known. */
   #latest: number | undefined;
   /** Damaged places that were told of, and where it goes on behind them. */
@@ -68,6 +70,7 @@ export class Segment {
   /** After what has been written at the end. */
   grown(offset: number, position: number, at: number): void {
     this.#index?.add(offset, position, at);
+    this.#saved = false;
   }
 
   /** The latest time in it; of an empty one -Infinity. */
@@ -118,6 +121,7 @@ export class Segment {
     const found = bytes === undefined ? undefined : SegmentIndex.decode(bytes, this.size);
     if (found === undefined) return false;
     this.#index = found.index;
+    this.#saved = true;
     this.#recoveredEnd = found.end;
     return true;
   }
@@ -137,9 +141,10 @@ export class Segment {
 
   /** Writes down where its entries are, so that nobody has to look again. A failure costs time at the next start, nothing else. */
   async save(end: number): Promise<void> {
-    if (this.#index === undefined) return;
+    if (this.#index === undefined || this.#saved) return;
     try {
       await this.#storage.files.save(this.#sidecar, this.#index.encode(this.size, end));
+      this.#saved = true;
     } catch (error) {
       this.#storage.log.warn(
         'the index of an event log could not be written; it is made again when it is needed',

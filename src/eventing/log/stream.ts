@@ -3,7 +3,7 @@ import type { Clock } from '../../base/clock.ts';
 import { messageOf, PetrelError } from '../../base/errors.ts';
 import type { StreamSpec } from '../model.ts';
 import type { Entry, Stream } from './contract.ts';
-import { Dedup, digest, digestIn, MAX_KEYS } from './dedup.ts';
+import { Dedup, type DedupMemory, digest, digestIn, MAX_KEYS } from './dedup.ts';
 import { HEAD_BYTES, isKeyed, MAX_RECORD, offsetOf, timeOf } from './frame.ts';
 import { type HotMemory, HotTail } from './hot.ts';
 import type { Storage } from './segment.ts';
@@ -13,11 +13,15 @@ import { type Appended, Writer } from './writer.ts';
 /** Segments are an eighth of what the stream may keep, in bytes and in time, within these, so that retention is not coarse. */
 const SEGMENT = { least: 256 * 1024, most: 64 * 1024 * 1024, leastMs: 1000, share: 8 };
 
+/** Beyond so many bytes that wait for the disk, over all streams, new ones are refused. */
+const PENDING_BYTES = 64 * 1024 * 1024;
+
 export interface StreamOptions {
   spec: StreamSpec;
   storage: Storage;
   segments: Segments;
   memory: HotMemory;
+  dedup: DedupMemory;
   clock: Clock;
   /** Something may go at that time, ms since the epoch. */
   expireAt(at: number): void;
@@ -30,7 +34,7 @@ export class LogStream implements Stream {
   readonly #writer: Writer;
   readonly #hot: HotTail;
   readonly #listeners = new Set<(entries: readonly Entry[]) => void>();
-  readonly #dedup = new Dedup();
+  readonly #dedup: Dedup;
   /** Keys on their way to the disk. */
   readonly #coming = new Map<string, Promise<Appended>>();
   /** The keys of before the start are being looked up. */
@@ -50,10 +54,12 @@ export class LogStream implements Stream {
     this.#segments = segments;
     this.#segmentSince = clock.now();
     this.#hot = new HotTail(memory);
+    this.#dedup = new Dedup(options.dedup);
     this.#writer = new Writer({
       ...storage,
       segments,
       hot: this.#hot,
+      memory,
       segmentBytes: () =>
         Math.min(SEGMENT.most, Math.max(SEGMENT.least, Math.floor(this.#spec.maxBytes / SEGMENT.share))),
       isStale: () =>
@@ -165,6 +171,7 @@ export class LogStream implements Stream {
     if (keep) await this.#segments.close();
     this.#segments.release();
     this.#hot.clear();
+    this.#dedup.clear();
     this.#listeners.clear();
   }
 
@@ -173,6 +180,11 @@ export class LogStream implements Stream {
       return new PetrelError('NotReady', `${this.#spec.key} is being closed`, { fix: 'Try again.' });
     if (record.length === 0 || record.length > MAX_RECORD)
       return new PetrelError('InvalidArgument', `a record of ${record.length} bytes cannot be stored`);
+    if (this.#options.memory.pending > PENDING_BYTES)
+      return new PetrelError('NotReady', 'more events came than the disk takes', {
+        why: `${PENDING_BYTES} bytes wait to be written.`,
+        fix: 'Try again in a moment, more slowly.',
+      });
     if (this.bytes + this.#writer.pendingBytes + record.length <= this.#spec.hardMaxBytes) return undefined;
     this.#retainSoon();
     return new PetrelError('DiskFull', `${this.#spec.key} is full`, {

@@ -10,7 +10,7 @@ import { writeDigest } from './dedup.ts';
 import type { Files } from './files.ts';
 import { frameBytes, HEAD_BYTES, sealFrame } from './frame.ts';
 import type { Handles } from './handles.ts';
-import { type Block, entryAt, type HotTail } from './hot.ts';
+import { type Block, entryAt, type HotMemory, type HotTail } from './hot.ts';
 import type { Segments } from './segments.ts';
 
 /** Bound on one group, bytes: how long the others of it wait. */
@@ -38,6 +38,7 @@ export interface WriterOptions {
   log: Logger;
   segments: Segments;
   hot: HotTail;
+  memory: HotMemory;
   /** Largest segment, now. */
   segmentBytes(): number;
   /** Whether the last segment is to be closed for its age, whatever its size. */
@@ -80,7 +81,7 @@ export class Writer {
     block.buffer.set(record, position + length - record.length);
     const { promise, resolve, reject } = Promise.withResolvers<Appended>();
     this.#pending.push({ block, position, length, key, at, resolve, reject });
-    this.#pendingBytes += length;
+    this.#waits(length);
     this.#begin();
     return promise;
   }
@@ -98,6 +99,11 @@ export class Writer {
   /** Resolves when everything appended so far has been answered. */
   async idle(): Promise<void> {
     while (this.#busy !== undefined) await this.#busy.catch(() => {});
+  }
+
+  #waits(bytes: number): void {
+    this.#pendingBytes += bytes;
+    this.#options.memory.pending += bytes;
   }
 
   #begin(): void {
@@ -203,7 +209,7 @@ export class Writer {
       position += length;
       offset++;
     }
-    this.#pendingBytes -= position - start;
+    this.#waits(start - position);
     segments.grown(position - start, offset);
     written(() => group.map(({ block, position: at, length }) => entryAt(block.buffer, at, length)));
     for (let i = 0; i < group.length; i++) group[i]!.resolve({ offset: first + i, duplicate: false });
@@ -214,7 +220,7 @@ export class Writer {
     for (const { block, length, key, reject } of group) {
       block.pending--;
       if (key !== undefined) this.#options.refused(key);
-      this.#pendingBytes -= length;
+      this.#waits(-length);
       reject(failure);
     }
   }

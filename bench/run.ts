@@ -27,6 +27,7 @@ const SCENARIOS: Record<string, () => Promise<{ measure(): Promise<Row[]> }>> = 
   lossless: () => import('./scenarios/lossless.ts'),
   'in-place': () => import('./scenarios/in-place.ts'),
   'eventing-store': () => import('./scenarios/eventing-store.ts'),
+  'eventing-delivery': () => import('./scenarios/eventing-delivery.ts'),
   peers: () => import('./scenarios/peers.ts'),
 };
 

@@ -178,7 +178,7 @@ export function createDelivery({
     reporter.forget(subscription);
     void subscription.close();
     head.subscriptions.delete(subscription);
-    if (completed) keeper.need(head);
+    keeper.need(head);
   };
 
   const drop = (entry: SubscriptionEntry): void => {
@@ -226,7 +226,10 @@ export function createDelivery({
       if (one.spec.stream !== entry.spec.key) continue;
       detach(one);
       // Another stream of that name begins anew, and they with it.
-      positions.set(one.spec.uid, { low: 0, above: [] });
+      const { uid, key, stream } = one.spec;
+      const beginning = { low: 0, above: [] };
+      positions.set(uid, beginning);
+      state.savePosition({ uid, subscription: key, stream, ...beginning });
     }
     entry.head?.close();
   };
@@ -337,6 +340,7 @@ export function createDelivery({
     },
     async complete() {
       completed = true;
+      keeper.allSet();
       const alive = new Set([...entries.values()].map(({ spec }) => spec.uid));
       for (const uid of positions.keys()) {
         if (alive.has(uid)) continue;

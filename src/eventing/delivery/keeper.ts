@@ -17,6 +17,7 @@ export class Keeper {
   #timer: Timer | undefined;
   #round = 0;
   #closed = false;
+  #allSet = false;
 
   constructor(state: EngineState, clock: Clock) {
     this.#state = state;
@@ -67,8 +68,14 @@ export class Keeper {
     for (const head of heads) this.need(head);
   }
 
+  /** All subscriptions have been set: from now on it is known what nobody needs. */
+  allSet(): void {
+    this.#allSet = true;
+  }
+
   /** Tells the stream what is needed of it. */
   need(head: Head): void {
+    if (!this.#allSet) return;
     head.stream.need(head.needed ?? Number.MAX_SAFE_INTEGER);
   }
 

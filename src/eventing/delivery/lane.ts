@@ -9,9 +9,8 @@ import type { DeadRow, Position } from '../log/state/contract.ts';
 import type { SubscriptionSpec } from '../model.ts';
 import type { LaneEnvironment } from './environment.ts';
 import { type Attempted, attempt, bringToDeadLetters, type Party } from './exchange.ts';
-import { Fifo } from './fifo.ts';
-import { Orders } from './orders.ts';
 import { ParkedRows } from './parked.ts';
+import { Ready } from './ready.ts';
 import { Settler } from './settler.ts';
 import { type Item, owned, recordOf, type Task, taskOf } from './task.ts';
 import { type Failure, KEPT_BODY, next } from './verdict.ts';
@@ -68,14 +67,10 @@ export class Lane {
   #party: Party;
   readonly #env: LaneEnvironment;
   readonly #host: LaneHost;
-  readonly #ready = new Fifo<Task>();
-  readonly #letters = new Fifo<Task>();
-  readonly #orders = new Orders();
+  readonly #ready: Ready;
   readonly #timers = new Set<Timer>();
   readonly #settler: Settler;
   #allowed: number;
-  #batchTimer: Timer | undefined;
-  #batchDue = false;
   #closed = false;
   #idle: (() => void) | undefined;
 
@@ -85,6 +80,7 @@ export class Lane {
     this.#env = env;
     this.#host = host;
     this.#allowed = Math.min(AT_FIRST, spec.concurrency);
+    this.#ready = new Ready(env.clock, () => this.pump());
     this.#settler = new Settler(env, {
       position: (tasks) => host.position(tasks),
       park: (rows, position) => this.parked.park(rows, position),
@@ -131,7 +127,7 @@ export class Lane {
     this.size++;
     this.bytes += task.item.bytes;
     this.#env.budget.bytes += task.item.bytes;
-    if (this.#orders.enter(task)) this.#ready.push(task);
+    this.#ready.add(task);
   }
 
   /** Rows of the state that are due. */
@@ -140,7 +136,7 @@ export class Lane {
       this.size++;
       this.bytes += task.item.bytes;
       this.#env.budget.bytes += task.item.bytes;
-      (task.phase === 'deadLetter' ? this.#letters : this.#ready).push(task);
+      this.#ready.again(task);
     }
   }
 
@@ -150,44 +146,11 @@ export class Lane {
     for (;;) {
       const most = Math.min(this.#allowed, this.#spec.concurrency);
       if (this.active >= most) return;
-      if (this.parked.ready && this.#ready.length + this.#letters.length < most)
-        this.parked.fetch(most - this.active);
-      const letter = this.#letters.length > 0;
-      if (!letter && !this.#startable()) return;
-      if (!this.#env.slots.take(this)) return;
+      if (this.parked.ready && this.#ready.length < most) this.parked.fetch(most - this.active);
+      if (!this.#ready.startable(this.#spec.batch) || !this.#env.slots.take(this)) return;
       this.active++;
-      if (letter) void this.#run([this.#letters.shift()!]);
-      else void this.#run(this.#spec.batch === undefined ? [this.#ready.shift()!] : this.#batch());
+      void this.#run(this.#ready.take(this.#spec.batch));
     }
-  }
-
-  #startable(): boolean {
-    const { batch } = this.#spec;
-    const waiting = this.#ready.length;
-    if (waiting === 0) return false;
-    if (batch === undefined || this.#batchDue || batch.waitMs === 0) return true;
-    if (waiting + this.#orders.behind(this.#ready.at(0)!) >= batch.size) return true;
-    this.#batchTimer ??= this.#env.clock.after(batch.waitMs, () => {
-      this.#batchTimer = undefined;
-      this.#batchDue = true;
-      this.pump();
-    });
-    return false;
-  }
-
-  #batch(): Task[] {
-    const { size } = this.#spec.batch ?? { size: 1 };
-    const tasks: Task[] = [];
-    while (tasks.length < size) {
-      const task = this.#ready.shift();
-      if (task === undefined) break;
-      tasks.push(task);
-      this.#orders.follow(task, tasks, size);
-    }
-    this.#batchDue = false;
-    this.#batchTimer?.cancel();
-    this.#batchTimer = undefined;
-    return tasks;
   }
 
   async #run(tasks: readonly Task[]): Promise<void> {
@@ -284,7 +247,7 @@ export class Lane {
       task.phase = 'deadLetter';
       if (task.last !== undefined) task.last.message = what.giveUp;
       task.failures = 0;
-      this.#letters.push(task);
+      this.#ready.again(task);
       return;
     }
     const reason =
@@ -301,14 +264,11 @@ export class Lane {
       return;
     }
     if (ms > 0) task.item = owned(task.item);
-    const back = () => {
-      (task.phase === 'deadLetter' ? this.#letters : this.#ready).push(task);
-      this.pump();
-    };
     // Not in this turn even when it is due at once: the caller may be in the middle of its tasks.
     const timer = this.#env.clock.after(ms, () => {
       this.#timers.delete(timer);
-      back();
+      this.#ready.again(task);
+      this.pump();
     });
     this.#timers.add(timer);
     this.#host.changed();
@@ -385,11 +345,7 @@ export class Lane {
       this.bytes -= task.item.bytes;
       this.#env.budget.bytes -= task.item.bytes;
     }
-    const following = this.#orders.leave(task);
-    if (following !== undefined) {
-      this.#ready.push(following);
-      this.pump();
-    }
+    if (this.#ready.leave(task)) this.pump();
     this.#host.resolved(task);
   }
 
@@ -398,7 +354,7 @@ export class Lane {
     this.#closed = true;
     for (const timer of this.#timers) timer.cancel();
     this.#timers.clear();
-    this.#batchTimer?.cancel();
+    this.#ready.close();
     this.#env.budget.bytes -= this.bytes;
     this.bytes = 0;
     this.parked.close();

@@ -22,6 +22,8 @@ export type Answers = {
 const SHOWN = 64 * 1024;
 /** Most answers to one question. */
 const MOST = 1000;
+/** Subscriptions that did not want an event which are shown with it: there may be a thousand. */
+const FILTERED = 20;
 /** Dead letters that are handled at a time. */
 const GROUP = 200;
 /** Events that are looked through backwards at a time, at first. */
@@ -189,10 +191,11 @@ async function newest(
 function pathOf(known: Known, head: Head, offset: number, at: number, event: CloudEvent): EventPath {
   const stream = head.stream.spec.key;
   const steps = known.paths.of(stream, offset);
+  let filtered = 0;
   for (const one of head.subscriptions) {
     const { key } = one.spec;
     if (!one.matches(event)) {
-      steps.push({ at, subscription: key, what: 'filtered' });
+      if (filtered++ < FILTERED) steps.push({ at, subscription: key, what: 'filtered' });
       continue;
     }
     if (!one.looked(offset)) continue;

@@ -30,9 +30,10 @@ export class Slots {
 
   /** Lets one who waits begin; they take turns. */
   next(): void {
-    if (this.#waiting.size === 0 || this.#taken >= MOST) return;
-    const [first] = this.#waiting;
-    this.#waiting.delete(first!);
-    first!.pump();
+    for (const one of this.#waiting) {
+      if (this.#taken >= MOST) return;
+      this.#waiting.delete(one);
+      one.pump();
+    }
   }
 }

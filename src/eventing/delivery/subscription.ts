@@ -239,10 +239,10 @@ export class Subscription {
   fill(): void {
     if (this.#filling || this.#live || !this.#mayRead || !this.#hasRoom) return;
     this.#filling = true;
-    void this.#fill().finally(() => {
+    void this.#fill().then((more) => {
       this.#filling = false;
-      // What was resolved meanwhile has asked in vain.
-      if (!this.#live && this.cursor.seen < this.head.seen && this.#mayRead && this.#hasRoom) this.fill();
+      // Who was told of room meanwhile has asked in vain.
+      if (more) this.fill();
     });
   }
 
@@ -250,10 +250,14 @@ export class Subscription {
     return this.#started && !this.#closed && !this.#spec.paused && this.problem === undefined;
   }
 
-  async #fill(): Promise<void> {
+  /** True: it ended because there was no room. */
+  async #fill(): Promise<boolean> {
     const { stream } = this.head;
     while (this.#mayRead && this.#hasRoom) {
-      if (this.cursor.seen >= this.head.seen) return this.#catchUp();
+      if (this.cursor.seen >= this.head.seen) {
+        this.#catchUp();
+        return false;
+      }
       let entries: Entry[];
       try {
         entries = await stream.read(this.cursor.seen, CHUNK);
@@ -266,11 +270,14 @@ export class Subscription {
         await new Promise<void>((resolve) => this.#env.clock.after(1000, resolve));
         continue;
       }
-      if (this.#closed) return;
+      if (this.#closed) return false;
       if (entries.length === 0) {
         // Retention has taken what was between, or what the head has told of cannot be read yet.
         if (this.cursor.seen < stream.start) this.cursor.seen = stream.start;
-        else return this.head.hungry(this);
+        else {
+          this.head.hungry(this);
+          return false;
+        }
         continue;
       }
       for (const entry of entries) {
@@ -281,6 +288,7 @@ export class Subscription {
       this.lane.pump();
       this.#host.changed(this);
     }
+    return true;
   }
 
   #look(entry: Entry): void {

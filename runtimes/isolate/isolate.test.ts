@@ -36,6 +36,21 @@ const counter = {
     'let n = 0; export default { fetch: (r, env) => new Response(env.NAME + ++n + (globalThis.mark ??= env.NAME)) };',
 };
 
+test('Node’s interfaces are there for code that can see them', { skip }, async (t) => {
+  const instance = await started(t);
+  const shown: [source: string, says: string][] = [
+    ['export default () => new Response(typeof process)', 'object'],
+    ['export default () => new Response(typeof globalThis["Buf" + "fer"])', 'function'],
+    ['import { Buffer as B } from "buffer"; export default () => new Response(typeof B)', 'function'],
+    ['export default () => new Response(typeof setTimeout(() => {}, 1).unref)', 'function'],
+    ['export default (r, env) => new Response(env.WORD)', 'yes'],
+  ];
+  for (const [slot, [source, says]] of shown.entries()) {
+    const ask = await lease(t, instance, slot + 1, { 'worker.js': source }, { env: { WORD: 'yes' } });
+    assert.equal(await ask(), says, source);
+  }
+});
+
 test('functions in one process see nothing of each other', { skip }, async (t) => {
   const instance = await started(t);
   const a = await lease(t, instance, 1, counter, { env: { NAME: 'a' } });
@@ -51,8 +66,12 @@ test('a place that is given back answers no more, and can be taken again', { ski
   assert.deepEqual(await instance.control.call('drain-lease', { slot: 1, graceMs: 1000 }), { left: 0 });
   await instance.control.call('release', { slot: 1 });
   assert.match(await first(), /no function is loaded here/);
-  const second = await lease(t, instance, 1, counter, { env: { NAME: 'b' } });
+  const held = async () => (await instance.control.call('leases')).leases;
+  assert.deepEqual(await held(), []);
+  const whose = { namespace: 'default', revision: 'b-00001' };
+  const second = await lease(t, instance, 1, counter, { env: { NAME: 'b' }, ...whose });
   assert.equal(await second(), 'b1b');
+  assert.deepEqual(await held(), [{ slot: 1, ...whose, transport: { kind: 'http1-unix' } }]);
   await instance.control.call('release', {});
   assert.match(await second(), /no function is loaded here/);
 });

@@ -22,6 +22,7 @@ live({
   reachable: () => functions().reachable(),
   calls: {
     lease: (params, context) => functions().lease(params, context),
+    leases: () => functions().held(),
     release: (params) => functions().release(params),
     'drain-lease': (params) => functions().drainLease(params),
   },

@@ -23,6 +23,7 @@ live({
   load: (params) => require('./lib/load.cjs').load(params),
   calls: {
     lease: (params) => leases().lease(params),
+    leases: () => leases().held(),
     release: (params) => leases().release(params),
     'drain-lease': (params) => leases().drainLease(params),
   },

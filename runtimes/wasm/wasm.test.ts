@@ -186,7 +186,11 @@ test('a place that is given back takes no requests, and can be taken again', asy
   await instance.control.call('release', { slot: 1 });
   await first.raw.closed;
   await assert.rejects(MuxClient.open(path.join(instance.dir, 'f1', 'i.sock'), 'data'));
-  const second = await lease(t, instance, 1, { code: [0x00] });
+  const held = async () => (await instance.control.call('leases', {})).leases;
+  assert.deepEqual(await held(), []);
+  const whose = { namespace: 'default', revision: 'b-00001' };
+  const second = await lease(t, instance, 1, { code: [0x00] }, whose);
+  assert.deepEqual(await held(), [{ slot: 1, ...whose, transport: { kind: 'mux' } }]);
   assert.equal((await second.request()).status, 500);
   await instance.control.call('release', {});
   await second.raw.closed;

@@ -234,11 +234,13 @@ export function createFunctions(options: FunctionsOptions): Functions {
       aliases.start();
       members.start();
       await runtimes.start();
-      await members.takeOver((member, pod) => {
+      await members.takeOver(async (member, pod) => {
         if (source.survivor(member, pod)) return true;
         const { labels } = pod.metadata;
         if (member.channel?.hello.state !== 'generic' || labels?.[FUNCTION_LABELS.pool] !== 'generic')
           return false;
+        const share = pools.runtime(member.runtime)?.spec.share;
+        if (share !== undefined && (await source.sharedSurvivor(member))) return true;
         pools.adopt(member);
         return true;
       });

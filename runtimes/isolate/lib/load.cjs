@@ -48,6 +48,8 @@ class Functions {
     this.workerd = new Workerd(dir, slots);
     this.slots = slots;
     this.loads = 0;
+    /** Whose the places are. @type {Map<number, {namespace?: string, revision?: string}>} */
+    this.leases = new Map();
   }
 
   /** Starts workerd, and runs once what the first function would wait for. */
@@ -146,21 +148,31 @@ class Functions {
 
   /** @param {any} params as of `specialise`, and `slot` @param {any} context */
   async lease(params, context) {
-    const { slot } = params;
+    const { slot, namespace, revision } = params;
     if (!Number.isInteger(slot) || slot < 1 || slot >= this.slots)
       throw new SpecialiseError('BadRequest', `lease: slot must be a number from 1 to ${this.slots - 1}`);
     const begin = process.hrtime.bigint();
+    this.leases.delete(slot);
     await this.put(slot, params, context);
+    this.leases.set(slot, { namespace, revision });
     const loadMs = Number((process.hrtime.bigint() - begin) / 10_000n) / 100;
     return { shape: 'fetch', loadMs, transport: { kind: 'http1-unix' } };
   }
 
   /** Forgets a function, or all. @param {{slot?: number}} params */
   async release({ slot }) {
+    if (slot === undefined) this.leases.clear();
+    else this.leases.delete(slot);
     if (this.workerd.starting === undefined) return {}; // it holds none
     await this.workerd.starting;
     await this.workerd.say('/unload', { slot });
     return {};
+  }
+
+  /** What is in the places, for a platform that was not there when it was put there. */
+  async held() {
+    const transport = { kind: 'http1-unix' };
+    return { leases: [...this.leases].map(([slot, whose]) => ({ slot, ...whose, transport })) };
   }
 
   /** @param {{slot: number, graceMs: number}} params */

@@ -23,9 +23,10 @@ const named = (name, bytes) =>
     .replace(/^/gm, () => `[${name}] `);
 
 class Lease {
-  /** @param {string} socket @param {string} name of the function */
-  constructor(socket, name) {
+  /** @param {string} socket @param {{function?: string, namespace?: string, revision?: string}} params */
+  constructor(socket, { function: name = 'function', namespace, revision }) {
     this.socket = socket;
+    this.whose = { namespace, revision };
     this.tmp = fs.mkdtempSync(path.join(os.tmpdir(), 'wasm-'));
     this.log = (/** @type {Buffer} */ bytes) => void process.stderr.write(`${named(name, bytes)}\n`);
     this.inFlight = 0;
@@ -112,7 +113,7 @@ class Leases {
       throw new SpecialiseError('BadRequest', `lease: slot must be a number from 1 to ${SLOTS}`);
     const begin = process.hrtime.bigint();
     await this.release({ slot });
-    const lease = new Lease(path.join(this.dir, `f${slot}`, 'i.sock'), params.function ?? 'function');
+    const lease = new Lease(path.join(this.dir, `f${slot}`, 'i.sock'), params);
     try {
       const { shape, dispatch } = await this.open(params, lease);
       await lease.open(dispatch);
@@ -139,11 +140,10 @@ class Leases {
     return { left: (await this.slots.get(slot)?.drain(Number(graceMs))) ?? 0 };
   }
 
-  /** Requests that are worked on, of all functions. */
-  inFlight() {
-    let sum = 0;
-    for (const lease of this.slots.values()) sum += lease.inFlight;
-    return sum;
+  /** What is in the places, for a platform that was not there when it was put there. */
+  async held() {
+    const transport = { kind: 'mux' };
+    return { leases: [...this.slots].map(([slot, { whose }]) => ({ slot, ...whose, transport })) };
   }
 }
 

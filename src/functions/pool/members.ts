@@ -76,7 +76,7 @@ export interface Members {
   /** Begins to follow Pods. */
   start(): void;
   /** Sorts out the Pods that are there: those whose instance still lives become members, all others of ours are deleted. */
-  takeOver(survivor: (member: Member, pod: Pod) => boolean): Promise<void>;
+  takeOver(survivor: (member: Member, pod: Pod) => Promise<boolean>): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -290,7 +290,7 @@ export function createMembers(options: MembersOptions): Members {
       await Promise.all(
         found.map(async (pod) => {
           const entry = await revive(pod);
-          if (entry === undefined || !survivor(entry, pod)) {
+          if (entry === undefined || !(await survivor(entry, pod))) {
             const left = entries.get(keyOf(pod));
             if (left) bury(left, 0);
           }

@@ -163,7 +163,7 @@ export function createPools(options: PoolsOptions): Pools {
     pool.shrink ??= clock.after(SHRINK_MS, () => {
       pool.shrink = undefined;
       const { idle, target } = countsOf(pool, clock.monotonic());
-      const extra = idle > target ? pool.idle.shift() : undefined;
+      const extra = idle > target ? pool.idle.pop() : undefined;
       if (extra) members.discard(extra, 0);
       if (extra) options.onWarm(pool.runtime);
       schedule();
@@ -362,6 +362,8 @@ export function createPools(options: PoolsOptions): Pools {
       const pool = poolOf(member.runtime, member.namespace);
       member.owner = poolOwner(pool, () => member);
       deliver(pool, member);
+      // What has held functions has their code compiled: it is the next to be taken, and the last to be given up.
+      if (pool.idle.at(-1) === member) pool.idle.unshift(...pool.idle.splice(-1));
     },
     coldStartBegins() {
       coldStarts++;

@@ -4,6 +4,7 @@
  */
 import { dirname, join } from 'node:path';
 import type { Logger } from '../../base/log.ts';
+import type { RevisionKey } from '../../gateway/contract.ts';
 import type { Runtime } from '../../kinds/function.ts';
 import type { Pod } from '../../kinds/pod.ts';
 import { type InstanceChannel, InstanceGone } from '../instance-channel.ts';
@@ -12,6 +13,14 @@ import type { Pools } from './pools.ts';
 
 /** Time for an instance to forget what it held, ms. */
 const RELEASE_MS = 2000;
+/** What a host says of a function that it holds. */
+interface Held {
+  slot: number;
+  namespace: string;
+  revision: string;
+  transport: { kind: 'mux' | 'http1-unix' };
+}
+
 /** Functions that load in one instance at a time, from which on another that is warm takes its part. */
 const MANY = 8;
 /** What the calls to an instance are called when they are about one of its functions. */
@@ -20,6 +29,7 @@ const CALLS: Record<string, string> = { specialise: 'lease', drain: 'drain-lease
 interface Lease extends Member {
   host: Host;
   slot: number;
+  /** Its name: namespaces never share. */
   revision: string;
 }
 
@@ -35,9 +45,18 @@ interface Group {
   opening: Promise<void> | undefined;
 }
 
+/** A function that an instance holds from an earlier life. */
+export interface Survivor {
+  member: Member;
+  revision: RevisionKey;
+  transport: 'mux' | 'http1-unix';
+}
+
 export interface Shares {
-  /** A place in an instance that holds nothing else of this revision, so that more instances are more processes. */
+  /** A place in an instance that holds nothing else of this revision (by name), so that more instances are more processes. */
   take(runtime: Runtime, namespace: string, revision: string, signal: AbortSignal): Promise<Member>;
+  /** Takes in a living instance of an earlier life with the functions that it holds; none when it holds none, and is as good as warm. */
+  survivor(member: Member): Promise<Survivor[]>;
   /** Whether a member is a place in another's process. */
   isLease(member: Member): boolean;
   /** Ends a lease, or the member's Pod. */
@@ -137,9 +156,14 @@ export function createShares(options: { members: Members; pools: Pools; log: Log
     group.hosts.add(host);
   };
 
-  const leaseIn = (host: Host, revision: string): Lease => {
-    let slot = 1;
-    while (host.leases.has(slot)) slot++;
+  const groupOf = (runtime: string, namespace: string): Group => {
+    const key = `${runtime}/${namespace}`;
+    const group: Group = groups.get(key) ?? { hosts: new Set(), opening: undefined };
+    groups.set(key, group);
+    return group;
+  };
+
+  const place = (host: Host, revision: string, slot: number): Lease => {
     const { member } = host;
     const pod = member.pod as Pod;
     const lease: Lease = {
@@ -150,23 +174,48 @@ export function createShares(options: { members: Members; pools: Pools; log: Log
       pod: { ...pod, metadata: { ...pod.metadata, uid: `${pod.metadata.uid}.${slot}` } },
       owner: NOBODY,
       channel: member.channel && channelOf(member.channel, host, slot),
-      port: member.port,
+      // The host's, which gives it back in the end.
+      get port() {
+        return member.port;
+      },
+      set port(port) {
+        member.port = port;
+      },
       host,
       slot,
       revision,
     };
     host.leases.set(slot, lease);
-    host.loading.add(slot);
     leases.add(lease);
     return lease;
   };
 
+  const leaseIn = (host: Host, revision: string): Lease => {
+    let slot = 1;
+    while (host.leases.has(slot)) slot++;
+    host.loading.add(slot);
+    return place(host, revision, slot);
+  };
+
   return {
     isLease,
+    async survivor(member) {
+      const { channel, namespace } = member;
+      const said = await channel?.call<{ leases: Held[] }>('leases', {}, RELEASE_MS).catch(() => undefined);
+      // Those of another namespace it could not have.
+      const held = said?.leases.filter((one) => one.namespace === namespace) ?? [];
+      if (held.length === 0 || member.channel === undefined) return [];
+      const host: Host = { member, leases: new Map(), loading: new Set() };
+      member.owner = ownerOf(host);
+      groupOf(member.runtime, namespace).hosts.add(host);
+      return held.map(({ slot, revision, transport }) => ({
+        member: place(host, revision, slot),
+        revision: `${namespace}/${revision}`,
+        transport: transport.kind,
+      }));
+    },
     async take({ metadata: { name }, spec }, namespace, revision, signal) {
-      const key = `${name}/${namespace}`;
-      const group: Group = groups.get(key) ?? { hosts: new Set(), opening: undefined };
-      groups.set(key, group);
+      const group = groupOf(name, namespace);
       const aborted = Promise.withResolvers<never>();
       aborted.promise.catch(() => {});
       const onAbort = () => aborted.reject(signal.reason);

@@ -9,8 +9,8 @@ import { type Instance, InstanceError } from '../../serving/contract.ts';
 import type { FakeNode } from '../testing/fake-node.ts';
 import { createWorld, never, revisionOf, until } from '../testing/world.ts';
 
-async function started(t: TestContext) {
-  const world = await createWorld(t);
+async function started(t: TestContext, options: Parameters<typeof createWorld>[1] = {}) {
+  const world = await createWorld(t, options);
   await world.functions.start();
   await until(() => world.idle().length === 2, 'the pool is filled');
   const events: string[] = [];
@@ -380,6 +380,36 @@ test('after a restart: living instances are found again, dead Pods are deleted',
   const socket = connect(join(dir, 'pods', instance.id, 'i.sock'));
   await new Promise((resolve) => socket.once('connect', resolve));
   socket.destroy();
+});
+
+test('after a restart: functions that share an instance are found again, each by its revision', async (t) => {
+  const { functions, make, source, node, digest, dir, idle } = await started(t, { share: 8 });
+  const [a, b, deleted] = [revisionOf(digest), revisionOf(digest), revisionOf(digest)];
+  const first = await source.acquire(a, never());
+  const second = await source.acquire(b, never());
+  await source.acquire(deleted, never());
+  assert.equal(first.podName, second.podName);
+  const [host] = idle().filter(({ leases }) => leases.size > 0);
+  assert.ok(host);
+  assert.deepEqual([...host.leases.keys()], [1, 2, 3]);
+  await functions.stop();
+
+  const again = make();
+  t.after(() => again.stop());
+  const adopted = Promise.all([again.source.adopt(a), again.source.adopt(b)]);
+  await again.start();
+  assert.deepEqual(await adopted, [[first], [second]]);
+  assert.deepEqual(first.address, { kind: 'mux', path: join(dir, 'pods', host.uid, 'f1', 'i.sock') });
+  assert.deepEqual([...host.leases.keys()], [1, 2, 3], 'nothing was released');
+  assert.deepEqual(await again.source.adopt(a), []);
+
+  const next = await again.source.acquire(revisionOf(digest), never());
+  assert.equal(next.podName, first.podName, 'there is room beside them');
+  const apart = await again.source.acquire(a, never());
+  assert.notEqual(apart.podName, first.podName, 'a second instance is a second process');
+  await again.source.release(b, second.id, 0);
+  await until(() => !host.leases.has(2), 'what is given back is released');
+  assert.equal(node.instances.has(host.uid), true);
 });
 
 test('functions of another namespace have their Pods there, warm as long as there are functions', async (t) => {

@@ -61,6 +61,8 @@ export interface FunctionSource extends InstanceSource {
   suspect(instanceId: string): Promise<void>;
   /** Takes in a living specialised instance of an earlier life; false when it cannot be used. */
   survivor(member: Member, pod: Pod): boolean;
+  /** The same for one that keeps several functions; false when it holds none. */
+  sharedSurvivor(member: Member): Promise<boolean>;
   /** From here on `adopt` answers: all survivors are known. */
   survivorsKnown(): void;
 }
@@ -185,7 +187,7 @@ export function createSource(options: SourceOptions): FunctionSource {
     if (!needsOwnPod(revision, share)) {
       if (!share) return pools.take(runtime, namespace, signal);
       const shared = pools.runtime(runtime) as Runtime;
-      return shares.take(shared, namespace, revision.metadata.uid ?? '', signal);
+      return shares.take(shared, namespace, revision.metadata.name, signal);
     }
     const make = (name: string) => {
       const found = pools.runtime(runtime);
@@ -253,6 +255,18 @@ export function createSource(options: SourceOptions): FunctionSource {
       for (const { member } of orphans.get(key) ?? []) shares.discard(member, 30);
       orphans.delete(key);
     });
+  };
+
+  /** Keeps an instance of an earlier life until its revision claims it. */
+  const orphan = (key: RevisionKey, member: Member, address: EndpointAddress): void => {
+    const list = orphans.get(key) ?? [];
+    if (list.length === 0) removeLater(key);
+    orphans.set(key, [...list, { member, address }]);
+    member.owner = {
+      warm() {},
+      cold: () => shares.discard(member, 0),
+      gone() {},
+    };
   };
 
   const remove = async (entry: Running, graceMs: number): Promise<void> => {
@@ -346,15 +360,14 @@ export function createSource(options: SourceOptions): FunctionSource {
       const address: EndpointAddress = port
         ? { kind: 'http1', host: '127.0.0.1', port: Number(port) }
         : addressAt(text === 'mux' ? 'mux' : 'http1-unix', members.socket(member));
-      const list = orphans.get(key) ?? [];
-      if (list.length === 0) removeLater(key);
-      orphans.set(key, [...list, { member, address }]);
-      member.owner = {
-        warm() {},
-        cold: () => shares.discard(member, 0),
-        gone() {},
-      };
+      orphan(key, member, address);
       return true;
+    },
+    async sharedSurvivor(host) {
+      const found = await shares.survivor(host);
+      for (const { member, revision, transport } of found)
+        orphan(revision, member, addressAt(transport, shares.socket(member)));
+      return found.length > 0;
     },
     survivorsKnown: () => known.resolve(),
   };

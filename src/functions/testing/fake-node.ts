@@ -17,6 +17,8 @@ export interface FakeInstance {
   readonly name: string;
   state: 'generic' | 'specialised' | 'failed';
   specialised: SpecialiseParams[];
+  /** Functions in its places, where its runtime shares. */
+  leases: Map<number, SpecialiseParams>;
   drained: number;
   /** Answers nothing any more. */
   hung: boolean;
@@ -60,6 +62,7 @@ export function startFakeNode(client: KubeClient, runDir: string): FakeNode {
       name: pod.metadata.name,
       state: 'generic',
       specialised: [],
+      leases: new Map(),
       drained: 0,
       hung: false,
       die() {
@@ -87,6 +90,26 @@ export function startFakeNode(client: KubeClient, runDir: string): FakeNode {
       if (method === 'drain') {
         instance.drained++;
         reply({ result: { left: 0 } });
+        return;
+      }
+      if (method === 'leases') {
+        const held = [...instance.leases].map(([slot, { namespace, revision }]) => ({
+          slot,
+          namespace,
+          revision,
+        }));
+        reply({ result: { leases: held.map((one) => ({ ...one, transport: { kind: 'mux' } })) } });
+        return;
+      }
+      if (method === 'release') {
+        if (params.slot === undefined) instance.leases.clear();
+        else instance.leases.delete(params.slot);
+        reply({ result: {} });
+        return;
+      }
+      if (method === 'lease') {
+        instance.leases.set(params.slot, params);
+        reply({ result: { shape: 'fetch', loadMs: 1, transport: { kind: 'mux' } } });
         return;
       }
       instance.specialised.push(params);

@@ -68,11 +68,18 @@ export function revisionOf(
   };
 }
 
-export async function createWorld(t: TestContext, options: Partial<FunctionsOptions> = {}) {
+/** `share`: how many functions an instance holds, where several may be in one. */
+export async function createWorld(
+  t: TestContext,
+  { share, ...options }: Partial<FunctionsOptions> & { share?: number } = {},
+) {
   const dir = await mkdtemp(join(tmpdir(), 'petrel-test-'));
   const runtimesDir = join(dir, 'runtimes');
   await mkdir(join(runtimesDir, 'node'), { recursive: true });
-  await writeFile(join(runtimesDir, 'node', 'runtime.yaml'), RUNTIME);
+  await writeFile(
+    join(runtimesDir, 'node', 'runtime.yaml'),
+    share === undefined ? RUNTIME : `${RUNTIME}  share: ${share}\n`,
+  );
   const api = createFakeApi();
   const client = createClient(api);
   const packages = createPackageStore({ dir: join(dir, 'packages') });

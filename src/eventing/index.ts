@@ -68,18 +68,16 @@ export async function startEventing(options: EventingOptions): Promise<Eventing>
     log,
   });
   try {
-    const [controllers] = await Promise.all([
-      startControllers({ client, engine, base, log, clock, random }),
-      // An engine that does not start says so in the log, and is tried again: the platform is there without it.
-      engine.ready.catch(() => {}),
-    ]);
-    listener = controllers.reports;
-    for (const tell of early.splice(0)) tell(controllers.reports);
+    // What is Ready takes events: the way there comes first. An engine that does not start says so in the log, and is tried again.
+    await engine.ready.catch(() => {});
     gateway.setServer?.('events', {
       address: { kind: 'mux', path: socket },
       prefixes: [EVENTS_PREFIX],
       hosts: EVENTS_HOSTS,
     });
+    const controllers = await startControllers({ client, engine, base, log, clock, random });
+    listener = controllers.reports;
+    for (const tell of early.splice(0)) tell(controllers.reports);
     return {
       ask: (question, input) => engine.ask(question, input),
       async stop(graceMs) {

@@ -89,7 +89,9 @@ export async function startEngine(around: EngineSurroundings): Promise<Engine> {
     uuid,
     log,
   });
+  let complete = false;
   const addresses = {
+    complete: () => complete,
     limit: (key: AddressKey) =>
       streams.get(key)?.maxEventBytes ?? (sinks.has(key) ? MAX_EVENT_BYTES : undefined),
     source: (namespace: string, name: string) => sources.requests(namespace, name),
@@ -110,6 +112,7 @@ export async function startEngine(around: EngineSurroundings): Promise<Engine> {
     setSource: (key, spec) => sources.set(key, spec),
     setSink: (key, spec) => sinks.set(key, spec),
     complete() {
+      complete = true;
       begin().catch((error) =>
         log.error('deliveries could not begin', { error: String(error?.stack ?? error) }),
       );

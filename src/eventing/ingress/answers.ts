@@ -63,6 +63,15 @@ export const BUSY: Answer = refuse({
   retryAfterMs: 1000,
 });
 
+export const STARTING: Answer = refuse({
+  status: 503,
+  code: 'NotReady',
+  reason: 'starting',
+  message: 'it is not known yet where this event belongs: the engine has just started',
+  fix: 'Send the event again after a moment.',
+  retryAfterMs: 1000,
+});
+
 /** Status → code, for what has none of its own. */
 const CODES: Record<number, ErrorCode> = {
   404: 'NotFound',

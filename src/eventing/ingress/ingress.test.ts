@@ -35,6 +35,7 @@ async function start(options: { maxBytes?: number; limit?: number } = {}) {
   const taken: { key: string; event: CloudEvent }[] = [];
   const here = {
     taken,
+    complete: true,
     verdict: async (_key: string, _event: CloudEvent): Promise<Accepted> => ({ accepted: true, offset: 1 }),
     source: undefined as ((request: SourceRequest) => Promise<SourceAnswer>) | undefined,
   };
@@ -47,6 +48,7 @@ async function start(options: { maxBytes?: number; limit?: number } = {}) {
     },
     addresses: {
       limit: (key) => (key.endsWith('/orders') ? (options.limit ?? 1024 * 1024) : undefined),
+      complete: () => here.complete,
       source: (_namespace, name) => (name === 'hook' ? here.source : undefined),
     },
     log: silentLogger,
@@ -196,6 +198,17 @@ test('what is no event for an address is refused, and why', async () => {
   assert.equal((await ask({ headers: { ...EVENT, 'ce-id': '' } })).json().attribute, 'id');
   assert.equal((await ask({ method: 'PUT' })).headers.allow, 'POST, OPTIONS');
   assert.deepEqual(taken, []);
+});
+
+test('what may be known in a moment is not refused for good', async () => {
+  const here = await start();
+  here.complete = false;
+  const path = '/events/broker/default/other';
+  const answered = await here.ask({ path, headers: EVENT });
+  assert.deepEqual([answered.status, answered.json().reason], [503, 'starting']);
+  assert.equal(answered.headers['retry-after'], '1');
+  here.complete = true;
+  assert.equal((await here.ask({ path, headers: EVENT })).status, 404);
 });
 
 test('an address that answers with an event answers with an event', async () => {

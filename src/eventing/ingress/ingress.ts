@@ -19,6 +19,7 @@ import {
   refuse,
   refuseAccepted,
   replyAnswer,
+  STARTING,
   sourceAnswer,
 } from './answers.ts';
 import { allHeaders, type EventHeaders, readHead } from './head.ts';
@@ -28,6 +29,8 @@ import type { Answer, MuxHandler, MuxRequest } from './mux-server.ts';
 export interface Addresses {
   /** Largest event that this address takes, bytes; undefined: there is none of that key. */
   limit(key: AddressKey): number | undefined;
+  /** False while not everything that exists has been told: what is unknown may be known in a moment. */
+  complete(): boolean;
   /** Takes requests to `source/<ns>/<name>`; undefined: no such source runs, or it takes none. */
   source(namespace: string, name: string): ((request: SourceRequest) => Promise<SourceAnswer>) | undefined;
 }
@@ -96,7 +99,7 @@ export class Ingress implements MuxHandler {
     request.context = context;
     const limit = this.#bodyLimit(context);
     if (limit === undefined) {
-      request.answer(unknown(address as Address));
+      request.answer(this.#unknown(address as Address));
       return 0;
     }
     context.limit = limit;
@@ -146,6 +149,12 @@ export class Ingress implements MuxHandler {
     const limit = this.#addresses.limit(address.key);
     // A structured event is larger than what it carries: base64 makes four bytes of three. The event itself is measured when it is read.
     return limit === undefined ? undefined : Math.ceil(limit * 1.4) + DEFAULT_LIMITS.attributes;
+  }
+
+  #unknown({ kind, namespace, name }: Address): Answer {
+    if (!this.#addresses.complete()) return STARTING;
+    const message = `there is no ${kind} ${namespace}/${name}`;
+    return refuse({ status: 404, code: 'NotFound', reason: 'no_address', message });
   }
 
   #hold(context: Context, bytes: number): boolean {
@@ -221,7 +230,7 @@ export class Ingress implements MuxHandler {
   async #toSource(request: MuxRequest, { head, headers, address }: Context, body: Buffer): Promise<void> {
     const source = this.#addresses.source(address.namespace, address.name);
     if (source === undefined) {
-      request.answer(unknown(address));
+      request.answer(this.#unknown(address));
       return;
     }
     try {
@@ -241,11 +250,6 @@ export class Ingress implements MuxHandler {
 function traced(event: CloudEvent, { headers: { traceparent, tracestate } }: Context): CloudEvent {
   if (event.extensions.traceparent !== undefined) return event;
   return withAttributes(event, tracestate === undefined ? { traceparent } : { traceparent, tracestate });
-}
-
-function unknown({ kind, namespace, name }: Address): Answer {
-  const message = `there is no ${kind} ${namespace}/${name}`;
-  return refuse({ status: 404, code: 'NotFound', reason: 'no_address', message });
 }
 
 function tooLarge(limit: number): Answer {

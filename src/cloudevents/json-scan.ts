@@ -47,19 +47,33 @@ export function skipSpace(bytes: Buffer, at: number): number {
 /** The end of the string whose quote stands at `at`. */
 export function skipString(bytes: Buffer, at: number): number {
   if (bytes[at] !== QUOTE) throw new NotJson(at);
-  for (let next = at + 1; next < bytes.length; next++) {
-    const byte = bytes[next]!;
+  for (let from = at + 1; ; ) {
+    const next = skipPlain(bytes, from);
+    const byte = bytes[next];
     if (byte === QUOTE) return next + 1;
-    if (byte < 0x20) throw new NotJson(next);
-    if (byte !== BACKSLASH) continue;
-    next++;
-    const escaped = bytes[next];
-    if (escaped === 0x75) {
-      for (let digit = 1; digit <= 4; digit++) if (!isHex(bytes[next + digit])) throw new NotJson(next);
-      next += 4;
-    } else if (escaped === undefined || !ESCAPES.has(escaped)) throw new NotJson(next);
+    if (byte !== BACKSLASH) throw new NotJson(next);
+    from = skipEscape(bytes, next);
   }
-  throw new NotJson(bytes.length);
+}
+
+/** The next byte at or after `at` that means something in a string, or may not stand there; else the end of the bytes. */
+function skipPlain(bytes: Buffer, at: number): number {
+  const { length } = bytes;
+  for (let next = at; next < length; next++) {
+    const byte = bytes[next]!;
+    if (byte <= 0x5c && (byte === 0x5c || byte === 0x22 || byte < 0x20)) return next;
+  }
+  return length;
+}
+
+function skipEscape(bytes: Buffer, at: number): number {
+  const escaped = bytes[at + 1];
+  if (escaped === 0x75) {
+    for (let digit = 2; digit <= 5; digit++) if (!isHex(bytes[at + digit])) throw new NotJson(at);
+    return at + 6;
+  }
+  if (escaped === undefined || !ESCAPES.has(escaped)) throw new NotJson(at);
+  return at + 2;
 }
 
 const ESCAPES = new Set(Buffer.from('"\\/bfnrt'));
@@ -113,11 +127,13 @@ function skipNumber(bytes: Buffer, at: number): number {
   return next;
 }
 
+/** What closes the containers around the place; one scan ends before the next begins. */
+const closers = new Uint8Array(MAX_JSON_DEPTH);
+
 /** The end of the value that begins at `at` (no white space before it). Without recursion. @throws NotJson */
 export function skipValue(bytes: Buffer, at: number): number {
   const first = bytes[at];
   if (first !== BRACE_OPEN && first !== BRACKET_OPEN) return skipScalar(bytes, at);
-  const closers = new Uint8Array(MAX_JSON_DEPTH);
   let depth = 0;
   let next = at;
   for (;;) {
@@ -159,10 +175,6 @@ export function skipKey(bytes: Buffer, at: number): number {
 
 /** The text of the string between `start` and `end`, quotes included. */
 export function stringAt(bytes: Buffer, start: number, end: number): string {
-  for (let at = start + 1; at < end - 1; at++) {
-    const byte = bytes[at]!;
-    if (byte >= 0x80) return JSON.parse(bytes.toString('utf8', start, end));
-    if (byte === BACKSLASH) return JSON.parse(bytes.toString('utf8', start, end));
-  }
-  return bytes.toString('latin1', start + 1, end - 1);
+  const text = bytes.toString('latin1', start + 1, end - 1);
+  return /[\\\x80-\xff]/.test(text) ? JSON.parse(bytes.toString('utf8', start, end)) : text;
 }

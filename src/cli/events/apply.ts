@@ -3,9 +3,9 @@ import { isDeepStrictEqual } from 'node:util';
 import type { PetrelFunction } from '../../kinds/function.ts';
 import type { KubeObject, UntypedObject } from '../../kinds/object.ts';
 import { type KubeClient, KubeError, orUndefined, type ResourceRef } from '../../kube/client.ts';
-import { BROKERS, EVENT_SOURCES, TRIGGERS } from '../../kube/refs.ts';
+import { EVENT_SOURCES, TRIGGERS } from '../../kube/refs.ts';
 import { readyCondition } from '../conditions.ts';
-import { trouble } from './destination.ts';
+import { ensureBroker, trouble } from './destination.ts';
 import { FUNCTION_LABEL, objectsOf, parseOn, type Wish } from './on.ts';
 
 /** What `--on` takes away: `--on none`. */
@@ -16,21 +16,6 @@ const KINDS: readonly ResourceRef[] = [TRIGGERS, EVENT_SOURCES];
 export function wishesOf(texts: readonly string[]): Wish[] | undefined {
   if (texts.length === 0) return undefined;
   return texts.filter((text) => text.trim() !== NONE).map(parseOn);
-}
-
-/** Makes a Broker where there is none. */
-export async function ensureBroker(client: KubeClient, namespace: string, name: string): Promise<void> {
-  if (await orUndefined(client.get(BROKERS, namespace, name))) return;
-  try {
-    await client.create<KubeObject>(BROKERS, {
-      apiVersion: 'eventing.knative.dev/v1',
-      kind: 'Broker',
-      metadata: { name, namespace },
-    });
-  } catch (error) {
-    // Somebody else made it meanwhile.
-    if (!(error instanceof KubeError) || error.code !== 409) throw error;
-  }
 }
 
 /** Creates the object, or gives the one that is there this spec and these labels. */

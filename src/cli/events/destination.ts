@@ -1,7 +1,7 @@
 /** Where events go, as it is typed: a function, `broker/orders`, `https://example.com`. */
 import { PetrelError } from '../../base/errors.ts';
-import type { Json, UntypedObject } from '../../kinds/object.ts';
-import { type KubeClient, orUndefined, type ResourceRef } from '../../kube/client.ts';
+import type { Json, KubeObject, UntypedObject } from '../../kinds/object.ts';
+import { type KubeClient, KubeError, orUndefined, type ResourceRef } from '../../kube/client.ts';
 import {
   apiVersionOf,
   BROKERS,
@@ -13,6 +13,21 @@ import {
   KSERVICES,
   SERVICES,
 } from '../../kube/refs.ts';
+
+/** Makes a Broker where there is none. */
+export async function ensureBroker(client: KubeClient, namespace: string, name: string): Promise<void> {
+  if (await orUndefined(client.get(BROKERS, namespace, name))) return;
+  try {
+    await client.create<KubeObject>(BROKERS, {
+      apiVersion: 'eventing.knative.dev/v1',
+      kind: 'Broker',
+      metadata: { name, namespace },
+    });
+  } catch (error) {
+    // Somebody else made it meanwhile.
+    if (!(error instanceof KubeError) || error.code !== 409) throw error;
+  }
+}
 
 /** What may stand before a slash. */
 const KINDS: Record<string, ResourceRef> = {
@@ -31,7 +46,7 @@ const refTo = (resource: ResourceRef, namespace: string, name: string): Json => 
   ref: { apiVersion: apiVersionOf(resource), kind: resource.kind, namespace, name },
 });
 
-/** A Destination. A bare name is a function, or a service where there is no function. Throws `InvalidArgument` or `NotFound`. */
+/** A Destination. A bare name is a function, or a service where there is no function; a broker is made where there is none. Throws `InvalidArgument` or `NotFound`. */
 export async function destinationOf(client: KubeClient, namespace: string, text: string): Promise<Json> {
   if (/^https?:\/\//.test(text) && URL.canParse(text)) return { uri: text };
   const [, kind, name = ''] = /^(?:([a-z]+)\/)?([a-z0-9][a-z0-9.-]*)$/.exec(text) ?? [];
@@ -41,6 +56,7 @@ export async function destinationOf(client: KubeClient, namespace: string, text:
       why: `it is no function, no http(s) address, and none of ${Object.keys(KINDS).join('/…, ')}/…`,
       fix: 'for example --to orders, --to broker/default, --to https://example.com/hook',
     });
+  if (known === BROKERS) await ensureBroker(client, namespace, name);
   for (const resource of known === undefined ? [FUNCTIONS, KSERVICES] : [known])
     if (await orUndefined(client.get(resource, namespace, name))) return refTo(resource, namespace, name);
   throw new PetrelError(

@@ -4,7 +4,7 @@
  * `pkg/broker/filter` (an answer to a trigger is empty or an event) for what the specification leaves open.
  */
 import { type CloudEvent, InvalidEvent, withAttributes } from '../../cloudevents/event.ts';
-import { allFromHttp, claimsToBeEvent, fromHttp } from '../../cloudevents/http.ts';
+import { allFromHttp, claimsToBeEvent } from '../../cloudevents/http.ts';
 import { retryAfterMs } from '../../durable/schedule.ts';
 import type { DeliveryTerms } from '../model.ts';
 import type { Outcome } from './contract.ts';
@@ -69,11 +69,8 @@ export function judge(outcome: Outcome, expected: Expected, now: number): Judgem
   if (body.length === 0 && !claimsToBeEvent(headers)) return { is: 'done' };
   if (outcome.truncated) return failed(true, 502, NOTHING, 'the answer has more than 1 MiB');
   try {
-    if (claimsToBeEvent(headers))
-      return {
-        is: 'replied',
-        replies: expected.batch === undefined ? [fromHttp(headers, body)] : allFromHttp(headers, body),
-      };
+    // One event may be answered with many: a batch.
+    if (claimsToBeEvent(headers)) return { is: 'replied', replies: allFromHttp(headers, body) };
   } catch (error) {
     if (!(error instanceof InvalidEvent)) throw error;
     return failed(true, 502, body, `the answer claims to be an event and is none: ${error.message}`);

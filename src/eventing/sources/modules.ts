@@ -11,6 +11,7 @@ export const SOURCE_MODULES: Record<string, () => Promise<SourceModule>> = {
   kafka: async () => row((await import('./kafka/source.ts')).kafkaSource),
   mqtt: async () => row((await import('./mqtt/source.ts')).mqttSource),
   nats: async () => row((await import('./nats/source.ts')).natsSource),
+  postgresql: async () => row((await import('./postgresql/source.ts')).postgresqlSource),
   rabbitmq: async () => row((await import('./rabbitmq/source.ts')).rabbitmqSource),
   redis: async () => row((await import('./redis/source.ts')).redisSource),
   timer: async () => row((await import('./timer/timer.ts')).timerSource),

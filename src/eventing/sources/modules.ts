@@ -14,6 +14,7 @@ export const SOURCE_MODULES: Record<string, () => Promise<SourceModule>> = {
   postgresql: async () => row((await import('./postgresql/source.ts')).postgresqlSource),
   rabbitmq: async () => row((await import('./rabbitmq/source.ts')).rabbitmqSource),
   redis: async () => row((await import('./redis/source.ts')).redisSource),
+  s3: async () => row((await import('./s3/source.ts')).s3Source),
   timer: async () => row((await import('./timer/timer.ts')).timerSource),
   webhook: async () => row((await import('./webhook/webhook.ts')).webhookSource),
 };

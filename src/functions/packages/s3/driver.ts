@@ -6,9 +6,10 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PetrelError } from '../../../base/errors.ts';
+import { type Incoming, type Outgoing, send, textOf } from '../../../base/outgoing.ts';
+import { type Credentials, EMPTY_HASH, encode, sign } from '../../../base/s3/signature.ts';
+import { elements } from '../../../base/s3/xml.ts';
 import type { ArchiveDriver, KeptArchive } from '../driver.ts';
-import { type Incoming, type Outgoing, send, textOf } from '../http.ts';
-import { type Credentials, EMPTY_HASH, encode, sign } from './signature.ts';
 
 export interface S3Options {
   /** `https://s3.eu-central-1.amazonaws.com`, `http://127.0.0.1:9000`. */
@@ -29,14 +30,6 @@ const PART_BYTES = 16 * 1024 * 1024;
 /** A request that the other side could not answer is sent again after this, ms. */
 const AGAIN_MS = [200, 1000, 4000];
 const BUSY = new Set([429, 500, 502, 503, 504]);
-
-/** The content of the elements of a name, in order. S3's answers are flat and have no attributes that matter. */
-export function elements(xml: string, name: string): string[] {
-  const entities: Record<string, string> = { lt: '<', gt: '>', amp: '&', quot: '"', apos: "'" };
-  return [...xml.matchAll(new RegExp(`<${name}>([^]*?)</${name}>`, 'g'))].map(([, text = '']) =>
-    text.replace(/&(lt|gt|amp|quot|apos);/g, (_, entity: string) => entities[entity] ?? ''),
-  );
-}
 
 export function createS3Driver(options: S3Options): ArchiveDriver {
   const { endpoint, bucket, prefix, region, credentials } = options;

@@ -3,14 +3,14 @@ import { createReadStream } from 'node:fs';
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type * as Https from 'node:https';
 import { pipeline } from 'node:stream/promises';
-import { request as httpRequest } from '../../base/http.ts';
+import { request as httpRequest } from './http.ts';
 
 export interface Outgoing {
   method: string;
   url: URL;
   headers?: Record<string, string>;
-  /** A part of a file, or a text. */
-  body?: { path: string; start: number; bytes: number } | string;
+  /** A part of a file, or what is there whole. */
+  body?: { path: string; start: number; bytes: number } | string | Buffer;
 }
 
 export interface Incoming {
@@ -25,7 +25,8 @@ const SILENT_MS = 60_000;
 /** Sends a request; resolves with the head of the answer, whatever its status. */
 export function send({ method, url, headers = {}, body }: Outgoing): Promise<Incoming> {
   const { promise, resolve, reject } = Promise.withResolvers<Incoming>();
-  const length = body === undefined ? 0 : typeof body === 'string' ? Buffer.byteLength(body) : body.bytes;
+  const whole = typeof body === 'string' || Buffer.isBuffer(body) ? body : undefined;
+  const length = typeof body === 'object' && 'path' in body ? body.bytes : Buffer.byteLength(whole ?? '');
   const request: ClientRequest = requester(url)(
     url,
     {
@@ -36,11 +37,11 @@ export function send({ method, url, headers = {}, body }: Outgoing): Promise<Inc
   );
   request.setTimeout(SILENT_MS, () => request.destroy(new Error(`${url.host} does not answer`)));
   request.on('error', reject);
-  if (typeof body === 'object' && body.bytes > 0) {
+  if (typeof body === 'object' && 'path' in body && body.bytes > 0) {
     const { path, start, bytes } = body;
     // An early refusal ends the upload; it is the answer that counts.
     pipeline(createReadStream(path, { start, end: start + bytes - 1 }), request).catch(() => {});
-  } else request.end(typeof body === 'string' ? body : undefined);
+  } else request.end(whole);
   return promise;
 }
 

@@ -1,8 +1,10 @@
 /** InMemoryChannel: a stream with an address, durable here. Channel: one of those, made from a template. Source: knative.dev/eventing `pkg/reconciler/{inmemorychannel,channel}`. */
+import { isDeepStrictEqual } from 'node:util';
 import { conditionOf } from '../../kinds/conditions.ts';
 import type {
   Channel,
   InMemoryChannel,
+  PhysicalSubscription,
   SubscriberSpec,
   SubscriberStatus,
   Subscription,
@@ -33,16 +35,59 @@ function isAddedTo(namespace: string, name: string) {
     conditionOf({ ...({ metadata } as Subscription), status }, 'AddedToChannel')?.status === 'True';
 }
 
-export function inMemoryChannels({ engine, base, config }: ControlContext): Kind<InMemoryChannel> {
+/** Subscribers that somebody wrote into the channel; those of Subscriptions have a name. */
+const ownSubscribers = ({ spec }: InMemoryChannel): SubscriberSpec[] =>
+  (spec.subscribers ?? []).filter(({ name }) => name === undefined);
+
+/** A Subscription as its channel shows it. */
+function asSubscriber({ metadata, status, spec }: UntypedObject): SubscriberSpec {
+  const { subscriberUri, subscriberCACerts, replyUri, replyCACerts }: PhysicalSubscription =
+    status?.physicalSubscription ?? {};
+  return JSON.parse(
+    JSON.stringify({
+      name: metadata.name,
+      uid: metadata.uid,
+      generation: metadata.generation,
+      subscriberUri,
+      subscriberCACerts,
+      replyUri,
+      replyCACerts,
+      delivery: spec?.delivery,
+    }),
+  );
+}
+
+/** What is in a channel is ready: it was set before it was written. */
+const asReady = ({ uid, generation }: SubscriberSpec): SubscriberStatus => ({
+  uid,
+  ...(generation !== undefined && { observedGeneration: generation }),
+  ready: 'True',
+});
+
+export function inMemoryChannels({ client, engine, base, config }: ControlContext): Kind<InMemoryChannel> {
   const direct = new Map<string, Set<string>>();
 
-  /** What stands in `spec.subscribers`; Subscriptions set themselves. */
+  /** Writes into the spec who the subscribers are (resolves whether that was a change), as upstream's Subscriptions do; here one writer does it for all of them. */
+  const showSubscribers = async (
+    object: InMemoryChannel,
+    subscribers: SubscriberSpec[],
+  ): Promise<boolean> => {
+    if (isDeepStrictEqual(object.spec.subscribers ?? [], subscribers)) return false;
+    const { subscribers: _, ...spec } = object.spec;
+    await client.update(IN_MEMORY_CHANNELS, {
+      ...object,
+      spec: { ...spec, ...(subscribers.length > 0 && { subscribers }) },
+    });
+    return true;
+  };
+
+  /** What stands in `spec.subscribers` without being a Subscription's; those set themselves. */
   const setDirect = (pass: Pass<InMemoryChannel>, deadLetters: boolean): void => {
     const { object, namespace, name } = pass;
     const key = channelKey(namespace, name);
     const before = direct.get(key) ?? new Set();
     const now = new Set<string>();
-    for (const subscriber of object.spec.subscribers ?? []) {
+    for (const subscriber of ownSubscribers(object)) {
       const own = directKey(namespace, name, subscriber.uid);
       now.add(own);
       engine.setSubscription(own, directSpec(own, key, subscriber, object, deadLetters));
@@ -82,21 +127,12 @@ export function inMemoryChannels({ engine, base, config }: ControlContext): Kind
       markPolicies(conditions, features);
       setDirect(pass, deadLetter !== undefined);
       const added = await pass.reader.list(SUBSCRIPTIONS, namespace, isAddedTo(namespace, name));
-      const subscribers: SubscriberStatus[] = [
-        ...added.map(({ metadata, status: its }) => ({
-          uid: metadata.uid ?? '',
-          observedGeneration: its?.observedGeneration,
-          ready: 'True' as const,
-        })),
-        ...(object.spec.subscribers ?? []).map(({ uid, generation }) => ({
-          uid,
-          ...(generation !== undefined && { observedGeneration: generation }),
-          ready: 'True' as const,
-        })),
-      ].sort((a, b) => (a.uid < b.uid ? -1 : 1));
-      if (subscribers.length > 0) status.subscribers = subscribers;
+      const subscribers = [...ownSubscribers(object), ...added.map(asSubscriber)].sort((a, b) =>
+        a.uid < b.uid ? -1 : 1,
+      );
+      if (subscribers.length > 0) status.subscribers = subscribers.map(asReady);
       else delete status.subscribers;
-      return undefined;
+      return (await showSubscribers(object, subscribers)) ? 'later' : undefined;
     },
     gone(namespace, name) {
       const key = channelKey(namespace, name);

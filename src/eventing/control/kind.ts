@@ -32,10 +32,11 @@ export interface Kind<T extends EventingObject> {
   /** Conditions whose sum is `Ready`. */
   dependents: readonly string[];
   /**
-   * Tells the engine, marks conditions, fills the status. `foreign`: the object is somebody else's, nothing of it is written. A number is
+   * Tells the engine, marks conditions, fills the status. `foreign`: the object is somebody else's, nothing of it is written. `later`: the
+   * object was changed itself, which brings the next pass, and that one writes the status. A number is
    * milliseconds after which to look again. Throwing means again, with back-off; what was marked until then is written all the same.
    */
-  reconcile(pass: Pass<T>): Promise<'foreign' | number | undefined>;
+  reconcile(pass: Pass<T>): Promise<'foreign' | 'later' | number | undefined>;
   /** The object is gone, or going: the engine is to forget it. */
   gone(namespace: string, name: string): void;
   /** Changes that somebody else sees to, by the object's key; returns the way to stop. */
@@ -100,7 +101,7 @@ export function createKind<T extends EventingObject>(context: ControlContext, ki
         return resolve(destination, namespace, reader, mapped);
       },
     };
-    let again: 'foreign' | number | undefined;
+    let again: 'foreign' | 'later' | number | undefined;
     let failure: { error: unknown } | undefined;
     try {
       again = await kind.reconcile(pass);
@@ -108,7 +109,7 @@ export function createKind<T extends EventingObject>(context: ControlContext, ki
     } catch (error) {
       failure = { error };
     }
-    if (again === 'foreign') return undefined;
+    if (again === 'foreign' || again === 'later') return undefined;
     tellOfFailure(object, conditions);
     const written = await context.writeStatus(resource, object, {
       ...pass.status,

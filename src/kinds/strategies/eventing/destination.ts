@@ -98,8 +98,6 @@ export function validateDestination(
     const why = 'Relative URI is not allowed when Ref and [apiVersion, kind, name] is absent';
     return [badValue(why, at('uri'))];
   }
-  // Upstream takes any scheme here, and then never delivers.
-  if (isAbsent(ref) && !/^https?:/i.test(uri)) return [badValue(uri, at('uri'), 'must be http or https')];
   const problems = isAbsent(ref) ? [] : validateReference(ref, at('ref'), scope);
   return caCerts ? [...problems, ...validateCaCerts(caCerts, at('caCert'))] : problems;
 }

@@ -14,6 +14,9 @@ const path = require('node:path');
 /** Major version of Node for which this has been tried; forking is not something that Node promises. */
 const TRIED = 26;
 
+/** Collects garbage. */
+let collect = () => {};
+
 /** @param {string} why */
 function refuse(why) {
   fs.writeSync(3, `${JSON.stringify({ failed: why })}\n`);
@@ -32,7 +35,7 @@ async function warmUp() {
   // V8 collects once more some seconds after a collection, in every child, and writes to all memory then.
   v8.setFlagsFromString('--no-memory-reducer');
   v8.setFlagsFromString('--expose-gc');
-  const collect = vm.runInNewContext('gc');
+  collect = vm.runInNewContext('gc');
   v8.setFlagsFromString('--no-expose-gc');
   // What lives on is moved away from where new objects are made: children share it as long as nobody writes there.
   for (let round = 0; round < 3; round++) collect();
@@ -45,22 +48,31 @@ function reseed() {
   v8.setFlagsFromString('--random-seed=0');
 }
 
+/** @param {{stdout?: string, stderr?: string}} files */
+function openOutput({ stdout, stderr }) {
+  const { libc } = require('./zygote/libc.cjs');
+  for (const [fd, file] of [
+    [1, stdout],
+    [2, stderr],
+  ]) {
+    if (file === undefined) continue;
+    const opened = fs.openSync(/** @type {string} */ (file), 'w');
+    libc.dup2(opened, fd);
+    fs.closeSync(opened);
+  }
+}
+
 /** @param {import('./zygote/serve.cjs').Order} order */
 function become(order) {
   const { tell, CONTROL } = require('./zygote/serve.cjs');
   const { libc } = require('./zygote/libc.cjs');
+  /** @type {import('./zygote/gate.cjs').Channel | undefined} */
+  let channel;
   try {
     libc.setsid();
-    for (const [fd, file] of [
-      [1, order.stdout],
-      [2, order.stderr],
-    ]) {
-      if (file === undefined) continue;
-      const opened = fs.openSync(/** @type {string} */ (file), 'w');
-      libc.dup2(opened, fd);
-      fs.closeSync(opened);
-    }
-    if (order.sandbox !== undefined) require('./zygote/sandbox.cjs').enterSandbox(order.sandbox);
+    openOutput(order);
+    if (order.gate !== undefined) channel = require('./zygote/gate.cjs').openGate(order.gate, order.sandbox, CONTROL);
+    else if (order.sandbox !== undefined) require('./zygote/sandbox.cjs').enterSandbox(order.sandbox);
     for (const name of Object.keys(process.env)) delete process.env[name];
     Object.assign(process.env, order.env);
     process.argv[1] = path.join(__dirname, 'supervisor.cjs');
@@ -71,11 +83,11 @@ function become(order) {
     tell({ id: order.id, error: /** @type {Error} */ (error).message });
     process.exit(125);
   }
-  live();
+  live(channel && aheadOf(channel, order.env));
 }
 
-/** Goes on as an instance. */
-function live() {
+/** Goes on as an instance. @param {ReturnType<typeof aheadOf>} [ahead] it may become one that others are forked from */
+function live(ahead) {
   const { RUNTIME } = require('./supervisor.cjs');
   const forked = {
     ...RUNTIME,
@@ -84,8 +96,44 @@ function live() {
       v8.setFlagsFromString('--memory-reducer');
       RUNTIME.saveCaches?.();
     },
+    ...(ahead && { ahead }),
   };
   require('./lib/life.cjs').live(forked, true);
+}
+
+/**
+ * How a process that has loaded a function's code is forked.
+ * @param {import('./zygote/gate.cjs').Channel} channel @param {Record<string, string>} env variables it has begun with
+ */
+function aheadOf({ input, output, go }, env) {
+  return {
+    watch: () => require('./zygote/forkable.cjs').watch(),
+    /** Returns in a forked process. */
+    serve() {
+      const { Forker } = require('./zygote/forker.cjs');
+      const { libc, lookAgain } = require('./zygote/libc.cjs');
+      for (let round = 0; round < 3; round++) collect();
+      lookAgain();
+      const cwd = process.cwd();
+      const forker = new Forker(input, output, [go]);
+      forker.look();
+      forker.tell({ ready: true });
+      const order = forker.nextFork();
+      if (order === undefined) return process.exit(0);
+      // Not before it is in its control groups.
+      fs.readSync(go, Buffer.alloc(1), 0, 1, null);
+      forker.forget();
+      libc.setsid();
+      openOutput(order);
+      forker.tell({ begun: true });
+      for (const fd of [input, output]) fs.closeSync(fd);
+      // The root may be another one.
+      process.chdir(cwd);
+      // Code may have changed what it was given; what is this process's own it has not seen.
+      for (const [name, value] of Object.entries(order.env)) if (env[name] !== value) process.env[name] = String(value);
+      reseed();
+    },
+  };
 }
 
 async function main() {

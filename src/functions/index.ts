@@ -3,7 +3,7 @@
  * run directory alone.
  */
 
-import { availableParallelism } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type Clock, systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
@@ -20,10 +20,11 @@ import { createRuntimeController } from './controllers/runtimes.ts';
 import type { PackageStore } from './packages/store.ts';
 import { createConfigCache } from './pool/config.ts';
 import { createSocketWatcher } from './pool/link.ts';
+import { createFunctionZygotes, unforkableText } from './pool/function-zygotes.ts';
 import { createLoader, type StateAccess } from './pool/load.ts';
 import { createMembers, type Member } from './pool/members.ts';
 import { reportMemoryKill } from './pool/memory-kills.ts';
-import { codeOf } from './pool/pods.ts';
+import { codeOf, functionOf } from './pool/pods.ts';
 import { createPools } from './pool/pools.ts';
 import { createPorts } from './pool/ports.ts';
 import { createShares } from './pool/shared.ts';
@@ -119,7 +120,21 @@ export function createFunctions(options: FunctionsOptions): Functions {
     socket: (member: Member) => shares.socket(member),
   });
   const aliases = createAliasController({ client, clock, log });
-  const source = createSource({ client, pools, members, shares, loader, clock, log });
+  const zygotes = createFunctionZygotes({
+    pools,
+    members,
+    loader,
+    clock,
+    log,
+    random,
+    cores: options.cores ?? availableParallelism(),
+    memory: totalmem(),
+    onUnforkable(revision, problem) {
+      const fn = controller.functions.get(revision.metadata.namespace, functionOf(revision));
+      if (fn) events.record(fn, 'Normal', 'NotForked', unforkableText(problem));
+    },
+  });
+  const source = createSource({ client, pools, members, shares, zygotes, loader, clock, log });
 
   const runtimes = createRuntimeController({
     client,
@@ -249,6 +264,7 @@ export function createFunctions(options: FunctionsOptions): Functions {
     },
     async stop() {
       pools.stop();
+      zygotes.stop();
       config.stop();
       await Promise.all([controller.stop(), aliases.stop(), runtimes.stop(), members.stop()]);
       await (await builds)?.stop();

@@ -14,6 +14,8 @@ export interface InstanceHello {
   language: string;
   pid: number;
   state: 'generic' | 'specialised' | 'failed';
+  /** The revision whose code was loaded before this process was forked: `specialise` is quick for it, and refused for others. */
+  preloaded?: string;
 }
 
 /** Parameters of `specialise`. */

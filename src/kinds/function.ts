@@ -224,7 +224,11 @@ export interface RuntimeSpec {
   /** Programs that must be on the machine for instances (`for: run`) or builds (`for: build`). */
   tools?: RuntimeTool[];
   /** How instances are forked from a warm process; see `runtimes/PROTOCOL.md`. Absent: every instance is started by `command`. */
-  zygote?: { command: string[] };
+  zygote?: {
+    command: string[];
+    /** What it forks may load a function's code and be forked itself then. */
+    functions?: boolean;
+  };
 }
 
 export interface RuntimeBuild {
@@ -272,7 +276,15 @@ export const CODE_ANNOTATIONS = {
   debugPort: 'petrel.dev/debug-port',
   /** The keyspace of its state. */
   state: 'petrel.dev/state',
+  /**
+   * On a Function too. What its instances are forked from: `function`, a process that has loaded its code; `runtime`, one that has loaded
+   * nothing of it; `off`, nothing. Absent: a process with its code where loading takes long, and it draws no random numbers then.
+   */
+  zygote: 'petrel.dev/zygote',
 } as const;
+
+/** Values of `CODE_ANNOTATIONS.zygote`. */
+export const ZYGOTES = ['function', 'runtime', 'off'] as const;
 
 /** Annotations on a Knative Service that hold at once for all its revisions, whoever made it. JSON of the fields of a Function. */
 export const SERVICE_ANNOTATIONS = {

@@ -212,6 +212,8 @@ export const NODE_ANNOTATIONS = {
   inPlace: 'petrel.dev/in-place',
   /** `off`: the container is started as a process of its own even where it could be forked from a warm one. */
   zygote: 'petrel.dev/zygote',
+  /** `parent`: others may be forked from its process once that has loaded code. `child-of:<uid>`: its process is forked from that of this Pod, where possible. */
+  zygoteRole: 'petrel.dev/zygote-role',
 } as const;
 
 /**

@@ -84,7 +84,7 @@ export const FUNCTION_PART_TYPES: TypeTexts = {
     install: '0 string',
     bring: '0 []string o ? l=atomic',
   },
-  RuntimeZygote: { command: '0 []string l=atomic' },
+  RuntimeZygote: { command: '0 []string l=atomic', functions: '0 bool o ?' },
   FunctionAlias: {
     '': 'kind',
     metadata: `0 ${META}.ObjectMeta o ?`,
@@ -168,6 +168,7 @@ export const FUNCTION_PART_DOCS: TypeTexts = {
   RuntimeZygote: {
     '': 'RuntimeZygote is a warm process that instances are forked from.',
     command: 'argv of the process.',
+    functions: "What it forks may load a function's code and be forked itself then.",
   },
   FunctionAlias: {
     '': 'FunctionAlias is a name for one or two revisions of a function. It owns a Knative Route of its name.',

@@ -52,6 +52,8 @@ const WARM_DELAY_MS = 5;
  * @property {boolean} [ownServer] requests go to an HTTP server of the runtime's own: a data connection is an error
  * @property {() => Promise<unknown>} [reachable] resolves when a request would be worked on, where that is not for this process to say
  * @property {() => void} [saveCaches] called at rest, after the first answer, and before the end
+ * @property {{watch: () => {problem: (trusted: boolean) => Promise<string | undefined>}, serve: () => void}} [ahead] how this process is
+ *   forked once it has loaded a function's code: `watch` is called before, `serve` returns in the forked process
  */
 
 /** @typedef {import('./loader.cjs').Loaded} Loaded */
@@ -62,6 +64,12 @@ let runtime;
 let state = 'generic';
 /** @type {Loaded | undefined} */
 let loaded;
+/** What was loaded before this process was forked, for whom. @type {{params: any, loaded: Loaded} | undefined} */
+let ahead;
+/** @type {net.Server} */
+let server;
+/** It ends its connections in order to be forked. */
+let resting = false;
 let inFlight = 0;
 let draining = false;
 let answeredOne = false;
@@ -82,6 +90,7 @@ const host = {
     language: runtime.language,
     pid: process.pid,
     state: state === 'specialising' ? 'generic' : state,
+    ...(ahead && { preloaded: ahead.params.revision }),
   }),
   reachable: () => runtime.reachable?.(),
   request(exchange) {
@@ -142,13 +151,14 @@ const host = {
     connections.delete(connection);
     if (connection.role !== 'control') return;
     controls--;
-    if (controls === 0) lonely = setTimeout(() => leave(0), options.controlGraceMs);
+    if (controls === 0 && !resting) lonely = setTimeout(() => leave(0), options.controlGraceMs);
   },
 };
 
 /** Calls of the control connection. @type {Record<string, (params: any) => Promise<object>>} */
 const methods = {
   specialise,
+  preload,
   health: async () => ({
     state: state === 'specialising' ? 'generic' : state,
     inFlight: (await loaded?.inFlight?.()) ?? inFlight,
@@ -173,8 +183,8 @@ const contextOfLoad = () => ({
     crash('exit', message, detail),
 });
 
-/** Turns this generic instance into one of a function. @param {any} params see PROTOCOL.md */
-async function specialise(params) {
+/** Whether what `specialise` or `preload` has been given can be tried. @param {any} params see PROTOCOL.md */
+function checkAll(params) {
   if (state !== 'generic')
     throw new SpecialiseError('AlreadySpecialised', `this instance is ${state} already`);
   check(params, 'code', 'string', true);
@@ -185,32 +195,106 @@ async function specialise(params) {
   if (fs.statSync(params.code, { throwIfNoEntry: false })?.isDirectory() !== true) {
     throw new SpecialiseError('BadRequest', `specialise: ${params.code} is not a directory`);
   }
+}
+
+/** Makes the process what the code expects around it. @param {any} params @param {string} separator in the title */
+function settleIn(params, separator) {
+  for (const [name, value] of Object.entries(params.env ?? {})) {
+    // What loaded code has changed since stays so; our own were taken away.
+    const same = ahead?.params.env?.[name] === value && !name.startsWith('PETREL_');
+    if (!same) process.env[name] = String(value);
+  }
+  if (params.port !== undefined && process.env.PORT === undefined) process.env.PORT = String(params.port);
+  settings.development = params.development === true;
+  if (ahead === undefined) process.chdir(params.workdir ?? params.code);
+  process.title = `${runtime.name}${separator}${params.namespace ?? 'default'}/${params.function ?? 'function'}`;
+}
+
+/** What the platform is told of a failed load. The process is used up: half-loaded code may hold anything. @param {unknown} error @param {any} params */
+function failed(error, params) {
+  state = 'failed';
+  // The answer goes out first.
+  setTimeout(() => leave(1), 50);
+  if (error instanceof SpecialiseError) return error;
+  return (
+    runtime.loadError?.(error, params) ??
+    new SpecialiseError('LoadError', messageOf(error), { detail: stackOf(error) })
+  );
+}
+
+/** Milliseconds since. Not `performance`: touching it for the first time costs a millisecond. @param {bigint} begin */
+const since = (begin) => Number((process.hrtime.bigint() - begin) / 10_000n) / 100;
+
+/** Parameters that decide what is loaded. */
+const CODE = ['code', 'entry', 'handler', 'shape', 'revision'];
+
+/** Turns this generic instance into one of a function. @param {any} params see PROTOCOL.md */
+async function specialise(params) {
+  checkAll(params);
+  if (ahead !== undefined && CODE.some((name) => ahead?.params[name] !== params[name]))
+    throw new SpecialiseError('BadRequest', 'this instance has been forked for other code');
   state = 'specialising';
-  // Not `performance`: touching it for the first time costs a millisecond.
   const begin = process.hrtime.bigint();
   try {
-    for (const [name, value] of Object.entries(params.env ?? {})) process.env[name] = String(value);
-    if (params.port !== undefined && process.env.PORT === undefined) process.env.PORT = String(params.port);
-    settings.development = params.development === true;
-    process.chdir(params.workdir ?? params.code);
-    process.title = `${runtime.name} ${params.namespace ?? 'default'}/${params.function ?? 'function'}`;
-    loaded = await runtime.load(params, contextOfLoad());
+    settleIn(params, ' ');
+    loaded = ahead?.loaded ?? (await runtime.load(params, contextOfLoad()));
     state = 'specialised';
-    return {
-      shape: loaded.shape,
-      loadMs: Number((process.hrtime.bigint() - begin) / 10_000n) / 100,
-      transport: loaded.transport,
-    };
+    return { shape: loaded.shape, loadMs: since(begin), transport: loaded.transport };
   } catch (error) {
-    state = 'failed';
-    // Used up: half-loaded code may hold anything. The answer goes out first.
-    setTimeout(() => leave(1), 50);
-    if (error instanceof SpecialiseError) throw error;
-    throw (
-      runtime.loadError?.(error, params) ??
-      new SpecialiseError('LoadError', messageOf(error), { detail: stackOf(error) })
-    );
+    throw failed(error, params);
   }
+}
+
+/** Loads a function's code for instances that are forked from here. @param {any} params see PROTOCOL.md */
+async function preload(params) {
+  if (runtime.ahead === undefined)
+    throw new SpecialiseError('BadRequest', 'nothing is forked from this process');
+  checkAll(params);
+  state = 'specialising';
+  const begin = process.hrtime.bigint();
+  const watched = runtime.ahead.watch();
+  try {
+    settleIn(params, ' zygote:');
+    const mine = await runtime.load(params, contextOfLoad());
+    const loadMs = since(begin);
+    const problem =
+      mine.transport.kind === 'mux' ? await watched.problem(params.trusted === true) : 'it is a program';
+    if (problem !== undefined) {
+      failed(undefined, params);
+      return { loadMs, problem };
+    }
+    ahead = { params, loaded: mine };
+    state = 'generic';
+    setImmediate(rest);
+    return { loadMs };
+  } catch (error) {
+    throw failed(error, params);
+  }
+}
+
+/** Longest time that a connection may take to end before it is cut, ms. */
+const REST_MS = 500;
+
+/** Ends all connections, then waits to be forked: what is forked goes on with an event loop in which nothing of ours is pending. */
+async function rest() {
+  resting = true;
+  clearTimeout(lonely);
+  await Promise.all([
+    new Promise((resolve) => server.close(resolve)),
+    ...[...connections].map(({ writer, socket }) => {
+      writer.flush();
+      socket.end();
+      const cut = setTimeout(() => socket.destroy(), REST_MS);
+      socket.once('close', () => clearTimeout(cut));
+      return new Promise((resolve) => socket.once('close', resolve));
+    }),
+  ]);
+  setImmediate(() => {
+    /** @type {NonNullable<Runtime['ahead']>} */ (runtime.ahead).serve();
+    resting = false;
+    runtime = { ...runtime, ahead: undefined };
+    listen();
+  });
 }
 
 /** Writes what makes the next start of the same code faster; at rest when there is a choice. */
@@ -312,20 +396,25 @@ function closeStdin() {
 /** Begins the life of this process. @param {Runtime} mine @param {boolean} [warm] warming up is over */
 function live(mine, warm = false) {
   runtime = mine;
-  options = settingsOfProcess();
   warmed = warm;
+  watchEnds();
+  process.execArgv = [];
+  closeStdin();
+  listen();
+}
+
+/** Takes connections on the socket that the variables name; user code does not see these. */
+function listen() {
+  options = settingsOfProcess();
   if (options.socket === '') {
     process.stderr.write(
       `petrel: PETREL_SOCKET is not set: the ${runtime.name} runtime is started by the platform\n`,
     );
     process.exit(2);
   }
-  watchEnds();
   for (const name of Object.keys(process.env)) if (name.startsWith('PETREL_')) delete process.env[name];
-  process.execArgv = [];
-  closeStdin();
   fs.rmSync(options.socket, { force: true });
-  const server = net.createServer((socket) => {
+  server = net.createServer((socket) => {
     connections.add(new Connection(socket, host));
   });
   server.on('error', (error) => {

@@ -15,7 +15,9 @@ const CALLS = /** @type {const} */ ({
   unshare: ['int32', ['int32']],
   setns: ['int32', ['int32', 'int32']],
   mount: ['int32', ['string', 'string', 'string', 'uint64', 'string']],
+  umount2: ['int32', ['string', 'int32']],
   chroot: ['int32', ['string']],
+  fchdir: ['int32', ['int32']],
   sethostname: ['int32', ['string', 'uint64']],
   setgroups: ['int32', ['uint64', 'buffer']],
   setresgid: ['int32', ['uint32', 'uint32', 'uint32']],
@@ -99,6 +101,14 @@ function cStrings(list) {
   return { pointers, texts };
 }
 
+/** Numbers of calls that the C library has no name for, or does more than is wanted in. */
+const SYS =
+  process.arch === 'arm64'
+    ? { pidfdOpen: 434n, kcmp: 272n, clone: 220n, pivotRoot: 41n }
+    : { pidfdOpen: 434n, kcmp: 312n, clone: 56n, pivotRoot: 155n };
+const CLONE_FS = 0x200n;
+const SIGCHLD = 17n;
+
 const MADV_DONTFORK = 10;
 const MADV_DOFORK = 11;
 const LOWEST = 0x10000n;
@@ -150,28 +160,46 @@ function findTaskRunner() {
 }
 
 const taskRunner = findTaskRunner();
-const { taken, left } = ranges();
+let { taken, left } = ranges();
 const loop = ffi.getCurrentEventLoop();
+
+/** Looks at the address space again: in a forked process that is going to fork itself, once it has all that it will have. */
+function lookAgain() {
+  ({ taken, left } = ranges());
+}
 
 /**
  * Forks this process. V8 asks the kernel not to give its heap to children, so that is taken back for all memory right before:
- * between the two nothing may allocate.
+ * between the two nothing may allocate. The child has no threads and no event loop: it must not return to one before `comeAlive`.
+ * @param {boolean} [sharesRoot] root and working directory stay common to both: where one changes them, they change for the other
  * @returns {number} 0 in the child, -1 when there is no room for another process
  */
-function fork() {
+function forkBare(sharesRoot = false) {
   for (const { from, length } of taken) libc.madvise(from, length, MADV_DOFORK);
   for (const { from, length } of left) libc.madvise(from, length, MADV_DONTFORK);
-  const pid = libc.fork();
+  const pid = sharesRoot ? Number(libc.syscall(SYS.clone, CLONE_FS | SIGCHLD, 0n, 0n, 0n, 0n)) : libc.fork();
   if (pid === 0) {
-    libc.uv_loop_fork(loop);
     // Without Node's tidying up, which uses event loops that the parent has too.
     process.reallyExit = /** @type {typeof process.reallyExit} */ (code) => libc._exit(Number(code ?? 0));
     Object.defineProperty(process, 'pid', { value: libc.getpid(), enumerable: true, configurable: true });
-    libc._ZN4node23WorkerThreadsTaskRunnerC1EiNS_21PlatformDebugLogLevelE(taskRunner, BACKGROUND_THREADS, 0);
   }
   return pid;
 }
 
+/** Gives a forked process what the fork has not brought along: its event loop's descriptors, and V8's background thread. */
+function comeAlive() {
+  libc.uv_loop_fork(loop);
+  libc._ZN4node23WorkerThreadsTaskRunnerC1EiNS_21PlatformDebugLogLevelE(taskRunner, BACKGROUND_THREADS, 0);
+}
+
+/** Forks this process into one that goes on as it would. @returns {number} as `forkBare` */
+function fork() {
+  const pid = forkBare();
+  if (pid === 0) comeAlive();
+  return pid;
+}
+
+const MNT_DETACH = 2;
 const POSIX_SPAWN_SETSID = 0x80;
 /** Above what any C library's structures need, bytes. */
 const STRUCTURE = 1024;
@@ -197,7 +225,6 @@ function spawn(argv, input) {
   return pid.readInt32LE();
 }
 
-const SYS = { pidfdOpen: 434n, kcmp: process.arch === 'arm64' ? 272n : 312n };
 const KCMP_FILE = 0n;
 
 /** A descriptor that becomes readable when the process ends. @param {number} pid @returns {number} */
@@ -219,4 +246,47 @@ function pipe() {
   return [ends.readInt32LE(0), ends.readInt32LE(4)];
 }
 
-module.exports = { libc, must, fork, spawn, pidfd, isShared, pipe };
+/** Makes the current directory the root of this mount namespace, and takes away what was there before. */
+function pivotHere() {
+  const dot = cString('.');
+  const at = ffi.getRawPointer(dot);
+  must(Number(libc.syscall(SYS.pivotRoot, at, at, 0n, 0n, 0n)), 'pivot_root');
+  // The old root lies over the new one at the same place.
+  must(libc.umount2('.', MNT_DETACH), 'umount2');
+  process.chdir('/');
+}
+
+/** `struct pollfd` */
+const POLLFD = 8;
+const POLLIN = 1;
+
+/**
+ * Waits until something can be read. @param {number[]} fds @param {number} [ms] absent: for ever
+ * @returns {number[]} those where it can, or that are at their end; none when the time is over
+ */
+function readable(fds, ms = -1) {
+  const set = Buffer.alloc(fds.length * POLLFD);
+  for (const [index, fd] of fds.entries()) {
+    set.writeInt32LE(fd, index * POLLFD);
+    set.writeInt16LE(POLLIN, index * POLLFD + 4);
+  }
+  // Interrupted by a signal: nothing yet.
+  if (libc.poll(set, BigInt(fds.length), ms) <= 0) return [];
+  return fds.filter((_, index) => set.readInt16LE(index * POLLFD + 6) !== 0);
+}
+
+module.exports = {
+  libc,
+  must,
+  fork,
+  forkBare,
+  comeAlive,
+  lookAgain,
+  spawn,
+  pidfd,
+  isShared,
+  pipe,
+  pivotHere,
+  readable,
+  MNT_DETACH,
+};

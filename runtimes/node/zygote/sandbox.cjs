@@ -43,8 +43,11 @@ function dropPrivileges(user) {
   libc.prctl(PR_SET_DUMPABLE, 1n, 0n, 0n, 0n);
 }
 
-/** Throws when the process could not be confined: it must end then. @param {Sandbox} sandbox */
-function enterSandbox({ groups, hostname, root, mounts, user }) {
+/**
+ * Enters the control groups, and makes the namespaces and the view of the file system. Throws when something does not work: the
+ * process must end then. @param {Sandbox} sandbox
+ */
+function buildView({ groups, hostname, mounts }) {
   for (const file of groups) {
     try {
       fs.writeFileSync(file, '0');
@@ -60,9 +63,14 @@ function enterSandbox({ groups, hostname, root, mounts, user }) {
     // More than one: what a bind mount may do is settled by mounting it again.
     for (const each of flags) must(libc.mount(source, target, type, BigInt(each), data), `mount ${target}`);
   }
-  must(libc.chroot(root), 'chroot');
-  process.chdir('/');
-  dropPrivileges(user);
 }
 
-module.exports = { enterSandbox };
+/** Throws when the process could not be confined: it must end then. @param {Sandbox} sandbox */
+function enterSandbox(sandbox) {
+  buildView(sandbox);
+  must(libc.chroot(sandbox.root), 'chroot');
+  process.chdir('/');
+  dropPrivileges(sandbox.user);
+}
+
+module.exports = { enterSandbox, buildView, dropPrivileges };

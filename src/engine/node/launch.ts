@@ -93,7 +93,20 @@ function zygoteOf(
   if (!image.zygote || pod.metadata.annotations?.[NODE_ANNOTATIONS.zygote] === 'off') return undefined;
   if (container.env?.length || container.envFrom?.length) return undefined;
   const { runtime, command, env } = image.zygote;
-  return { key: `${pod.metadata.namespace}/${runtime}`, command, env: { PATH: path, HOME: '/tmp', ...env } };
+  const role = zygoteRole(pod.metadata.annotations?.[NODE_ANNOTATIONS.zygoteRole]);
+  return {
+    key: `${pod.metadata.namespace}/${runtime}`,
+    command,
+    env: { PATH: path, HOME: '/tmp', ...env },
+    ...(role && { role }),
+  };
+}
+
+/** What a Pod says of its part, see `NODE_ANNOTATIONS.zygoteRole`. */
+function zygoteRole(text: string | undefined): ZygoteSpec['role'] {
+  if (text === 'parent') return text;
+  const of = /^child-of:([A-Za-z0-9-]+)$/.exec(text ?? '')?.[1];
+  return of === undefined ? undefined : { of };
 }
 
 /** Prepares everything that has to be there before the process. Throws `CannotStart`. */

@@ -41,6 +41,8 @@ function templateOf({ metadata, spec }: PetrelFunction, digest: Digest): Revisio
     const value = spec[key];
     if (value !== undefined) annotations[CODE_ANNOTATIONS[key]] = value;
   }
+  const zygote = metadata.annotations?.[CODE_ANNOTATIONS.zygote];
+  if (zygote !== undefined) annotations[CODE_ANNOTATIONS.zygote] = zygote;
   if (spec.debugPort !== undefined) annotations[CODE_ANNOTATIONS.debugPort] = String(spec.debugPort);
   if (spec.onceOnly) annotations[ONCE_ONLY_ANNOTATION] = 'true';
   if (spec.state !== undefined) annotations[CODE_ANNOTATIONS.state] = spec.state.keyspace ?? metadata.name;

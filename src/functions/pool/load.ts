@@ -8,6 +8,7 @@ import type { Pod } from '../../kinds/pod.ts';
 import type { Revision } from '../../kinds/serving.ts';
 import {
   InstanceCallError,
+  type InstanceChannel,
   InstanceGone,
   type SpecialiseParams,
   type SpecialiseResult,
@@ -71,18 +72,25 @@ export interface Loader {
   /** Makes ready what loading needs besides an instance; undefined when it is ready, which it is on the fast path. */
   prepare(revision: Revision): Promise<unknown> | undefined;
   /**
-   * Loads the code into the member and resolves with where it takes requests. Rejects with `InstanceError` when the code is at
-   * fault, with `LoadInterrupted` when the instance ended in the middle.
+   * Loads the code into the member and resolves with where it takes requests, and how long the code itself took to load (ms). Rejects
+   * with `InstanceError` when the code is at fault, with `LoadInterrupted` when the instance ended in the middle.
    */
-  load(revision: Revision, member: Member): Promise<EndpointAddress>;
+  load(revision: Revision, member: Member): Promise<{ address: EndpointAddress; loadMs: number }>;
+  /**
+   * Loads the code into the member for instances that are to be forked from it; resolves with why that cannot be. Rejects as `load`.
+   * Nothing can be asked of the member afterwards.
+   */
+  preload(revision: Revision, member: Member): Promise<{ problem?: string }>;
+  /** Everything that loaded code may depend on, as text: what is forked must have been loaded with the same. Once `prepare` has resolved. */
+  surroundings(revision: Revision): string;
 }
 
 export function createLoader(options: LoaderOptions & { socket(member: Member): string }): Loader {
   const { packages, config, ports, gatewayUrl } = options;
-  const environment = (revision: Revision, member: Member, port: number): Record<string, string> => {
+  const environment = (revision: Revision, member: Member | undefined, port: number): Record<string, string> => {
     const namespace = revision.metadata.namespace ?? 'default';
-    const metadata = { name: member.name, namespace };
-    const pod: Pod = member.pod ?? { apiVersion: 'v1', kind: 'Pod', metadata, spec: { containers: [] } };
+    const metadata = { name: member?.name ?? '', namespace };
+    const pod: Pod = member?.pod ?? { apiVersion: 'v1', kind: 'Pod', metadata, spec: { containers: [] } };
     let env: Record<string, string>;
     try {
       env = containerEnv(pod, userContainer(revision), {}, config.sources(namespace), machineFacts(pod));
@@ -111,6 +119,57 @@ export function createLoader(options: LoaderOptions & { socket(member: Member): 
     };
   };
 
+  /** What an instance is told of the code; throws when it cannot be told anything. */
+  const paramsOf = async (revision: Revision, member: Member, channel: InstanceChannel) => {
+    const code = codeOf(revision) as Code;
+    member.port ??= await ports.take();
+    const { port } = member;
+    const cache = codeCacheOf(revision, channel.hello.language);
+    const tree = packages.ready(code.digest) ?? (await packages.directory(code.digest));
+    const params: SpecialiseParams = {
+      namespace: revision.metadata.namespace ?? 'default',
+      function: functionOf(revision),
+      revision: revision.metadata.name,
+      code: tree,
+      workdir: tree,
+      ...(code.entry ? { entry: code.entry } : {}),
+      ...(code.handler ? { handler: code.handler } : {}),
+      ...(code.shape ? { shape: code.shape } : {}),
+      ...(code.debugPort ? { debugPort: code.debugPort } : {}),
+      env: environment(revision, member, port),
+      ...(cache === undefined ? {} : { cache: join(options.cacheDir, cache) }),
+      development: options.development,
+      timeoutMs: (revision.spec.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS) * 1000,
+      concurrency: revision.spec.containerConcurrency ?? 0,
+      port,
+    };
+    return params;
+  };
+
+  /** Has an instance load code; rejects as `Loader.load` does. */
+  const ask = async <T>(
+    method: 'specialise' | 'preload',
+    revision: Revision,
+    member: Member,
+    more: object = {},
+  ): Promise<T> => {
+    const { channel } = member;
+    if (channel === undefined) throw new LoadInterrupted('the instance is not reachable');
+    const params = await paramsOf(revision, member, channel);
+    try {
+      return await channel.call<T>(method, { ...params, ...more }, LOAD_TIMEOUT_MS);
+    } catch (error) {
+      if (error instanceof InstanceCallError) throw loadFailure(error);
+      if (!(error instanceof InstanceGone)) throw error;
+      if (!error.timedOut) throw new LoadInterrupted(error.message);
+      throw functionFailure(
+        500,
+        'load_error',
+        `The code did not finish loading within ${LOAD_TIMEOUT_MS / 1000} s.`,
+      );
+    }
+  };
+
   return {
     prepare(revision) {
       const code = codeOf(revision) as Code;
@@ -128,43 +187,12 @@ export function createLoader(options: LoaderOptions & { socket(member: Member): 
       });
     },
     async load(revision, member) {
-      const code = codeOf(revision) as Code;
-      const { channel } = member;
-      if (channel === undefined) throw new LoadInterrupted('the instance is not reachable');
-      member.port ??= await ports.take();
-      const { port } = member;
-      const cache = codeCacheOf(revision, channel.hello.language);
-      const tree = packages.ready(code.digest) ?? (await packages.directory(code.digest));
-      const params: SpecialiseParams = {
-        namespace: revision.metadata.namespace ?? 'default',
-        function: functionOf(revision),
-        revision: revision.metadata.name,
-        code: tree,
-        workdir: tree,
-        ...(code.entry ? { entry: code.entry } : {}),
-        ...(code.handler ? { handler: code.handler } : {}),
-        ...(code.shape ? { shape: code.shape } : {}),
-        ...(code.debugPort ? { debugPort: code.debugPort } : {}),
-        env: environment(revision, member, port),
-        ...(cache === undefined ? {} : { cache: join(options.cacheDir, cache) }),
-        development: options.development,
-        timeoutMs: (revision.spec.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS) * 1000,
-        concurrency: revision.spec.containerConcurrency ?? 0,
-        port,
-      };
-      try {
-        const { transport } = await channel.call<SpecialiseResult>('specialise', params, LOAD_TIMEOUT_MS);
-        return 'port' in transport ? transport : addressAt(transport.kind, options.socket(member));
-      } catch (error) {
-        if (error instanceof InstanceCallError) throw loadFailure(error);
-        if (!(error instanceof InstanceGone)) throw error;
-        if (!error.timedOut) throw new LoadInterrupted(error.message);
-        throw functionFailure(
-          500,
-          'load_error',
-          `The code did not finish loading within ${LOAD_TIMEOUT_MS / 1000} s.`,
-        );
-      }
+      const { transport, loadMs } = await ask<SpecialiseResult>('specialise', revision, member);
+      const address = 'port' in transport ? transport : addressAt(transport.kind, options.socket(member));
+      return { address, loadMs };
     },
+    preload: (revision, member) =>
+      ask('preload', revision, member, { trusted: codeOf(revision)?.zygote === 'function' }),
+    surroundings: (revision) => JSON.stringify(environment(revision, undefined, 0)),
   };
 }

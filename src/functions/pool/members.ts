@@ -71,6 +71,8 @@ export interface Members {
   create(runtime: string, name: string, make: MakePod, owner: MemberOwner): Member;
   /** Deletes the member's Pod; its owner hears nothing of it. Idempotent. */
   discard(member: Member, graceSeconds: number): void;
+  /** The member ends its connection by agreement: only the end of its Pod is told from now on. */
+  rest(member: Member): void;
   /** Path of a member's socket. */
   socket(member: Member): string;
   /** Begins to follow Pods. */
@@ -280,6 +282,12 @@ export function createMembers(options: MembersOptions): Members {
     discard(member, graceSeconds) {
       const entry = entries.get(member.key);
       if (entry !== undefined && entry === member) bury(entry, graceSeconds);
+    },
+    rest(member) {
+      const entry = entries.get(member.key);
+      if (entry === undefined || entry !== member) return;
+      entry.link?.close();
+      entry.channel = undefined;
     },
     start: () => pods.start(),
     async takeOver(survivor) {

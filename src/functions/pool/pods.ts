@@ -30,6 +30,8 @@ export interface Code {
   debugPort?: number;
   /** Keyspace of its state. */
   state?: string;
+  /** What its instances are forked from, where somebody has decided. */
+  zygote?: string;
 }
 
 /** Reads the code annotations; undefined when the revision is no function. */
@@ -38,7 +40,7 @@ export function codeOf(revision: Revision): Code | undefined {
   const digest = annotations[CODE_ANNOTATIONS.package];
   const runtime = annotations[CODE_ANNOTATIONS.runtime];
   if (digest === undefined || runtime === undefined) return undefined;
-  const { entry, handler, shape, debugPort, state } = CODE_ANNOTATIONS;
+  const { entry, handler, shape, debugPort, state, zygote } = CODE_ANNOTATIONS;
   return {
     runtime,
     digest: digest as Digest,
@@ -47,6 +49,7 @@ export function codeOf(revision: Revision): Code | undefined {
     ...(annotations[shape] === undefined ? {} : { shape: annotations[shape] }),
     ...(annotations[debugPort] === undefined ? {} : { debugPort: Number(annotations[debugPort]) }),
     ...(annotations[state] === undefined ? {} : { state: annotations[state] }),
+    ...(annotations[zygote] === undefined ? {} : { zygote: annotations[zygote] }),
   };
 }
 
@@ -83,7 +86,18 @@ export function needsOwnPod(revision: Revision, shared = false): boolean {
     (shared && has(resources)) ||
     revision.spec.containers.length > 1 ||
     has(revision.spec.initContainers) ||
-    revision.spec.runtimeClassName !== undefined
+    revision.spec.runtimeClassName !== undefined ||
+    codeOf(revision)?.zygote === 'off'
+  );
+}
+
+/** Whether what its code meets is different in each Pod, so that no other instance could take it over. */
+export function variesByPod(revision: Revision): boolean {
+  const { env = [] } = userContainer(revision);
+  return (
+    needsOwnPod(revision) ||
+    codeOf(revision)?.debugPort !== undefined ||
+    env.some(({ valueFrom }) => valueFrom?.fieldRef !== undefined)
   );
 }
 
@@ -156,6 +170,7 @@ export function dedicatedPod(runtime: Runtime, revision: Revision, name: string)
       ...generic.metadata,
       labels: { ...generic.metadata.labels, ...revisionMetadata(revision) },
       ownerReferences: [revisionOwner(revision)],
+      ...(codeOf(revision)?.zygote === 'off' ? { annotations: { [NODE_ANNOTATIONS.zygote]: 'off' } } : {}),
     },
     spec: {
       ...generic.spec,
@@ -167,6 +182,36 @@ export function dedicatedPod(runtime: Runtime, revision: Revision, name: string)
     },
   };
 }
+
+/** A generic instance that is there for one revision, with its limits from the start. */
+function revisionPod(runtime: Runtime, revision: Revision, name: string, part: string, role: string): Pod {
+  const generic = genericPod(runtime, revision.metadata.namespace ?? 'default', name);
+  return {
+    ...generic,
+    metadata: {
+      ...generic.metadata,
+      labels: { ...generic.metadata.labels, [FUNCTION_LABELS.pool]: part },
+      annotations: { ...limitsPatch(revision)?.metadata.annotations, [NODE_ANNOTATIONS.zygoteRole]: role },
+      ownerReferences: [revisionOwner(revision)],
+    },
+  };
+}
+
+/** The Pod of a process that loads a revision's code for those that are forked from it. It is not started again when it ends. */
+export function zygotePod(
+  runtime: Runtime,
+  revision: Revision,
+  name: string,
+  codeCache: string | undefined,
+): Pod {
+  const pod = revisionPod(runtime, revision, name, 'zygote', 'parent');
+  if (codeCache !== undefined) Object.assign(pod.metadata.annotations ?? {}, { [NODE_ANNOTATIONS.codeCache]: codeCache });
+  return { ...pod, spec: { ...pod.spec, restartPolicy: 'Never' } };
+}
+
+/** An instance that is to be forked from the process of a Pod (uid) that has loaded the revision's code, and stands by. */
+export const standbyPod = (runtime: Runtime, revision: Revision, name: string, of: string): Pod =>
+  revisionPod(runtime, revision, name, 'standby', `child-of:${of}`);
 
 /** Merge patch by which a Pod from a pool gets the revision's limits; undefined: it has none. */
 export function limitsPatch(revision: Revision) {

@@ -20,6 +20,7 @@ import {
 } from '../../serving/contract.ts';
 import { InstanceGone } from '../instance-channel.ts';
 import { createFailureMemory, functionFailure } from './failures.ts';
+import type { FunctionZygotes } from './function-zygotes.ts';
 import { addressAt, type Loader, LoadInterrupted } from './load.ts';
 import { type Member, type MemberOwner, type Members, uidOf } from './members.ts';
 import {
@@ -72,6 +73,7 @@ export interface SourceOptions {
   pools: Pools;
   members: Members;
   shares: Shares;
+  zygotes: FunctionZygotes;
   loader: Loader;
   clock: Clock;
   log: Logger;
@@ -83,7 +85,7 @@ const addressText = (address: EndpointAddress) =>
   'port' in address ? `http1:${address.port}` : address.kind;
 
 export function createSource(options: SourceOptions): FunctionSource {
-  const { client, pools, members, shares, loader, clock, log } = options;
+  const { client, pools, members, shares, zygotes, loader, clock, log } = options;
   const running = new Map<string, Running>();
   const orphans = new Map<RevisionKey, { member: Member; address: EndpointAddress }[]>();
   const failures = createFailureMemory(() => clock.monotonic());
@@ -149,7 +151,7 @@ export function createSource(options: SourceOptions): FunctionSource {
     const { member, revision } = entry;
     try {
       await loader.prepare(revision);
-      const address = await loader.load(revision, member);
+      const { address } = await loader.load(revision, member);
       if (entry.leaving || !running.has(entry.instance.id)) return;
       entry.instance = { ...entry.instance, address };
       for (const listener of listeners) listener.up(revision, entry.instance);
@@ -180,7 +182,10 @@ export function createSource(options: SourceOptions): FunctionSource {
     return instance;
   };
 
-  const takeMember = (revision: Revision, signal: AbortSignal): Promise<Member> => {
+  const takeMember = async (revision: Revision, signal: AbortSignal): Promise<Member> => {
+    const forked = zygotes.take(revision, signal);
+    const ready = forked && (await forked);
+    if (ready !== undefined) return ready;
     const { runtime } = codeOf(revision) as { runtime: string };
     const namespace = revision.metadata.namespace ?? 'default';
     const share = pools.runtime(runtime)?.spec.share !== undefined;
@@ -220,9 +225,10 @@ export function createSource(options: SourceOptions): FunctionSource {
       signal.throwIfAborted();
       if (ready !== undefined) await ready;
       limit(revision, member);
-      const address = await Promise.race([loader.load(revision, member), aborted.promise]);
+      const { address, loadMs } = await Promise.race([loader.load(revision, member), aborted.promise]);
       const instance = enlist(revision, member, address);
       describe(revision, member, address);
+      if (address.kind === 'mux') zygotes.loaded(revision, member, loadMs);
       return instance;
     } catch (error) {
       if (!(error instanceof LoadInterrupted)) {

@@ -2,7 +2,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { AutoscalerConfigMap } from '../config/index.ts';
 import { duplicate, invalid, notSupported, required } from '../field.ts';
-import { POD_LABELS_ANNOTATION, REVISION_NAME_ANNOTATION } from '../function.ts';
+import {
+  CODE_ANNOTATIONS,
+  POD_LABELS_ANNOTATION,
+  REVISION_NAME_ANNOTATION,
+  ZYGOTES,
+} from '../function.ts';
 import { validateLabels } from '../metadata.ts';
 import { dns1035Label } from '../name.ts';
 import type { FieldError, UntypedObject } from '../object.ts';
@@ -100,8 +105,18 @@ function validatePodLabels({ annotations }: UntypedObject['metadata']): FieldErr
   return [invalid(at, text, 'must be a JSON object whose values are strings')];
 }
 
+function validateZygote({ annotations }: UntypedObject['metadata']): FieldError[] {
+  const wanted = annotations?.[CODE_ANNOTATIONS.zygote];
+  if (wanted === undefined || ZYGOTES.some((each) => each === wanted)) return [];
+  return [notSupported(`metadata.annotations[${CODE_ANNOTATIONS.zygote}]`, wanted, [...ZYGOTES])];
+}
+
 function validateFunction({ metadata, spec = {} }: UntypedObject): FieldError[] {
-  const errors: FieldError[] = [...validateRevisionName(metadata), ...validatePodLabels(metadata)];
+  const errors: FieldError[] = [
+    ...validateRevisionName(metadata),
+    ...validatePodLabels(metadata),
+    ...validateZygote(metadata),
+  ];
   if (!spec.runtime)
     errors.push(required('spec.runtime', 'name of a Runtime; `kubectl get runtimes` lists them'));
   else errors.push(...check(dns1035Label, spec.runtime, 'spec.runtime'));

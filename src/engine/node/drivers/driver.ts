@@ -36,6 +36,11 @@ export interface ZygoteSpec {
   command: string[];
   /** Its whole environment. */
   env: Record<string, string>;
+  /**
+   * `parent`: what is forked may load a function's code, and others be forked from it then. `{ of }`: is to be forked from the one
+   * that is a parent and runs as this Pod. Absent: an instance like any other.
+   */
+  role?: 'parent' | { of: string };
 }
 
 export interface ContainerSpec {

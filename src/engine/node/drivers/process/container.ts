@@ -68,7 +68,8 @@ export function superviseContainer(container: SupervisedContainer): StartedConta
     exited,
     signal(signal) {
       const target = ended ? undefined : processes.main();
-      if (target !== undefined) signalProcess(target, signal);
+      if (processes.end) processes.end();
+      else if (target !== undefined) signalProcess(target, signal);
       // Still being set up: there is no user code yet to be gentle to.
       else if (!ended) processes.kill();
     },

@@ -1,12 +1,13 @@
 /** Runs containers as processes of this machine: in their own namespaces and control group where that is allowed. */
 import { createHash } from 'node:crypto';
-import { chmodSync, chownSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, lstatSync, mkdirSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../../../../base/errors.ts';
 import type { Logger } from '../../../../base/log.ts';
 import type { ContainerDriver, ContainerOutput, ContainerSpec, RunningContainer } from '../driver.ts';
 import { type SupervisedContainer, superviseContainer } from './container.ts';
 import { forkContainer, isForkable } from './fork.ts';
+import { createForkDirs, type FunctionZygote, forkChild } from './function-zygote.ts';
 import { cleanLeftovers, removeGroup } from './leftovers.ts';
 import { createPipePool, type PipePool, releaseWriters } from './pipes.ts';
 import { spawnedProcesses } from './processes.ts';
@@ -52,6 +53,9 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
   let machine: Machine | undefined;
   let pipes: PipePool | undefined;
   let zygotes: Zygotes | undefined;
+  const forkDirs = createForkDirs(runDir);
+  /** Function zygotes by the Pod they run as. */
+  const parents = new Map<string, { zygote: FunctionZygote; spec: ContainerSpec }>();
   let sequence = 0;
 
   const examine = () => {
@@ -94,6 +98,8 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
 
   const preparePodDir = (podUid: string) => {
     const dir = join(podsDir, podUid);
+    // Its last run was forked from a function zygote, and had its directory there.
+    if (lstatSync(dir, { throwIfNoEntry: false })?.isSymbolicLink()) rmSync(dir);
     mkdirSync(dir, { recursive: true, mode: 0o700 });
     handOver(dir);
     return dir;
@@ -156,7 +162,9 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
     spec: ContainerSpec,
     output: ContainerOutput,
   ): Promise<RunningContainer | undefined> => {
-    const zygote = spec.zygote && zygotes?.find(spec.zygote);
+    const isParent = spec.zygote?.role === 'parent';
+    const zygote =
+      spec.zygote && (isParent ? await zygotes?.await(spec.zygote) : zygotes?.find(spec.zygote));
     if (!zygote || !sandbox || !pipes || !isForkable(spec, sandbox)) return undefined;
     const id = `${spec.podUid}.${spec.name}.${sequence++}`;
     const podDir = preparePodDir(spec.podUid);
@@ -165,12 +173,29 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
       group?.apply(spec.limits);
       const view = prepareView({
         podDir,
-        mounts: spec.mounts,
+        mounts: isParent ? [...spec.mounts, forkMount(spec.podUid)] : spec.mounts,
         terminationLog: spec.terminationLog,
         group: sandbox.showsGroups ? group : undefined,
         recursive: sandbox.recursive,
       });
-      const processes = await forkContainer({ zygote, sandbox, marker, spec, view, group, pipes });
+      const forked = await forkContainer({
+        zygote,
+        sandbox,
+        marker,
+        spec,
+        view,
+        group,
+        pipes,
+        parent: isParent,
+      });
+      const { processes, parent } = forked;
+      if (parent) {
+        parents.set(spec.podUid, { zygote: parent, spec });
+        void parent.over.then(() => {
+          parents.delete(spec.podUid);
+          forkDirs.remove(spec.podUid);
+        });
+      }
       const record = join(recordsDir, id);
       zygotes?.succeeded(spec.zygote!);
       return superviseContainer({
@@ -182,7 +207,7 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
         output,
         log,
         sandbox,
-        root: view.root,
+        root: parent ? '' : view.root,
       });
     } catch (error) {
       zygotes?.failed(spec.zygote!, zygote, messageOf(error));
@@ -191,10 +216,59 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
     }
   };
 
+  const forkMount = (podUid: string) => {
+    const dir = forkDirs.of(podUid);
+    return { source: dir, target: dir, readOnly: false };
+  };
+
+  /** From a function zygote. Undefined: there is none, or it did not work. */
+  const forkFromFunction = async (
+    { sandbox, groups }: Machine,
+    spec: ContainerSpec,
+    of: string,
+    output: ContainerOutput,
+  ): Promise<RunningContainer | undefined> => {
+    const parent = parents.get(of);
+    // Without groups nothing would tell the processes of one instance from those of another.
+    if (!parent || !sandbox || !groups || !pipes || !isForkable(spec, sandbox) || spec.user) return undefined;
+    if (parent.spec.zygote?.key !== spec.zygote?.key) return undefined;
+    const id = `${spec.podUid}.${spec.name}.${sequence++}`;
+    const group = groups.create(id);
+    try {
+      group.apply(spec.limits);
+      const dir = forkDirs.make(of);
+      handOver(dir);
+      const podDir = join(podsDir, spec.podUid);
+      rmSync(podDir, { recursive: true, force: true });
+      symlinkSync(dir, podDir);
+      const processes = await forkChild({
+        parent: parent.zygote,
+        dir,
+        group,
+        pipes,
+        env: { ...spec.env, PETREL_SOCKET: join(dir, 'i.sock') },
+        sees: ({ source, target }) =>
+          parent.spec.mounts.some((mount) => mount.source === source && mount.target === target),
+      });
+      void processes.exited.then(() => rmSync(dir, { recursive: true, force: true }));
+      const record = join(recordsDir, id);
+      return superviseContainer({ id, record, spec, processes, group, output, log, sandbox });
+    } catch (error) {
+      log.warn('an instance was not forked from the zygote of its function', { why: messageOf(error) });
+      void removeGroup(group);
+      preparePodDir(spec.podUid);
+      return undefined;
+    }
+  };
+
   const start = async (spec: ContainerSpec, output: ContainerOutput): Promise<RunningContainer> => {
     const found = machine ?? (await examine());
-    const forked = spec.zygote && (await fork(found, spec, output));
+    const role = spec.zygote?.role;
+    const forked =
+      (typeof role === 'object' ? await forkFromFunction(found, spec, role.of, output) : undefined) ??
+      (spec.zygote && (await fork(found, spec, output)));
     if (forked) return forked;
+    if (role === 'parent') throw new Error('there is no zygote of its runtime that it could be forked from');
     const container = superviseContainer(spawnContainer(found, spec, output));
     const failure = await container.setUp;
     if (failure === undefined) return container;

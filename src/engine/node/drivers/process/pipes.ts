@@ -2,7 +2,7 @@
  * Pipes for the output of containers. What Node offers for a child's output is a socket, and a socket cannot be opened
  * through /dev/stdout or /dev/stderr, which shell scripts and servers do. Named pipes can; they are made ahead of need.
  */
-import { closeSync, constants, mkdirSync, openSync, rmSync } from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { finished } from './spawn.ts';
@@ -16,9 +16,11 @@ export interface OutputPipe {
   read: Socket;
 }
 
-/** A pipe that nothing is ever written to: whoever reads it hears of the end of the platform, or of `release`. */
+/** A pipe that is held open from here: whoever reads it hears of the end of the platform, or of `release`. */
 export interface Lifeline {
   path: string;
+  /** Writes a line to who reads it; false when nobody has read for so long that it is full. */
+  send(line: string): boolean;
   /** Lets those who read it go. Idempotent. */
   release(): void;
   /** Nobody reads it any more: it can serve again. */
@@ -26,8 +28,11 @@ export interface Lifeline {
 }
 
 export interface PipePool {
-  /** Two pipes, or undefined when none is ready: then Node's own have to do. */
-  take(): [OutputPipe, OutputPipe] | undefined;
+  /**
+   * Two pipes, or undefined when none is ready: then Node's own have to do. `once`: they serve nobody after, because somebody may
+   * still have them open.
+   */
+  take(once?: boolean): [OutputPipe, OutputPipe] | undefined;
   /** A pipe held open from here; undefined when none is ready. */
   hold(): Lifeline | undefined;
   /** Makes pipes ready; resolves when there are some. */
@@ -56,22 +61,22 @@ export function createPipePool(dir: string, mkfifo: string): PipePool {
     return filling;
   };
 
-  const open = (path: string): OutputPipe => {
+  const open = (path: string, once: boolean): OutputPipe => {
     // Reading first and without waiting: the writing end could not be opened otherwise.
     const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const write = openSync(path, constants.O_WRONLY);
     const read = new Socket({ fd, readable: true, writable: false });
     // Empty and without writers again, it serves the next container.
-    read.on('close', () => ready.push(path));
+    read.on('close', () => (once ? rmSync(path, { force: true }) : ready.push(path)));
     return { path, write, read };
   };
 
   return {
     fill,
-    take() {
+    take(once = false) {
       if (ready.length < LOW) void fill();
       if (ready.length < 2) return undefined;
-      return [open(ready.pop()!), open(ready.pop()!)];
+      return [open(ready.pop()!, once), open(ready.pop()!, once)];
     },
     hold() {
       const path = ready.pop();
@@ -86,6 +91,13 @@ export function createPipePool(dir: string, mkfifo: string): PipePool {
       return {
         path,
         release,
+        send(line) {
+          try {
+            return held && writeSync(fd, `${line}\n`) > 0;
+          } catch {
+            return false;
+          }
+        },
         free() {
           release();
           ready.push(path);

@@ -27,6 +27,8 @@ export interface ContainerProcesses {
   mount?(mount: ContainerMount): Promise<boolean>;
   /** Ends all of them at once. */
   kill(): void;
+  /** Has them end in their own way; absent: by a signal to the main process. */
+  end?(): void;
 }
 
 export interface SpawnedOptions {

@@ -31,6 +31,9 @@ const SCRATCH = [
   { path: '/run', options: 'mode=755,size=16m,nosuid,nodev' },
 ];
 
+/** Where each container has a file system of its own in memory. */
+export const SCRATCH_DIRS: readonly string[] = SCRATCH.map(({ path }) => path);
+
 /** Directories that hold users' files on every Linux. */
 const HOMES = ['/home', '/root'];
 

@@ -17,6 +17,19 @@ export interface ForkOrder {
   /** JSON of the sandbox, see `orderOf`. */
   sandbox: string;
   env: Record<string, string>;
+  /** It is to become one that others are forked from. */
+  gate?: GateOrder;
+}
+
+/** How a function zygote hears from the agent, and what it needs for those it forks. */
+export interface GateOrder {
+  /** Files: lines of JSON to it and from it. */
+  orders: string;
+  answers: string;
+  /** Directories in which control groups are made. */
+  groups: string[];
+  /** Directories in memory that each of those it forks has of its own. */
+  fresh: string[];
 }
 
 export interface Forked {

@@ -11,6 +11,8 @@ import { startZygote, type Zygote } from './zygote.ts';
 export interface Zygotes {
   /** The one that can fork such instances now; undefined: there is none (yet). */
   find(spec: ZygoteSpec): Zygote | undefined;
+  /** The same, but waits for one that is about to be ready. */
+  await(spec: ZygoteSpec): Promise<Zygote | undefined>;
   /** A fork has succeeded: failures before it do not count any more. */
   succeeded(spec: ZygoteSpec): void;
   /** A fork has failed: after a few the zygote is given up. */
@@ -39,6 +41,8 @@ const MAX_FAILURES = 3;
 interface Entry {
   zygote: Zygote | undefined;
   delay: NodeJS.Timeout | undefined;
+  /** Resolves when the delay is over. */
+  begun: PromiseWithResolvers<void>;
   failures: number;
   lastUsed: number;
 }
@@ -56,6 +60,7 @@ export function createZygotes({ sandbox, marker, runDir, log, delayMs = DELAY_MS
 
   const start = (spec: ZygoteSpec, entry: Entry) => {
     entry.delay = undefined;
+    entry.begun.resolve();
     const running = [...entries.values()].filter(({ zygote }) => zygote !== undefined);
     if (running.length >= MAX_ZYGOTES) {
       const [oldest] = running.sort((a, b) => a.lastUsed - b.lastUsed);
@@ -84,20 +89,31 @@ export function createZygotes({ sandbox, marker, runDir, log, delayMs = DELAY_MS
     const id = JSON.stringify([key, command, env]);
     let entry = entries.get(id);
     if (entry === undefined) {
-      entry = { zygote: undefined, delay: undefined, failures: 0, lastUsed: 0 };
+      entry = { zygote: undefined, delay: undefined, begun: Promise.withResolvers(), failures: 0, lastUsed: 0 };
       entries.set(id, entry);
     }
     return entry;
   };
 
+  const find = (spec: ZygoteSpec): Zygote | undefined => {
+    const entry = entryOf(spec);
+    entry.lastUsed = ++uses;
+    if (entry.zygote?.state === 'ready') return entry.zygote;
+    if (entry.zygote === undefined && entry.failures < MAX_FAILURES && entry.delay === undefined) {
+      entry.begun = Promise.withResolvers();
+      entry.delay = setTimeout(() => start(spec, entry), delayMs).unref();
+    }
+    return undefined;
+  };
+
   return {
-    find(spec) {
+    find,
+    async await(spec) {
+      const found = find(spec);
       const entry = entryOf(spec);
-      entry.lastUsed = ++uses;
-      if (entry.zygote?.state === 'ready') return entry.zygote;
-      if (entry.zygote === undefined && entry.failures < MAX_FAILURES)
-        entry.delay ??= setTimeout(() => start(spec, entry), delayMs).unref();
-      return undefined;
+      if (found !== undefined || (entry.zygote === undefined && entry.delay === undefined)) return found;
+      await entry.begun.promise;
+      return (await entry.zygote?.ready) ? find(spec) : undefined;
     },
     succeeded(spec) {
       entryOf(spec).failures = 0;
@@ -112,6 +128,7 @@ export function createZygotes({ sandbox, marker, runDir, log, delayMs = DELAY_MS
       for (const entry of entries.values()) {
         const { zygote } = entry;
         clearTimeout(entry.delay);
+        entry.begun.resolve();
         entry.zygote = undefined;
         entry.failures = MAX_FAILURES;
         zygote?.end();

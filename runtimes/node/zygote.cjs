@@ -32,8 +32,6 @@ async function warmUp() {
   );
   require('./lib/load-error.cjs');
   require('./lib/code-cache.cjs');
-  // V8 collects once more some seconds after a collection, in every child, and writes to all memory then.
-  v8.setFlagsFromString('--no-memory-reducer');
   v8.setFlagsFromString('--expose-gc');
   collect = vm.runInNewContext('gc');
   v8.setFlagsFromString('--no-expose-gc');

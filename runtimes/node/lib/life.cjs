@@ -210,11 +210,16 @@ function settleIn(params, separator) {
   process.title = `${runtime.name}${separator}${params.namespace ?? 'default'}/${params.function ?? 'function'}`;
 }
 
-/** What the platform is told of a failed load. The process is used up: half-loaded code may hold anything. @param {unknown} error @param {any} params */
-function failed(error, params) {
+/** The process cannot become anything any more: code that is loaded by half may hold anything. */
+function useUp() {
   state = 'failed';
   // The answer goes out first.
   setTimeout(() => leave(1), 50);
+}
+
+/** What the platform is told of a failed load. @param {unknown} error @param {any} params */
+function failed(error, params) {
+  useUp();
   if (error instanceof SpecialiseError) return error;
   return (
     runtime.loadError?.(error, params) ??
@@ -260,7 +265,7 @@ async function preload(params) {
     const problem =
       mine.transport.kind === 'mux' ? await watched.problem(params.trusted === true) : 'it is a program';
     if (problem !== undefined) {
-      failed(undefined, params);
+      useUp();
       return { loadMs, problem };
     }
     ahead = { params, loaded: mine };

@@ -7,8 +7,16 @@ const crypto = require('node:crypto');
 
 /** Threads that Node has in any process, and that a forked one gets anew; the kernel knows fifteen letters of a name. */
 const NODE_THREADS = new Set(['node-V8Worker', 'DelayedTaskSche', 'libuv-worker']);
-/** What may wait in a process that is forked: it goes on in each child. */
-const HARMLESS = new Set(['Timeout', 'Immediate']);
+/** What may wait in a process that is forked: it goes on in each child; or is told by its descriptor, unless that is standard output's. */
+const HARMLESS = new Set([
+  'Timeout',
+  'Immediate',
+  'PipeWrap',
+  'PipeServerWrap',
+  'TCPSocketWrap',
+  'TCPServerWrap',
+  'TTYWrap',
+]);
 /** After the load, what has begun may take this long to end, ms. */
 const SETTLE_MS = 500;
 const LOOK_MS = 20;

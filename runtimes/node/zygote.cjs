@@ -8,7 +8,6 @@
 const fs = require('node:fs');
 const v8 = require('node:v8');
 const vm = require('node:vm');
-const crypto = require('node:crypto');
 const path = require('node:path');
 
 /** Major version of Node for which this has been tried; forking is not something that Node promises. */
@@ -39,13 +38,6 @@ async function warmUp() {
   for (let round = 0; round < 3; round++) collect();
 }
 
-/** V8's generator has the same state in all children; its seed is taken at the first use, which comes after the fork. */
-function reseed() {
-  v8.setFlagsFromString(`--random-seed=${1 + crypto.randomInt(2 ** 31 - 2)}`);
-  Math.random();
-  v8.setFlagsFromString('--random-seed=0');
-}
-
 /** @param {{stdout?: string, stderr?: string}} files */
 function openOutput({ stdout, stderr }) {
   const { libc } = require('./zygote/libc.cjs');
@@ -69,12 +61,13 @@ function become(order) {
   try {
     libc.setsid();
     openOutput(order);
-    if (order.gate !== undefined) channel = require('./zygote/gate.cjs').openGate(order.gate, order.sandbox, CONTROL);
+    if (order.gate !== undefined)
+      channel = require('./zygote/gate.cjs').openGate(order.gate, order.sandbox, CONTROL);
     else if (order.sandbox !== undefined) require('./zygote/sandbox.cjs').enterSandbox(order.sandbox);
     for (const name of Object.keys(process.env)) delete process.env[name];
     Object.assign(process.env, order.env);
     process.argv[1] = path.join(__dirname, 'supervisor.cjs');
-    reseed();
+    require('./zygote/random.cjs').seedFirst();
     tell({ id: order.id, up: true });
     fs.closeSync(CONTROL);
   } catch (error) {
@@ -104,8 +97,14 @@ function live(ahead) {
  * @param {import('./zygote/gate.cjs').Channel} channel @param {Record<string, string>} env variables it has begun with
  */
 function aheadOf({ input, output, go }, env) {
+  /** @type {ReturnType<import('./zygote/forkable.cjs')['watch']> | undefined} */
+  let watched;
   return {
-    watch: () => require('./zygote/forkable.cjs').watch(),
+    watch() {
+      require('./zygote/random.cjs').install();
+      watched = require('./zygote/forkable.cjs').watch();
+      return watched;
+    },
     /** Returns in a forked process. */
     serve() {
       const { Forker } = require('./zygote/forker.cjs');
@@ -128,8 +127,9 @@ function aheadOf({ input, output, go }, env) {
       // The root may be another one.
       process.chdir(cwd);
       // Code may have changed what it was given; what is this process's own it has not seen.
-      for (const [name, value] of Object.entries(order.env)) if (env[name] !== value) process.env[name] = String(value);
-      reseed();
+      for (const [name, value] of Object.entries(order.env))
+        if (env[name] !== value) process.env[name] = String(value);
+      require('./zygote/random.cjs').reseed(watched?.drawn() !== '');
     },
   };
 }
@@ -141,6 +141,7 @@ async function main() {
     require('./supervisor.cjs');
     require('./zygote/sandbox.cjs');
     require('./zygote/self-test.cjs');
+    require('./zygote/random.cjs');
     require('./zygote/serve.cjs');
     await warmUp();
   } catch (error) {

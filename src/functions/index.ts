@@ -19,8 +19,8 @@ import { createFunctionController, poolIndex } from './controllers/functions.ts'
 import { createRuntimeController } from './controllers/runtimes.ts';
 import type { PackageStore } from './packages/store.ts';
 import { createConfigCache } from './pool/config.ts';
-import { createSocketWatcher } from './pool/link.ts';
 import { createFunctionZygotes, unforkableText } from './pool/function-zygotes.ts';
+import { createSocketWatcher } from './pool/link.ts';
 import { createLoader, type StateAccess } from './pool/load.ts';
 import { createMembers, type Member } from './pool/members.ts';
 import { reportMemoryKill } from './pool/memory-kills.ts';

@@ -63,8 +63,9 @@ const threads = () =>
 
 /**
  * Begins to watch, before any code is loaded.
- * @returns {{problem(trusted: boolean): Promise<string | undefined>}} asked once when it has been loaded: why the process cannot be
- *   forked. `trusted`: whoever wrote the code says that it may draw random numbers while it loads
+ * @returns {{problem(trusted: boolean): Promise<string | undefined>, drawn(): string}} `problem` is asked once when it has been loaded:
+ *   why the process cannot be forked. `trusted`: whoever wrote the code says that it may draw random numbers while it loads. `drawn`: by
+ *   which function it has
  */
 function watch() {
   let drawn = '';
@@ -95,13 +96,15 @@ function watch() {
     const foreign = threads().find((name) => !NODE_THREADS.has(name));
     if (foreign !== undefined) return `it has started a thread (${foreign})`;
     for (const [kind, count] of resources())
-      if (!HARMLESS.has(kind) && count > (before.resources.get(kind) ?? 0)) return `something is under way or open: ${kind}`;
+      if (!HARMLESS.has(kind) && count > (before.resources.get(kind) ?? 0))
+        return `something is under way or open: ${kind}`;
     for (const [fd, what] of descriptors())
       if (before.descriptors.get(fd) !== what && !what.includes('/proc/')) return `it has opened ${what}`;
     return undefined;
   };
 
   return {
+    drawn: () => drawn,
     async problem(trusted) {
       for (const each of undo) each();
       require('node:module').syncBuiltinESMExports();

@@ -8,7 +8,17 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
-const { libc, must, forkBare, comeAlive, pidfd, pipe, pivotHere, readable, MNT_DETACH } = require('./libc.cjs');
+const {
+  libc,
+  must,
+  forkBare,
+  comeAlive,
+  pidfd,
+  pipe,
+  pivotHere,
+  readable,
+  MNT_DETACH,
+} = require('./libc.cjs');
 const { Lines, exitCode } = require('./forker.cjs');
 const { buildView, dropPrivileges } = require('./sandbox.cjs');
 
@@ -124,7 +134,8 @@ class GateKeeper {
     const status = Number.isInteger(pid) ? fs.readFileSync(`/proc/${pid}/status`, 'latin1') : '';
     const parent = Number(/^PPid:\s+(\d+)/m.exec(status)?.[1]);
     const known = [...this.#children.values()].some((child) => child.pid === pid);
-    if (parent !== this.parts.zygote || known) throw new Error('the zygote has named a process that is not its own');
+    if (parent !== this.parts.zygote || known)
+      throw new Error('the zygote has named a process that is not its own');
     return /** @type {number} */ (pid);
   }
 
@@ -239,7 +250,8 @@ class GateKeeper {
       for (const fd of ready) if (this.#children.has(fd)) this.#ended(fd);
       if (this.#living && ready.includes(this.end)) this.#lost();
       if (ready.includes(this.orders.fd) && !this.orders.read()) return 1;
-      for (let order = this.orders.take(); order !== undefined; order = this.orders.take()) this.#carryOut(order);
+      for (let order = this.orders.take(); order !== undefined; order = this.orders.take())
+        this.#carryOut(order);
       if (!this.#living && this.#children.size === 0) return this.#ending ? 0 : 1;
     }
   }

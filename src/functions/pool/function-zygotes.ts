@@ -126,7 +126,10 @@ export function createFunctionZygotes(options: FunctionZygotesOptions): Function
     const { revision, runtime } = entry;
     const found = pools.runtime(runtime);
     const parent = entry.zygote?.pod?.metadata.uid;
-    if (found === undefined || parent === undefined) return end(entry);
+    if (found === undefined || parent === undefined) {
+      end(entry);
+      return;
+    }
     const owner: MemberOwner = {
       warm({ hello }) {
         entry.starting.delete(member);
@@ -201,7 +204,10 @@ export function createFunctionZygotes(options: FunctionZygotesOptions): Function
   const start = (entry: Entry, language: string): void => {
     const { revision, runtime } = entry;
     const found = pools.runtime(runtime);
-    if (found === undefined) return end(entry);
+    if (found === undefined) {
+      end(entry);
+      return;
+    }
     const cache = codeCacheOf(revision, language);
     const owner: MemberOwner = {
       warm: () => void preload(entry, member),

@@ -87,7 +87,11 @@ export interface Loader {
 
 export function createLoader(options: LoaderOptions & { socket(member: Member): string }): Loader {
   const { packages, config, ports, gatewayUrl } = options;
-  const environment = (revision: Revision, member: Member | undefined, port: number): Record<string, string> => {
+  const environment = (
+    revision: Revision,
+    member: Member | undefined,
+    port: number,
+  ): Record<string, string> => {
     const namespace = revision.metadata.namespace ?? 'default';
     const metadata = { name: member?.name ?? '', namespace };
     const pod: Pod = member?.pod ?? { apiVersion: 'v1', kind: 'Pod', metadata, spec: { containers: [] } };

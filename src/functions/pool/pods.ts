@@ -205,7 +205,8 @@ export function zygotePod(
   codeCache: string | undefined,
 ): Pod {
   const pod = revisionPod(runtime, revision, name, 'zygote', 'parent');
-  if (codeCache !== undefined) Object.assign(pod.metadata.annotations ?? {}, { [NODE_ANNOTATIONS.codeCache]: codeCache });
+  if (codeCache !== undefined)
+    Object.assign(pod.metadata.annotations ?? {}, { [NODE_ANNOTATIONS.codeCache]: codeCache });
   return { ...pod, spec: { ...pod.spec, restartPolicy: 'Never' } };
 }
 

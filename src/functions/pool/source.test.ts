@@ -383,7 +383,7 @@ test('after a restart: living instances are found again, dead Pods are deleted',
 });
 
 test('after a restart: functions that share an instance are found again, each by its revision', async (t) => {
-  const { functions, make, source, node, digest, dir, idle } = await started(t, { share: 8 });
+  const { functions, make, source, node, digest, dir, idle } = await started(t, { runtime: '  share: 8\n' });
   const [a, b, deleted] = [revisionOf(digest), revisionOf(digest), revisionOf(digest)];
   const first = await source.acquire(a, never());
   const second = await source.acquire(b, never());

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { silentLogger } from '../../base/log.ts';
 import { FUNCTION_LABELS } from '../../kinds/function.ts';
 import type { Json } from '../../kinds/object.ts';
-import type { Pod } from '../../kinds/pod.ts';
+import { NODE_ANNOTATIONS, type Pod } from '../../kinds/pod.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { createInformer } from '../../kube/informer.ts';
 import { PODS } from '../../kube/refs.ts';
@@ -16,6 +16,8 @@ export interface FakeInstance {
   readonly uid: string;
   readonly name: string;
   state: 'generic' | 'specialised' | 'failed';
+  /** The revision with whose code it was forked. */
+  preloaded: string | undefined;
   specialised: SpecialiseParams[];
   /** Functions in its places, where its runtime shares. */
   leases: Map<number, SpecialiseParams>;
@@ -40,6 +42,8 @@ export interface FakeNode {
     params: SpecialiseParams,
     instance: FakeInstance,
   ) => Json | undefined | Promise<Json | undefined>;
+  /** Answers `preload`; a result without a problem makes it one that others are forked from. */
+  preload: (params: SpecialiseParams, instance: FakeInstance) => Json | Promise<Json>;
   /** While true, Pods get no instance. */
   paused: boolean;
   /** Starts those that were held back. */
@@ -50,9 +54,12 @@ export interface FakeNode {
 export function startFakeNode(client: KubeClient, runDir: string): FakeNode {
   const instances = new Map<string, FakeInstance>();
   const held: Pod[] = [];
+  /** Revisions by the Pod (uid) that has loaded their code. */
+  const zygotes = new Map<string, string>();
 
   const start = (pod: Pod): void => {
     const uid = pod.metadata.uid as string;
+    const role = pod.metadata.annotations?.[NODE_ANNOTATIONS.zygoteRole];
     const directory = join(runDir, 'pods', uid);
     mkdirSync(directory, { recursive: true });
     const sockets = new Set<Socket>();
@@ -61,6 +68,7 @@ export function startFakeNode(client: KubeClient, runDir: string): FakeNode {
       uid,
       name: pod.metadata.name,
       state: 'generic',
+      preloaded: zygotes.get(/^child-of:(.*)$/.exec(role ?? '')?.[1] ?? ''),
       specialised: [],
       leases: new Map(),
       drained: 0,
@@ -112,6 +120,15 @@ export function startFakeNode(client: KubeClient, runDir: string): FakeNode {
         reply({ result: { shape: 'fetch', loadMs: 1, transport: { kind: 'mux' } } });
         return;
       }
+      if (method === 'preload') {
+        const result = await node.preload(params, instance);
+        reply({ result });
+        if ((result as { problem?: string }).problem !== undefined) return;
+        zygotes.set(uid, params.revision);
+        for (const each of sockets) each.end();
+        server?.close();
+        return;
+      }
       instance.specialised.push(params);
       try {
         const result = await node.specialise(params, instance);
@@ -138,6 +155,7 @@ export function startFakeNode(client: KubeClient, runDir: string): FakeNode {
               language: 'v0.0.0',
               pid: process.pid,
               state: instance.state,
+              ...(instance.preloaded && { preloaded: instance.preloaded }),
             };
             socket.write(encodeFrame(FRAME.hello, JSON.stringify(hello)));
           } else if (type === FRAME.ping) socket.write(encodeFrame(FRAME.pong, payload));
@@ -175,6 +193,7 @@ export function startFakeNode(client: KubeClient, runDir: string): FakeNode {
     seen: 0,
     paused: false,
     specialise: () => ({ shape: 'fetch', loadMs: 1, transport: { kind: 'mux' } }),
+    preload: () => ({ loadMs: 100 }),
     resume() {
       node.paused = false;
       for (const pod of held.splice(0)) start(pod);

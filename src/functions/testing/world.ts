@@ -68,18 +68,15 @@ export function revisionOf(
   };
 }
 
-/** `share`: how many functions an instance holds, where several may be in one. */
+/** `runtime`: further lines of the spec of the Runtime, YAML. */
 export async function createWorld(
   t: TestContext,
-  { share, ...options }: Partial<FunctionsOptions> & { share?: number } = {},
+  { runtime = '', ...options }: Partial<FunctionsOptions> & { runtime?: string } = {},
 ) {
   const dir = await mkdtemp(join(tmpdir(), 'petrel-test-'));
   const runtimesDir = join(dir, 'runtimes');
   await mkdir(join(runtimesDir, 'node'), { recursive: true });
-  await writeFile(
-    join(runtimesDir, 'node', 'runtime.yaml'),
-    share === undefined ? RUNTIME : `${RUNTIME}  share: ${share}\n`,
-  );
+  await writeFile(join(runtimesDir, 'node', 'runtime.yaml'), RUNTIME + runtime);
   const api = createFakeApi();
   const client = createClient(api);
   const packages = createPackageStore({ dir: join(dir, 'packages') });

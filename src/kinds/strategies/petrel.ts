@@ -2,12 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { AutoscalerConfigMap } from '../config/index.ts';
 import { duplicate, invalid, notSupported, required } from '../field.ts';
-import {
-  CODE_ANNOTATIONS,
-  POD_LABELS_ANNOTATION,
-  REVISION_NAME_ANNOTATION,
-  ZYGOTES,
-} from '../function.ts';
+import { CODE_ANNOTATIONS, POD_LABELS_ANNOTATION, REVISION_NAME_ANNOTATION, ZYGOTES } from '../function.ts';
 import { validateLabels } from '../metadata.ts';
 import { dns1035Label } from '../name.ts';
 import type { FieldError, UntypedObject } from '../object.ts';

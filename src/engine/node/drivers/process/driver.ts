@@ -163,8 +163,7 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
     output: ContainerOutput,
   ): Promise<RunningContainer | undefined> => {
     const isParent = spec.zygote?.role === 'parent';
-    const zygote =
-      spec.zygote && (isParent ? await zygotes?.await(spec.zygote) : zygotes?.find(spec.zygote));
+    const zygote = spec.zygote && (isParent ? await zygotes?.await(spec.zygote) : zygotes?.find(spec.zygote));
     if (!zygote || !sandbox || !pipes || !isForkable(spec, sandbox)) return undefined;
     const id = `${spec.podUid}.${spec.name}.${sequence++}`;
     const podDir = preparePodDir(spec.podUid);

@@ -150,7 +150,10 @@ export function functionZygote(gate: Gate): FunctionZygote {
   const patience = async <T>(promise: Promise<T>): Promise<T> => {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error('the zygote of the function did not answer in time')), PATIENCE_MS);
+      timer = setTimeout(
+        () => reject(new Error('the zygote of the function did not answer in time')),
+        PATIENCE_MS,
+      );
     });
     return Promise.race([promise, late]).finally(() => clearTimeout(timer));
   };
@@ -164,7 +167,10 @@ export function functionZygote(gate: Gate): FunctionZygote {
       await patience(ready.promise);
       if (why !== '') throw new Error(why);
       const id = sequence++;
-      const waiting = { up: Promise.withResolvers<{ ended: Promise<number> }>(), ended: Promise.withResolvers<number>() };
+      const waiting = {
+        up: Promise.withResolvers<{ ended: Promise<number> }>(),
+        ended: Promise.withResolvers<number>(),
+      };
       orders.set(id, waiting);
       if (!gate.orders.send(JSON.stringify({ fork: { id, ...order } }))) {
         orders.delete(id);
@@ -227,7 +233,8 @@ function childProcesses({ pid, ended, group, pipes, sees }: Child): ContainerPro
   const exited = (async () => {
     const code = await ended;
     over = true;
-    for (kill(); group.pids().length > 0; kill()) await new Promise((resolve) => setTimeout(resolve, LEFT_MS));
+    for (kill(); group.pids().length > 0; kill())
+      await new Promise((resolve) => setTimeout(resolve, LEFT_MS));
     return code;
   })();
   const alive = () => (over ? undefined : pid);

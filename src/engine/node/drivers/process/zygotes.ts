@@ -89,7 +89,13 @@ export function createZygotes({ sandbox, marker, runDir, log, delayMs = DELAY_MS
     const id = JSON.stringify([key, command, env]);
     let entry = entries.get(id);
     if (entry === undefined) {
-      entry = { zygote: undefined, delay: undefined, begun: Promise.withResolvers(), failures: 0, lastUsed: 0 };
+      entry = {
+        zygote: undefined,
+        delay: undefined,
+        begun: Promise.withResolvers(),
+        failures: 0,
+        lastUsed: 0,
+      };
       entries.set(id, entry);
     }
     return entry;

@@ -1,0 +1,243 @@
+import assert from 'node:assert/strict';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { after, before, test } from 'node:test';
+import { silentLogger } from '../../../../base/log.ts';
+import { connectInstance, type InstanceChannel } from '../../../../functions/instance-channel.ts';
+import type { ContainerDriver, ContainerSpec, RunningContainer, ZygoteSpec } from '../driver.ts';
+import { createProcessDriver } from './driver.ts';
+
+const repository = resolve(import.meta.dirname, '../../../../..');
+const command = [
+  process.execPath,
+  '--disable-sigusr1',
+  '--single-threaded',
+  '--v8-pool-size=1',
+  '--no-memory-reducer',
+  join(repository, 'runtimes/node/zygote.cjs'),
+];
+const PATH = process.env.PATH ?? '';
+/** Writes on SIGUSR2 what it knows; takes all memory it can get on SIGWINCH. */
+const CODE = `
+let count = 0;
+process.env.LOADED = 'yes';
+process.on('SIGUSR2', () => console.log(JSON.stringify({
+  count: ++count, random: Math.random(), drawn: [require('crypto').randomInt(1e12), require('crypto').randomUUID()], own: process.env.OWN, loaded: process.env.LOADED, cwd: process.cwd(),
+  files: require('fs').readdirSync('/tmp').filter((name) => name.startsWith('mine-')),
+})) || require('fs').writeFileSync('/tmp/mine-' + process.env.OWN, ''));
+process.on('SIGWINCH', () => { const kept = []; for (;;) kept.push(Buffer.alloc(1 << 20, 1)); });
+exports.fetch = () => new Response('');
+`;
+
+let home = '';
+let code = '';
+let driver: ContainerDriver;
+let why: string | false = false;
+let count = 0;
+/** The time before a zygote begins is nothing that keeps a process alive. */
+let alive: NodeJS.Timeout;
+
+before(async () => {
+  alive = setInterval(() => {}, 1000);
+  home = mkdtempSync(join(tmpdir(), 'petrel-function-zygote-'));
+  chmodSync(home, 0o755);
+  code = join(home, 'code');
+  mkdirSync(code);
+  writeFileSync(join(code, 'f.cjs'), CODE);
+  driver = createProcessDriver({
+    runDir: join(home, 'run'),
+    hidden: [homedir()],
+    visible: [dirname(process.execPath), repository, code],
+    required: [dirname(process.execPath)],
+    mode: 'auto',
+    zygotes: true,
+    zygoteDelayMs: 0,
+    log: silentLogger,
+  });
+  const { sandbox, limits } = await driver.capabilities();
+  if (!sandbox.available) why = sandbox.message;
+  else if (!limits.available) why = limits.message;
+  else if (process.getuid?.() !== 0) why = 'without root, instances are started, not forked';
+});
+after(() => {
+  clearInterval(alive);
+  rmSync(home, { recursive: true, force: true });
+});
+
+async function until<T>(probe: () => T | Promise<T>, what: string): Promise<NonNullable<T>> {
+  for (const deadline = Date.now() + 20_000; ; ) {
+    const found = await probe();
+    if (found) return found;
+    if (Date.now() > deadline) throw new Error(`waited for: ${what}`);
+    await new Promise((done) => setTimeout(done, 5));
+  }
+}
+
+interface Started {
+  running: RunningContainer;
+  spec: ContainerSpec;
+  channel: InstanceChannel;
+  pid: number;
+  output(): string;
+}
+
+async function start(role: ZygoteSpec['role'], key = 'default/node'): Promise<Started> {
+  const podUid = `pod-${count++}`;
+  const socket = join(home, 'run', 'pods', podUid, 'i.sock');
+  let output = '';
+  const write = (chunk: Buffer) => {
+    output += chunk.toString();
+  };
+  const spec: ContainerSpec = {
+    podUid,
+    name: 'c',
+    command: [process.execPath, join(repository, 'runtimes/node/supervisor.cjs')],
+    env: { PATH, HOME: '/tmp', PETREL_SOCKET: socket },
+    hostname: podUid,
+    mounts: [],
+    limits: { memoryBytes: 256 << 20 },
+    zygote: { key, command, env: { PATH }, ...(role && { role }) },
+  };
+  const running = await driver.start(spec, { stdout: write, stderr: write });
+  const channel = await until(
+    () => connectInstance(socket, { timeoutMs: 5000 }).catch(() => undefined),
+    `an answer; output: ${output}`,
+  );
+  return { running, spec, channel, pid: Number(running.id.split('.').at(-2)), output: () => output };
+}
+
+const params = (own: string) => ({
+  namespace: 'default',
+  function: 'f',
+  revision: 'f-1',
+  code,
+  workdir: code,
+  entry: 'f.cjs',
+  env: { OWN: own },
+  development: true,
+  timeoutMs: 1000,
+  concurrency: 0,
+});
+
+/** A function zygote that can be forked. */
+async function startParent(): Promise<Started> {
+  const parent = await start('parent');
+  const result = await parent.channel.call<{ problem?: string }>('preload', params('zygote'), 20_000);
+  assert.equal(result.problem, undefined);
+  parent.channel.close();
+  return parent;
+}
+
+async function startChild(parent: Started, own: string): Promise<Started> {
+  const child = await start({ of: parent.spec.podUid });
+  assert.equal(child.channel.hello.preloaded, 'f-1');
+  await child.channel.call('specialise', params(own), 5000);
+  return child;
+}
+
+/** What an instance writes when it is asked. */
+async function said({ running, output }: Started): Promise<Record<string, unknown>> {
+  const before = output().length;
+  running.signal('SIGUSR2');
+  const line = await until(() => /^\{.*\}$/m.exec(output().slice(before))?.[0], 'what it knows');
+  return JSON.parse(line);
+}
+
+async function end(...all: Started[]): Promise<void> {
+  for (const { running } of all) running.kill();
+  await Promise.all(all.map(({ running }) => running.exited));
+}
+
+const status = (pid: number) => readFileSync(`/proc/${pid}/status`, 'utf8');
+const childrenOf = (pid: number) =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
+
+test('what has run a function’s code has no rights, and neither has what is forked from it', async (t) => {
+  if (why) return t.skip(why);
+  const parent = await startParent();
+  const child = await startChild(parent, 'a');
+  const [zygote] = childrenOf(parent.pid);
+  for (const pid of [zygote!, child.pid]) {
+    assert.match(status(pid), /^NoNewPrivs:\s+1$/m);
+    for (const set of ['CapEff', 'CapPrm', 'CapInh', 'CapAmb'])
+      assert.match(status(pid), new RegExp(`^${set}:\\s+0+$`, 'm'));
+    assert.match(status(pid), /^Uid:\s+65534\s+65534\s+65534\s+65534$/m);
+  }
+  assert.deepEqual(childrenOf(zygote!), [child.pid]);
+  // Neither the other roots nor the machine's.
+  const seen = await child.running.exec(
+    [
+      'sh',
+      '-c',
+      `ls -A /run /proc/1/root/run; cat ${home}/run/pods/*/* 2>&1; ls ${homedir()}; cd ..; ls -d ../../../../etc`,
+    ],
+    5000,
+  );
+  assert.doesNotMatch(seen.output, /slots/);
+  await end(child, parent);
+});
+
+test('instances of one zygote share nothing that they write: state, scratch space, random numbers, output, limits', async (t) => {
+  if (why) return t.skip(why);
+  const parent = await startParent();
+  const [one, other] = [await startChild(parent, 'one'), await startChild(parent, 'other')];
+  const first = await said(one);
+  const second = await said(one);
+  const third = await said(other);
+  assert.deepEqual([first.count, second.count, third.count], [1, 2, 1]);
+  assert.deepEqual([first.files, second.files, third.files], [[], ['mine-one'], []]);
+  assert.deepEqual([first.own, third.own], ['one', 'other']);
+  assert.deepEqual([first.loaded, first.cwd], ['yes', code]);
+  assert.notEqual(first.random, third.random);
+  for (const each of [0, 1])
+    assert.notEqual((first.drawn as unknown[])[each], (third.drawn as unknown[])[each]);
+  assert.doesNotMatch(other.output(), /"one"/);
+  const groups = ({ pid }: Started) => readFileSync(`/proc/${pid}/cgroup`, 'utf8');
+  assert.notEqual(groups(one), groups(other));
+  assert.match(groups(one), new RegExp(`${one.spec.podUid}\\.c`));
+  assert.ok((one.running.usage()?.memoryBytes ?? 0) > 0);
+
+  one.running.signal('SIGWINCH');
+  assert.deepEqual(await one.running.exited, { exitCode: 137, oomKilled: true });
+  assert.equal((await said(other)).count, 2);
+  const next = await startChild(parent, 'next');
+  assert.deepEqual((await said(next)).files, []);
+  await end(next, other, parent);
+});
+
+test('instances outlive their zygote, and then end as they would', async (t) => {
+  if (why) return t.skip(why);
+  const parent = await startParent();
+  const child = await startChild(parent, 'a');
+  process.kill(childrenOf(parent.pid)[0]!, 'SIGKILL');
+  await until(() => childrenOf(parent.pid).length === 0, 'the end of the zygote');
+  assert.equal((await said(child)).count, 1);
+  // There is nothing to fork from any more: the runtime's own zygote has to do.
+  const generic = await start({ of: parent.spec.podUid });
+  assert.equal(generic.channel.hello.preloaded, undefined);
+  child.running.signal('SIGTERM');
+  await child.running.exited;
+  await parent.running.exited;
+  await end(generic);
+});
+
+test('a zygote that is told to end does so, and its namespaces with the last instance', async (t) => {
+  if (why) return t.skip(why);
+  const parent = await startParent();
+  const child = await startChild(parent, 'a');
+  parent.running.signal('SIGTERM');
+  await until(() => childrenOf(parent.pid).length === 0, 'the end of the zygote');
+  parent.running.kill();
+  assert.equal((await said(child)).count, 1);
+  await end(child);
+  await parent.running.exited;
+});
+
+test('nothing is forked for another tenant', async (t) => {
+  if (why) return t.skip(why);
+  const parent = await startParent();
+  const stranger = await start({ of: parent.spec.podUid }, 'other/node');
+  assert.equal(stranger.channel.hello.preloaded, undefined);
+  await end(stranger, parent);
+});

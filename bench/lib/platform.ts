@@ -108,9 +108,10 @@ export async function writtenBytes(pid: number): Promise<number> {
 /** Runs wrk and reads its figures. */
 export async function wrk(
   url: string,
-  options: { connections: number; seconds: number; host?: string },
+  options: { connections: number; seconds: number; host?: string; script?: string },
 ): Promise<{ requestsPerSecond: number; p50ms: number; p99ms: number; errors: number }> {
   const args = ['-t1', `-c${options.connections}`, `-d${options.seconds}s`, '--latency', '--timeout', '30s'];
+  if (options.script) args.push('-s', options.script);
   if (options.host) args.push('-H', `Host: ${options.host}`);
   const { stdout } = await run('wrk', [...args, url]);
   const unit = (value: string) =>

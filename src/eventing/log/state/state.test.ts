@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { type Clock, simulatedClock, systemClock } from '../../../base/clock.ts';
@@ -226,4 +227,40 @@ test('what belongs to nobody is forgotten; dead letters stay until somebody take
   assert.equal(state.checkpoint('kafkasource/default/gone'), undefined);
   assert.equal(state.checkpoint('kafkasource/default/k'), 1);
   assert.equal(state.dead({ limit: 9 }).length, 1);
+});
+
+test('a full disk refuses what must be safe, and positions are written when there is room', async (t) => {
+  const path = fileIn(t);
+  const dir = dirname(path);
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=500k', 'tmpfs', dir]).status !== 0)
+    return t.skip('needs the right to mount a small file system');
+  const clock = simulatedClock();
+  const state = await openState({ path, clock, log: silentLogger });
+  try {
+    let count = 0;
+    await assert.rejects(
+      async () => {
+        for (; count < 100; count++) await state.park([parked({ record: Buffer.alloc(20_000) })]);
+      },
+      { code: 'DiskFull' },
+    );
+    assert.ok(count > 0);
+    assert.equal(state.parkedCount('trigger/default/a'), count);
+    for (let uid = 0; uid < 3000; uid++) state.savePosition(position(`${uid}`, 1, [2, 3]));
+    await assert.rejects(state.flush(), { code: 'DiskFull' });
+    state.savePosition(position('7', 5));
+    spawnSync('mount', ['-o', 'remount,size=20m', dir]);
+    assert.equal(clock.pending(), 1);
+    await clock.advance(5000);
+    await state.flush();
+    await state.park([parked()]);
+    const positions = state.positions();
+    assert.equal(positions.length, 3000);
+    assert.equal(positions.find(({ uid }) => uid === '7')?.low, 5);
+    assert.equal(state.parkedCount('trigger/default/a'), count + 1);
+    assert.equal(clock.pending(), 0);
+  } finally {
+    await state.close();
+    spawnSync('umount', [dir]);
+  }
 });

@@ -112,7 +112,7 @@ export async function startLambda({ gateway, socket, exists, log }: LambdaOption
     await forward(request, response, route, asked, event, type === 'Event');
   };
 
-  /** An event that is only accepted goes the function's ordinary way: whoever delivers it later knows no other. */
+  /** An event that is only accepted goes the same way: what it is is kept with it. */
   const forward = async (
     request: IncomingMessage,
     response: ServerResponse,
@@ -130,7 +130,7 @@ export async function startLambda({ gateway, socket, exists, log }: LambdaOption
     headers['content-type'] = 'application/json';
     headers['content-length'] = event.length;
     if (later) headers['x-petrel-invoke-mode'] = 'async';
-    headers.host = later ? `${host}:${port}` : wayTo(route);
+    headers.host = wayTo(route);
     const answered = Promise.withResolvers<IncomingMessage>();
     const outgoing = httpRequest(
       {
@@ -138,7 +138,7 @@ export async function startLambda({ gateway, socket, exists, log }: LambdaOption
         port,
         agent,
         method: 'POST',
-        path: later ? `/fn/${route}/` : '/',
+        path: '/',
         headers,
         setHost: false,
       },

@@ -4,7 +4,8 @@ import type { Clock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import { Agent, request as httpRequest } from '../../base/http.ts';
 import { ownBytes } from '../../durable/bytes.ts';
-import type { Tried } from './policy.ts';
+import { EVENT_FIELD } from '../services/contract.ts';
+import { headerOf, type Tried } from './policy.ts';
 import type { HeaderLine, InvocationRow, StoredRequest, StoredResult } from './types.ts';
 
 /** Body bytes of an answer that are kept. */
@@ -15,6 +16,9 @@ const ATTEMPT_LIMIT_MS = 15 * 60_000;
 const URL_LIMIT_MS = 30_000;
 /** Idle connections to the gateway are closed after this time, ms. */
 const KEEP_ALIVE_MS = 2000;
+
+/** How a handler's failure is told where its event is Lambda's own, with status 200. */
+const EVENT_FAILED = 'x-amz-function-error';
 
 const WITHOUT_BODY = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS']);
 
@@ -39,7 +43,8 @@ export interface Delivery {
 
 export function createDelivery(options: {
   clock: Clock;
-  address(target: string): FunctionAddress;
+  /** `event`: the value of `EVENT_FIELD`, when the request came with it. */
+  address(target: string, event?: string): FunctionAddress;
 }): Delivery {
   const { clock } = options;
   const agent: HttpAgent = new Agent({ keepAlive: true, timeout: KEEP_ALIVE_MS, maxSockets: Infinity });
@@ -50,9 +55,9 @@ export function createDelivery(options: {
     ['x-petrel-invocation-depth', String(depth)],
   ];
 
-  const target = async (row: InvocationRow, path: string) => {
+  const target = async (row: InvocationRow, { path, headers }: StoredRequest) => {
     if (row.url === null) {
-      const { host, port, name, prefix } = options.address(row.target);
+      const { host, port, name, prefix } = options.address(row.target, headerOf(headers, EVENT_FIELD));
       const where: RequestOptions = { host, port, path: prefix + path, agent };
       return { where, send: httpRequest, host: name ?? `${host}:${port}`, limitMs: ATTEMPT_LIMIT_MS };
     }
@@ -70,7 +75,7 @@ export function createDelivery(options: {
     request: StoredRequest,
     signal: AbortSignal,
   ): Promise<StoredResult> => {
-    const { where, send, host, limitMs } = await target(row, request.path);
+    const { where, send, host, limitMs } = await target(row, request);
     signal.throwIfAborted();
     // Of its own: a timer that outlives its attempt by a quarter of an hour would be one of millions.
     const end = new AbortController();
@@ -106,7 +111,9 @@ export function createDelivery(options: {
       const took = () => Math.round(clock.monotonic() - since);
       try {
         const result = await exchange(row, request, signal);
-        return { attempt: { at, ms: took(), status: result.status }, result };
+        const failed = headerOf(request.headers, EVENT_FIELD) && headerOf(result.headers, EVENT_FAILED);
+        const error = failed ? { error: `the function failed (${failed})` } : {};
+        return { attempt: { at, ms: took(), status: result.status, ...error }, result };
       } catch (error) {
         signal.throwIfAborted();
         if (row.url === null && (error as NodeJS.ErrnoException).code === 'ECONNREFUSED') return 'postponed';

@@ -17,8 +17,8 @@ export interface EngineOptions {
   log: Logger;
   /** The function behind `<namespace>/<name>` as it is now. */
   spec(target: string): FunctionSpec | undefined;
-  /** Where requests for it go. */
-  address(target: string): FunctionAddress;
+  /** Where requests for it go; see `createDelivery`. */
+  address(target: string, event?: string): FunctionAddress;
 }
 
 export interface Engine {

@@ -44,7 +44,8 @@ export type Verdict =
 /** Answers besides 5xx after which trying again makes sense. */
 const PASSING = new Set([408, 425, 429]);
 
-const header = (headers: readonly HeaderLine[], wanted: string): string | undefined =>
+/** The first value of a field; `wanted` in lower case. */
+export const headerOf = (headers: readonly HeaderLine[], wanted: string): string | undefined =>
   headers.find(([name]) => name.toLowerCase() === wanted)?.[1];
 
 /** What to do after the attempt numbered `number` (from 1). `random` is uniform in [0, 1). */
@@ -54,18 +55,20 @@ export function verdict(
   at: { number: number; acceptedAt: number; now: number; random: number },
 ): Verdict {
   const { status, error } = attempt;
-  if (status !== undefined && status < 400) return { state: 'succeeded' };
-  if (status !== undefined && status < 500 && !PASSING.has(status))
+  const failed = status !== undefined && error !== undefined;
+  if (status !== undefined && !failed && status < 400) return { state: 'succeeded' };
+  if (status !== undefined && !failed && status < 500 && !PASSING.has(status))
     return { state: 'failed', reason: `it answered ${status}, which says that trying again is of no use` };
   const next = nextAttempt(terms, {
     failures: at.number,
     acceptedAt: at.acceptedAt,
     now: at.now,
     random: at.random,
-    retryAfter: retryAfterMs(header(result?.headers ?? [], 'retry-after'), at.now),
+    retryAfter: retryAfterMs(headerOf(result?.headers ?? [], 'retry-after'), at.now),
   });
   if ('due' in next) return { state: 'queued', due: next.due };
-  const last = status === undefined ? `there was no answer: ${error}` : `it answered ${status}`;
+  const answered = failed ? `${error}` : `it answered ${status}`;
+  const last = status === undefined ? `there was no answer: ${error}` : answered;
   const why =
     next.givenUp === 'attempts'
       ? `given up after ${at.number} ${at.number === 1 ? 'attempt' : 'attempts'}`

@@ -9,7 +9,13 @@ import type { PetrelFunction } from '../../kinds/function.ts';
 import { keyOf, splitKey } from '../../kube/indexed-store.ts';
 import { answering } from '../answering.ts';
 import type { SocketRoute } from '../packages/server.ts';
-import { ACCEPT_SOCKET, type FunctionService, loopback, type ServiceContext } from '../services/contract.ts';
+import {
+  ACCEPT_SOCKET,
+  EVENT_FIELD,
+  type FunctionService,
+  loopback,
+  type ServiceContext,
+} from '../services/contract.ts';
 import type { AdminAction } from './admin.ts';
 import type { FunctionAddress } from './deliver.ts';
 import type { Engine } from './engine.ts';
@@ -31,8 +37,10 @@ export function createInvocationService(context: ServiceContext): FunctionServic
   const { gateway, clock, random, log } = context;
   const path = join(context.dir, 'invocations.db');
   const secret = randomBytes(32);
-  /** Functions that ask who calls, and the Routes to them that are known by a name nobody can guess: what was let in once is delivered past that question. */
-  const guarded = new Map<string, Set<string>>();
+  /** Functions that ask who calls: what was let in once is delivered past that question. */
+  const guarded = new Set<string>();
+  /** Of a function the Routes that deliveries have to it by names nobody can guess. */
+  const ways = new Map<string, Map<string, string>>();
   let listening: Promise<UnixServer[]> | undefined;
   let opening: Promise<Engine> | undefined;
   let draining = false;
@@ -40,27 +48,35 @@ export function createInvocationService(context: ServiceContext): FunctionServic
 
   const nameFor = (target: string) =>
     `${createHmac('sha256', secret).update(target).digest('hex').slice(0, 40)}.${DELIVERY_DOMAIN}`;
-  const pathRoute = (target: string): PathRoute => ({
-    hosts: [nameFor(target)],
+  const pathRoute = (target: string, name: string, past: boolean, event?: string): PathRoute => ({
+    hosts: [name],
     path: { type: 'prefix', value: `/fn/${target}` },
     methods: [],
     rewrite: 'strip',
     to: [{ route: target, percent: 100 }],
-    access: {},
+    ...(past ? { access: {} } : {}),
+    ...(event === undefined ? {} : { headers: { [EVENT_FIELD]: event } }),
     order: 0,
   });
   const behind = (target: string) => {
     const { namespace, name } = splitKey(target);
     return context.behind(namespace, name);
   };
-  const address = (target: string): FunctionAddress => {
+  const address = (target: string, event?: string): FunctionAddress => {
+    const plain = { ...loopback(gateway), prefix: `/fn/${target}` };
     const fn = behind(target);
-    const targets = fn && guarded.get(keyOf(fn));
-    if (targets && !targets.has(target)) {
-      gateway.setPathRoute?.(`invocations/${target}`, pathRoute(target));
-      targets.add(target);
+    const past = fn !== undefined && guarded.has(keyOf(fn));
+    if (fn === undefined || !(past || event !== undefined)) return plain;
+    const id = event === undefined ? target : `${target}?${event}`;
+    const known = ways.get(keyOf(fn)) ?? new Map<string, string>();
+    ways.set(keyOf(fn), known);
+    let name = known.get(id);
+    if (name === undefined) {
+      name = nameFor(id);
+      gateway.setPathRoute?.(`invocations/${id}`, pathRoute(target, name, past, event));
+      known.set(id, name);
     }
-    return { ...loopback(gateway), prefix: `/fn/${target}`, ...(targets ? { name: nameFor(target) } : {}) };
+    return { ...plain, name };
   };
   const spec = (target: string) => behind(target)?.spec;
 
@@ -105,12 +121,12 @@ export function createInvocationService(context: ServiceContext): FunctionServic
   const guard = (fn: PetrelFunction, gone = false) => {
     const { access } = fn.spec;
     const key = keyOf(fn);
-    if (!gone && (access?.auth !== undefined || access?.rateLimit !== undefined)) {
-      if (!guarded.has(key)) guarded.set(key, new Set());
-      return;
-    }
-    for (const target of guarded.get(key) ?? []) gateway.setPathRoute?.(`invocations/${target}`, null);
-    guarded.delete(key);
+    const asks = !gone && (access?.auth !== undefined || access?.rateLimit !== undefined);
+    if (!gone && asks === guarded.has(key)) return;
+    for (const id of ways.get(key)?.keys() ?? []) gateway.setPathRoute?.(`invocations/${id}`, null);
+    ways.delete(key);
+    if (asks) guarded.add(key);
+    else guarded.delete(key);
   };
 
   const routes: SocketRoute[] = ADMIN.map(([method, at, action]) => ({

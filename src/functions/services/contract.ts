@@ -10,6 +10,9 @@ import type { SocketRoute } from '../packages/server.ts';
 /** The socket in the run directory that gets what the gateway hands off to be carried out later. Nothing else may reach it: the gateway vouches for the route. */
 export const ACCEPT_SOCKET = 'invocations.sock';
 
+/** A field that only a path route may set: the request is an event of Lambda's as it is, not one of HTTP. Deliveries say it again. */
+export const EVENT_FIELD = 'x-petrel-lambda-event';
+
 export interface ServiceContext {
   functions: Informer<PetrelFunction>;
   /** The function that a Route leads to; see `Functions.behind`. */

@@ -123,6 +123,31 @@ test('DryRun only looks, Event is accepted and carried out', async () => {
   assert.ok(done);
 });
 
+test('an Event reaches its handler as it is, and one that fails is tried again', async () => {
+  const given = await invoke('adder', { a: 3, b: 4 }, { 'x-amz-invocation-type': 'Event' });
+  assert.equal(given.status, 202, given.text);
+  const of = (text: string) => JSON.parse(text).id as string;
+  const result = await eventually('it is carried out', async () => {
+    const url = `http://${platform.gateway}/.petrel/invocations/${of(given.text)}/result`;
+    const answer = await fetch(url);
+    return answer.status === 200 ? ((await answer.json()) as { sum: number }) : undefined;
+  });
+  assert.equal(result.sum, 7);
+  const failing = await invoke('adder:prod', { fail: true }, { 'x-amz-invocation-type': 'Event' });
+  const seen = await eventually('it has failed once and waits', async () => {
+    const found = await petrel.json<{ status: string; attempts: { status?: number; error?: string }[] }>([
+      'invocations',
+      'get',
+      of(failing.text),
+    ]);
+    return found.attempts.length > 0 ? found : undefined;
+  });
+  assert.deepEqual(
+    [seen.attempts[0]?.status, seen.attempts[0]?.error],
+    [200, 'the function failed (Unhandled)'],
+  );
+});
+
 test('a client of the function itself cannot pass for the Invoke operation', async () => {
   const [host, port] = platform.gateway.split(':');
   const text = await new Promise<string>((resolve, reject) => {

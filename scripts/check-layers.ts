@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 /** Rooms from the ground up. A file may import from its own room and from rooms of a lower layer. */
 const LAYERS: readonly (readonly string[])[] = [
   ['src/base'],
-  ['src/durable', 'src/cloudevents'],
+  ['src/durable', 'src/cloudevents', 'src/clients'],
   ['src/kinds'],
   ['src/kube'],
   [

@@ -6,7 +6,7 @@
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Clock, Timer } from '../../base/clock.ts';
-import type { IConnackPacket, IPublishPacket, ISubackPacket, Packet } from '../clients/mqtt/index.ts';
+import type { IConnackPacket, IPublishPacket, ISubackPacket, Packet } from '../../clients/mqtt/index.ts';
 import type { Fields, Read } from './fields.ts';
 import { TLS_FIELDS, tlsOptions } from './tls.ts';
 
@@ -24,7 +24,7 @@ export const MQTT_FIELDS = {
   tls: { is: 'group', what: 'TLS; absent: none', fields: TLS_FIELDS },
 } as const satisfies Fields;
 
-type Client = typeof import('../clients/mqtt/index.ts');
+type Client = typeof import('../../clients/mqtt/index.ts');
 export type MqttVersion = 4 | 5;
 
 export const versionOf = (config: Read<typeof MQTT_FIELDS>): MqttVersion => (config.version === '5' ? 5 : 4);

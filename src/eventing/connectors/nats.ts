@@ -1,5 +1,5 @@
 /** How sources and sinks reach NATS. */
-import type { NatsConnection } from '../clients/nats/index.ts';
+import type { NatsConnection } from '../../clients/nats/index.ts';
 import type { Fields, Read } from './fields.ts';
 import { TLS_FIELDS, tlsOptions } from './tls.ts';
 
@@ -12,7 +12,7 @@ export const NATS_FIELDS = {
   tls: { is: 'group', what: 'TLS; absent: as the server asks for it', fields: TLS_FIELDS },
 } as const satisfies Fields;
 
-type Client = typeof import('../clients/nats/index.ts');
+type Client = typeof import('../../clients/nats/index.ts');
 
 /** A connection that does not come back by itself: who uses it begins anew, and says so. */
 export function connectNats(

@@ -1,5 +1,5 @@
 /** How sources and sinks reach PostgreSQL. */
-import type { Client, ClientConfig } from '../clients/postgresql/index.ts';
+import type { Client, ClientConfig } from '../../clients/postgresql/index.ts';
 import type { Fields, Read } from './fields.ts';
 import { TLS_FIELDS, tlsOptions } from './tls.ts';
 
@@ -17,7 +17,7 @@ export const POSTGRESQL_FIELDS = {
   tls: { is: 'group', what: 'TLS; absent: none', fields: TLS_FIELDS },
 } as const satisfies Fields;
 
-type Library = typeof import('../clients/postgresql/index.ts');
+type Library = typeof import('../../clients/postgresql/index.ts');
 
 export function postgresqlOptions(config: Read<typeof POSTGRESQL_FIELDS>, name: string): ClientConfig {
   const at = config.address.lastIndexOf(':');

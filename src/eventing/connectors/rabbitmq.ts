@@ -1,5 +1,5 @@
 /** How sources and sinks reach RabbitMQ. */
-import type { ChannelModel } from '../clients/rabbitmq/index.ts';
+import type { ChannelModel } from '../../clients/rabbitmq/index.ts';
 import type { Fields, Read } from './fields.ts';
 import { TLS_FIELDS, tlsOptions } from './tls.ts';
 
@@ -17,7 +17,7 @@ export const RABBITMQ_FIELDS = {
   tls: { is: 'group', what: 'TLS; absent: none', fields: TLS_FIELDS },
 } as const satisfies Fields;
 
-type Client = typeof import('../clients/rabbitmq/index.ts');
+type Client = typeof import('../../clients/rabbitmq/index.ts');
 
 export interface RabbitConnection {
   model: ChannelModel;

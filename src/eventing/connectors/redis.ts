@@ -17,7 +17,7 @@ export const REDIS_FIELDS = {
   tls: { is: 'group', what: 'TLS; absent: none', fields: TLS_FIELDS },
 } as const satisfies Fields;
 
-type Client = typeof import('../clients/redis/index.ts');
+type Client = typeof import('../../clients/redis/index.ts');
 
 /** What a command answers: bytes, numbers, lists of them. */
 export type Reply = Buffer | string | number | null | Reply[];

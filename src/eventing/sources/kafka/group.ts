@@ -2,9 +2,9 @@
  * A member of a consumer group that keeps its partitions until what it has begun of them is resolved and committed. The client gives a
  * partition back as soon as the coordinator asks for it, and would make whoever gets it repeat what is under way here.
  */
-import type { API, Callback, Consumer, ConsumerOptions } from '../../clients/kafka/index.ts';
+import type { API, Callback, Consumer, ConsumerOptions } from '../../../clients/kafka/index.ts';
 
-type Client = typeof import('../../clients/kafka/index.ts');
+type Client = typeof import('../../../clients/kafka/index.ts');
 export type Options = ConsumerOptions<Buffer, Buffer, Buffer, Buffer>;
 
 export interface MemberHooks {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, type TestContext, test } from 'node:test';
 import { type KafkaServer, kafkaServer } from '../../../../test/lib/brokers/kafka.ts';
 import { until } from '../../../../test/lib/brokers/server.ts';
+import { Admin, Producer } from '../../../clients/kafka/index.ts';
 import type { Json } from '../../../kinds/object.ts';
-import { Admin, Producer } from '../../clients/kafka/index.ts';
 import { type HarnessOptions, startHarness } from '../testing/harness.ts';
 import { kafkaSource } from './source.ts';
 

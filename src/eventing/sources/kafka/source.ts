@@ -3,8 +3,8 @@
  * a crash, a lost connection or a rebalance repeats deliveries and loses none.
  */
 import type { Timer } from '../../../base/clock.ts';
-import type { Consumer } from '../../clients/kafka/index.ts';
-import { loadClient } from '../../clients/load.ts';
+import type { Consumer } from '../../../clients/kafka/index.ts';
+import { loadClient } from '../../../clients/load.ts';
 import { Health } from '../../connectors/health.ts';
 import { Intake } from '../../connectors/intake.ts';
 import { kafkaName, kafkaOptions, kafkaReason } from '../../connectors/kafka.ts';
@@ -15,7 +15,7 @@ import { check, fromKeda, type KafkaConfig, read, startOf } from './config.ts';
 import { createMember } from './group.ts';
 import { type KafkaMessage, toEvent } from './record.ts';
 
-type Client = typeof import('../../clients/kafka/index.ts');
+type Client = typeof import('../../../clients/kafka/index.ts');
 
 /** Marks are committed this long after they have moved; a crash repeats what was delivered since. */
 const COMMIT_MS = 200;

@@ -2,10 +2,11 @@
  * MQTT topics as a source. Brokers keep little and not for long, so what comes goes into a stream of its own first, and is acknowledged when it is on disk
  * there: from then on it is delivered as the events of any stream are.
  */
+
+import { loadClient } from '../../../clients/load.ts';
+import type { IPublishPacket } from '../../../clients/mqtt/index.ts';
 import type { CloudEvent } from '../../../cloudevents/event.ts';
 import { fromMqtt, isMqttEvent } from '../../../cloudevents/mqtt.ts';
-import { loadClient } from '../../clients/load.ts';
-import type { IPublishPacket } from '../../clients/mqtt/index.ts';
 import { checkFields, type Fields, readFields } from '../../connectors/fields.ts';
 import { about, attributeName, attributeText, carried } from '../../connectors/messages.ts';
 import { connectMqtt, MQTT_FIELDS, mqttName } from '../../connectors/mqtt.ts';

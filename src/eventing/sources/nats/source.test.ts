@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, type TestContext, test } from 'node:test';
 import { type NatsServer, natsServer } from '../../../../test/lib/brokers/nats.ts';
 import { until } from '../../../../test/lib/brokers/server.ts';
+import { connect, headers, jetstream, jetstreamManager } from '../../../clients/nats/index.ts';
 import type { Json } from '../../../kinds/object.ts';
-import { connect, headers, jetstream, jetstreamManager } from '../../clients/nats/index.ts';
 import { type HarnessOptions, startHarness } from '../testing/harness.ts';
 import { natsSource } from './source.ts';
 

@@ -1,10 +1,10 @@
 /** NATS JetStream as a source: a durable pull consumer. The stream keeps a message until it is acknowledged, which is when it is delivered or dead. */
 import type { Timer } from '../../../base/clock.ts';
+import { loadClient } from '../../../clients/load.ts';
+import type { ConsumerConfig, ConsumerInfo, JsMsg } from '../../../clients/nats/index.ts';
 import type { CloudEvent } from '../../../cloudevents/event.ts';
 import { fromNats } from '../../../cloudevents/nats.ts';
 import type { FieldError, Json } from '../../../kinds/object.ts';
-import { loadClient } from '../../clients/load.ts';
-import type { ConsumerConfig, ConsumerInfo, JsMsg } from '../../clients/nats/index.ts';
 import { checkFields, type Fields, invalid, type Read, readFields } from '../../connectors/fields.ts';
 import { compact, required } from '../../connectors/keda.ts';
 import { about, attributeName, attributeText, carried } from '../../connectors/messages.ts';

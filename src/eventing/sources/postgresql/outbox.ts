@@ -13,7 +13,7 @@ import type { SourceContext } from '../contract.ts';
 import type { OUTBOX_FIELDS, PostgresqlConfig } from './config.ts';
 
 export interface Reading {
-  library: typeof import('../../clients/postgresql/index.ts');
+  library: typeof import('../../../clients/postgresql/index.ts');
   context: SourceContext<unknown>;
   config: PostgresqlConfig;
   connection: Connection;

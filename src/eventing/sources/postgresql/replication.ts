@@ -4,8 +4,8 @@
  */
 import type { Timer } from '../../../base/clock.ts';
 import { sleep } from '../../../base/clock.ts';
+import type { Pgoutput } from '../../../clients/postgresql/index.ts';
 import type { CloudEvent } from '../../../cloudevents/event.ts';
-import type { Pgoutput } from '../../clients/postgresql/index.ts';
 import type { Read } from '../../connectors/fields.ts';
 import { about } from '../../connectors/messages.ts';
 import { connectPostgresql, identifier, postgresqlOptions, tableName } from '../../connectors/postgresql.ts';

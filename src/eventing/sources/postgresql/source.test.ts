@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, type TestContext, test } from 'node:test';
 import { type PostgresqlServer, postgresqlServer } from '../../../../test/lib/brokers/postgresql.ts';
 import { until } from '../../../../test/lib/brokers/server.ts';
+import { Client } from '../../../clients/postgresql/index.ts';
 import type { Json } from '../../../kinds/object.ts';
-import { Client } from '../../clients/postgresql/index.ts';
 import { type HarnessOptions, startHarness } from '../testing/harness.ts';
 import { postgresqlSource } from './source.ts';
 

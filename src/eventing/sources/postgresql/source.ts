@@ -1,5 +1,5 @@
 /** PostgreSQL as a source: an outbox table, or the changes of tables by logical replication. */
-import { loadClient } from '../../clients/load.ts';
+import { loadClient } from '../../../clients/load.ts';
 import { postgresqlName, postgresqlReason } from '../../connectors/postgresql.ts';
 import { upstream } from '../../connectors/upstream.ts';
 import type { SourceModule } from '../contract.ts';

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, type TestContext, test } from 'node:test';
 import { type RabbitmqServer, rabbitmqServer } from '../../../../test/lib/brokers/rabbitmq.ts';
 import { until } from '../../../../test/lib/brokers/server.ts';
+import { connect, type Options } from '../../../clients/rabbitmq/index.ts';
 import type { Json } from '../../../kinds/object.ts';
-import { connect, type Options } from '../../clients/rabbitmq/index.ts';
 import { type HarnessOptions, startHarness } from '../testing/harness.ts';
 import { rabbitmqSource } from './source.ts';
 

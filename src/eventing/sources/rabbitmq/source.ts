@@ -1,9 +1,10 @@
 /** A queue of RabbitMQ as a source: the server keeps a message until it is acknowledged, which is when it is delivered or dead. */
+
+import { loadClient } from '../../../clients/load.ts';
+import type { Channel, ConsumeMessage } from '../../../clients/rabbitmq/index.ts';
 import { fromAmqp, isAmqpEvent } from '../../../cloudevents/amqp.ts';
 import type { CloudEvent } from '../../../cloudevents/event.ts';
 import type { Json } from '../../../kinds/object.ts';
-import { loadClient } from '../../clients/load.ts';
-import type { Channel, ConsumeMessage } from '../../clients/rabbitmq/index.ts';
 import { checkFields, type Fields, type Read, readFields } from '../../connectors/fields.ts';
 import { compact, either, required } from '../../connectors/keda.ts';
 import { about, attributeName, attributeText, carried } from '../../connectors/messages.ts';

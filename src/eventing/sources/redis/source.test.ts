@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, type TestContext, test } from 'node:test';
 import { type RedisServer, redisServer } from '../../../../test/lib/brokers/redis.ts';
 import { until } from '../../../../test/lib/brokers/server.ts';
+import { createClient } from '../../../clients/redis/index.ts';
 import type { Json } from '../../../kinds/object.ts';
-import { createClient } from '../../clients/redis/index.ts';
 import { type HarnessOptions, startHarness } from '../testing/harness.ts';
 import { redisSource } from './source.ts';
 

@@ -2,7 +2,7 @@
  * Redis as a source. A stream's entries stay pending in the consumer group until they are acknowledged; a list's items are moved to a list of what is
  * under way, and leave that one when they are resolved. Both wait for new ones in the server: nothing is polled.
  */
-import { loadClient } from '../../clients/load.ts';
+import { loadClient } from '../../../clients/load.ts';
 import { connectRedis, type RedisConnection, redisName } from '../../connectors/redis.ts';
 import { upstream } from '../../connectors/upstream.ts';
 import type { SourceModule } from '../contract.ts';

@@ -9,7 +9,7 @@ import { findPackageJSON } from 'node:module';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { messageOf, PetrelError } from '../../base/errors.ts';
+import { messageOf, PetrelError } from '../base/errors.ts';
 
 const CLIENTS = {
   kafka: { package: '@platformatic/kafka', load: () => import('./kafka/index.ts') },

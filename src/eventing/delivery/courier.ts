@@ -4,7 +4,7 @@ import type { CloudEvent } from '../../cloudevents/event.ts';
 import type { DeliveryTerms, Target } from '../model.ts';
 import type { Courier } from './contract.ts';
 import type { LaneEnvironment } from './environment.ts';
-import { type Attempted, attempt, bringToDeadLetters, type Party } from './exchange.ts';
+import { type Attempted, attempt, bringToDeadLetters, headersOf, type Party } from './exchange.ts';
 import { persist } from './persist.ts';
 import { itemOfEvent, recordOf, type Task, taskOf } from './task.ts';
 import { next } from './verdict.ts';
@@ -47,7 +47,13 @@ export function createCourier(
   return {
     async deliver(key, target, terms, event: CloudEvent, signal) {
       known(key, target, terms);
-      const party: Party = { subscriber: target, reply: undefined, terms, broker: false };
+      const party: Party = {
+        subscriber: target,
+        reply: undefined,
+        terms,
+        broker: false,
+        headers: headersOf(key),
+      };
       const task = taskOf(itemOfEvent(event, clock.now()), undefined, false);
       const failed = await carry(task, terms, () => attempt(sender, clock, party, [task]), signal);
       if (failed === undefined) return 'delivered';

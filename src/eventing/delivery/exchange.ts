@@ -21,7 +21,12 @@ export interface Party {
   terms: DeliveryTerms;
   /** The stream is a broker's: an answer is empty or an event, and the platform's own attributes are not shown. */
   broker: boolean;
+  /** On every request, as flat pairs; see `headersOf`. */
+  headers: string[];
 }
+
+/** What every request of a subscription or source says: whose it is. Source: knative.dev/eventing `pkg/apis/http.go`. */
+export const headersOf = (key: string): string[] => ['kn-namespace', key.split('/')[1] ?? ''];
 
 /** Delivers events to the subscriber of a party, and its answers to where they go. */
 export async function attempt(
@@ -30,11 +35,11 @@ export async function attempt(
   party: Party,
   tasks: readonly Task[],
 ): Promise<Attempted> {
-  const { subscriber, terms, broker } = party;
+  const { subscriber, terms, broker, headers } = party;
   const events = tasks.map((task) => (broker ? withoutOwn(task.item.event) : task.item.event));
   if (subscriber === undefined) return pass(sender, clock, party, tasks, events, undefined);
   const { timeoutMs, format } = terms;
-  const outcome = await sender.send(subscriber, events, { timeoutMs, format, wantsReply: true });
+  const outcome = await sender.send(subscriber, events, { timeoutMs, format, wantsReply: true, headers });
   const batch = events.length > 1 ? new Set(events.map(({ id }) => id)) : undefined;
   const judged = judge(outcome, { strict: broker, batch }, clock.now());
   const { status } = outcome;
@@ -68,13 +73,13 @@ async function pass(
   replies: readonly CloudEvent[],
   status: number | undefined,
 ): Promise<Attempted> {
-  const { reply, terms, broker } = party;
+  const { reply, terms, broker, headers } = party;
   if (reply === undefined) return { is: 'done', status, replied: 0 };
   const { timeoutMs, format } = terms;
   const answered = tasks[0]!.item.event;
   for (const one of replies) {
     const event = broker ? replyTo(answered, one) : one;
-    const outcome = await sender.send(reply, [event], { timeoutMs, format, wantsReply: false });
+    const outcome = await sender.send(reply, [event], { timeoutMs, format, wantsReply: false, headers });
     const judged = judge(outcome, { strict: false }, clock.now());
     if (judged.is === 'postponed') return judged;
     if (judged.is === 'failed') {
@@ -102,6 +107,7 @@ export async function bringToDeadLetters(
     timeoutMs: terms.timeoutMs,
     format: terms.format,
     wantsReply: false,
+    headers: party.headers,
   });
   const judged: Judgement = judge(outcome, { strict: false }, clock.now());
   if (judged.is === 'postponed') return judged;

@@ -8,7 +8,7 @@ import { attribute } from '../../cloudevents/event.ts';
 import type { DeadRow, Position } from '../log/state/contract.ts';
 import type { SubscriptionSpec } from '../model.ts';
 import type { LaneEnvironment } from './environment.ts';
-import { type Attempted, attempt, bringToDeadLetters, type Party } from './exchange.ts';
+import { type Attempted, attempt, bringToDeadLetters, headersOf, type Party } from './exchange.ts';
 import { ParkedRows } from './parked.ts';
 import { Ready } from './ready.ts';
 import { Settler } from './settler.ts';
@@ -366,6 +366,6 @@ export class Lane {
   }
 }
 
-function partyOf({ subscriber, reply, terms, broker }: LaneSpec): Party {
-  return { subscriber, reply, terms, broker };
+function partyOf({ key, subscriber, reply, terms, broker }: LaneSpec): Party {
+  return { subscriber, reply, terms, broker, headers: headersOf(key) };
 }

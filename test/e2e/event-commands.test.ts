@@ -76,6 +76,9 @@ test('sent, followed, found, delivered again', async () => {
     '--retry',
     '0',
   ]);
+  await eventually('the trigger is ready', async () =>
+    (await petrel.json<{ ready: string }[]>(['trigger', 'list'])).every(({ ready }) => ready === 'True'),
+  );
   await eventually('the broker takes events', async () => {
     const { code } = await petrel.run(['event', 'send', '--type', 'first', '--id', '0']);
     return code === 0;

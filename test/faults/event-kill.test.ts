@@ -101,6 +101,10 @@ test(`acknowledged events outlive ${KILLS} kills of the platform (seed ${SEED})`
       ...['trigger', 'create', to === 'work' ? 'work' : 'uri', '--to', to],
       ...['--retry', '30', '--backoff', 'PT0.05S'],
     ]);
+  // What came before a trigger is none of its business.
+  await eventually('the triggers are ready', async () =>
+    (await petrel.json<{ ready: string }[]>(['trigger', 'list'])).every(({ ready }) => ready === 'True'),
+  );
   await eventually('the broker takes events', async () => (await send(gateway, 'first')) === 202);
   const acknowledged = new Set(['first']);
 

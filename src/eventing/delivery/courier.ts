@@ -29,6 +29,8 @@ export function createCourier(
     for (;;) {
       signal.throwIfAborted();
       const result = await once();
+      // What it came to when it was given up in the middle is not known.
+      signal.throwIfAborted();
       if (result.is === 'done') return undefined;
       let wait = POSTPONED_MS;
       if (result.is !== 'postponed') {
@@ -53,6 +55,7 @@ export function createCourier(
         terms,
         broker: false,
         headers: headersOf(key),
+        signal,
       };
       const task = taskOf(itemOfEvent(event, clock.now()), undefined, false);
       const failed = await carry(task, terms, () => attempt(sender, clock, party, [task]), signal);

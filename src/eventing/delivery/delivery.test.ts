@@ -54,6 +54,7 @@ test('each event goes to the subscriptions that it matches, and positions follow
   const [first] = world.received;
   assert.equal(first?.headers.prefer, 'reply');
   assert.equal(first?.headers['ce-id'], 'a');
+  assert.equal(first?.headers['kn-namespace'], 'ns');
   await world.delivery.drain(1000);
   for (const name of ['all', 'orders', 'legacy']) assert.equal(position(world, name)?.low, 2);
   assert.equal(world.log.opened.get(BROKER)?.needed, 2);
@@ -147,6 +148,7 @@ test('the dead letter sink gets the event with the reason, by the same terms, an
   assert.equal(headers['ce-knativeerrorcode'], '500');
   assert.equal(Buffer.from(headers['ce-knativeerrordata']!, 'base64').toString(), 'oh no');
   assert.equal(headers.prefer, undefined);
+  assert.equal(headers['kn-namespace'], 'ns');
   assert.equal(events[0]?.data?.toString(), 'text');
   assert.equal(world.disk.dead.size, 0);
   assert.equal(world.states.get('trigger/ns/a')?.at(-1)?.dead, 1);
@@ -179,6 +181,30 @@ test('answers that are events go to the reply target; a loop of replies comes to
   const [letter] = world.disk.dead.values();
   assert.match(letter!.reason, /the reply was not taken: .*knativebrokerttl/);
   for (const { headers } of world.received) assert.equal(headers['ce-knativebrokerttl'], undefined);
+});
+
+test('where any answer will do, one that is no event is dropped', async () => {
+  const react = () => ({ status: 200, body: 'done' });
+  const subscriber = { url: 'http://sink/a', anyAnswer: true as const };
+  const world = await started({ react }, trigger('a', { subscriber }), trigger('strict'));
+  await world.accept(BROKER, { id: 'x' });
+  await world.clock.advance(LONG);
+  assert.equal(world.ids('/a').length, 1);
+  assert.equal(world.ids('/strict').length, 4);
+});
+
+test('an address that cannot be asked is one that does not answer', async () => {
+  const dls = { url: 'http://sink/dls' };
+  const world = await started(
+    {},
+    trigger('a', { subscriber: { url: 'bad://uri' }, terms: { deadLetter: dls } }),
+  );
+  await world.accept(BROKER, { id: 'x' });
+  await world.clock.advance(1000);
+  assert.deepEqual(world.ids('/dls'), []);
+  await world.clock.advance(1000);
+  assert.deepEqual(world.ids('/dls'), ['x']);
+  assert.equal(world.received[0]?.headers['ce-knativeerrordest'], 'bad://uri');
 });
 
 test('a reply that is not taken repeats the whole delivery', async () => {

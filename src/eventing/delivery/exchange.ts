@@ -23,10 +23,19 @@ export interface Party {
   broker: boolean;
   /** On every request, as flat pairs; see `headersOf`. */
   headers: string[];
+  /** The attempt is given up when it aborts. */
+  signal?: AbortSignal;
 }
 
 /** What every request of a subscription or source says: whose it is. Source: knative.dev/eventing `pkg/apis/http.go`. */
 export const headersOf = (key: string): string[] => ['kn-namespace', key.split('/')[1] ?? ''];
+
+const optionsOf = ({ terms: { timeoutMs, format }, headers, signal }: Party) => ({
+  timeoutMs,
+  format,
+  headers,
+  signal,
+});
 
 /** Delivers events to the subscriber of a party, and its answers to where they go. */
 export async function attempt(
@@ -35,13 +44,12 @@ export async function attempt(
   party: Party,
   tasks: readonly Task[],
 ): Promise<Attempted> {
-  const { subscriber, terms, broker, headers } = party;
+  const { subscriber, broker } = party;
   const events = tasks.map((task) => (broker ? withoutOwn(task.item.event) : task.item.event));
   if (subscriber === undefined) return pass(sender, clock, party, tasks, events, undefined);
-  const { timeoutMs, format } = terms;
-  const outcome = await sender.send(subscriber, events, { timeoutMs, format, wantsReply: true, headers });
+  const outcome = await sender.send(subscriber, events, { ...optionsOf(party), wantsReply: true });
   const batch = events.length > 1 ? new Set(events.map(({ id }) => id)) : undefined;
-  const judged = judge(outcome, { strict: broker, batch }, clock.now());
+  const judged = judge(outcome, { strict: broker && subscriber.anyAnswer !== true, batch }, clock.now());
   const { status } = outcome;
   switch (judged.is) {
     case 'done':
@@ -73,13 +81,12 @@ async function pass(
   replies: readonly CloudEvent[],
   status: number | undefined,
 ): Promise<Attempted> {
-  const { reply, terms, broker, headers } = party;
+  const { reply, broker } = party;
   if (reply === undefined) return { is: 'done', status, replied: 0 };
-  const { timeoutMs, format } = terms;
   const answered = tasks[0]!.item.event;
   for (const one of replies) {
     const event = broker ? replyTo(answered, one) : one;
-    const outcome = await sender.send(reply, [event], { timeoutMs, format, wantsReply: false, headers });
+    const outcome = await sender.send(reply, [event], { ...optionsOf(party), wantsReply: false });
     const judged = judge(outcome, { strict: false }, clock.now());
     if (judged.is === 'postponed') return judged;
     if (judged.is === 'failed') {
@@ -98,17 +105,12 @@ export async function bringToDeadLetters(
   deadLetter: Target,
   task: Task,
 ): Promise<Attempted> {
-  const { terms, subscriber } = party;
+  const { subscriber } = party;
   const { event } = task.item;
   const { last } = task;
   const destination = last?.destination || subscriber?.url || '';
   const letter = withError(party.broker ? withoutOwn(event) : event, destination, last ?? {});
-  const outcome = await sender.send(deadLetter, [letter], {
-    timeoutMs: terms.timeoutMs,
-    format: terms.format,
-    wantsReply: false,
-    headers: party.headers,
-  });
+  const outcome = await sender.send(deadLetter, [letter], { ...optionsOf(party), wantsReply: false });
   const judged: Judgement = judge(outcome, { strict: false }, clock.now());
   if (judged.is === 'postponed') return judged;
   if (judged.is === 'failed') return { is: 'failed', failure: judged.failure, destination: deadLetter.url };

@@ -234,6 +234,15 @@ test('for a source with a dead letter sink, the event goes there', async () => {
   assert.equal(world.disk.dead.size, 0);
 });
 
+test('a source that stops in the middle of an attempt does not hear that it succeeded', async () => {
+  const world = await started({ react: () => new Promise(() => {}) });
+  const abort = new AbortController();
+  const sent = deliver(world, {}, abort.signal);
+  await world.clock.advance(10);
+  abort.abort();
+  await assert.rejects(sent, { name: 'AbortError' });
+});
+
 test('a source that stops is not kept waiting', async () => {
   const world = await started({ react: () => 503 });
   const abort = new AbortController();

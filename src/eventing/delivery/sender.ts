@@ -126,18 +126,19 @@ const PRINTABLE = /^[\x20-\x7e]+$/;
 function makePlan(target: Target, options: Pick<EngineOptions, 'base' | 'gateway'>): Plan {
   const unusable = (problem: string): Plan => ({ start: '', addresses: [], gateway: false, problem });
   let url: URL;
+  let authorization = '';
   try {
     url = new URL(target.url);
+    if (url.username !== '') {
+      const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+      authorization = `authorization: Basic ${Buffer.from(pair).toString('base64')}\r\n`;
+    }
   } catch {
     return unusable('its address is not a URL');
   }
   const secure = url.protocol === 'https:';
   if (!secure && url.protocol !== 'http:') return unusable('its address is neither http nor https');
   const local = localAddress(target.url, options.base);
-  const authorization =
-    url.username === ''
-      ? ''
-      : `authorization: Basic ${Buffer.from(`${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`).toString('base64')}\r\n`;
   const start = `POST ${url.pathname}${url.search} HTTP/1.1\r\nhost: ${url.host}\r\nuser-agent: petrel\r\n${authorization}`;
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
   const tls = secure ? { servername: host, ...(target.caCerts ? { ca: target.caCerts } : {}) } : undefined;

@@ -110,12 +110,13 @@ export function createWorld({
   const types: string[] = [];
   const waiting = new Set<(result: Result) => void>();
   const client: Client = {
-    async send(_addresses, { head, body }) {
+    async send(_addresses, { head, body }, _timeoutMs, signal) {
       // A process that was killed sends nothing, though its timers go on here.
       if (faults.crashed) return new Promise<Result>(() => {});
       const request = readRequest(head, body, clock.now());
       received.push(request);
       const closed = new Promise<Result>((resolve) => waiting.add(resolve));
+      signal?.addEventListener('abort', () => client.close());
       return Promise.race([closed, Promise.resolve(react(request)).then(resultOf)]);
     },
     connections: 0,

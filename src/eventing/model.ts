@@ -125,6 +125,8 @@ export interface EngineControl {
   setSink(key: AddressKey, spec: SinkSpec | null): void;
   /** Everything that exists has been set once: what the engine has on disk beyond that belongs to nobody and goes. Deliveries begin. */
   complete(): void;
+  /** Resolves when the engine goes by everything that was set before: what is told to be ready from then on is. Rejects with `NotReady`. */
+  applied(): Promise<void>;
   /** One question of the table below, answered by the engine. Rejects with `PetrelError`. */
   ask<K extends keyof Questions>(question: K, input: Questions[K]['input']): Promise<Questions[K]['answer']>;
   /**

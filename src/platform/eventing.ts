@@ -38,6 +38,19 @@ const KINDS = [
   refs.KAFKA_SINKS,
   refs.EVENT_SINKS,
 ];
+/** Of these, those that nothing else can come before: where each is a connection. */
+const FIRST = KINDS.filter(
+  (kind) =>
+    ![
+      refs.TRIGGERS,
+      refs.SUBSCRIPTIONS,
+      refs.EVENT_TYPES,
+      refs.EVENT_POLICIES,
+      refs.INTEGRATION_SINKS,
+      refs.KAFKA_SINKS,
+      refs.EVENT_SINKS,
+    ].includes(kind),
+);
 /** Deliveries under way may end for this long, milliseconds: they are begun again at the next start. */
 const GRACE_MS = 10_000;
 /** Largest question, bytes. */
@@ -93,7 +106,7 @@ export async function startEventingLater(options: EventingPartOptions, parts: Pa
   const found = onFirstObject(
     {
       resources: KINDS.map(({ group, plural }) => `${group}/${plural}`),
-      watched: KINDS,
+      watched: FIRST,
       store,
       client: () => client('eventing'),
       log,

@@ -78,6 +78,7 @@ function onlyChanges(engine: EngineControl, gone: (key: string) => void): Contro
     setSink: once((key, spec) => engine.setSink(key, spec)),
     bring: (key, record) => engine.bring(key, record),
     checkpoint: (key) => engine.checkpoint(key),
+    applied: () => engine.applied(),
     saveCheckpoint: (key, value) => engine.saveCheckpoint(key, value),
     serve: (name, handler) => engine.serve(name, handler),
   };

@@ -110,6 +110,9 @@ export function createKind<T extends EventingObject>(context: ControlContext, ki
       failure = { error };
     }
     if (again === 'foreign' || again === 'later') return undefined;
+    // Who reads Ready may send an event at once.
+    if (!failure && conditions.get('Ready')?.status === 'True' && !isReady(object))
+      await context.engine.applied();
     tellOfFailure(object, conditions);
     const written = await context.writeStatus(resource, object, {
       ...pass.status,
@@ -180,6 +183,8 @@ export function createKind<T extends EventingObject>(context: ControlContext, ki
     },
   };
 }
+
+const isReady = (object: EventingObject): boolean => conditionOf(object, 'Ready')?.status === 'True';
 
 /** Conditions of upstream have reasons with spaces; Events must not. */
 function eventReason(reason: string | undefined): string {

@@ -60,6 +60,9 @@ export class RememberingEngine implements EngineControl {
     this.checkpoints.set(key, value);
     return Promise.resolve();
   }
+  applied(): Promise<void> {
+    return Promise.resolve();
+  }
   serve(name: string, handler: (input: Json) => Promise<Json>): void {
     this.handlers.set(name, handler);
   }

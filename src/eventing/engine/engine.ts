@@ -117,6 +117,8 @@ export async function startEngine(around: EngineSurroundings): Promise<Engine> {
         log.error('deliveries could not begin', { error: String(error?.stack ?? error) }),
       );
     },
+    // Calls come in the order in which they were made.
+    applied: async () => {},
     // The table's rows and the question's type are one: the compiler cannot see it through the index.
     ask: async (question, input) => delivery.answers[question](input as never) as never,
     bring: (key, record) => brought.bring(key, record),

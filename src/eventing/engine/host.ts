@@ -175,6 +175,10 @@ export class EngineHost implements EngineControl {
     return this.#calls.begin((id) => this.#post({ type: 'call', id, method, input }));
   }
 
+  async applied(): Promise<void> {
+    await this.#call('applied');
+  }
+
   ask<K extends keyof Questions>(question: K, input: Questions[K]['input']): Promise<Questions[K]['answer']> {
     return this.#call('ask', question, input) as Promise<Questions[K]['answer']>;
   }

@@ -8,7 +8,7 @@ import type { EngineControl, EngineOptions, EngineReports } from '../model.ts';
 export type Setter = 'setStream' | 'setSubscription' | 'setSource' | 'setSink';
 
 /** Methods of `EngineControl` that answer. */
-export type Call = 'ask' | 'bring' | 'checkpoint' | 'saveCheckpoint';
+export type Call = 'applied' | 'ask' | 'bring' | 'checkpoint' | 'saveCheckpoint';
 
 export type Answer =
   | { type: 'answer'; id: number; answer: unknown }

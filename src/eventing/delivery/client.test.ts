@@ -218,6 +218,31 @@ test('an answer larger than a mebibyte is cut, and its connection is given up', 
   }
 });
 
+test('of an answer that only refuses, the beginning is kept', async (t) => {
+  const address = await serve(
+    t,
+    answering(`HTTP/1.1 500 No\r\ncontent-length: 50000\r\n\r\n${'n'.repeat(50_000)}`),
+  );
+  const client = clientFor(t);
+  const answer = answered(await post(client, address));
+  assert.deepEqual([answer.status, answer.truncated, answer.body.length], [500, true, 16_384]);
+});
+
+test('bodies that come to no end together hold a bounded amount of memory', async (t) => {
+  // Each is short of its end by a byte.
+  const part = Buffer.alloc(1024 * 1024 - 1, 97);
+  const head = 'HTTP/1.1 200 OK\r\ncontent-length: 1048576\r\n\r\n';
+  const address = await serve(t, answering(Buffer.concat([Buffer.from(head), part])));
+  const client = clientFor(t);
+  const sent = Array.from({ length: 80 }, () => post(client, address, 'hello', 60_000));
+  // Of 80 MiB there is room for 64: the others are cut, and are the first to end.
+  const first = answered(await Promise.race(sent));
+  assert.equal(first.truncated, true);
+  client.close();
+  const ends = await Promise.all(sent);
+  assert.ok(ends.filter((end) => 'answer' in end).length < 40);
+});
+
 test('a server that hangs costs its time and no more', async (t) => {
   const hanging = await serve(t, () => {});
   const client = clientFor(t);

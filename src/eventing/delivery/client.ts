@@ -5,7 +5,8 @@
  */
 import { lookup as resolve } from 'node:dns';
 import { Deadlines } from '../../base/deadlines.ts';
-import { type Address, type Answer, Connection, type Ended, type Message, type Owner } from './connection.ts';
+import type { Answer } from './answer-reader.ts';
+import { type Address, Connection, type Ended, type Message, type Owner } from './connection.ts';
 import { createLookup } from './lookup.ts';
 
 /** An address that refused a connection is asked last for this time, ms. */
@@ -76,6 +77,7 @@ export function createClient(): Client {
   };
 
   const owner: Owner = {
+    reading: 0,
     deadlines,
     lookup,
     idle(connection) {

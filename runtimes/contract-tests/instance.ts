@@ -100,6 +100,14 @@ export class BuildError extends Error {
 
 const built = new Map<string, string>();
 
+/** Whether an entry of `when` names a file that is there, and, after a `#`, a word that is in it: enough for the packages of tests. */
+function asks(source: string, entry: string): boolean {
+  const [name = '', word] = entry.split('#');
+  const file = path.join(source, name);
+  if (!fs.existsSync(file)) return false;
+  return word === undefined || new RegExp(`\\b${word}\\b`).test(fs.readFileSync(file, 'utf8'));
+}
+
 /**
  * Builds a package as BUILDS.md says, or returns the directory as it is when its runtime builds nothing of it. The same files are
  * built once in a process. Throws `BuildError`.
@@ -114,7 +122,7 @@ export function build(
   const { spec } = manifestOf(runtime);
   const { command, when = [] } = spec.build ?? { command: [] };
   if (command.length === 0) return source;
-  if (when.length > 0 && !when.some((name) => fs.existsSync(path.join(source, name)))) return source;
+  if (when.length > 0 && !when.some((entry) => asks(source, entry))) return source;
   const key = JSON.stringify([runtime, entry, handler, Object.entries(files)]);
   const known = built.get(key);
   if (known !== undefined) return known;

@@ -64,10 +64,10 @@ function copyDir(from, to) {
 
 const MAVEN = 'install Maven 3.6 or later (apt install maven), or put its wrapper mvnw into the source';
 const GRADLE = 'put the Gradle wrapper gradlew into the source (gradle wrapper), or install Gradle';
-/** Copies what the function needs at run time to where this build finds it. */
-const GRADLE_INIT = `allprojects { plugins.withId('java') { tasks.register('petrelLibraries', Copy) {
+/** Copies what the function needs at run time to where this build finds it; in words that Gradle 4 has, which Debian brings. */
+const GRADLE_INIT = `allprojects { plugins.withId('java') { tasks.create('petrelLibraries', Copy) {
   from configurations.runtimeClasspath
-  into new File(buildDir, 'petrel-lib')
+  into new File(projectDir, 'build/petrel-lib')
 } } }
 `;
 

@@ -39,7 +39,13 @@ function yarn() {
         args: ['install', '--frozen-lockfile', '--production', '--non-interactive'],
         npx: 'yarn@1',
       }
-    : { name: 'yarn', args: ['install', '--immutable'], npx: '@yarnpkg/cli-dist@4' };
+    : {
+        name: 'yarn',
+        // The first compares the lock file, the second leaves out what is for developers.
+        args: ['install', '--immutable', '--mode=skip-build'],
+        second: ['workspaces', 'focus', '--all', '--production'],
+        npx: '@yarnpkg/cli-dist@4',
+      };
 }
 
 /** The version that package.json asks for: `"packageManager": "pnpm@9.1.0+sha512…"`. */
@@ -100,12 +106,13 @@ async function main() {
   };
   const [program, ...before] = argv;
   const options = isNpm ? NPM_OPTIONS : manager.name === 'pnpm' ? pnpmOptions(cache) : [];
-  const { status, signal, error } = spawnSync(program, [...before, ...manager.args, ...options], {
-    stdio: 'inherit',
-    env,
-  });
-  if (error) throw error;
-  return status ?? (signal === null ? 1 : 128);
+  for (const args of [[...manager.args, ...options], manager.second ?? []]) {
+    if (args.length === 0) continue;
+    const { status, signal, error } = spawnSync(program, [...before, ...args], { stdio: 'inherit', env });
+    if (error) throw error;
+    if (status !== 0) return status ?? (signal === null ? 1 : 128);
+  }
+  return 0;
 }
 
 main().then(

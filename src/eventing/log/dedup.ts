@@ -141,13 +141,12 @@ export class Dedup {
     return -1;
   }
 
-  add(of: Uint32Array, offset: number, at: number, windowMs: number): void {
+  /** Answers whether that took new memory: `expire` is to be called when its keys have left the window. */
+  add(of: Uint32Array, offset: number, at: number, windowMs: number): boolean {
     let table = this.#tables[0];
-    if (table === undefined || table.count >= table.limit) {
-      for (let last = this.#tables.at(-1); last !== undefined && last.newest < at - windowMs; ) {
-        this.forget(last);
-        last = this.#tables.at(-1);
-      }
+    const full = table === undefined || table.count >= table.limit;
+    if (table === undefined || full) {
+      this.expire(at - windowMs);
       table = new Table(
         table === undefined ? TABLE_KEYS.first : Math.min(table.limit * 4, TABLE_KEYS.largest),
       );
@@ -155,6 +154,16 @@ export class Dedup {
       this.#memory.add(table, this);
     }
     table.add(of, offset, at);
+    return full;
+  }
+
+  /** Forgets what came before that time, as far as that frees memory. Answers when the newest key came; undefined: there is none left. */
+  expire(before: number): number | undefined {
+    for (let last = this.#tables.at(-1); last !== undefined && last.newest < before; ) {
+      this.forget(last);
+      last = this.#tables.at(-1);
+    }
+    return this.#tables[0]?.newest;
   }
 
   /** Keys remembered, those that have left the window and not yet gone included. */

@@ -50,7 +50,7 @@ export async function openLog(options: EventLogOptions): Promise<EventLog> {
   /** What is done to a key, one after the other. */
   const turns = new Map<string, Promise<unknown>>();
   const alarm = createAlarm(clock, () => {
-    for (const stream of streams.values()) void stream.retain();
+    for (const stream of streams.values()) void stream.expire();
   });
   let discarded = 0;
   let closed = false;

@@ -157,6 +157,26 @@ test('an event that is repeated within the window is kept once, also across a st
   assert.equal((await send(reopened, 'a', clock.now())).duplicate, false);
 });
 
+test('keys of large events are found again after a start, and memory for keys is given back when they have left the window', async (t) => {
+  const dir = directory(t);
+  const clock = simulatedClock();
+  const { log } = await opened(t, dir, { clock });
+  const stream = await log.open(spec({ dedupMs: 60_000 }));
+  for (let i = 0; i < 20; i++) await stream.append(Buffer.alloc(1 + i * 60_000, i), clock.now(), `key ${i}`);
+  assert.equal(clock.pending(), 1);
+  await clock.advance(60_001);
+  assert.equal(clock.pending(), 0);
+  for (let i = 0; i < 20; i++) await stream.append(Buffer.alloc(1 + i * 60_000, i), clock.now(), `key ${i}`);
+  await log.close();
+  const { log: again } = await opened(t, dir, { clock });
+  const reopened = await again.open(spec({ dedupMs: 60_000 }));
+  for (let i = 0; i < 20; i++)
+    assert.deepEqual(await reopened.append(Buffer.from('x'), clock.now(), `key ${i}`), {
+      offset: 20 + i,
+      duplicate: true,
+    });
+});
+
 test('the first event of a time or later is found, in memory of the index or without, whatever the clock did', async (t) => {
   const dir = directory(t);
   const { log } = await opened(t, dir);

@@ -70,7 +70,9 @@ export class LogStream implements Stream {
       },
       settled: (key, buffer, position, offset, at) => {
         this.#coming.delete(key);
-        this.#dedup.add(digestIn(buffer, position), offset, at, this.#spec.dedupMs);
+        const { dedupMs } = this.#spec;
+        if (this.#dedup.add(digestIn(buffer, position), offset, at, dedupMs))
+          options.expireAt(at + dedupMs + 1);
       },
       refused: (key) => this.#coming.delete(key),
       written: (entries) => {
@@ -144,8 +146,15 @@ export class LogStream implements Stream {
     return this.#segments.seek(at);
   }
 
-  /** Takes away what is too old or too much. Never rejects. */
-  async retain(): Promise<void> {
+  /** Takes away what is too old or too much, keys included. Never rejects. */
+  expire(): Promise<void> {
+    const { dedupMs } = this.#spec;
+    const newest = this.#dedup.expire(this.#options.clock.now() - dedupMs);
+    if (newest !== undefined) this.#options.expireAt(newest + dedupMs + 1);
+    return this.#retain();
+  }
+
+  async #retain(): Promise<void> {
     this.#retainAgain = true;
     if (this.#retaining || this.#closed) return;
     this.#retaining = true;
@@ -211,7 +220,7 @@ export class LogStream implements Stream {
 
   #retainSoon(): void {
     const oldest = this.#segments.oldest;
-    if (oldest !== undefined && oldest.end <= this.#needed) void this.retain();
+    if (oldest !== undefined && oldest.end <= this.#needed) void this.#retain();
   }
 
   async #dropOne(): Promise<boolean> {

@@ -138,6 +138,7 @@ export async function startControllers(
     gateway: early.gateway,
     secret: sessionSecret(home),
     stateBackend: process.env.PETREL_STATE_BACKEND,
+    blobsBackend: process.env.PETREL_STATE_BLOBS,
     toolOrigins: (process.env.PETREL_MCP_ORIGINS ?? '').split(',').filter((origin) => origin !== ''),
     clock: systemClock,
     random: Math.random,

@@ -1,5 +1,6 @@
 /** Which driver keeps packages: `PETREL_PACKAGES`. */
 import { PetrelError } from '../../base/errors.ts';
+import { placeOf } from '../s3/setting.ts';
 import type { ArchiveDriver } from './driver.ts';
 
 /**
@@ -19,30 +20,8 @@ export function packageDriver(env: NodeJS.ProcessEnv): (() => Promise<ArchiveDri
   const url = new URL(setting);
   const exclusive = url.searchParams.get('exclusive') === '1';
   if (url.protocol === 's3:') {
-    const accessKeyId = env.AWS_ACCESS_KEY_ID;
-    const secretAccessKey = env.AWS_SECRET_ACCESS_KEY;
-    if (url.hostname === '') throw wrong('it names no bucket');
-    if (!accessKeyId || !secretAccessKey)
-      throw wrong('AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set');
-    const region = url.searchParams.get('region') ?? env.AWS_REGION ?? 'us-east-1';
-    const endpoint =
-      url.searchParams.get('endpoint') ??
-      env.AWS_ENDPOINT_URL_S3 ??
-      env.AWS_ENDPOINT_URL ??
-      `https://s3.${region}.amazonaws.com`;
-    if (!/^https?:$/.test(URL.canParse(endpoint) ? new URL(endpoint).protocol : ''))
-      throw wrong(`${endpoint} is no endpoint`);
-    const path = decodeURIComponent(url.pathname).replace(/^\/+|\/+$/g, '');
-    const session = env.AWS_SESSION_TOKEN;
-    return async () =>
-      (await import('./s3/driver.ts')).createS3Driver({
-        endpoint,
-        bucket: url.hostname,
-        prefix: path === '' ? '' : `${path}/`,
-        region,
-        credentials: { accessKeyId, secretAccessKey, ...(session ? { sessionToken: session } : {}) },
-        exclusive,
-      });
+    const place = placeOf(url, env, wrong);
+    return async () => (await import('./s3-driver.ts')).createS3Driver({ ...place, exclusive });
   }
   if (url.protocol === 'oci:') {
     const repository = url.pathname.replace(/^\/+|\/+$/g, '');

@@ -26,6 +26,8 @@ export interface ServiceContext {
   secret: string;
   /** Where keyed state is, when not on this machine's disk: a URL. */
   stateBackend?: string;
+  /** Where the bytes of blobs are, when not on this machine's disk: a URL of a bucket. */
+  blobsBackend?: string;
   /** Origins of web pages that may use functions as tools, besides this machine's own. */
   toolOrigins: readonly string[];
   clock: Clock;

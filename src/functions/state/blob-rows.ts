@@ -36,9 +36,9 @@ export async function openBlobs(options: {
 }): Promise<{ blobs: BlobState; keyed: EmbeddedState }> {
   const { dir, contents, clock, log } = options;
   const drop = (file: string) =>
-    contents.drop(file).catch((error) =>
-      log.warn('the content of a blob was not removed', { file, error: messageOf(error) }),
-    );
+    contents
+      .drop(file)
+      .catch((error) => log.warn('the content of a blob was not removed', { file, error: messageOf(error) }));
   const rows = openEmbedded({
     path: join(dir, 'state.db'),
     clock,

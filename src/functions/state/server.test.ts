@@ -4,10 +4,14 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { postgresqlServer } from '../../../test/lib/brokers/postgresql.ts';
 import { simulatedClock } from '../../base/clock.ts';
 import { silentLogger } from '../../base/log.ts';
 import type { FunctionState } from '../../kinds/function.ts';
-import { openDiskBlobs } from './disk-blobs.ts';
+import { openPlace } from '../s3/place.ts';
+import { KEYS, startS3 } from '../testing/s3.ts';
+import { openBlobs } from './blob-rows.ts';
+import { bucketContents, type Contents, diskContents } from './contents.ts';
 import { serveState } from './server.ts';
 import { redisServer } from './testing/redis.ts';
 import { tokenFor } from './token.ts';
@@ -43,11 +47,18 @@ const TERMS: Record<string, FunctionState | undefined> = {
   'default/brief': { defaultTtlSeconds: 60 },
 };
 
-async function world(openKeyed?: (clock: World['clock']) => Promise<KeyedState>): Promise<World> {
+type Open = (clock: World['clock']) => Promise<KeyedState>;
+type Keep = (dir: string) => Promise<Contents>;
+
+async function world(
+  openKeyed?: Open,
+  keep: Keep = (dir) => diskContents(join(dir, 'blobs')),
+): Promise<World> {
   const dir = mkdtempSync(join(tmpdir(), 'ps-'));
   const clock = simulatedClock(Date.now());
   const open = async (port: number) => {
-    const { blobs, keyed: embedded } = await openDiskBlobs({ dir, clock, log: silentLogger });
+    const contents = await keep(dir);
+    const { blobs, keyed: embedded } = await openBlobs({ dir, contents, clock, log: silentLogger });
     const keyed = openKeyed ? await openKeyed(clock) : embedded;
     const terms = ({ namespace, function: name }: { namespace: string; function: string }) =>
       TERMS[`${namespace}/${name}`];
@@ -92,9 +103,66 @@ async function world(openKeyed?: (clock: World['clock']) => Promise<KeyedState>)
 const redis = await redisServer();
 if (typeof redis !== 'string') after(() => redis.stop());
 
-const DRIVERS: [name: string, open: ((clock: World['clock']) => Promise<KeyedState>) | undefined][] = [
+const s3 = await startS3({ after: (end: () => void) => after(() => end()) }, 'blobs');
+let places = 0;
+const inBucket: Keep = (dir) => {
+  const place = openPlace({
+    endpoint: s3.endpoint,
+    bucket: s3.bucket,
+    prefix: `${places++}/`,
+    region: 'eu-central-1',
+    credentials: KEYS,
+    what: 'store of blobs',
+    setting: 'PETREL_STATE_BLOBS',
+  });
+  return bucketContents(place, join(dir, 'incoming'), Date.now);
+};
+
+const DRIVERS: [name: string, open: Open | undefined, keep?: Keep][] = [
   ['embedded', undefined],
+  ['blobs in a bucket', undefined, inBucket],
 ];
+
+const postgresql = await postgresqlServer();
+if (typeof postgresql === 'string') test('postgresql', { skip: postgresql }, () => {});
+else {
+  after(() => postgresql.stop());
+  const [{ openPostgresql }, { Client }] = await Promise.all([
+    import('./postgresql/driver.ts'),
+    import('../../clients/postgresql/index.ts'),
+  ]);
+  const { user, password, port, database } = postgresql;
+  const at = (name: string) => `postgresql://${user}:${password}@127.0.0.1:${port}/${name}`;
+  let databases = 0;
+  DRIVERS.push([
+    'postgresql',
+    async (clock) => {
+      const name = `state${databases++}`;
+      const client = new Client({ connectionString: at(database) });
+      await client.connect();
+      await client.query(`CREATE DATABASE ${name}`);
+      await client.end();
+      return openPostgresql(at(name), clock);
+    },
+  ]);
+  test('a lost connection is made anew, and a server that is not there is told of', async () => {
+    const state = await openPostgresql(at(database), simulatedClock(Date.now()));
+    const write = { type: 't', condition: {}, maxKeys: 5 };
+    await state.put('s', 'k', { ...write, value: Buffer.from('1') });
+    const client = new Client({ connectionString: at(database) });
+    await client.connect();
+    await client.query(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'petrel'",
+    );
+    await client.end();
+    // The first may still find the old connection.
+    const value = await state.get('s', 'k').catch(() => state.get('s', 'k'));
+    assert.equal(String(value?.value), '1');
+    await state.close();
+    const nowhere = `postgresql://${user}:${password}@127.0.0.1:1/${database}`;
+    await assert.rejects(openPostgresql(nowhere, simulatedClock()), { code: 'NotReady' });
+  });
+}
 if (typeof redis === 'string') test('redis', { skip: redis }, () => {});
 else {
   const { openRedis } = await import('./redis/driver.ts');
@@ -102,10 +170,10 @@ else {
   DRIVERS.push(['redis', (clock) => openRedis(`${redis.url}/${database++}`, clock)]);
 }
 
-for (const [driver, open] of DRIVERS) {
+for (const [driver, open, keep] of DRIVERS) {
   describe(driver, () => {
     test('set, get, delete; types and versions', async () => {
-      const w = await world(open);
+      const w = await world(open, keep);
       assert.equal((await w.ask('GET', '/kv/a')).status, 404);
       const made = await w.ask('PUT', '/kv/a', {
         body: '{"n":1}',
@@ -131,7 +199,7 @@ for (const [driver, open] of DRIVERS) {
     });
 
     test('compare and set: a version, anything, nothing', async () => {
-      const w = await world(open);
+      const w = await world(open, keep);
       const absent = { 'if-none-match': '*' };
       assert.equal((await w.ask('PUT', '/kv/a', { body: '1', headers: { 'if-match': '*' } })).status, 412);
       const first = await w.ask('PUT', '/kv/a', { body: '1', headers: absent });
@@ -156,7 +224,7 @@ for (const [driver, open] of DRIVERS) {
     });
 
     test('counters: no increment is lost; what is no number says so', async () => {
-      const w = await world(open);
+      const w = await world(open, keep);
       const sums = await Promise.all(
         Array.from({ length: 50 }, async () => Number((await w.ask('POST', '/kv/n?increment=2')).body)),
       );
@@ -174,7 +242,7 @@ for (const [driver, open] of DRIVERS) {
     });
 
     test('what has a time to live is gone after it, and makes room', async () => {
-      const w = await world(open);
+      const w = await world(open, keep);
       await w.ask('PUT', '/kv/a?ttl=10', { body: '1' });
       const got = await w.ask('GET', '/kv/a');
       assert.equal(Date.parse(String(got.headers.get('x-petrel-expires'))), w.clock.now() + 10_000);
@@ -200,7 +268,7 @@ for (const [driver, open] of DRIVERS) {
     });
 
     test('listing by prefix, in pages', async () => {
-      const w = await world(open);
+      const w = await world(open, keep);
       const g = { function: 'g', keyspace: 'f' };
       const keys = ['user/1', 'user/2', 'user/3', 'usher', 'über/1', 'a b?c'];
       for (const key of keys) await w.ask('PUT', `/kv/${encodeURIComponent(key)}`, { ...g, body: key });
@@ -224,7 +292,7 @@ for (const [driver, open] of DRIVERS) {
     });
 
     test('who may: keyspaces are shared by name within a namespace, and by nobody else', async () => {
-      const w = await world(open);
+      const w = await world(open, keep);
       await w.ask('PUT', '/kv/a', { body: 'mine' });
       assert.equal((await w.ask('GET', '/kv/a', { function: 'g' })).body, 'mine');
       assert.equal((await w.ask('GET', '/kv/a', { namespace: 'other' })).status, 404);
@@ -241,7 +309,7 @@ for (const [driver, open] of DRIVERS) {
     });
 
     test('bounds: values, keys, nonsense', async () => {
-      const w = await world(open);
+      const w = await world(open, keep);
       assert.equal((await w.ask('PUT', '/kv/a', { body: 'x'.repeat(101) })).status, 413);
       assert.equal((await w.ask('PUT', `/kv/${'k'.repeat(513)}`, { body: 'x' })).status, 400);
       assert.equal((await w.ask('PUT', '/kv/%00', { body: 'x' })).status, 400);

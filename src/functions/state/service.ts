@@ -5,7 +5,8 @@ import { PetrelError } from '../../base/errors.ts';
 import type { FunctionState } from '../../kinds/function.ts';
 import { sendJson } from '../packages/server.ts';
 import type { FunctionService, ServiceContext } from '../services/contract.ts';
-import { openDiskBlobs } from './disk-blobs.ts';
+import { openContents, openKeyed } from './backend.ts';
+import { openBlobs } from './blob-rows.ts';
 import { type StateServer, serveState } from './server.ts';
 import { tokenFor } from './token.ts';
 import type { BlobState, KeyedState } from './types.ts';
@@ -49,12 +50,10 @@ export function createStateService(context: ServiceContext): FunctionService {
     seen() {},
     gone() {},
     async start() {
-      const { blobs, keyed: embedded } = await openDiskBlobs({ dir, clock, log });
+      const contents = await openContents(context.blobsBackend, { dir, env: process.env, clock });
+      const { blobs, keyed: embedded } = await openBlobs({ dir, contents, clock, log });
       let keyed: KeyedState = embedded;
-      if (stateBackend !== undefined) {
-        const { openRedis } = await import('./redis/driver.ts');
-        keyed = await openRedis(stateBackend, clock);
-      }
+      if (stateBackend !== undefined) keyed = await openKeyed(stateBackend, clock);
       opened = { keyed, blobs };
       const file = join(dir, 'port');
       const before = Number(await readFile(file, 'latin1').catch(() => '0'));

@@ -2,7 +2,6 @@
 import { createHash, createHmac } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { TestContext } from 'node:test';
 
 export const KEYS = { accessKeyId: 'test-key', secretAccessKey: 'test/secret+key' };
 
@@ -41,7 +40,11 @@ function expected(request: IncomingMessage, authorization: string): string {
 }
 
 /** Starts it with one bucket. `now` dates what is kept; `busy` makes that many requests fail first. */
-export async function startS3(t: TestContext, bucket = 'packages', now: () => number = Date.now) {
+export async function startS3(
+  t: { after(end: () => void): void },
+  bucket = 'packages',
+  now: () => number = Date.now,
+) {
   const objects = new Map<string, Kept>();
   const uploads = new Map<string, Map<number, Buffer>>();
   const requests: string[] = [];
@@ -120,8 +123,10 @@ export async function startS3(t: TestContext, bucket = 'packages', now: () => nu
     }
     const found = objects.get(key);
     if (found === undefined) return refuse(response, 404, 'NoSuchKey');
-    response.writeHead(200, { 'content-length': found.body.length });
-    return response.end(request.method === 'HEAD' ? undefined : found.body);
+    const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? [];
+    const part = from === undefined ? found.body : found.body.subarray(Number(from), Number(to) + 1);
+    response.writeHead(from === undefined ? 200 : 206, { 'content-length': part.length });
+    return response.end(request.method === 'HEAD' ? undefined : part);
   };
 
   const server = createServer((request, response) => void answer(request, response));

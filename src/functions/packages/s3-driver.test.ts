@@ -3,11 +3,11 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { elements } from '../../../base/s3/xml.ts';
-import { chunks, rawTar, temporaryDirectory } from '../../testing/archives.ts';
-import { KEYS, startS3 } from '../../testing/s3.ts';
-import { createPackageStore } from '../store.ts';
-import { createS3Driver, type S3Options } from './driver.ts';
+import { elements } from '../../base/s3/xml.ts';
+import { chunks, rawTar, temporaryDirectory } from '../testing/archives.ts';
+import { KEYS, startS3 } from '../testing/s3.ts';
+import { createS3Driver, type S3Options } from './s3-driver.ts';
+import { createPackageStore } from './store.ts';
 
 const HELLO = rawTar([{ name: 'hello.js', body: 'export default 1' }]);
 const OTHER = rawTar([{ name: 'other.js', body: '2' }]);

@@ -20,8 +20,9 @@ export interface Stream {
   update(spec: StreamSpec): void;
   /**
    * Resolves when it is on disk, with its offset; everything appended meanwhile is flushed together. `dedupKey` (source and id): one seen
-   * within `dedupMs` is not kept again, and answered with `duplicate` when the first is on disk. Rejects with `PetrelError`: `DiskFull`
-   * (nothing is kept of it; tried anew with the next append) or `QuotaExceeded`-like for `hardMaxBytes`.
+   * within `dedupMs` is not kept again, and answered with `duplicate` when the first is on disk (beyond a million keys over all streams the
+   * oldest are forgotten before their time). Rejects with `PetrelError`, and nothing is kept of it: `DiskFull` (of the disk, or `hardMaxBytes`),
+   * `NotReady` (more waits for the disk than may, or the stream is being closed), `Internal` (the disk is broken).
    */
   append(record: Buffer, at: number, dedupKey?: string): Promise<{ offset: number; duplicate: boolean }>;
   /** From that offset (or the oldest kept) on, at most about `maxBytes`, at least one if there is any. What was appended lately comes from memory, without waiting. */

@@ -84,6 +84,22 @@ test('what is damaged in the middle is skipped, told of, and takes nothing else 
   assert.equal(said.length, told, 'once for each place');
 });
 
+test('a stream whose label is damaged keeps its events', async (t) => {
+  const dir = directory(t);
+  const { log } = await opened(t, dir);
+  await (await log.open(spec())).append(Buffer.from('kept'), 1);
+  await log.close();
+  const label = join(filesOf(dir), 'stream.json');
+  for (const damage of [() => writeFileSync(label, '{"form'), () => rmSync(label)]) {
+    damage();
+    const { log: again, said } = await opened(t, dir);
+    assert.deepEqual(text(await all(await again.open(spec()))), ['kept']);
+    assert.equal(said.length, 1);
+    assert.deepEqual(await again.keys(), ['broker/default/orders']);
+    await again.close();
+  }
+});
+
 test('a middle file that is short or gone costs its own events', async (t) => {
   const dir = directory(t);
   const limits = spec({ maxBytes: MIB });

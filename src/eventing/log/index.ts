@@ -12,6 +12,7 @@ import { DedupMemory } from './dedup.ts';
 import { type Files, systemFiles } from './files.ts';
 import { Handles } from './handles.ts';
 import { HotMemory } from './hot.ts';
+import { firstOffsetOf } from './segment.ts';
 import { Segments } from './segments.ts';
 import { LogStream } from './stream.ts';
 
@@ -110,7 +111,10 @@ export async function openLog(options: EventLogOptions): Promise<EventLog> {
           fix: 'Use the newer version again, or another PETREL_HOME.',
         });
       if (label?.uid !== spec.uid) {
-        if ((await files.list(directory)).length > 0) await discard(directory);
+        const names = await files.list(directory);
+        if (label === undefined && names.some((name) => firstOffsetOf(name) !== undefined))
+          log.error('whose an event log is cannot be read; its events are kept', { directory });
+        else if (names.length > 0) await discard(directory);
         await make(directory, spec);
       }
       const storage = { files, handles, log };

@@ -318,6 +318,48 @@ test('a batch in one order takes what stands behind with it', async () => {
   );
 });
 
+test('a batch that can get no larger, since there is no room for more, does not wait', async () => {
+  const world = await started({}, trigger('a', { batch: { size: 1000, waitMs: 3_600_000 } }));
+  const data = 'x'.repeat(10_000);
+  for (let i = 0; i < 3; i++)
+    await world.accept(BROKER, ...numbered(100).map(({ id }) => ({ id: `${i}-${id}`, data })));
+  await world.clock.advance(1000);
+  const sizes = world.received.map(({ events }) => events.length);
+  assert.equal(sizes.length, 2);
+  assert.ok(Math.min(...sizes) > 50, String(sizes));
+  await world.clock.advance(3_600_000);
+  assert.equal(new Set(world.ids('/a')).size, 300);
+});
+
+test('what cannot be read is a dead letter, at the head and behind it', async () => {
+  for (const paused of [false, true]) {
+    const world = await started({}, trigger('a', { paused }));
+    const stream = world.log.opened.get(BROKER)!;
+    await world.accept(BROKER, { id: 'before' });
+    await stream.append(Buffer.of(0x0f, 1, 2, 3), world.clock.now());
+    await world.accept(BROKER, { id: 'after' });
+    await world.clock.advance(100);
+    world.delivery.setSubscription('trigger/ns/a', trigger('a'));
+    await world.clock.advance(10_000);
+    assert.deepEqual(world.ids('/a'), ['before', 'after']);
+    const [letter, ...rest] = world.disk.dead.values();
+    assert.deepEqual([letter?.offset, [...letter!.record], rest.length], [1, [0x0f, 1, 2, 3], 0]);
+    assert.match(letter!.reason, /cannot be read/);
+    assert.equal(position(world, 'a')?.low, 3);
+  }
+});
+
+test('a broker that is the dead letter sink of its own trigger does not go round for ever', async () => {
+  const world = await started(
+    { react: () => 400 },
+    trigger('a', { terms: { deadLetter: { url: `${BASE}/${BROKER}` } } }),
+  );
+  await world.accept(BROKER, { id: 'x' });
+  await world.clock.advance(LONG);
+  assert.equal(world.received.length, 255);
+  assert.equal(world.disk.dead.size, 1);
+});
+
 test('a sink that hangs holds up nobody else, and what waits for it is bounded', async () => {
   const hanging = gate();
   const world = await started(

@@ -3,7 +3,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { CloudEvent } from '../../cloudevents/event.ts';
 import type { DeliveryTerms, Target } from '../model.ts';
 import type { Sender } from './contract.ts';
-import { replyTo, type Task, withoutOwn } from './task.ts';
+import { following, type Task, withoutOwn } from './task.ts';
 import { type Failure, type Judgement, judge, withError } from './verdict.ts';
 
 /** What an attempt came to. */
@@ -85,7 +85,7 @@ async function pass(
   if (reply === undefined) return { is: 'done', status, replied: 0 };
   const answered = tasks[0]!.item.event;
   for (const one of replies) {
-    const event = broker ? replyTo(answered, one) : one;
+    const event = broker ? following(answered, one) : one;
     const outcome = await sender.send(reply, [event], { ...optionsOf(party), wantsReply: false });
     const judged = judge(outcome, { strict: false }, clock.now());
     if (judged.is === 'postponed') return judged;
@@ -109,7 +109,12 @@ export async function bringToDeadLetters(
   const { event } = task.item;
   const { last } = task;
   const destination = last?.destination || subscriber?.url || '';
-  const letter = withError(party.broker ? withoutOwn(event) : event, destination, last ?? {});
+  // Its sink may be a broker, even the one that it came from.
+  const letter = withError(
+    party.broker ? following(event, withoutOwn(event)) : event,
+    destination,
+    last ?? {},
+  );
   const outcome = await sender.send(deadLetter, [letter], { ...optionsOf(party), wantsReply: false });
   const judged: Judgement = judge(outcome, { strict: false }, clock.now());
   if (judged.is === 'postponed') return judged;

@@ -5,7 +5,7 @@ import type { Wanted } from '../../cloudevents/filter.ts';
 import { createFilterIndex } from '../../cloudevents/filter-index.ts';
 import type { Entry, Stream } from '../log/contract.ts';
 import type { Subscription } from './subscription.ts';
-import { type Item, itemOf } from './task.ts';
+import { itemOf } from './task.ts';
 
 export class Head {
   readonly stream: Stream;
@@ -45,7 +45,16 @@ export class Head {
     for (const entry of entries) {
       // Appended before and written after this began: who wants it reads it.
       if (entry.offset < this.seen) continue;
-      if (this.#index.size > 0) this.#match(entry);
+      if (this.#index.size > 0) {
+        try {
+          this.#match(entry);
+        } catch (error) {
+          // None may miss it: each looks at it by itself.
+          this.#log.error('an event cannot be matched', { offset: entry.offset, error: messageOf(error) });
+          this.#found.length = 0;
+          for (const one of this.subscriptions) one.fallBehind(entry.offset);
+        }
+      }
       this.seen = entry.offset + 1;
       this.told++;
     }
@@ -58,13 +67,7 @@ export class Head {
   }
 
   #match(entry: Entry): void {
-    let item: Item;
-    try {
-      item = itemOf(entry.offset, entry.at, entry.record);
-    } catch (error) {
-      this.#log.error('an event cannot be read', { offset: entry.offset, error: messageOf(error) });
-      return;
-    }
+    const item = itemOf(entry.offset, entry.at, entry.record);
     const found = this.#found;
     this.#index.match(item.event, found);
     for (let i = 0; i < found.length; i++) found[i]!.push(item);

@@ -253,7 +253,7 @@ export function createDelivery({
       broker: false,
     };
     if (lane !== undefined) return lane.update(spec);
-    const host = { resolved() {}, position: () => undefined, changed() {} };
+    const host = { resolved() {}, position: () => undefined, full: () => false, changed() {} };
     directs.set(key, new Lane(spec, env, host));
   };
 

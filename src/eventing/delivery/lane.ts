@@ -51,6 +51,8 @@ export interface LaneHost {
   resolved(task: Task): void;
   /** The position as it is when these are resolved; undefined: it has none. */
   position(tasks: ReadonlySet<Task>): Position | undefined;
+  /** It will get nothing more before something of it is resolved: waiting for more is of no use. */
+  full(): boolean;
   /** Something has changed that reports tell of. */
   changed(): void;
 }
@@ -124,32 +126,47 @@ export class Lane {
   }
 
   add(task: Task): void {
-    this.size++;
-    this.bytes += task.item.bytes;
-    this.#env.budget.bytes += task.item.bytes;
+    this.#count(task, 1);
     this.#ready.add(task);
+  }
+
+  /** Gives a task up that was never added. */
+  bury(task: Task, reason: string): void {
+    this.#count(task, 1);
+    this.#bury(task, reason);
   }
 
   /** Rows of the state that are due. */
   #take(tasks: readonly Task[]): void {
     for (const task of tasks) {
-      this.size++;
-      this.bytes += task.item.bytes;
-      this.#env.budget.bytes += task.item.bytes;
+      this.#count(task, 1);
       this.#ready.again(task);
     }
+  }
+
+  /** Nothing is to be had by waiting for a larger batch: there is no room for more, and nothing is about to make some. */
+  readonly #full = (): boolean =>
+    this.active === 0 && this.#ready.length * 2 >= this.size && this.#host.full();
+
+  #count({ item: { bytes } }: Task, one: 1 | -1): void {
+    this.size += one;
+    // What is held when it closes is given back then.
+    if (this.#closed) return;
+    this.bytes += one * bytes;
+    this.#env.budget.bytes += one * bytes;
   }
 
   /** Begins what may begin. */
   pump(): void {
     if (this.#closed || this.#spec.paused) return;
+    const { batch } = this.#spec;
     for (;;) {
       const most = Math.min(this.#allowed, this.#spec.concurrency);
       if (this.active >= most) return;
       if (this.parked.ready && this.#ready.length < most) this.parked.fetch(most - this.active);
-      if (!this.#ready.startable(this.#spec.batch) || !this.#env.slots.take(this)) return;
+      if (!this.#ready.startable(batch, this.#full) || !this.#env.slots.take(this)) return;
       this.active++;
-      void this.#run(this.#ready.take(this.#spec.batch));
+      void this.#run(this.#ready.take(batch));
     }
   }
 
@@ -340,11 +357,7 @@ export class Lane {
 
   /** It is out of memory. */
   #leave(task: Task): void {
-    this.size--;
-    if (!this.#closed) {
-      this.bytes -= task.item.bytes;
-      this.#env.budget.bytes -= task.item.bytes;
-    }
+    this.#count(task, -1);
     if (this.#ready.leave(task)) this.pump();
     this.#host.resolved(task);
   }

@@ -43,13 +43,13 @@ export class Ready {
     return next !== undefined;
   }
 
-  /** Whether `take` has something; if it only has to wait for more, `due` is called then. */
-  startable(batch: Batching): boolean {
+  /** Whether `take` has something; if it only has to wait for more, `due` is called then. `full`: no more will come. */
+  startable(batch: Batching, full: () => boolean): boolean {
     if (this.#letters.length > 0) return true;
     const first = this.#tasks.at(0);
     if (first === undefined) return false;
     if (batch === undefined || this.#waited || batch.waitMs === 0) return true;
-    if (this.#tasks.length + this.#orders.behind(first) >= batch.size) return true;
+    if (this.#tasks.length + this.#orders.behind(first) >= batch.size || full()) return true;
     this.#timer ??= this.#clock.after(batch.waitMs, () => {
       this.#timer = undefined;
       this.#waited = true;

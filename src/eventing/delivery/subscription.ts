@@ -6,6 +6,7 @@
 import { messageOf } from '../../base/errors.ts';
 import type { CloudEvent } from '../../cloudevents/event.ts';
 import { compileFilters, type Filter, type FilterSpec, type Wanted } from '../../cloudevents/filter.ts';
+import { MAX_BATCH } from '../../cloudevents/json.ts';
 import type { Entry, Stream } from '../log/contract.ts';
 import type { Position } from '../log/state/contract.ts';
 import type { SubscriptionSpec, SubscriptionState } from '../model.ts';
@@ -13,7 +14,7 @@ import { Cursor } from './cursor.ts';
 import type { LaneEnvironment } from './environment.ts';
 import type { Head } from './head.ts';
 import { Lane, type LaneSpec } from './lane.ts';
-import { type Item, itemOf, type Task } from './task.ts';
+import { type Item, itemOf, itemOfUnreadable, type Task, taskOf } from './task.ts';
 
 /** Events of one subscription in memory: as many as keep its deliveries busy, within these. */
 const WINDOW = { least: 64, most: 1024, bytes: 1024 * 1024 } as const;
@@ -64,6 +65,7 @@ export class Subscription {
     this.lane = new Lane(laneSpec(spec, head.stream), env, {
       resolved: (task) => this.#resolved(task),
       position: (tasks) => this.position(tasks),
+      full: () => !this.#hasRoom,
       changed: () => host.changed(this),
     });
     this.#compile();
@@ -213,6 +215,13 @@ export class Subscription {
     return this.#closed;
   }
 
+  /** From that offset on it reads by itself. */
+  fallBehind(at: number): void {
+    if (!this.#live) return;
+    this.#fallBehind(at);
+    this.head.hungry(this);
+  }
+
   #fallBehind(at: number): void {
     this.#filteredBehind += this.head.told - this.#liveSince - this.#matchedLive;
     this.cursor.seen = at;
@@ -297,17 +306,23 @@ export class Subscription {
     cursor.seen = offset + 1;
     if (cursor.skips(offset)) return;
     let item: Item;
+    let matches: boolean;
     try {
       item = itemOf(offset, at, record);
+      matches = this.#matches(item.event);
     } catch (error) {
+      // A newer form of records, or a defect: nobody can be called with it, and it must not get lost.
       this.#env.log.error('an event in a stream cannot be read', {
         stream: this.#spec.stream,
         offset,
         error: String(error),
       });
+      const task = taskOf(itemOfUnreadable(offset, at, record), undefined, true);
+      cursor.add(task);
+      this.lane.bury(task, `it cannot be read: ${messageOf(error)}`);
       return;
     }
-    if (this.#matches(item.event)) this.#add(item);
+    if (matches) this.#add(item);
     else this.#filteredBehind++;
   }
 
@@ -321,5 +336,11 @@ export class Subscription {
 }
 
 function laneSpec(spec: SubscriptionSpec, stream: Stream): LaneSpec {
-  return { ...spec, stream: stream.spec.key, broker: stream.spec.ttl };
+  const { batch } = spec;
+  return {
+    ...spec,
+    ...(batch && { batch: { ...batch, size: Math.min(batch.size, MAX_BATCH) } }),
+    stream: stream.spec.key,
+    broker: stream.spec.ttl,
+  };
 }

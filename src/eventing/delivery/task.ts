@@ -1,5 +1,5 @@
 /** An event on its way to one subscriber. */
-import { type CloudEvent, withAttributes } from '../../cloudevents/event.ts';
+import { type CloudEvent, makeEvent, withAttributes } from '../../cloudevents/event.ts';
 import { decodeRecord, encodeRecord } from '../../cloudevents/record.ts';
 
 /** An event as it stands in a stream, shared by all who deliver it. */
@@ -22,6 +22,12 @@ export interface LastFailure {
   status?: number;
   body?: Buffer;
   message: string;
+}
+
+/** A record that is no event that we know. */
+export function itemOfUnreadable(offset: number, at: number, record: Buffer): Item {
+  const event = makeEvent('', '', '', undefined, undefined, undefined, undefined, {}, undefined);
+  return { offset, at, event, record, bytes: record.length + OVERHEAD };
 }
 
 export interface Task {
@@ -97,7 +103,7 @@ export function ttlOf(event: CloudEvent): number {
   return typeof value === 'number' || /^-?\d{1,9}$/.test(String(value)) ? Number(value) : Number.NaN;
 }
 
-/** A reply goes on where the event that it answers stopped: a loop comes to its end. */
-export function replyTo(event: CloudEvent, reply: CloudEvent): CloudEvent {
-  return withAttributes(reply, { knativebrokerttl: ttlOf(event) - 1 });
+/** What follows from an event (its reply, its dead letter) goes on where that stopped: a loop comes to its end. */
+export function following(event: CloudEvent, next: CloudEvent): CloudEvent {
+  return withAttributes(next, { knativebrokerttl: ttlOf(event) - 1 });
 }

@@ -11,9 +11,9 @@ import {
 import type { Args } from '../args.ts';
 import type { CommandContext } from '../command.ts';
 import { readyCondition } from '../conditions.ts';
-import { put } from '../events/apply.ts';
+import { put, settled } from '../events/apply.ts';
 import { destinationOf, showDestination, trouble } from '../events/destination.ts';
-import { configOf } from '../events/values.ts';
+import { configOf, named } from '../events/values.ts';
 import { actionOf } from '../services/invocations.ts';
 import { withSession } from '../session.ts';
 
@@ -64,15 +64,18 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
     }
     const written =
       action === 'create'
-        ? await create(client, args, namespace, name)
+        ? await settled(client, args, await create(client, args, namespace, name))
         : await client.patch<UntypedObject>(EVENT_SOURCES, namespace, name, 'merge', {
             spec: { paused: action === 'pause' ? true : null },
           });
-    await out.data(viewOf(written, String(written.spec.type)), () =>
+    const view = viewOf(written, String(written.spec.type));
+    await out.data(view, () => {
       out.line(
         `${name} is ${{ create: 'there', pause: 'paused: what comes waits at its origin', resume: 'resumed' }[action]}`,
-      ),
-    );
+      );
+      if (action === 'create' && view.message !== '') out.note(`It does not work yet: ${view.message}`);
+      if (view.address) out.note(`It is sent to at ${view.address}`);
+    });
     return 0;
   });
 }
@@ -92,7 +95,7 @@ async function create(
       throw new PetrelError('InvalidArgument', `${option} is missing`, {
         fix: `petrel source create ${name} --kind timer --set 'schedule=0 9 * * *' --to <function>`,
       });
-  const config = configOf(args.list('set'), '--set', '--set topic=orders');
+  const config = named(type ?? '', configOf(args.list('set'), '--set', '--set topic=orders'));
   const sink = await destinationOf(client, namespace, to ?? '');
   return put(client, EVENT_SOURCES, {
     apiVersion: 'petrel.dev/v1',

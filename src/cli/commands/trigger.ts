@@ -6,7 +6,7 @@ import { TRIGGERS } from '../../kube/refs.ts';
 import type { Args } from '../args.ts';
 import type { CommandContext } from '../command.ts';
 import { readyCondition } from '../conditions.ts';
-import { put } from '../events/apply.ts';
+import { put, settled } from '../events/apply.ts';
 import { destinationOf, ensureBroker, showDestination, trouble } from '../events/destination.ts';
 import { parseOn } from '../events/on.ts';
 import { actionOf } from '../services/invocations.ts';
@@ -55,13 +55,15 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
     }
     const written =
       action === 'create'
-        ? await create(client, args, namespace, name)
+        ? await settled(client, args, await create(client, args, namespace, name))
         : await client.patch<UntypedObject>(TRIGGERS, namespace, name, 'merge', {
             metadata: { annotations: { [`${WISH_GROUP}paused`]: action === 'pause' ? 'true' : null } },
           });
-    await out.data(viewOf(written), () =>
-      out.line(`${name} is ${{ create: 'there', pause: 'paused: events wait', resume: 'resumed' }[action]}`),
-    );
+    const view = viewOf(written);
+    await out.data(view, () => {
+      out.line(`${name} is ${{ create: 'there', pause: 'paused: events wait', resume: 'resumed' }[action]}`);
+      if (action === 'create' && view.message !== '') out.note(`It does not work yet: ${view.message}`);
+    });
     return 0;
   });
 }

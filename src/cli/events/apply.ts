@@ -4,6 +4,7 @@ import type { PetrelFunction } from '../../kinds/function.ts';
 import type { KubeObject, UntypedObject } from '../../kinds/object.ts';
 import { type KubeClient, KubeError, orUndefined, type ResourceRef } from '../../kube/client.ts';
 import { EVENT_SOURCES, TRIGGERS } from '../../kube/refs.ts';
+import type { Args } from '../args.ts';
 import { readyCondition } from '../conditions.ts';
 import { ensureBroker, trouble } from './destination.ts';
 import { FUNCTION_LABEL, objectsOf, parseOn, type Wish } from './on.ts';
@@ -88,6 +89,13 @@ export async function untilCalled(
       }
     }),
   );
+}
+
+/** An object that a command has made, once it works; it may say why not. With `--no-wait` as it was made. */
+export async function settled(client: KubeClient, args: Args, object: UntypedObject): Promise<UntypedObject> {
+  if (args.flag('no-wait')) return object;
+  const [found = object] = await untilCalled(client, [object]);
+  return found;
 }
 
 /** One of them, as the answer of the command shows it. */

@@ -64,6 +64,7 @@ export const EVENT_COMMANDS: readonly CommandSpec[] = [
         value: 'n',
         help: 'history: at most that many, the newest (default 20); tail: end after so many',
       },
+      'no-wait': { kind: 'flag', help: 'create: return without waiting until it works' },
       output: OUTPUT,
     },
     examples: [
@@ -116,6 +117,7 @@ export const EVENT_COMMANDS: readonly CommandSpec[] = [
         value: 'where',
         help: 'create: where events go that could not be delivered',
       },
+      'no-wait': { kind: 'flag', help: 'create: return without waiting until it works' },
       output: OUTPUT,
     },
     examples: [
@@ -156,6 +158,7 @@ export const EVENT_COMMANDS: readonly CommandSpec[] = [
         help: 'create: a setting of that kind; secret/<name>:<key> is a key of a Secret',
       },
       to: TO,
+      'no-wait': { kind: 'flag', help: 'create: return without waiting until it works' },
       output: OUTPUT,
     },
     examples: [

@@ -15,7 +15,7 @@ const CASES: [text: string, wish: unknown][] = [
     { kind: 'source', type: 'timer', config: { schedule: '0 9 * * *', timeZone: 'Asia/Tokyo' } },
   ],
   ['cron: @daily UTC', { kind: 'source', type: 'timer', config: { schedule: '@daily', timeZone: 'UTC' } }],
-  ['kafka: topic=orders', { kind: 'source', type: 'kafka', config: { topic: 'orders' } }],
+  ['kafka: topic=orders', { kind: 'source', type: 'kafka', config: { topics: 'orders' } }],
   [
     'kafka: topics=["a","b c"], bootstrapServers="h:9092,g:9092" sasl.password=secret/kafka:password size=10',
     {

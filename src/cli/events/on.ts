@@ -2,7 +2,7 @@
 import { PetrelError } from '../../base/errors.ts';
 import { zoned } from '../../kinds/cron-schedule.ts';
 import type { Json, KubeObject } from '../../kinds/object.ts';
-import { configOf, pairOf } from './values.ts';
+import { configOf, named, pairOf } from './values.ts';
 
 /** What a function is to be called for. */
 export type Wish =
@@ -69,7 +69,8 @@ export function parseOn(text: string): Wish {
   }
   if (word !== undefined) {
     const type = TYPES[word] ?? word;
-    const config = type === 'timer' ? timer(text, rest) : configOf(partsOf(rest), '--on', EXAMPLE);
+    const config =
+      type === 'timer' ? timer(text, rest) : named(type, configOf(partsOf(rest), '--on', EXAMPLE));
     return { kind: 'source', type, config: word === 'github' ? { provider: 'github', ...config } : config };
   }
   const pairs = partsOf(text).map((part) => pairOf(part, '--on', EXAMPLE));

@@ -28,6 +28,17 @@ export function pairOf(text: string, option: string, example: string): [name: st
   return [name, value];
 }
 
+/** What is called otherwise in a configuration than people say. */
+const SAID: Record<string, Record<string, string>> = {
+  kafka: { topic: 'topics', brokers: 'bootstrapServers', group: 'consumerGroup' },
+};
+
+/** A configuration of a type with the names that it has. */
+export function named(type: string, config: Record<string, Json>): Record<string, Json> {
+  const names = Object.hasOwn(SAID, type) ? SAID[type] : undefined;
+  return Object.fromEntries(Object.entries(config).map(([name, value]) => [names?.[name] ?? name, value]));
+}
+
 /** A configuration of `name=value` texts; `a.b=c` is the field `b` of `a`. */
 export function configOf(texts: readonly string[], option: string, example: string): Record<string, Json> {
   const config: Record<string, Json> = {};

@@ -55,7 +55,11 @@ class SinkLife {
     const { modules, clock, random, log } = this.#around;
     const { type, config, key } = this.spec;
     const load = Object.hasOwn(modules, type) ? modules[type] : undefined;
-    if (load === undefined) return this.#impossible('UnknownType', `there is no sink of type "${type}"`);
+    if (load === undefined)
+      return this.#impossible(
+        'UnknownType',
+        `there is no sink of type "${type}"; there are: ${Object.keys(modules).join(', ')}`,
+      );
     for (let failures = 1; !this.#stopping.signal.aborted; failures++) {
       try {
         const module = await load();

@@ -95,7 +95,7 @@ export class SourceLife {
       this.#reports.report({
         ready: false,
         reason: 'UnknownType',
-        message: `there is no source of type "${type}"`,
+        message: `there is no source of type "${type}"; there are: ${Object.keys(this.#around.modules).join(', ')}`,
       });
       return true;
     }

@@ -10,6 +10,8 @@ import { startControllers } from './control/index.ts';
 import { EngineHost } from './engine/host.ts';
 import type { EngineReports, LagReport, Questions } from './model.ts';
 
+export { lagByRoute } from './lag.ts';
+
 export interface EventingOptions {
   client: KubeClient;
   gateway: Gateway;

@@ -5,7 +5,7 @@ import { PetrelError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Store } from '../engine/store/contract.ts';
 import type { Eventing } from '../eventing/index.ts';
-import type { LagReport, Questions } from '../eventing/model.ts';
+import type { Questions } from '../eventing/model.ts';
 import { type SocketRoute, sendJson } from '../functions/packages/server.ts';
 import type { Gateway } from '../gateway/contract.ts';
 import type { KubeClient } from '../kube/client.ts';
@@ -86,7 +86,7 @@ export async function startEventingLater(options: EventingPartOptions, parts: Pa
   let started: Promise<Eventing> | undefined;
   const begin = (): Promise<Eventing> => {
     found.stop();
-    started ??= import('../eventing/index.ts').then(({ startEventing }) =>
+    started ??= import('../eventing/index.ts').then(({ lagByRoute, startEventing }) =>
       startEventing({
         client: client('eventing'),
         gateway,
@@ -95,7 +95,7 @@ export async function startEventingLater(options: EventingPartOptions, parts: Pa
         clock: systemClock,
         random: Math.random,
         log,
-        lag: lagByRoute(queueLag),
+        lag: lagByRoute((route, waiting) => queueLag.publish(route, waiting)),
       }),
     );
     started.catch((error) =>
@@ -131,22 +131,6 @@ export async function startEventingLater(options: EventingPartOptions, parts: Pa
       },
     },
   ];
-}
-
-/** What waits for a route, over all that is delivered to it. */
-function lagByRoute(queueLag: PushedMetrics): (report: LagReport) => void {
-  const byRoute = new Map<string, Map<string, number>>();
-  return ({ key, route, waiting }) => {
-    if (route === undefined) return;
-    const all = byRoute.get(route) ?? new Map<string, number>();
-    byRoute.set(route, all);
-    if (waiting > 0) all.set(key, waiting);
-    else all.delete(key);
-    if (all.size === 0) byRoute.delete(route);
-    let sum = 0;
-    for (const one of all.values()) sum += one;
-    queueLag.publish(route, sum);
-  };
 }
 
 function nothingYet(): PetrelError {

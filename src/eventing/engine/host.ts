@@ -68,6 +68,11 @@ export class EngineHost implements EngineControl {
     return this.#first.promise;
   }
 
+  /** For diagnosis; undefined while none runs. */
+  get thread(): Worker | undefined {
+    return this.#thread;
+  }
+
   #start(): void {
     const { options, parts, clock } = this.#options;
     const start: ThreadStart = { options, parts: parts ?? new URL('./real-parts.ts', import.meta.url).href };

@@ -142,3 +142,30 @@ test('what was taken and not delivered is delivered after the next start', async
   await here.until(() => new Set(here.received.map(({ id }) => id)).size === ids.length);
   await second.stop(1000);
 });
+
+test('a thread that dies loses nothing that was taken', async () => {
+  const here = await start();
+  const engine = await here.startEngine();
+  const taken: string[] = [];
+  let sent = 0;
+  let over = false;
+  const producers = Array.from({ length: 20 }, async () => {
+    while (!over) {
+      const id = `d${sent++}`;
+      if ((await here.post(id, 'a')) === 202) taken.push(id);
+    }
+  });
+  for (let kills = 1; kills <= 3; kills++) {
+    const before = taken.length;
+    await here.until(() => taken.length > before + 100);
+    await engine.thread?.terminate();
+  }
+  const before = taken.length;
+  await here.until(() => taken.length > before + 100);
+  over = true;
+  await Promise.all(producers);
+  const received = () => new Set(here.received.map(({ id }) => id));
+  await here.until(() => received().isSupersetOf(new Set(taken)));
+  assert.ok(taken.length > 400);
+  await engine.stop(1000);
+});

@@ -28,6 +28,7 @@ const SCENARIOS: Record<string, () => Promise<{ measure(): Promise<Row[]> }>> = 
   'in-place': () => import('./scenarios/in-place.ts'),
   'events-accept': () => import('./scenarios/events-accept.ts'),
   'events-delivery': () => import('./scenarios/events-delivery.ts'),
+  'events-wake': () => import('./scenarios/events-wake.ts'),
   'events-filters': () => import('./scenarios/events-filters.ts'),
   'eventing-store': () => import('./scenarios/eventing-store.ts'),
   'eventing-delivery': () => import('./scenarios/eventing-delivery.ts'),

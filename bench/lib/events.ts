@@ -39,15 +39,18 @@ export async function createBroker(platform: BenchPlatform): Promise<void> {
   await ready(platform, BROKERS);
 }
 
-/** Triggers of the broker to a function, by name; each with its filters. */
+/** Triggers of the broker to a function (by name) or a URI; each with its filters. */
 export async function createTriggers(
   platform: BenchPlatform,
-  subscriber: string,
+  to: string | { uri: string },
   triggers: Record<string, FilterSpec[]>,
 ): Promise<void> {
-  const ref = { apiVersion: 'serving.knative.dev/v1', kind: 'Service', name: subscriber };
+  const subscriber =
+    typeof to === 'string'
+      ? { ref: { apiVersion: 'serving.knative.dev/v1', kind: 'Service', name: to } }
+      : to;
   for (const [name, filters] of Object.entries(triggers)) {
-    const spec = { broker: 'bench', filters: filters as Json, subscriber: { ref } };
+    const spec = { broker: 'bench', filters: filters as Json, subscriber };
     await platform.client.create(TRIGGERS, object('Trigger', name, spec));
   }
   await ready(platform, TRIGGERS);

@@ -14,7 +14,7 @@ const STREAM = {
   maxBytes: 4 * GIB,
   hardMaxBytes: 16 * GIB,
   dedupMs: 0,
-  maxEventBytes: 4 * 2 ** 20,
+  maxEventBytes: 2 ** 20,
 } as const;
 
 const CONCURRENCY = 100;

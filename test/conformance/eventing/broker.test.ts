@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { conditionOf } from '../../../src/kinds/conditions.ts';
 import type { UntypedObject } from '../../../src/kinds/object.ts';
-import { BROKERS, CHANNELS, SERVICES, SUBSCRIPTIONS, TRIGGERS } from '../../../src/kube/refs.ts';
+import { BROKERS, CHANNELS, CONFIGMAPS, SERVICES, SUBSCRIPTIONS, TRIGGERS } from '../../../src/kube/refs.ts';
+import { eventually } from '../../lib/platform.ts';
 import {
   attributesOf,
   destination,
@@ -652,5 +653,29 @@ test('TestBrokerChannelFlowTriggerV1BrokerV1, TestSmoke_Broker, TestSmoke_Trigge
     await world.ready(BROKERS, name);
     await world.create(TRIGGERS, name, { broker: name, subscriber: await service() });
     await world.ready(TRIGGERS, name);
+  }
+});
+
+test('TestBrokerNamespaceDefaulting: config-br-defaults decides for a namespace and for the cluster', async () => {
+  const write = (text: string) =>
+    world.client.patch(CONFIGMAPS, 'knative-eventing', 'config-br-defaults', 'merge', {
+      data: { 'default-br-config': text },
+    });
+  const before = await world.client.get<UntypedObject>(CONFIGMAPS, 'knative-eventing', 'config-br-defaults');
+  const delivery = async () => (await world.create(BROKERS, world.name('defaulted'), {})).spec.delivery;
+  const cluster = 'clusterDefault: { brokerClass: MTChannelBasedBroker, delivery: { retry: 5 } }';
+  await write(
+    `${cluster}\nnamespaceDefaults:\n  ${NAMESPACE}: { brokerClass: MTChannelBasedBroker, delivery: { retry: 3 } }`,
+  );
+  try {
+    await eventually('the namespace decides', async () => (await delivery())?.retry === 3);
+    await write(cluster);
+    await eventually('the cluster decides', async () => (await delivery())?.retry === 5);
+    const name = world.name('classed');
+    const { metadata } = await world.create(BROKERS, name, {});
+    assert.equal(metadata.annotations?.[CLASS], 'MTChannelBasedBroker');
+    await world.ready(BROKERS, name);
+  } finally {
+    await write(before.data['default-br-config']);
   }
 });

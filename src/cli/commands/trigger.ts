@@ -1,4 +1,5 @@
 import { PetrelError } from '../../base/errors.ts';
+import type { SubscriptionState } from '../../eventing/model.ts';
 import { WISH_GROUP } from '../../kinds/eventing/wishes.ts';
 import type { Json, UntypedObject } from '../../kinds/object.ts';
 import type { KubeClient } from '../../kube/client.ts';
@@ -7,6 +8,7 @@ import type { Args } from '../args.ts';
 import type { CommandContext } from '../command.ts';
 import { readyCondition } from '../conditions.ts';
 import { put, settled } from '../events/apply.ts';
+import { askEventsIfAny } from '../events/ask.ts';
 import { destinationOf, ensureBroker, showDestination, trouble } from '../events/destination.ts';
 import { parseOn } from '../events/on.ts';
 import { actionOf } from '../services/invocations.ts';
@@ -26,22 +28,27 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
     });
   return withSession(home, async ({ client }) => {
     if (action === 'list' || name === undefined) {
-      const { items } = await client.list<UntypedObject>(TRIGGERS, args.flag('all') ? {} : { namespace });
-      await out.data(items.map(viewOf), () => {
+      const where = args.flag('all') ? {} : { namespace };
+      const [{ items }, counts] = await Promise.all([
+        client.list<UntypedObject>(TRIGGERS, where),
+        // On a cluster somebody else may deliver: then nothing is known of it here.
+        askEventsIfAny({ home }, 'subscriptions', where, {}),
+      ]);
+      const views = items.map((item) => ({ ...viewOf(item), ...countsOf(counts, item) }));
+      await out.data(views, () => {
         if (items.length === 0) return out.note('no triggers; petrel trigger create --help');
         out.table(
-          ['NAMESPACE', 'NAME', 'BROKER', 'FILTER', 'TO', 'READY', ''],
-          items
-            .map(viewOf)
-            .map((row) => [
-              row.namespace,
-              row.name,
-              row.broker,
-              row.filter,
-              row.to,
-              row.paused ? 'Paused' : row.ready,
-              row.message,
-            ]),
+          ['NAMESPACE', 'NAME', 'BROKER', 'FILTER', 'TO', 'READY', 'WAITING', 'DELIVERED', 'DEAD', ''],
+          views.map((row) => [
+            row.namespace,
+            row.name,
+            row.broker,
+            row.filter,
+            row.to,
+            row.paused ? 'Paused' : row.ready,
+            ...[row.waiting, row.delivered, row.dead].map((count) => (count === null ? '' : String(count))),
+            row.message || (row.lastError ? `last failure: ${row.lastError}` : ''),
+          ]),
         );
       });
       return 0;
@@ -126,6 +133,13 @@ async function create(
       },
     },
   });
+}
+
+/** What the engine has counted since it began. */
+function countsOf(counts: Record<string, SubscriptionState>, { metadata }: UntypedObject) {
+  const state = counts[`trigger/${metadata.namespace ?? 'default'}/${metadata.name}`];
+  const { delivered = null, waiting = null, retried = null, dead = null, lastError } = state ?? {};
+  return { waiting, delivered, retried, dead, lastError: lastError?.message ?? null };
 }
 
 function viewOf(trigger: UntypedObject) {

@@ -7,17 +7,20 @@ import type { KubeClient } from '../../kube/client.ts';
 import { createEventRecorder } from '../../kube/events.ts';
 import { createStatusWriter } from '../../kube/status-writer.ts';
 import type { EngineControl, EngineReports } from '../model.ts';
+import { apiServerSources } from './api-server-sources.ts';
 import { brokers } from './brokers.ts';
 import { channels, inMemoryChannels } from './channels.ts';
 import { createConfigMaps, followConfig } from './config.ts';
 import type { ControlContext, PartState } from './context.ts';
+import { eventSources } from './event-sources.ts';
 import { createTypeRecorder, eventPolicies, eventTypes } from './event-types.ts';
 import { parallels, sequences } from './flows.ts';
 import { createKind, type Kind, type KindController, logFailure } from './kind.ts';
 import { createObjects } from './objects.ts';
+import { pingSources } from './ping-sources.ts';
 import { KNOWN_KINDS } from './resources.ts';
 import { eventSinks, kafkaSinks } from './sinks.ts';
-import { eventSources, kafkaSources } from './sources.ts';
+import { kafkaSources } from './sources.ts';
 import { subscriptions } from './subscriptions.ts';
 import { followNamespaces } from './sugar.ts';
 import { triggers } from './triggers.ts';
@@ -53,6 +56,8 @@ const KINDS: readonly ((context: ControlContext) => Kind<any>)[] = [
   subscriptions,
   eventSources,
   kafkaSources,
+  pingSources,
+  apiServerSources,
   eventTypes,
   eventPolicies,
 ];

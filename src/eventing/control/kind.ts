@@ -41,6 +41,8 @@ export interface Kind<T extends EventingObject> {
   gone(namespace: string, name: string): void;
   /** Changes that somebody else sees to, by the object's key; returns the way to stop. */
   alsoOn?(enqueue: (namespace: string, name: string) => void): () => void;
+  /** Ends what it runs itself; its objects are not looked at any more. */
+  stop?(): Promise<void>;
 }
 
 export interface KindController {
@@ -180,6 +182,7 @@ export function createKind<T extends EventingObject>(context: ControlContext, ki
     async stop() {
       undo();
       await controller.stop();
+      await kind.stop?.();
     },
   };
 }

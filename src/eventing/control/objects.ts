@@ -22,7 +22,7 @@ export interface Observer {
 export interface Reader {
   /** Throws `NoSuchKind`. What it hands out is shared and must not be changed. */
   get(resource: ResourceRef, namespace: string, name: string): Promise<UntypedObject | undefined>;
-  /** Those of a namespace that match. Throws `NoSuchKind`. */
+  /** Those of a namespace that match (`''`: of a kind without). Throws `NoSuchKind`. */
   list(resource: ResourceRef, namespace: string, matches?: Matches): Promise<UntypedObject[]>;
   /** The pass is over: what earlier ones looked at and this one did not is forgotten. */
   done(): void;
@@ -153,7 +153,7 @@ export function createObjects(options: {
         },
         async list(resource, namespace, matches) {
           look(observer, mine, all(resource, namespace), matches);
-          const found = (await synced(resource)).list(namespace);
+          const found = (await synced(resource)).list(resource.namespaced ? namespace : undefined);
           return matches === undefined ? found : found.filter(matches);
         },
         done() {

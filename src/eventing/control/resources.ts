@@ -1,4 +1,6 @@
 /** From what a reference says, `apiVersion` and `kind`, to the resource of the API. */
+
+import { builtinRegistry, type Registry } from '../../kinds/registry.ts';
 import type { ResourceRef } from '../../kube/client.ts';
 import * as refs from '../../kube/refs.ts';
 
@@ -42,10 +44,26 @@ export const KNOWN_KINDS: ReadonlySet<string> = new Set(
 
 const BY_KIND = new Map(KNOWN.map((resource) => [`${resource.group}/${resource.kind}`, resource]));
 
+/** Group and version of an `apiVersion`. */
+const groupVersion = (apiVersion: string): { group: string; version: string } => {
+  const slash = apiVersion.indexOf('/');
+  return { group: apiVersion.slice(0, Math.max(0, slash)), version: apiVersion.slice(slash + 1) };
+};
+
+let served: Registry | undefined;
+
+/** As `resourceOf`, for kinds that are no addressable of ours: whether it has namespaces and how its plural is are known of all that Petrel serves. */
+export function anyResourceOf(apiVersion: string, kind: string): ResourceRef {
+  const { group, version } = groupVersion(apiVersion);
+  served ??= builtinRegistry();
+  const row = served.byKind(group, version, kind);
+  if (row === undefined) return { ...resourceOf(apiVersion, kind), version };
+  return { group, version, kind, plural: row.plural, namespaced: row.namespaced };
+}
+
 /** Which resource that is; the plural of an unknown kind is guessed as upstream guesses it (apimachinery `UnsafeGuessKindToResource`). */
 export function resourceOf(apiVersion: string, kind: string): ResourceRef {
-  const slash = apiVersion.indexOf('/');
-  const group = slash < 0 ? '' : apiVersion.slice(0, slash);
+  const { group, version } = groupVersion(apiVersion);
   const known = BY_KIND.get(`${group}/${kind}`);
   if (known !== undefined) return known;
   const singular = kind.toLowerCase();
@@ -56,7 +74,7 @@ export function resourceOf(apiVersion: string, kind: string): ResourceRef {
       : singular.endsWith('y')
         ? `${singular.slice(0, -1)}ies`
         : `${singular}s`;
-  return { group, version: apiVersion.slice(slash + 1), kind, plural, namespaced: true };
+  return { group, version, kind, plural, namespaced: true };
 }
 
 /** What the API says of an object that is not there. */

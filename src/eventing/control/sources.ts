@@ -1,18 +1,11 @@
 /**
- * Sources that run in the engine: EventSource, whatever its type, and KafkaSource. `runSource` is what any other kind of source does, too.
+ * What sources that run in the engine have in common, and KafkaSource.
  * Source: knative-extensions/eventing-kafka-broker `pkg/reconciler/source`.
  */
 import type { ConditionManager } from '../../kinds/conditions.ts';
-import type {
-  DeliverySpec,
-  EventSource,
-  KafkaSource,
-  SecretKeyRef,
-  SourceObject,
-} from '../../kinds/eventing/objects.ts';
+import type { DeliverySpec, KafkaSource, SecretKeyRef, SourceObject } from '../../kinds/eventing/objects.ts';
 import type { Json } from '../../kinds/object.ts';
-import { EVENT_SOURCES, KAFKA_SOURCES } from '../../kube/refs.ts';
-import { addressUrl } from '../addresses.ts';
+import { KAFKA_SOURCES } from '../../kube/refs.ts';
 import type { Target } from '../model.ts';
 import type { ControlContext, PartState } from './context.ts';
 import type { Kind, Pass } from './kind.ts';
@@ -100,34 +93,6 @@ function markState(conditions: ConditionManager, condition: string, state: PartS
 /** Names of attributes are lower case in events. */
 const lowerCase = (extensions: Record<string, string> = {}): Record<string, string> =>
   Object.fromEntries(Object.entries(extensions).map(([name, value]) => [name.toLowerCase(), value]));
-
-/** Types whose events come as requests to an address of the source's own. */
-const ADDRESSED: readonly string[] = ['webhook'];
-
-export function eventSources(context: ControlContext): Kind<EventSource> {
-  const keyOf = (namespace: string, name: string) => `eventsource/${namespace}/${name}`;
-  return {
-    resource: EVENT_SOURCES,
-    dependents: ['SinkProvided', 'SourceReady'],
-    async reconcile(pass) {
-      const { object, namespace, name, status } = pass;
-      const { type, config, delivery, paused } = object.spec;
-      if (ADDRESSED.includes(type))
-        status.address = { name: 'http', url: addressUrl(context.base, `source/${namespace}/${name}`) };
-      else delete status.address;
-      await runSource(context, pass, {
-        key: keyOf(namespace, name),
-        type,
-        config,
-        condition: 'SourceReady',
-        ...(delivery && { delivery }),
-        ...(paused && { paused }),
-      });
-      return undefined;
-    },
-    gone: (namespace, name) => context.engine.setSource(keyOf(namespace, name), null),
-  };
-}
 
 /** `net` of a KafkaSource as the module of that type takes it. */
 function kafkaNet({ net }: KafkaSource['spec']): Record<string, Json> {

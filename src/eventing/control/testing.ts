@@ -76,8 +76,8 @@ export interface World {
   client: KubeClient;
   engine: RememberingEngine;
   controllers: Controllers;
-  /** Ends the controllers and begins anew with another engine, as a restart of the platform does. */
-  restart(): Promise<RememberingEngine>;
+  /** Ends the controllers and begins anew with another engine, as a restart of the platform does; `checkpoints` are what it finds on disk. */
+  restart(checkpoints?: Record<string, Json>): Promise<RememberingEngine>;
   create(resource: ResourceRef, name: string, spec: object, metadata?: object): Promise<UntypedObject>;
   get(resource: ResourceRef, name: string): Promise<UntypedObject>;
   patch(resource: ResourceRef, name: string, patch: object): Promise<UntypedObject>;
@@ -104,8 +104,9 @@ const PATIENCE_MS = 10_000;
 export async function createWorld(before?: (client: KubeClient) => Promise<void>): Promise<World> {
   const api = await createTestApi();
   const client = createClient(inProcessTransport(api.server, ADMIN));
-  const start = async () => {
+  const start = async (checkpoints: Record<string, Json> = {}) => {
     const engine = new RememberingEngine();
+    for (const [key, value] of Object.entries(checkpoints)) engine.checkpoints.set(key, value);
     const controllers = await startControllers({
       client,
       engine,
@@ -150,9 +151,9 @@ export async function createWorld(before?: (client: KubeClient) => Promise<void>
     get controllers() {
       return now.controllers;
     },
-    async restart() {
+    async restart(checkpoints) {
       await now.controllers.stop();
-      now = await start();
+      now = await start(checkpoints);
       return now.engine;
     },
     create: (resource, name, spec, metadata = {}) =>

@@ -239,6 +239,38 @@ export type KafkaSource = SourceObject<
   { consumers?: number }
 >;
 
+export type PingSource = SourceObject<{
+  schedule: string;
+  timezone?: string;
+  contentType?: string;
+  data?: string;
+  dataBase64?: string;
+}>;
+
+/** A LabelSelector. Absent selects nothing of its own, an empty one everything. */
+export interface LabelSelector {
+  matchLabels?: Record<string, string>;
+  matchExpressions?: { key: string; operator: string; values?: string[] }[];
+}
+
+export interface WatchedResource {
+  apiVersion: string;
+  kind: string;
+  selector?: LabelSelector;
+}
+
+export type ApiServerSource = SourceObject<
+  {
+    resources: WatchedResource[];
+    owner?: { apiVersion: string; kind: string };
+    mode: 'Reference' | 'Resource';
+    serviceAccountName: string;
+    namespaceSelector?: LabelSelector;
+    filters?: Json[];
+  },
+  { namespaces?: string[] }
+>;
+
 export type EventSource = SourceObject<
   { type: string; config: Record<string, Json>; delivery?: DeliverySpec; paused?: boolean },
   { address?: Addressable }

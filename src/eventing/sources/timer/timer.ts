@@ -113,7 +113,9 @@ async function start(context: SourceContext<TimerConfig>) {
           config.source ?? `/apis/petrel.dev/v1/namespaces/${context.namespace}/eventsources/${context.name}`,
         time: new Date(due).toISOString(),
         subject: config.subject,
-        datacontenttype: data === undefined ? undefined : (config.contentType ?? 'application/json'),
+        // Empty: none, as PingSource has it.
+        datacontenttype:
+          data === undefined ? undefined : (config.contentType ?? 'application/json') || undefined,
         data,
       },
       due,

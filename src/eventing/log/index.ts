@@ -1,6 +1,6 @@
 /** Streams on disk: one directory for each, opened when something is set. */
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { messageOf, PetrelError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
@@ -83,12 +83,18 @@ export async function openLog(options: EventLogOptions): Promise<EventLog> {
     }
   };
 
+  /** What is above the streams' own directories has been synced. */
+  let rooted = false;
+
   const make = async (directory: string, { key, uid }: StreamSpec) => {
     await files.makeDirectory(directory);
     const label: Label = { format: FORMAT, key, uid };
     await files.save(join(directory, 'stream.json'), Buffer.from(JSON.stringify(label)));
     await files.syncDirectory(directory);
     await files.syncDirectory(root);
+    if (rooted) return;
+    for (const above of [options.dir, dirname(options.dir)]) await files.syncDirectory(above);
+    rooted = true;
   };
 
   const open = async (spec: StreamSpec): Promise<Stream> => {

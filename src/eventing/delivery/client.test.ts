@@ -333,7 +333,7 @@ test('https: the certificate is held against the name and the authority', async 
   const [key, cert] = [join(dir, 'key.pem'), join(dir, 'cert.pem')];
   try {
     const request = '-x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=sink.test';
-    const names = ['-addext', 'subjectAltName=DNS:sink.test', '-keyout', key, '-out', cert];
+    const names = ['-addext', 'subjectAltName=DNS:sink.test,IP:127.0.0.1', '-keyout', key, '-out', cert];
     execFileSync('openssl', ['req', ...request.split(' '), ...names], { stdio: 'ignore' });
   } catch {
     return t.skip('openssl is not there');
@@ -358,4 +358,6 @@ test('https: the certificate is held against the name and the authority', async 
   const wrongName = failed(await post(client, tls('other.test', ca)));
   assert.equal(wrongName.failure, 'connect');
   assert.match(wrongName.message, /other\.test/);
+  // An address may stand in a certificate, too.
+  assert.equal(answered(await post(client, tls('127.0.0.1', ca))).body.toString(), 'safe');
 });

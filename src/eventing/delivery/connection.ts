@@ -1,5 +1,5 @@
 /** One connection to a server of HTTP/1.1, kept alive, one request on it at a time. */
-import { connect, type LookupFunction, type Socket } from 'node:net';
+import { connect, isIP, type LookupFunction, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Deadlines, Timed } from '../../base/deadlines.ts';
 import { ReadBuffer } from '../../base/io.ts';
@@ -244,7 +244,8 @@ function secure({ host, port, tls }: Address, lookup: LookupFunction): TLSSocket
     host,
     port,
     lookup,
-    servername: tls!.servername,
+    // An address is no server name; its certificate is held against the address itself.
+    ...(isIP(tls!.servername) === 0 ? { servername: tls!.servername } : {}),
     ca: tls!.ca,
     ALPNProtocols: ['http/1.1'],
   });

@@ -1,5 +1,6 @@
 /** How sources and sinks reach Kafka. */
 import type { ConnectionOptions } from 'node:tls';
+import { messageOf } from '../../base/errors.ts';
 import type { Fields, Read } from './fields.ts';
 import { causes } from './persist.ts';
 import { TLS_FIELDS, tlsOptions } from './tls.ts';
@@ -64,6 +65,7 @@ export function kafkaReason(error: unknown): string | undefined {
     const { code, apiId } = one as { code?: string; apiId?: string };
     const reason = REASONS[apiId ?? ''] ?? REASONS[code ?? ''];
     if (reason !== undefined) return reason;
+    if (/^unknown topic/i.test(messageOf(one))) return 'TopicNotFound';
   }
   return undefined;
 }

@@ -1,5 +1,6 @@
 /** How sources and sinks reach PostgreSQL. */
-import type { Client, ClientConfig } from '../../clients/postgresql/index.ts';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { ClientConfig } from '../../clients/postgresql/index.ts';
 import type { Fields, Read } from './fields.ts';
 import { TLS_FIELDS, tlsOptions } from './tls.ts';
 
@@ -35,12 +36,23 @@ export function postgresqlOptions(config: Read<typeof POSTGRESQL_FIELDS>, name: 
   };
 }
 
-/** A connection, and what rejects when it is lost. */
+type Row = Record<string, unknown>;
+
+export interface PostgresqlConnection {
+  /** Queries go one after the other. */
+  query(text: string, values?: unknown[]): Promise<Row[]>;
+  /** Told of each NOTIFY on a channel that is listened to. */
+  onNotification(told: () => void): void;
+  /** Rejects when the connection is lost; it does not come back by itself. */
+  readonly lost: Promise<never>;
+  close(): Promise<void>;
+}
+
 export async function connectPostgresql(
   library: Library,
   config: Read<typeof POSTGRESQL_FIELDS>,
   name: string,
-): Promise<{ client: Client; lost: Promise<never> }> {
+): Promise<PostgresqlConnection> {
   const client = new library.Client(postgresqlOptions(config, name));
   const lost = new Promise<never>((_, reject) => {
     client.on('error', reject);
@@ -48,7 +60,22 @@ export async function connectPostgresql(
   });
   lost.catch(() => {});
   await client.connect();
-  return { client, lost };
+  let last: Promise<unknown> = Promise.resolve();
+  return {
+    query(text, values) {
+      const mine = last.then(async () => (await client.query<Row>(text, values)).rows);
+      last = mine.catch(() => {});
+      return mine;
+    },
+    onNotification(told) {
+      client.on('notification', told);
+    },
+    lost,
+    async close() {
+      // One that is broken may never say so.
+      await Promise.race([client.end(), pause(1000, undefined, { ref: false })]).catch(() => {});
+    },
+  };
 }
 
 export const postgresqlName = (config: Read<typeof POSTGRESQL_FIELDS>): string =>

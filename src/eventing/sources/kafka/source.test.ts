@@ -3,7 +3,10 @@ import { after, before, type TestContext, test } from 'node:test';
 import { type KafkaServer, kafkaServer } from '../../../../test/lib/brokers/kafka.ts';
 import { until } from '../../../../test/lib/brokers/server.ts';
 import { Admin, Producer } from '../../../clients/kafka/index.ts';
+import { withAttributes } from '../../../cloudevents/event.ts';
 import type { Json } from '../../../kinds/object.ts';
+import { kafkaSink } from '../../sinks/kafka.ts';
+import { roundTrip, samples, sendThrough, startSink } from '../../sinks/testing/round-trip.ts';
 import { type HarnessOptions, startHarness } from '../testing/harness.ts';
 import { kafkaSource } from './source.ts';
 
@@ -182,10 +185,15 @@ for (const protocol of ['consumer', 'classic']) {
     await until(() => second.taken.length > 0, 'the second has something to do', 30_000);
     await w.send(numbered(1500, 500, 40));
     await until(() => new Set([...first.texts(), ...second.texts()]).size === 2000, 'all have come', 30_000);
-    const all = [...first.texts(), ...second.texts()];
-    t.diagnostic(`duplicates: ${all.length - 2000}; ${first.taken.length} and ${second.taken.length}`);
-    // The classic protocol may refuse a commit while the group is changing: then something is delivered again.
-    if (protocol === 'consumer') assert.equal(all.length, 2000);
+    const all = [...first.taken, ...second.taken].map(({ id }) => id);
+    // The producer may have sent a message twice: a delivery counts by offset.
+    const again = all.length - new Set(all).size;
+    t.diagnostic(`duplicates: ${again}; ${first.taken.length} and ${second.taken.length}`);
+    // The classic protocol may refuse a commit while the group is changing, and a machine that stands still loses its place in the group.
+    const undisturbed = [first, second].every(
+      ({ states }) => states.filter(({ ready }) => !ready).length === 1,
+    );
+    if (protocol === 'consumer' && undisturbed) assert.equal(again, 0);
     // And back: the one that stays takes over what the other has left.
     await second.stop();
     await w.send(numbered(2000, 200, 40));
@@ -216,18 +224,24 @@ test('a wrong password is reported and tried again until it is right', async (t)
   }
 });
 
-test('kill -9 of the broker in mid-stream: nothing acknowledged is lost', async (t) => {
+test('kill -9 of the broker in mid-stream: what the sink has confirmed, the source brings', async (t) => {
   const w = await world(t, 2);
   if (!w) return;
   const source = await w.source({ consumerGroup: 'killed' });
-  await w.send(numbered(0, 300));
-  await source.got(100);
-  await w.server.kill();
-  await until(() => !source.state().ready, 'it is told');
-  await w.server.start();
-  await w.send(numbered(300, 300));
-  await until(() => new Set(source.texts()).size === 600, 'all have come', 60_000);
-  t.diagnostic(`duplicates: ${source.texts().length - 600}`);
+  await source.ready();
+  const sink = await startSink(t, kafkaSink, {
+    bootstrapServers: [w.bootstrap],
+    topic: w.topic,
+    compression: 'gzip',
+  });
+  const [event] = samples();
+  const confirmed = await sendThrough(sink, w.server, (id) => withAttributes(event!, { id }));
+  assert.ok(source.states.some(({ ready }) => !ready));
+  const have = () => new Set(source.taken.map(({ id }) => id));
+  await until(() => confirmed.isSubsetOf(have()), 'all confirmed ones have come', 60_000);
+  t.diagnostic(
+    `confirmed: ${confirmed.size}; taken ${source.taken.length} times, ${have().size} different ones`,
+  );
 });
 
 test('a message that carries an event is that event; one that claims to and does not is not lost', async (t) => {
@@ -314,5 +328,21 @@ test('what KEDA says means the same here', () => {
       .check({ topics: [], initialOffset: 'yesterday', sasl: { username: 'u' }, colour: 1 })
       .map(({ field }) => field),
     ['colour', 'bootstrapServers', 'sasl.password', 'topics', 'initialOffset'],
+  );
+});
+
+test('what the sink sends is the same event here; a topic that is not there is told', async (t) => {
+  const w = await world(t, 2);
+  if (!w) return;
+  const source = await w.source();
+  for (const mode of ['binary', 'structured']) {
+    const sink = await startSink(t, kafkaSink, { bootstrapServers: [w.bootstrap], topic: w.topic, mode });
+    await roundTrip(sink, source);
+    source.taken.length = 0;
+  }
+  const missing = await startSink(t, kafkaSink, { bootstrapServers: [w.bootstrap], topic: 'nowhere' });
+  await until(
+    () => missing.state().reason === 'TopicNotFound',
+    `it is told: ${JSON.stringify(missing.state())}`,
   );
 });

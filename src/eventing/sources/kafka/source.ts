@@ -9,7 +9,7 @@ import { Health } from '../../connectors/health.ts';
 import { Intake } from '../../connectors/intake.ts';
 import { kafkaName, kafkaOptions, kafkaReason } from '../../connectors/kafka.ts';
 import { LowWater } from '../../connectors/low-water.ts';
-import { persist } from '../../connectors/persist.ts';
+import { causes, persist } from '../../connectors/persist.ts';
 import type { RunningSource, SourceContext, SourceModule } from '../contract.ts';
 import { check, fromKeda, type KafkaConfig, read, startOf } from './config.ts';
 import { createMember } from './group.ts';
@@ -25,8 +25,13 @@ const COMMIT_LIMIT_MS = 2000;
 /** Messages begun of one partition above an unresolved one: what others may run ahead of a message that is being retried. */
 const AHEAD = 20_000;
 
-/** States of a group that nobody reads with. */
-const NOBODY: ReadonlySet<string> = new Set(['Empty', 'Dead', 'Unknown']);
+/** What the coordinator answers where a group has members. */
+const OCCUPIED: ReadonlySet<string> = new Set([
+  'UNKNOWN_MEMBER_ID',
+  'ILLEGAL_GENERATION',
+  'STALE_MEMBER_EPOCH',
+  'NON_EMPTY_GROUP',
+]);
 
 /** What is read of one partition while it is this member's. */
 interface Partition {
@@ -50,11 +55,12 @@ export const kafkaSource: SourceModule = {
     const signal = AbortSignal.any([context.signal, stopping.signal]);
     const health = new Health(context);
     let session: Session | undefined;
+    const memberId = context.uuid();
     const running = persist(
       { ...context, signal, report: health.state, what: kafkaName(config), reasonOf: kafkaReason },
       async (up) => {
         const client = await loadClient('kafka');
-        do session = new Session(client, context, config, health, signal);
+        do session = new Session(client, context, config, health, signal, memberId);
         while ((await session.run(up)) === 'anew');
       },
     );
@@ -75,6 +81,8 @@ class Session {
   readonly #config: KafkaConfig;
   readonly #signal: AbortSignal;
   readonly #group: string;
+  /** The same in all sessions of a source: with KIP-848 one that lost its connection has its partitions back at once. */
+  readonly #memberId: string;
   readonly #intake: Intake;
   readonly #partitions = new Map<string, Partition>();
   /** Partitions that were taken from this session: its stream may still hold messages of them from before. */
@@ -94,7 +102,9 @@ class Session {
     config: KafkaConfig,
     health: Health,
     signal: AbortSignal,
+    memberId: string,
   ) {
+    this.#memberId = memberId;
     this.#client = client;
     this.#context = context;
     this.#config = config;
@@ -160,7 +170,7 @@ class Session {
 
   async #join(): Promise<Consumer> {
     const options = kafkaOptions(this.#config, `petrel-${this.#context.namespace}-${this.#context.name}`);
-    const kip848 = await this.#pin(options);
+    const { kip848, ownId } = await this.#pin(options);
     const group = kip848
       ? { groupProtocol: 'consumer' as const }
       : {
@@ -185,21 +195,22 @@ class Session {
     consumer.on('consumer:heartbeat:stalled', ({ lastError }) =>
       this.#fail(lastError ?? new Error('the group’s coordinator does not answer')),
     );
+    if (kip848 && ownId) consumer.memberId = this.#memberId;
     this.#consumer = consumer;
     return consumer;
   }
 
   /**
    * Writes down where the group begins, for partitions of which it has read nothing: what comes from now on is not lost even if this
-   * ends before its first commit. Answers whether the brokers know KIP-848.
+   * ends before its first commit. Answers whether KIP-848 is to be used, and whether members choose their ids there.
    */
-  async #pin(options: ReturnType<typeof kafkaOptions>): Promise<boolean> {
+  async #pin(options: ReturnType<typeof kafkaOptions>): Promise<{ kip848: boolean; ownId: boolean }> {
     const { Admin } = this.#client;
     const admin = new Admin(options);
     const probe = new this.#client.Consumer({ ...options, groupId: this.#group });
     try {
       const apis = await admin.listApis();
-      const kip848 = apis.some(({ name }) => name === 'ConsumerGroupHeartbeat');
+      const heartbeat = apis.find(({ name }) => name === 'ConsumerGroupHeartbeat');
       const topics = [...this.#config.topics];
       const metadata = await admin.metadata({ topics });
       const all = topics.map((topic) => ({
@@ -219,23 +230,28 @@ class Session {
         const names = missing.map(({ topic }) => topic);
         const at = await probe.listOffsets({ topics: names, timestamp });
         const end = await probe.listOffsets({ topics: names, timestamp: -1n });
-        const groups = await admin.describeGroups({ groups: [this.#group] });
-        const state = groups.get(this.#group)?.state;
-        // Where others are reading already, they have pinned it.
-        if (state === undefined || NOBODY.has(state))
-          await admin.alterConsumerGroupOffsets({
-            groupId: this.#group,
-            topics: missing.map(({ topic, partitions }) => ({
-              name: topic,
-              partitionOffsets: partitions.map((partition) => {
-                // A time after the newest message has no offset.
-                const found = at.get(topic)?.[partition] ?? -1n;
-                return { partition, offset: found >= 0n ? found : (end.get(topic)?.[partition] ?? 0n) };
-              }),
-            })),
-          });
+        const pinned = admin.alterConsumerGroupOffsets({
+          groupId: this.#group,
+          topics: missing.map(({ topic, partitions }) => ({
+            name: topic,
+            partitionOffsets: partitions.map((partition) => {
+              // A time after the newest message has no offset.
+              const found = at.get(topic)?.[partition] ?? -1n;
+              return { partition, offset: found >= 0n ? found : (end.get(topic)?.[partition] ?? 0n) };
+            }),
+          })),
+        });
+        // A group that somebody reads with takes offsets from its members only: they have pinned it, or read a new partition from its beginning.
+        await pinned.catch((error: unknown) => {
+          if (![...causes(error)].some((one) => OCCUPIED.has(String((one as { apiId?: string }).apiId))))
+            throw error;
+        });
       }
-      return this.#config.protocol === 'consumer' || (this.#config.protocol === 'auto' && kip848);
+      const { protocol } = this.#config;
+      return {
+        kip848: protocol === 'consumer' || (protocol === 'auto' && heartbeat !== undefined),
+        ownId: (heartbeat?.maxVersion ?? 0) >= 1,
+      };
     } finally {
       await Promise.allSettled([admin.close(), probe.close(true)]);
     }

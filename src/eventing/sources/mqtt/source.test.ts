@@ -7,6 +7,8 @@ import * as client from '../../../clients/mqtt/index.ts';
 import type { Json } from '../../../kinds/object.ts';
 import { readFields } from '../../connectors/fields.ts';
 import { connectMqtt, MQTT_FIELDS } from '../../connectors/mqtt.ts';
+import { mqttSink } from '../../sinks/mqtt.ts';
+import { roundTrip, startSink } from '../../sinks/testing/round-trip.ts';
 import { type HarnessOptions, startHarness } from '../testing/harness.ts';
 import { mqttSource } from './source.ts';
 
@@ -146,4 +148,21 @@ test('kill -9 of the broker in mid-stream loses nothing that it had written; a w
     () => new Set(source.texts().filter((text) => Number(text) >= 200)).size === 50,
     'the new ones come',
   );
+});
+
+test('what the sink sends is the same event here', async (t) => {
+  const w = await world(t);
+  if (!w) return;
+  const address = `127.0.0.1:${w.server.port}`;
+  const source = await w.source({ qos: 2 });
+  for (const [mode, qos] of [
+    ['binary', 1],
+    ['structured', 2],
+  ] as const) {
+    const access = { address, username: 'alice', password: 'secret', clientId: `sink-${mode}` };
+    await roundTrip(await startSink(t, mqttSink, { ...access, topic: `${w.topic}/sink`, mode, qos }), source);
+    source.taken.length = 0;
+  }
+  const wrong = await startSink(t, mqttSink, { address, username: 'alice', password: 'wrong', topic: 'x' });
+  await until(() => wrong.state().reason === 'Unauthorized', 'it is refused');
 });

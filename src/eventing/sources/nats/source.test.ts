@@ -3,7 +3,10 @@ import { after, before, type TestContext, test } from 'node:test';
 import { type NatsServer, natsServer } from '../../../../test/lib/brokers/nats.ts';
 import { until } from '../../../../test/lib/brokers/server.ts';
 import { connect, headers, jetstream, jetstreamManager } from '../../../clients/nats/index.ts';
+import { withAttributes } from '../../../cloudevents/event.ts';
 import type { Json } from '../../../kinds/object.ts';
+import { natsSink } from '../../sinks/nats.ts';
+import { roundTrip, samples, sendThrough, startSink } from '../../sinks/testing/round-trip.ts';
 import { type HarnessOptions, startHarness } from '../testing/harness.ts';
 import { natsSource } from './source.ts';
 
@@ -163,4 +166,31 @@ test('what KEDA says means the same here; a wrong configuration is refused by fi
       .map(({ field }) => field),
     ['stream', 'consumer', 'concurrency', 'initialOffset'],
   );
+});
+
+test('what the sink sends is the same event here, once; what it has confirmed survives kill -9 of the server', async (t) => {
+  const w = await world(t);
+  if (!w) return;
+  const source = await w.source();
+  const config = { servers: [w.url], ...access };
+  for (const mode of ['binary', 'structured']) {
+    const sink = await startSink(t, natsSink, { ...config, subject: `${w.stream}.${mode}`, mode });
+    await roundTrip(sink, source);
+    source.taken.length = 0;
+    const [event] = samples();
+    const twice = withAttributes(event!, { id: `twice-${mode}` });
+    await Promise.all([sink.send(twice), sink.send(twice)]);
+    await until(() => source.taken.length > 0, 'it comes');
+    assert.equal(source.taken.length, 1);
+    source.taken.length = 0;
+  }
+  const sink = await startSink(t, natsSink, { ...config, subject: `${w.stream}.x` });
+  const [event] = samples();
+  const confirmed = await sendThrough(sink, w.server, (id) => withAttributes(event!, { id }));
+  await until(
+    () => [...confirmed].every((id) => source.taken.some((one) => one.id === id)),
+    'all confirmed ones are there',
+  );
+  const nobody = await startSink(t, natsSink, { ...config, subject: 'no.stream.takes.it' });
+  await assert.rejects(async () => nobody.send(event!));
 });

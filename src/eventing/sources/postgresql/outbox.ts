@@ -7,7 +7,12 @@ import { sleep } from '../../../base/clock.ts';
 import type { CloudEvent } from '../../../cloudevents/event.ts';
 import type { Read } from '../../connectors/fields.ts';
 import { about } from '../../connectors/messages.ts';
-import { connectPostgresql, identifier, tableName } from '../../connectors/postgresql.ts';
+import {
+  connectPostgresql,
+  identifier,
+  type PostgresqlConnection,
+  tableName,
+} from '../../connectors/postgresql.ts';
 import { aborted, type Connection } from '../../connectors/upstream.ts';
 import type { SourceContext } from '../contract.ts';
 import type { OUTBOX_FIELDS, PostgresqlConfig } from './config.ts';
@@ -31,7 +36,8 @@ export async function readOutbox({ library, context, config, connection }: Readi
   const id = identifier(outbox.idColumn);
   const mark = identifier(outbox.markColumn);
   const open = outbox.after === 'mark' ? `${mark} IS NULL AND ` : '';
-  const { client, lost } = await connectPostgresql(library, config, context.key);
+  const client = await connectPostgresql(library, config, context.key);
+  const { lost } = client;
   const inHand = new Set<string>();
   const resolved: string[] = [];
   let flushing: Promise<void> | undefined;
@@ -68,14 +74,14 @@ export async function readOutbox({ library, context, config, connection }: Readi
     if (!(await onlyReader(client, `${config.database} ${outbox.table}`, context, connection))) return;
     let woken = false;
     let wake = () => {};
-    client.on('notification', () => {
+    client.onNotification(() => {
       woken = true;
       wake();
     });
     if (outbox.channel !== undefined) await client.query(`LISTEN ${identifier(outbox.channel)}`);
     connection.beyond = async () => {
-      const { rows } = await client.query(`SELECT count(*) AS n FROM ${table} WHERE ${open} true`);
-      return Number(rows[0]?.n);
+      const [row] = await client.query(`SELECT count(*) AS n FROM ${table} WHERE ${open} true`);
+      return Number(row?.n);
     };
     await client.query(`SELECT ${id} FROM ${table} LIMIT 0`);
     connection.up(`reads table ${outbox.table}`);
@@ -83,11 +89,10 @@ export async function readOutbox({ library, context, config, connection }: Readi
     while (!signal.aborted) {
       woken = false;
       const limit = config.prefetch - intake.outstanding;
-      const { rows } = await Promise.race([
-        client.query<Row>(
-          `SELECT * FROM ${table} WHERE ${open}${id} <> ALL($1) ORDER BY ${id} LIMIT ${limit}`,
-          [[...inHand]],
-        ),
+      const rows = await Promise.race([
+        client.query(`SELECT * FROM ${table} WHERE ${open}${id} <> ALL($1) ORDER BY ${id} LIMIT ${limit}`, [
+          [...inHand],
+        ]),
         lost,
       ]);
       for (const row of rows) take(row);
@@ -103,21 +108,21 @@ export async function readOutbox({ library, context, config, connection }: Readi
     await connection.settled();
     await flushing;
   } finally {
-    await Promise.race([client.end(), sleep(context.clock, 1000)]).catch(() => {});
+    await client.close();
   }
 }
 
 /** Waits until nobody else reads the table; false when the source is stopped first. The lock goes with the connection. */
 async function onlyReader(
-  client: { query(text: string, values: unknown[]): Promise<{ rows: Row[] }> },
+  client: PostgresqlConnection,
   what: string,
   { clock, report }: SourceContext<unknown>,
   { signal }: Connection,
 ): Promise<boolean> {
   const key = createHash('sha256').update(`petrel outbox ${what}`).digest().readBigInt64BE().toString();
   while (!signal.aborted) {
-    const { rows } = await client.query('SELECT pg_try_advisory_lock($1) AS mine', [key]);
-    if (rows[0]?.mine === true) return true;
+    const [row] = await client.query('SELECT pg_try_advisory_lock($1) AS mine', [key]);
+    if (row?.mine === true) return true;
     report({
       ready: true,
       reason: 'Standby',

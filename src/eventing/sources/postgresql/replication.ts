@@ -8,7 +8,13 @@ import type { Pgoutput } from '../../../clients/postgresql/index.ts';
 import type { CloudEvent } from '../../../cloudevents/event.ts';
 import type { Read } from '../../connectors/fields.ts';
 import { about } from '../../connectors/messages.ts';
-import { connectPostgresql, identifier, postgresqlOptions, tableName } from '../../connectors/postgresql.ts';
+import {
+  connectPostgresql,
+  identifier,
+  type PostgresqlConnection,
+  postgresqlOptions,
+  tableName,
+} from '../../connectors/postgresql.ts';
 import { aborted } from '../../connectors/upstream.ts';
 import type { SourceContext } from '../contract.ts';
 import type { REPLICATION_FIELDS } from './config.ts';
@@ -34,7 +40,8 @@ export async function readChanges({ library, context, config, connection }: Read
   const replication = config.replication as Read<typeof REPLICATION_FIELDS>;
   const { slot, publication } = replication;
   const { intake, signal } = connection;
-  const { client, lost } = await connectPostgresql(library, config, context.key);
+  const client = await connectPostgresql(library, config, context.key);
+  const { lost } = client;
   const stream = new library.LogicalReplicationService(postgresqlOptions(config, context.key), {
     acknowledge: { auto: false, timeoutSeconds: 0 },
     flowControl: { enabled: true },
@@ -136,24 +143,24 @@ export async function readChanges({ library, context, config, connection }: Read
     confirm();
   } finally {
     alive?.cancel();
-    const closed = Promise.allSettled([stream.destroy(), client.end()]);
+    const closed = Promise.allSettled([stream.destroy(), client.close()]);
     await Promise.race([closed, sleep(context.clock, 1000)]);
   }
 }
 
 /** Makes slot and publication where they are not there. */
 async function prepare(
-  client: { query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }> },
+  client: PostgresqlConnection,
   { slot, publication, tables }: Read<typeof REPLICATION_FIELDS>,
 ): Promise<void> {
   if (tables !== undefined) {
-    const { rows } = await client.query('SELECT 1 FROM pg_publication WHERE pubname = $1', [publication]);
+    const rows = await client.query('SELECT 1 FROM pg_publication WHERE pubname = $1', [publication]);
     if (rows.length === 0)
       await client.query(
         `CREATE PUBLICATION ${identifier(publication)} FOR TABLE ${tables.map(tableName).join(', ')}`,
       );
   }
-  const { rows } = await client.query('SELECT 1 FROM pg_replication_slots WHERE slot_name = $1', [slot]);
+  const rows = await client.query('SELECT 1 FROM pg_replication_slots WHERE slot_name = $1', [slot]);
   if (rows.length === 0)
     await client.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [slot]);
 }

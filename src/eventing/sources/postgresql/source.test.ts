@@ -3,7 +3,10 @@ import { after, before, type TestContext, test } from 'node:test';
 import { type PostgresqlServer, postgresqlServer } from '../../../../test/lib/brokers/postgresql.ts';
 import { until } from '../../../../test/lib/brokers/server.ts';
 import { Client } from '../../../clients/postgresql/index.ts';
+import { withAttributes } from '../../../cloudevents/event.ts';
 import type { Json } from '../../../kinds/object.ts';
+import { postgresqlSink } from '../../sinks/postgresql.ts';
+import { samples, sendThrough, startSink } from '../../sinks/testing/round-trip.ts';
 import { type HarnessOptions, startHarness } from '../testing/harness.ts';
 import { postgresqlSource } from './source.ts';
 
@@ -212,4 +215,29 @@ test('a wrong configuration is refused by field', () => {
     postgresqlSource.check(config).map(({ field }) => field),
     ['address', 'outbox.table', 'replication.slot', 'replication.publication', 'outbox'],
   );
+});
+
+test('the sink writes a row for each event, once; what it has confirmed survives kill -9 of the server', async (t) => {
+  const w = await world(t);
+  if (!w) return;
+  const { port, user: username, password, database } = w.server;
+  const config = { address: `127.0.0.1:${port}`, username, password, database };
+  const sink = await startSink(t, postgresqlSink, { ...config, table: w.table, create: true });
+  const [json, text, bytes] = samples();
+  for (const event of [json!, json!, text!, bytes!]) await sink.send(event);
+  const rows = await w.run(`SELECT * FROM ${w.table} ORDER BY id`);
+  assert.equal(rows.length, 3);
+  assert.deepEqual(rows[0].data, { n: 1 });
+  assert.deepEqual(
+    [rows[0].type, rows[0].subject, rows[0].extensions.partitionkey],
+    ['com.shop.order', 'Grüße 😀', 'k1'],
+  );
+  assert.equal(rows[0].time.toISOString(), json?.time);
+  assert.deepEqual([rows[1].data, rows[1].bytes.toString(), rows[2].bytes], [null, 'text', bytes?.data]);
+  const confirmed = await sendThrough(sink, w.server, (id) => withAttributes(json!, { id }));
+  await w.reconnect();
+  const kept = new Set((await w.run(`SELECT id FROM ${w.table}`)).map(({ id }) => id));
+  assert.ok([...confirmed].every((id) => kept.has(id)));
+  const missing = await startSink(t, postgresqlSink, { ...config, table: 'nowhere' });
+  await until(() => missing.state().reason === 'TableNotFound', 'it is told');
 });

@@ -3,7 +3,10 @@ import { after, before, type TestContext, test } from 'node:test';
 import { type RedisServer, redisServer } from '../../../../test/lib/brokers/redis.ts';
 import { until } from '../../../../test/lib/brokers/server.ts';
 import { createClient } from '../../../clients/redis/index.ts';
+import { withAttributes } from '../../../cloudevents/event.ts';
 import type { Json } from '../../../kinds/object.ts';
+import { redisSink } from '../../sinks/redis.ts';
+import { roundTrip, samples, sendThrough, startSink } from '../../sinks/testing/round-trip.ts';
 import { type HarnessOptions, startHarness } from '../testing/harness.ts';
 import { redisSource } from './source.ts';
 
@@ -189,4 +192,25 @@ test('what KEDA says means the same here; a wrong configuration is refused by fi
     check({ address: 'r', stream: 's', list: 'l' }).map(({ field }) => field),
     ['address', 'stream'],
   );
+});
+
+test('what the sink sends is the same event here; what it has confirmed survives kill -9 of the server', async (t) => {
+  const w = await world(t);
+  if (!w) return;
+  const config = { address: `127.0.0.1:${w.server.port}`, password: 'secret' };
+  const [event] = samples();
+  for (const [kind, key] of [
+    ['stream', w.key],
+    ['list', `${w.key}:list`],
+  ] as const) {
+    const place = { [kind]: key };
+    const source = await w.source(place, { name: kind });
+    const sink = await startSink(t, redisSink, { ...config, ...place });
+    await roundTrip(sink, source);
+    const confirmed = await sendThrough(sink, w.server, (id) => withAttributes(event!, { id }));
+    await until(
+      () => [...confirmed].every((id) => source.taken.some((one) => one.id === id)),
+      'all confirmed ones are there',
+    );
+  }
 });

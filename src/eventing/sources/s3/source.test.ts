@@ -2,9 +2,12 @@ import assert from 'node:assert/strict';
 import { after, before, type TestContext, test } from 'node:test';
 import { type MotoServer, motoServer } from '../../../../test/lib/brokers/moto.ts';
 import { until } from '../../../../test/lib/brokers/server.ts';
+import { fromJson } from '../../../cloudevents/json.ts';
 import type { Json } from '../../../kinds/object.ts';
 import { readFields } from '../../connectors/fields.ts';
 import { openBucket, S3_FIELDS } from '../../connectors/s3.ts';
+import { keyOf, s3Sink } from '../../sinks/s3.ts';
+import { assertSame, samples, startSink } from '../../sinks/testing/round-trip.ts';
 import { type HarnessOptions, startHarness } from '../testing/harness.ts';
 import { Position } from './position.ts';
 import { s3Source } from './source.ts';
@@ -118,4 +121,30 @@ test('a position forgets what it knows by time, and never what is under way', ()
   assert.deepEqual(position.save(), { since: 1_880_000, done: [] });
   assert.ok(!position.wants(slow));
   assert.ok(position.wants(object('late', 1_880_000)));
+});
+
+test('the sink keeps an object for each event, and the same for the same event', async (t) => {
+  const w = await world(t);
+  if (!w || typeof server === 'string') return;
+  const config = {
+    endpoint: server.endpoint,
+    bucket: w.name,
+    accessKeyId: 'key',
+    secretAccessKey: 'secret',
+    prefix: 'e/',
+  };
+  const sink = await startSink(t, s3Sink, config);
+  for (const event of samples()) {
+    await sink.send(event);
+    await sink.send(event);
+    assert.match(keyOf(event), /^com\.shop\.order\/\d{4}-\d\d-\d\d\/id-\d-[0-9a-f]{16}$/);
+    const found = await w.bucket.get(`e/${keyOf(event)}`);
+    assert.equal(found?.contentType, 'application/cloudevents+json');
+    assertSame(fromJson(found?.data ?? Buffer.alloc(0)), event);
+  }
+  const keys: string[] = [];
+  for await (const { key } of w.bucket.list('')) keys.push(key);
+  assert.equal(keys.length, 3);
+  const missing = await startSink(t, s3Sink, { ...config, bucket: 'nowhere' });
+  await until(() => missing.state().reason === 'BucketNotFound', 'it is told');
 });

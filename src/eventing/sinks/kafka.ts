@@ -1,0 +1,101 @@
+/** A Kafka topic as a sink: an event is confirmed when all replicas in sync have it. What comes at the same time goes in one request. */
+
+import { loadClient } from '../../clients/load.ts';
+import type { CloudEvent } from '../../cloudevents/event.ts';
+import { attribute } from '../../cloudevents/event.ts';
+import { toKafka } from '../../cloudevents/kafka.ts';
+import { downstream } from '../connectors/downstream.ts';
+import { checkFields, type Fields, readFields } from '../connectors/fields.ts';
+import { KAFKA_FIELDS, kafkaName, kafkaOptions, kafkaReason } from '../connectors/kafka.ts';
+import { MODE } from '../connectors/mode.ts';
+import type { SinkModule } from './contract.ts';
+
+export const FIELDS = {
+  ...KAFKA_FIELDS,
+  topic: { is: 'text', required: true, what: 'the topic' },
+  keyAttribute: {
+    is: 'text',
+    default: 'partitionkey',
+    what: 'the attribute that is the message’s key, which says its partition',
+  },
+  mode: MODE,
+  compression: {
+    is: 'choice',
+    of: ['none', 'gzip', 'zstd'],
+    default: 'none',
+    what: 'how requests are compressed',
+  },
+} as const satisfies Fields;
+
+interface Waiting {
+  event: CloudEvent;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+/** Events in one request. */
+const BATCH = 500;
+
+export const kafkaSink: SinkModule = {
+  type: 'kafka',
+  check: (config) => checkFields(config, FIELDS),
+  async start(context) {
+    const config = readFields(context.config, FIELDS);
+    const { topic, keyAttribute, mode } = config;
+    return downstream(context, { what: kafkaName(config), reasonOf: kafkaReason }, async () => {
+      const client = await loadClient('kafka');
+      const producer = new client.Producer({
+        ...kafkaOptions(config, context.key.replaceAll('/', '-')),
+        acks: client.ProduceAcks.ALL,
+        compression: config.compression,
+        autocreateTopics: false,
+      });
+      // Connects, and finds out whether there is such a topic.
+      await producer.metadata({ topics: [topic] }).catch(async (error) => {
+        await producer.close(true).catch(() => {});
+        throw error;
+      });
+      const queue: Waiting[] = [];
+      let sending = false;
+      const flush = async () => {
+        while (queue.length > 0) {
+          const batch = queue.splice(0, BATCH);
+          try {
+            await producer.send({
+              messages: batch.map(({ event }) => {
+                const chosen = attribute(event, keyAttribute);
+                const { key, value, headers } = toKafka(event, {
+                  mode,
+                  key: chosen === undefined ? undefined : String(chosen),
+                });
+                return {
+                  topic,
+                  key,
+                  // The client has no empty value: a tombstone is left out.
+                  value: value ?? undefined,
+                  headers: new Map(headers.map(([name, text]) => [Buffer.from(name), Buffer.from(text)])),
+                };
+              }),
+            });
+            for (const { resolve } of batch) resolve();
+          } catch (error) {
+            for (const { reject } of batch) reject(error);
+          }
+        }
+        sending = false;
+      };
+      return {
+        send: (event) =>
+          new Promise<void>((resolve, reject) => {
+            queue.push({ event, resolve, reject });
+            if (sending) return;
+            sending = true;
+            setImmediate(() => void flush());
+          }),
+        // The client makes its connections anew by itself, and each request says how it went.
+        lost: new Promise<never>(() => {}),
+        close: () => producer.close(true),
+      };
+    });
+  },
+};

@@ -1,0 +1,64 @@
+/** A stream or a list of Redis as a sink. An event is as safe as the server's settings make it (`appendfsync always`). */
+
+import { loadClient } from '../../clients/load.ts';
+import { toJson } from '../../cloudevents/json.ts';
+import { toKafka } from '../../cloudevents/kafka.ts';
+import type { FieldError, Json } from '../../kinds/object.ts';
+import { downstream } from '../connectors/downstream.ts';
+import { checkFields, type Fields, readFields } from '../connectors/fields.ts';
+import { connectRedis, REDIS_FIELDS, redisName } from '../connectors/redis.ts';
+import type { SinkModule } from './contract.ts';
+
+export const FIELDS = {
+  ...REDIS_FIELDS,
+  stream: {
+    is: 'text',
+    what: 'the key of a stream: attributes are fields `ce_…`, the data is the field `data`; either this or `list`',
+  },
+  list: { is: 'text', what: 'the key of a list: an event is pushed to its left end as JSON' },
+  maxLength: {
+    is: 'count',
+    min: 1,
+    max: 1_000_000_000,
+    what: 'of a stream: older entries go beyond about as many',
+  },
+} as const satisfies Fields;
+
+function check(config: Record<string, Json>): FieldError[] {
+  const errors = checkFields(config, FIELDS);
+  if ((config.stream === undefined) === (config.list === undefined))
+    errors.push({
+      field: 'stream',
+      reason: 'FieldValueRequired',
+      message: 'Required value: exactly one of stream and list',
+    });
+  return errors;
+}
+
+export const redisSink: SinkModule = {
+  type: 'redis',
+  check,
+  async start(context) {
+    const config = readFields(context.config, FIELDS);
+    const { stream, list = '', maxLength } = config;
+    return downstream(context, { what: redisName(config) }, async () => {
+      const redis = await connectRedis(await loadClient('redis'), config);
+      return {
+        async send(event) {
+          if (stream === undefined) {
+            await redis.run('LPUSH', list, toJson(event));
+            return;
+          }
+          const { headers, value } = toKafka(event);
+          const trim = maxLength === undefined ? [] : ['MAXLEN', '~', String(maxLength)];
+          const data = value === null ? [] : ['data', value];
+          await redis.run('XADD', stream, ...trim, '*', ...headers.flat(), ...data);
+        },
+        lost: redis.gone.then((error) => {
+          throw error;
+        }),
+        close: () => redis.close(),
+      };
+    });
+  },
+};

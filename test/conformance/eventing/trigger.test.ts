@@ -9,11 +9,13 @@ import {
   IN_MEMORY_CHANNELS,
   NAMESPACES,
   PING_SOURCES,
+  PODS,
+  SERVICES,
   SUBSCRIPTIONS,
   TRIGGERS,
 } from '../../../src/kube/refs.ts';
 import { eventually } from '../../lib/platform.ts';
-import { destination, EventWorld, fullEvent, NAMESPACE, type Receiver, type Sent } from './world.ts';
+import { destination, EventWorld, fullEvent, NAMESPACE, Receiver, type Sent } from './world.ts';
 
 const world = new EventWorld();
 before(() => world.start());
@@ -100,6 +102,41 @@ test('TestMultiTriggerTopology', async () => {
   await world.gotAll(last, [`leg-${legs}`]);
 });
 
+test('a Trigger whose subscriber is a Kubernetes Service delivers to the Pods behind it, by path, as they come and go', async () => {
+  const [name, url] = await broker({
+    delivery: { retry: 10, backoffPolicy: 'linear', backoffDelay: 'PT0.2S' },
+  });
+  const [app, sink] = [world.name('app'), await world.receiver()];
+  const port = await freePort();
+  // The Pod passes on what it gets: the test sees that it went through it.
+  const program = `require('node:http').createServer((request, response) => {
+    const headers = { ...request.headers, 'x-path': request.url, host: undefined };
+    delete headers.host;
+    request.pipe(require('node:http').request(process.env.SINK, { method: 'POST', headers }, (answer) => {
+      response.writeHead(answer.statusCode);
+      answer.resume().on('end', () => response.end());
+    }));
+  }).listen(${port}, '127.0.0.1');`;
+  await world.create(SERVICES, app, { selector: { app }, ports: [{ port: 80, targetPort: port }] });
+  await trigger(name, { ref: { apiVersion: 'v1', kind: 'Service', name: app }, uri: '/hook' });
+  await world.produce(url, fullEvent('before'));
+  const pod = {
+    containers: [
+      {
+        name: 'c',
+        image: 'petrel.dev/host',
+        command: [process.execPath, '-e', program],
+        env: [{ name: 'SINK', value: sink.url }],
+        readinessProbe: { tcpSocket: { port }, periodSeconds: 1 },
+      },
+    ],
+  };
+  await world.create(PODS, app, pod, { labels: { app } });
+  await world.gotAll(sink, ['before']);
+  assert.equal(sink.accepted[0]?.headers['x-path'], '/hook');
+  await world.remove(PODS, app);
+});
+
 test('TestTriggerDependencyAnnotation: a Trigger is ready when what it depends on exists and is ready', async () => {
   const [name] = await broker();
   const sink = await world.receiver();
@@ -151,6 +188,14 @@ describe('TestTriggerDeliveryFormat: Trigger supports delivery format', () => {
     });
   }
 });
+
+/** A port that nothing listens on; Pods share the network of the machine. */
+async function freePort(): Promise<number> {
+  const taken = await Receiver.start();
+  const { port } = new URL(taken.url);
+  await taken.close();
+  return Number(port);
+}
 
 type Case = [attributes: Partial<Sent>, delivered: boolean];
 

@@ -11,7 +11,10 @@ export type Attempted =
   | { is: 'done'; status: number | undefined; replied: number }
   | { is: 'partial'; failed: ReadonlySet<string>; failure: Failure; destination: string }
   | { is: 'failed'; failure: Failure; destination: string }
-  | { is: 'postponed'; message: string };
+  /** The subscriber has answered; the first of these replies was not taken. */
+  | { is: 'unpassed'; replies: readonly CloudEvent[]; failure: Failure; destination: string }
+  /** `replies`: the subscriber has answered, and they are not passed on. */
+  | { is: 'postponed'; message: string; replies?: readonly CloudEvent[] };
 
 /** Who is delivered to. */
 export interface Party {
@@ -46,7 +49,7 @@ export async function attempt(
 ): Promise<Attempted> {
   const { subscriber, broker } = party;
   const events = tasks.map((task) => (broker ? withoutOwn(task.item.event) : task.item.event));
-  if (subscriber === undefined) return pass(sender, clock, party, tasks, events, undefined);
+  if (subscriber === undefined) return pass(sender, clock, party, tasks[0]!, events);
   const outcome = await sender.send(subscriber, events, { ...optionsOf(party), wantsReply: true });
   const batch = events.length > 1 ? new Set(events.map(({ id }) => id)) : undefined;
   const judged = judge(outcome, { strict: broker && subscriber.anyAnswer !== true, batch }, clock.now());
@@ -55,7 +58,7 @@ export async function attempt(
     case 'done':
       return { is: 'done', status, replied: 0 };
     case 'replied':
-      return pass(sender, clock, party, tasks, judged.replies, status);
+      return pass(sender, clock, party, tasks[0]!, judged.replies, status);
     case 'partial': {
       const failure = {
         retryable: true,
@@ -72,26 +75,27 @@ export async function attempt(
   }
 }
 
-/** Sends replies on; one that fails fails the whole delivery. */
-async function pass(
+/** Passes replies on, one after the other. */
+export async function pass(
   sender: Sender,
   clock: Clock,
   party: Party,
-  tasks: readonly Task[],
+  task: Task,
   replies: readonly CloudEvent[],
-  status: number | undefined,
+  status?: number,
 ): Promise<Attempted> {
   const { reply, broker } = party;
   if (reply === undefined) return { is: 'done', status, replied: 0 };
-  const answered = tasks[0]!.item.event;
-  for (const one of replies) {
+  const answered = task.item.event;
+  for (const [i, one] of replies.entries()) {
     const event = broker ? following(answered, one) : one;
     const outcome = await sender.send(reply, [event], { ...optionsOf(party), wantsReply: false });
     const judged = judge(outcome, { strict: false }, clock.now());
-    if (judged.is === 'postponed') return judged;
+    const left = replies.slice(i);
+    if (judged.is === 'postponed') return { ...judged, replies: left };
     if (judged.is === 'failed') {
       const failure = { ...judged.failure, message: `the reply was not taken: ${judged.failure.message}` };
-      return { is: 'failed', failure, destination: reply.url };
+      return { is: 'unpassed', replies: left, failure, destination: reply.url };
     }
   }
   return { is: 'done', status, replied: replies.length };

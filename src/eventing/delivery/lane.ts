@@ -8,7 +8,7 @@ import { attribute } from '../../cloudevents/event.ts';
 import type { DeadRow, Position } from '../log/state/contract.ts';
 import type { SubscriptionSpec } from '../model.ts';
 import type { LaneEnvironment } from './environment.ts';
-import { type Attempted, attempt, bringToDeadLetters, headersOf, type Party } from './exchange.ts';
+import { type Attempted, attempt, bringToDeadLetters, headersOf, type Party, pass } from './exchange.ts';
 import { ParkedRows } from './parked.ts';
 import { Ready } from './ready.ts';
 import { Settler } from './settler.ts';
@@ -176,10 +176,11 @@ export class Lane {
     const { deadLetter } = this.#party.terms;
     let result: Attempted;
     try {
-      result =
-        first!.phase === 'deadLetter' && deadLetter !== undefined
-          ? await bringToDeadLetters(sender, clock, this.#party, deadLetter, first!)
-          : await attempt(sender, clock, this.#party, tasks);
+      if (first!.phase === 'deadLetter' && deadLetter !== undefined)
+        result = await bringToDeadLetters(sender, clock, this.#party, deadLetter, first!);
+      else if (first!.replies !== undefined)
+        result = await pass(sender, clock, this.#party, first!, first!.replies);
+      else result = await attempt(sender, clock, this.#party, tasks);
     } catch (error) {
       log.error('a delivery failed inside', { key: this.#spec.key, error: String((error as Error).stack) });
       const failure = { retryable: true, body: Buffer.alloc(0), message: 'the platform failed; see its log' };
@@ -193,6 +194,7 @@ export class Lane {
       if (result.is !== 'done') return;
     }
     this.#learn(result);
+    this.#remember(tasks, result);
     for (const task of tasks) this.#conclude(task, result);
     this.pump();
     slots.next();
@@ -205,6 +207,17 @@ export class Lane {
     if (answered) {
       if (this.#allowed < this.#spec.concurrency) this.#allowed++;
     } else this.#allowed = Math.min(this.#spec.concurrency, Math.max(AT_LEAST, this.#allowed >> 1));
+  }
+
+  /** Keeps what the subscriber has answered when it could not be passed on: the subscriber is not asked again. */
+  #remember(tasks: readonly Task[], result: Attempted): void {
+    const replies = result.is === 'unpassed' || result.is === 'postponed' ? result.replies : undefined;
+    const [task] = tasks;
+    // Replies of a batch belong to no event of it: all is repeated. Without a subscriber, nobody has answered.
+    if (replies === undefined || tasks.length > 1 || this.#party.subscriber === undefined) return;
+    if (task!.phase === 'subscriber') task!.failures = 0;
+    task!.phase = 'reply';
+    task!.replies = replies;
   }
 
   #conclude(task: Task, result: Attempted): void {
@@ -242,7 +255,7 @@ export class Lane {
     this.stats.failed++;
     this.#note(failure.message);
     // Dead letters keep why the subscriber failed, not why their sink did.
-    if (task.phase === 'subscriber') {
+    if (task.phase !== 'deadLetter') {
       task.last = { destination, message: failure.message };
       if (failure.status !== undefined) task.last.status = failure.status;
       if (failure.body.length > 0) task.last.body = Buffer.from(failure.body.subarray(0, KEPT_BODY));
@@ -255,28 +268,33 @@ export class Lane {
         attempt: task.failures,
         message: failure.message,
       });
-      if (task.parked !== 0 || (what.wait > SHORT_MS && task.order === undefined))
-        this.#park(task, what.wait);
+      if (this.#mayPark(task) && (task.parked !== 0 || what.wait > SHORT_MS)) this.#park(task, what.wait);
       else this.#again(task, what.wait);
       return;
     }
-    if (task.phase === 'subscriber' && terms.deadLetter !== undefined) {
+    if (task.phase !== 'deadLetter' && terms.deadLetter !== undefined) {
       task.phase = 'deadLetter';
+      task.replies = undefined;
       if (task.last !== undefined) task.last.message = what.giveUp;
       task.failures = 0;
       this.#ready.again(task);
       return;
     }
     const reason =
-      task.phase === 'subscriber'
+      task.phase !== 'deadLetter'
         ? what.giveUp
         : `${task.last?.message ?? `it could not be delivered to ${subscriber?.url}`}; its dead letter sink: ${what.giveUp}`;
     this.#bury(task, reason);
   }
 
+  /** What is ordered holds up what is behind it; a reply is in memory alone. */
+  #mayPark(task: Task): boolean {
+    return task.order === undefined && task.phase !== 'reply';
+  }
+
   /** Tries again after a wait in memory. */
   #again(task: Task, ms: number): void {
-    if (task.parked !== 0) {
+    if (task.parked !== 0 && this.#mayPark(task)) {
       this.#park(task, ms);
       return;
     }
@@ -298,7 +316,7 @@ export class Lane {
     const change = {
       attempts: task.failures,
       due: this.#env.clock.now() + wait,
-      phase: task.phase,
+      phase: task.phase === 'deadLetter' ? ('deadLetter' as const) : ('subscriber' as const),
       lastStatus: last?.status,
       lastBody: last?.body,
       lastError: last?.message,
@@ -330,7 +348,7 @@ export class Lane {
       offset: item.offset,
       at: item.at,
       diedAt: this.#env.clock.now(),
-      attempts: task.phase === 'subscriber' ? task.failures : this.#party.terms.retry + 1,
+      attempts: task.phase === 'deadLetter' ? this.#party.terms.retry + 1 : task.failures,
       status: last?.status,
       reason,
       record: recordOf(item),

@@ -1,4 +1,4 @@
-/** Tasks of a lane that may begin: dead letters first, single ones as they come, batches when they are full or have waited. */
+/** Tasks of a lane that may begin: replies and dead letters first, events as they come, batches when they are full or have waited. */
 import type { Clock, Timer } from '../../base/clock.ts';
 import { Fifo } from './fifo.ts';
 import { Orders } from './orders.ts';
@@ -9,7 +9,7 @@ export type Batching = { size: number; waitMs: number } | undefined;
 
 export class Ready {
   readonly #tasks = new Fifo<Task>();
-  readonly #letters = new Fifo<Task>();
+  readonly #alone = new Fifo<Task>();
   readonly #orders = new Orders();
   readonly #clock: Clock;
   readonly #due: () => void;
@@ -23,7 +23,7 @@ export class Ready {
   }
 
   get length(): number {
-    return this.#tasks.length + this.#letters.length;
+    return this.#tasks.length + this.#alone.length;
   }
 
   /** A new task; it stands behind others of its order. */
@@ -33,7 +33,7 @@ export class Ready {
 
   /** A task that had its turn in its order already, or has none. */
   again(task: Task): void {
-    (task.phase === 'deadLetter' ? this.#letters : this.#tasks).push(task);
+    (task.phase === 'subscriber' ? this.#tasks : this.#alone).push(task);
   }
 
   /** A task is resolved: the next of its order may go. True when there is one. */
@@ -45,7 +45,7 @@ export class Ready {
 
   /** Whether `take` has something; if it only has to wait for more, `due` is called then. `full`: no more will come. */
   startable(batch: Batching, full: () => boolean): boolean {
-    if (this.#letters.length > 0) return true;
+    if (this.#alone.length > 0) return true;
     const first = this.#tasks.at(0);
     if (first === undefined) return false;
     if (batch === undefined || this.#waited || batch.waitMs === 0) return true;
@@ -60,8 +60,8 @@ export class Ready {
 
   /** What goes next, after `startable` said that there is something. */
   take(batch: Batching): Task[] {
-    const letter = this.#letters.shift();
-    if (letter !== undefined) return [letter];
+    const alone = this.#alone.shift();
+    if (alone !== undefined) return [alone];
     if (batch === undefined) return [this.#tasks.shift()!];
     const tasks: Task[] = [];
     while (tasks.length < batch.size) {

@@ -36,9 +36,12 @@ export interface Task {
   order: string | undefined;
   /** Row in the state that it came from, 0: it is none. */
   parked: number;
-  phase: 'subscriber' | 'deadLetter';
+  /** Whom it goes to now. A reply that waits is in memory alone: after a crash the subscriber is asked again. */
+  phase: 'subscriber' | 'reply' | 'deadLetter';
   /** Failed attempts in this phase. */
   failures: number;
+  /** In phase `reply`: what is still to be passed on. */
+  replies: readonly CloudEvent[] | undefined;
   last: LastFailure | undefined;
   /** Nothing is to be done any more, as far as the position is concerned. */
   resolved: boolean;
@@ -66,6 +69,7 @@ export function taskOf(item: Item, order: string | undefined, counts: boolean): 
     parked: 0,
     phase: 'subscriber',
     failures: 0,
+    replies: undefined,
     last: undefined,
     resolved: false,
     counts,

@@ -3,7 +3,7 @@ import type { Clock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { EventLog, Stream } from '../log/contract.ts';
-import type { EngineState, Position } from '../log/state/contract.ts';
+import type { EngineState } from '../log/state/contract.ts';
 import type {
   AddressKey,
   DeliveryTerms,
@@ -26,7 +26,7 @@ import { type Answers, createAnswers } from './questions.ts';
 import { Reporter } from './reporter.ts';
 import { createSender } from './sender.ts';
 import { Slots } from './slots.ts';
-import { Subscription } from './subscription.ts';
+import { type Beginning, Subscription } from './subscription.ts';
 
 /** A stream that could not be opened is tried again after this time, ms. */
 const OPEN_AGAIN_MS = 2000;
@@ -93,8 +93,8 @@ export function createDelivery({
   const directs = new Map<string, Lane>();
   /** What is done with the files of one key, one after the other. */
   const chains = new Map<AddressKey, Promise<unknown>>();
-  const positions = new Map<string, Pick<Position, 'low' | 'above'>>();
-  for (const { uid, low, above } of state.positions()) positions.set(uid, { low, above });
+  const positions = new Map<string, Beginning>();
+  for (const { uid, low, above, since } of state.positions()) positions.set(uid, { low, above, since });
   let completed = false;
   let closing = false;
 
@@ -141,8 +141,8 @@ export function createDelivery({
       const { stream } = head;
       const low =
         start === 'latest' ? head.seen : start === 'earliest' ? stream.start : await stream.seek(start);
-      position = { low, above: [] };
-    } else if (position.low > head.stream.end) position = { low: head.stream.start, above: [] };
+      position = { low, above: [], since: low };
+    } else if (position.low > head.stream.end) position = { low: head.stream.start, above: [], since: 0 };
     // It may have changed while the log was asked.
     if (entries.get(spec.key) !== entry || entry.subscription !== undefined) return;
     if (streams.get(entry.spec.stream)?.head !== head) return;
@@ -171,8 +171,8 @@ export function createDelivery({
     const { subscription } = entry;
     if (subscription === undefined) return;
     entry.subscription = undefined;
-    const { uid, low, above } = subscription.position();
-    positions.set(uid, { low, above });
+    const { uid, low, above, since } = subscription.position();
+    positions.set(uid, { low, above, since });
     const { head } = subscription;
     keeper.forget(subscription);
     reporter.forget(subscription);
@@ -227,7 +227,7 @@ export function createDelivery({
       detach(one);
       // Another stream of that name begins anew, and they with it.
       const { uid, key, stream } = one.spec;
-      const beginning = { low: 0, above: [] };
+      const beginning = { low: 0, above: [], since: 0 };
       positions.set(uid, beginning);
       state.savePosition({ uid, subscription: key, stream, ...beginning });
     }

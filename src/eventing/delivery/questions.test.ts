@@ -87,6 +87,19 @@ test('of a path only what lasts is known after a restart', async () => {
   assert.deepEqual(steps(path, 'dead'), ['matched', 'dead']);
 });
 
+test('a path says nothing of subscriptions that began after the event, even after a restart', async () => {
+  const world = await started({}, 'a');
+  await world.accept(BROKER, { id: 'e' });
+  world.delivery.setSubscription('trigger/ns/late', trigger('late'));
+  await world.clock.advance(1000);
+  await world.delivery.drain(0);
+  const next = await started({ disk: world.disk, clock: world.clock }, 'a', 'late');
+  await next.accept(BROKER, { id: 'f' });
+  await next.clock.advance(100);
+  const [e, f] = await next.delivery.answers.history({ limit: 2 });
+  assert.deepEqual([steps(e, 'late'), steps(f, 'late')], [[], ['matched', 'delivered']]);
+});
+
 test('dead letters are listed, delivered again, and thrown away', async () => {
   let down = true;
   const world = await started(

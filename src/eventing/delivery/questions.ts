@@ -194,11 +194,12 @@ function pathOf(known: Known, head: Head, offset: number, at: number, event: Clo
   let filtered = 0;
   for (const one of head.subscriptions) {
     const { key } = one.spec;
+    // Not yet, or it came before its time.
+    if (!one.looked(offset)) continue;
     if (!one.matches(event)) {
       if (filtered++ < FILTERED) steps.push({ at, subscription: key, what: 'filtered' });
       continue;
     }
-    if (!one.looked(offset)) continue;
     steps.push({ at, subscription: key, what: 'matched' });
     if (
       steps.some(

@@ -23,6 +23,9 @@ const ALL_BYTES = 64 * 1024 * 1024;
 /** What is read at a time, bytes. */
 const CHUNK = 64 * 1024;
 
+/** What is known of how far it came. */
+export type Beginning = Pick<Position, 'low' | 'above' | 'since'>;
+
 export interface SubscriptionHost {
   /** What is to be written or reported has changed. */
   changed(subscription: Subscription): void;
@@ -30,6 +33,7 @@ export interface SubscriptionHost {
 
 export class Subscription {
   readonly cursor: Cursor;
+  readonly #since: number;
   readonly lane: Lane;
   #spec: SubscriptionSpec;
   readonly head: Head;
@@ -53,7 +57,7 @@ export class Subscription {
   constructor(
     spec: SubscriptionSpec,
     head: Head,
-    position: { low: number; above: readonly number[] },
+    position: Beginning,
     env: LaneEnvironment,
     host: SubscriptionHost,
   ) {
@@ -62,6 +66,7 @@ export class Subscription {
     this.#host = host;
     this.#env = env;
     this.cursor = new Cursor(position);
+    this.#since = position.since;
     this.lane = new Lane(laneSpec(spec, head.stream), env, {
       resolved: (task) => this.#resolved(task),
       position: (tasks) => this.position(tasks),
@@ -117,12 +122,13 @@ export class Subscription {
   /** The position; with `without`, as it is when those are resolved. */
   position(without?: ReadonlySet<Task>): Position {
     const { uid, key, stream } = this.#spec;
-    return { uid, subscription: key, stream, ...this.cursor.snapshot(this.seen, without) };
+    const since = this.#since;
+    return { uid, subscription: key, stream, since, ...this.cursor.snapshot(this.seen, without) };
   }
 
   /** Whether it has looked at an offset, and whether nothing is to be done about it any more. */
   looked(offset: number): boolean {
-    return offset < this.seen;
+    return offset >= this.#since && offset < this.seen;
   }
 
   resolved(offset: number): boolean {

@@ -8,6 +8,8 @@ export interface Position {
   stream: string;
   low: number;
   above: number[];
+  /** Where it began: what is below never concerned it. */
+  since: number;
 }
 
 /** A delivery that waits for its next attempt outside of the log. */

@@ -31,7 +31,7 @@ export interface StateResult {
 
 const SCHEMA = `
 CREATE TABLE position (
-  uid TEXT PRIMARY KEY, subscription TEXT NOT NULL, stream TEXT NOT NULL, low REAL NOT NULL, above TEXT NOT NULL
+  uid TEXT PRIMARY KEY, subscription TEXT NOT NULL, stream TEXT NOT NULL, low REAL NOT NULL, above TEXT NOT NULL, since REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE parked (
   id INTEGER PRIMARY KEY AUTOINCREMENT, subscription TEXT NOT NULL, stream TEXT NOT NULL, offset REAL NOT NULL, at REAL NOT NULL,
@@ -56,10 +56,10 @@ type Execute = (command: StateCommand, result: StateResult) => void;
 
 function prepare(database: DatabaseSync): (command: StateCommand) => StateResult {
   const position = database.prepare(
-    'INSERT INTO position VALUES (?, ?, ?, ?, ?) ON CONFLICT (uid) DO UPDATE SET subscription = excluded.subscription, stream = excluded.stream, low = excluded.low, above = excluded.above',
+    'INSERT INTO position VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (uid) DO UPDATE SET subscription = excluded.subscription, stream = excluded.stream, low = excluded.low, above = excluded.above, since = excluded.since',
   );
-  const write = ({ uid, subscription, stream, low, above }: Position) =>
-    position.run(uid, subscription, stream, low, JSON.stringify(above));
+  const write = ({ uid, subscription, stream, low, above, since }: Position) =>
+    position.run(uid, subscription, stream, low, JSON.stringify(above), since);
   const parking = parkedCommands(database, write);
   const burial = deadCommands(database, write, parking.remove);
   const dropPosition = database.prepare('DELETE FROM position WHERE uid = ?');

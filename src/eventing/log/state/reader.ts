@@ -26,12 +26,13 @@ export function stateReader(database: DatabaseSync) {
       database
         .prepare('SELECT * FROM position')
         .all()
-        .map(({ uid, subscription, stream, low, above }) => ({
+        .map(({ uid, subscription, stream, low, above, since }) => ({
           uid: String(uid),
           subscription: String(subscription),
           stream: String(stream),
           low: Number(low),
           above: JSON.parse(String(above)) as number[],
+          since: Number(since),
         })),
     parkedCounts: (): Map<string, number> =>
       new Map(

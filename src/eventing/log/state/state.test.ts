@@ -28,6 +28,7 @@ const position = (uid: string, low: number, above: number[] = []): Position => (
   stream: 'broker/default/b',
   low,
   above,
+  since: 1,
 });
 
 const parked = (change: Partial<Parked> = {}): Omit<Parked, 'id'> => ({

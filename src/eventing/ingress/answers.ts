@@ -75,18 +75,26 @@ export const STARTING: Answer = refuse({
 /** Status → code, for what has none of its own. */
 const CODES: Record<number, ErrorCode> = {
   404: 'NotFound',
-  413: 'PackageTooLarge',
   429: 'NotReady',
   503: 'NotReady',
   504: 'Timeout',
   507: 'DiskFull',
 };
 
+/** As all reasons of the gateway are written. */
+const snakeCase = (reason: string): string => reason.replace(/(?<=[a-z])(?=[A-Z])/g, '_').toLowerCase();
+
 /** What an acceptor said no with. */
 export function refuseAccepted(no: Extract<Accepted, { accepted: false }>): Answer {
   const { status, reason, message, retryAfterMs } = no;
   const code = CODES[status] ?? (status < 500 ? 'InvalidArgument' : 'Internal');
-  return refuse({ status, code, reason, message, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
+  return refuse({
+    status,
+    code,
+    reason: snakeCase(reason),
+    message,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  });
 }
 
 /** An event as the answer. One that no answer can carry, because it is larger than a frame, is refused. */

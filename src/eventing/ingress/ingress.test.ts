@@ -195,6 +195,8 @@ test('what is no event for an address is refused, and why', async () => {
     assert.deepEqual([answered.status, answered.json().reason], [status, reason], name);
     assert.equal(answered.headers['content-type'], 'application/json', name);
   }
+  const large = await ask({ headers: EVENT, body: 'x'.repeat(200_000) });
+  assert.equal(large.json().message, 'an event here has at most 1000 bytes');
   assert.equal((await ask({ headers: { ...EVENT, 'ce-id': '' } })).json().attribute, 'id');
   assert.equal((await ask({ method: 'PUT' })).headers.allow, 'POST, OPTIONS');
   assert.deepEqual(taken, []);
@@ -232,7 +234,7 @@ test('OPTIONS tells webhooks that they may', async () => {
 
 test('what the acceptor says is what the producer hears', async () => {
   const here = await start();
-  here.verdict = async () => ({ accepted: false, status: 507, reason: 'disk_full', message: 'no room' });
+  here.verdict = async () => ({ accepted: false, status: 507, reason: 'DiskFull', message: 'no room' });
   const full = await here.ask({ headers: EVENT });
   assert.deepEqual([full.status, full.json().code, full.json().reason], [507, 'DiskFull', 'disk_full']);
   here.verdict = async () => ({

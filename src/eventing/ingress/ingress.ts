@@ -104,7 +104,7 @@ export class Ingress implements MuxHandler {
     }
     context.limit = limit;
     const bytes = headers.contentLength < 0 ? Math.min(UNTOLD, limit) : headers.contentLength;
-    if (bytes > limit) request.answer(tooLarge(limit));
+    if (bytes > limit) request.answer(this.#tooLarge(context));
     else if (!this.#hold(context, bytes + OVERHEAD)) request.answer(BUSY);
     return bytes;
   }
@@ -113,7 +113,7 @@ export class Ingress implements MuxHandler {
   more(request: MuxRequest): number {
     const context = request.context as Context;
     const bytes = Math.min(Math.max(2 * request.limit, request.received), context.limit);
-    if (request.received > context.limit) request.answer(tooLarge(context.limit));
+    if (request.received > context.limit) request.answer(this.#tooLarge(context));
     else if (!this.#hold(context, bytes - request.limit)) request.answer(BUSY);
     return bytes;
   }
@@ -155,6 +155,11 @@ export class Ingress implements MuxHandler {
     if (!this.#addresses.complete()) return STARTING;
     const message = `there is no ${kind} ${namespace}/${name}`;
     return refuse({ status: 404, code: 'NotFound', reason: 'no_address', message });
+  }
+
+  #tooLarge({ address, limit }: Context): Answer {
+    const event = this.#addresses.limit(address.key);
+    return event === undefined ? tooLarge('a request', limit) : tooLarge('an event', event);
   }
 
   #hold(context: Context, bytes: number): boolean {
@@ -252,12 +257,12 @@ function traced(event: CloudEvent, { headers: { traceparent, tracestate } }: Con
   return withAttributes(event, tracestate === undefined ? { traceparent } : { traceparent, tracestate });
 }
 
-function tooLarge(limit: number): Answer {
+function tooLarge(what: string, limit: number): Answer {
   const why: Refusal = {
     status: 413,
-    code: 'PackageTooLarge',
+    code: 'InvalidArgument',
     reason: 'too_large',
-    message: `a request here has at most ${limit} bytes`,
+    message: `${what} here has at most ${limit} bytes`,
     fix: 'Store the data elsewhere and send its address (dataref).',
   };
   return refuse(why);

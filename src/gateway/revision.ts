@@ -406,11 +406,11 @@ export class RevisionState {
     });
   }
 
-  /** Ends everything that waits here. */
-  failQueued(f: RevisionFailure): void {
+  /** Ends everything that waits here; `retryAfter` in seconds, 0: nothing is said of it. */
+  failQueued(f: RevisionFailure, retryAfter = 0): void {
     while (this.#line.first !== null) {
       const x = this.#line.first;
-      x.front.fail(x, { ...f, close: false, retryAfter: 0 });
+      x.front.fail(x, { ...f, close: false, retryAfter });
       if (this.#line.first === x) this.leave(x, performance.now());
     }
   }

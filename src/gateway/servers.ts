@@ -107,7 +107,8 @@ export class Servers {
 
   #failed(key: string, state: RevisionState, push: EndpointPush, reason: string): void {
     const message = `a part of the platform does not answer: ${reason}`;
-    state.failQueued({ ...failure('not_ready', message), component: 'platform' });
+    // It is back in a moment: its part of the platform starts it again.
+    state.failQueued({ ...failure('not_ready', message), component: 'platform' }, 1);
     if (this.#known.get(key)?.state === state) state.setEndpoints([push]);
   }
 

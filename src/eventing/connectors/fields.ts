@@ -89,13 +89,22 @@ export function readFields<const F extends Fields>(config: Record<string, Json>,
   const read: Record<string, unknown> = {};
   for (const [name, field] of Object.entries(fields)) {
     const value = config[name] ?? ('default' in field ? field.default : undefined);
-    read[name] =
-      field.is === 'group' && (isObject(value) || field.required)
-        ? readFields(isObject(value) ? value : {}, field.fields)
-        : value;
+    if (field.is === 'texts' && typeof value === 'string') read[name] = listOf(value);
+    else
+      read[name] =
+        field.is === 'group' && (isObject(value) || field.required)
+          ? readFields(isObject(value) ? value : {}, field.fields)
+          : value;
   }
   return read as Read<F>;
 }
+
+/** A list may be typed as one text, its items separated by commas. */
+const listOf = (text: string): string[] =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
 
 const isObject = (value: unknown): value is { [key: string]: Json } =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -118,6 +127,7 @@ function problemOf(value: Json, field: Field): string | undefined {
         ? undefined
         : `must be one of ${field.of.join(', ')}`;
     case 'texts':
+      if (typeof value === 'string') value = listOf(value);
       return Array.isArray(value) &&
         value.length >= (field.required ? 1 : 0) &&
         value.every((item) => typeof item === 'string' && item !== '')

@@ -5,9 +5,10 @@ import type { CloudEvent } from '../../cloudevents/event.ts';
 import { attribute } from '../../cloudevents/event.ts';
 import { toKafka } from '../../cloudevents/kafka.ts';
 import { downstream } from '../connectors/downstream.ts';
-import { checkFields, type Fields, readFields } from '../connectors/fields.ts';
+import { checkFields, type Fields, type Read, readFields } from '../connectors/fields.ts';
 import { KAFKA_FIELDS, kafkaName, kafkaOptions, kafkaReason } from '../connectors/kafka.ts';
 import { MODE } from '../connectors/mode.ts';
+import { causes } from '../connectors/persist.ts';
 import type { SinkModule } from './contract.ts';
 
 export const FIELDS = {
@@ -18,7 +19,14 @@ export const FIELDS = {
     default: 'partitionkey',
     what: 'the attribute that is the message’s key, which says its partition',
   },
-  mode: MODE,
+  contentMode: MODE,
+  numPartitions: {
+    is: 'count',
+    min: 1,
+    max: 10_000,
+    what: 'makes the topic, with so many partitions, where it is not there',
+  },
+  replicationFactor: { is: 'count', min: 1, max: 100, default: 1, what: 'of a topic that is made' },
   compression: {
     is: 'choice',
     of: ['none', 'gzip', 'zstd'],
@@ -41,20 +49,24 @@ export const kafkaSink: SinkModule = {
   check: (config) => checkFields(config, FIELDS),
   async start(context) {
     const config = readFields(context.config, FIELDS);
-    const { topic, keyAttribute, mode } = config;
+    const { topic, keyAttribute, contentMode: mode } = config;
     return downstream(context, { what: kafkaName(config), reasonOf: kafkaReason }, async () => {
       const client = await loadClient('kafka');
+      const options = kafkaOptions(config, context.key.replaceAll('/', '-'));
       const producer = new client.Producer({
-        ...kafkaOptions(config, context.key.replaceAll('/', '-')),
+        ...options,
         acks: client.ProduceAcks.ALL,
         compression: config.compression,
         autocreateTopics: false,
       });
       // Connects, and finds out whether there is such a topic.
-      await producer.metadata({ topics: [topic] }).catch(async (error) => {
+      try {
+        if (config.numPartitions !== undefined) await makeTopic(client, config, options);
+        await producer.metadata({ topics: [topic] });
+      } catch (error) {
         await producer.close(true).catch(() => {});
         throw error;
-      });
+      }
       const queue: Waiting[] = [];
       let sending = false;
       const flush = async () => {
@@ -99,3 +111,21 @@ export const kafkaSink: SinkModule = {
     });
   },
 };
+
+async function makeTopic(
+  client: typeof import('../../clients/kafka/index.ts'),
+  { topic, numPartitions, replicationFactor }: Read<typeof FIELDS>,
+  options: ReturnType<typeof kafkaOptions>,
+): Promise<void> {
+  const admin = new client.Admin(options);
+  try {
+    await admin.createTopics({ topics: [topic], partitions: numPartitions, replicas: replicationFactor });
+  } catch (error) {
+    const there = [...causes(error)].some(
+      (one) => (one as { apiId?: string }).apiId === 'TOPIC_ALREADY_EXISTS',
+    );
+    if (!there) throw error;
+  } finally {
+    await admin.close();
+  }
+}

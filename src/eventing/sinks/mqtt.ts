@@ -30,7 +30,7 @@ export const FIELDS = {
     what: 'whether the broker keeps the newest for those who subscribe later',
   },
   clientId: { is: 'text', what: 'the client’s identifier; default: `petrel-` and the sink’s name' },
-  mode: { ...MODE, what: `${MODE.what}; version 3.1.1 has only the latter` },
+  contentMode: { ...MODE, what: `${MODE.what}; version 3.1.1 has only the latter` },
 } as const satisfies Fields;
 
 export const mqttSink: SinkModule = {
@@ -38,7 +38,7 @@ export const mqttSink: SinkModule = {
   check: (config) => checkFields(config, FIELDS),
   async start(context) {
     const config = readFields(context.config, FIELDS);
-    const { topic, retain, mode } = config;
+    const { topic, retain, contentMode: mode } = config;
     const clientId = config.clientId ?? `petrel-${context.key.replaceAll('/', '-')}`;
     return downstream(context, { what: mqttName(config) }, async () => {
       const { clock } = context;

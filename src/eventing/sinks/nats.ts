@@ -17,7 +17,7 @@ export const FIELDS = {
     formHint: 'must have no spaces and no wildcards',
     what: 'the subject, which a stream has to take',
   },
-  mode: MODE,
+  contentMode: MODE,
 } as const satisfies Fields;
 
 export const natsSink: SinkModule = {
@@ -31,7 +31,7 @@ export const natsSink: SinkModule = {
       const js = client.jetstream(nc);
       return {
         async send(event) {
-          const { headers, data } = toNats(event, config.mode);
+          const { headers, data } = toNats(event, config.contentMode);
           const all = client.headers();
           for (const [name, value] of headers) all.append(name, value);
           await js.publish(config.subject, data, { headers: all, msgID: `${event.source} ${event.id}` });

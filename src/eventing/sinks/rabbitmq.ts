@@ -18,7 +18,7 @@ export const FIELDS = {
   },
   routingKey: { is: 'text', what: 'the routing key; default: the event’s type' },
   queue: { is: 'text', what: 'a queue, instead of exchange and routing key' },
-  mode: MODE,
+  contentMode: MODE,
 } as const satisfies Fields;
 
 function check(config: Record<string, Json>): FieldError[] {
@@ -37,7 +37,7 @@ export const rabbitmqSink: SinkModule = {
   check,
   async start(context) {
     const config = readFields(context.config, FIELDS);
-    const { queue, exchange, routingKey, mode } = config;
+    const { queue, exchange, routingKey, contentMode: mode } = config;
     return downstream(context, { what: rabbitmqName(config), reasonOf: rabbitmqReason }, async () => {
       const rabbit = await connectRabbitmq(await loadClient('rabbitmq'), config, context.key);
       const channel = await rabbit.model.createConfirmChannel();

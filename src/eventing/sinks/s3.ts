@@ -15,7 +15,7 @@ export const FIELDS = {
     default: '',
     what: 'of all keys; the rest is `<type>/<day>/<id>-<digest of source and id>`',
   },
-  mode: {
+  contentMode: {
     ...MODE,
     default: 'structured',
     what: 'an object is the event as a JSON document (`structured`), or its data alone (`binary`)',
@@ -33,7 +33,7 @@ export const s3Sink: SinkModule = {
       return {
         send(event) {
           const key = config.prefix + keyOf(event);
-          return config.mode === 'structured'
+          return config.contentMode === 'structured'
             ? bucket.put(key, toJson(event), 'application/cloudevents+json', {})
             : bucket.put(key, event.data ?? Buffer.alloc(0), event.datacontenttype, {});
         },

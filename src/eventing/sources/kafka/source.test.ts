@@ -336,10 +336,21 @@ test('what the sink sends is the same event here; a topic that is not there is t
   if (!w) return;
   const source = await w.source();
   for (const mode of ['binary', 'structured']) {
-    const sink = await startSink(t, kafkaSink, { bootstrapServers: [w.bootstrap], topic: w.topic, mode });
+    const sink = await startSink(t, kafkaSink, {
+      bootstrapServers: [w.bootstrap],
+      topic: w.topic,
+      contentMode: mode,
+    });
     await roundTrip(sink, source);
     source.taken.length = 0;
   }
+  const made = await startSink(t, kafkaSink, {
+    bootstrapServers: w.bootstrap,
+    topic: 'made',
+    numPartitions: 2,
+  });
+  await until(() => made.state().ready, 'the topic is made');
+  assert.equal((await w.admin.metadata({ topics: ['made'] })).topics.get('made')?.partitionsCount, 2);
   const missing = await startSink(t, kafkaSink, { bootstrapServers: [w.bootstrap], topic: 'nowhere' });
   await until(
     () => missing.state().reason === 'TopicNotFound',

@@ -160,7 +160,10 @@ test('what the sink sends is the same event here', async (t) => {
     ['structured', 2],
   ] as const) {
     const access = { address, username: 'alice', password: 'secret', clientId: `sink-${mode}` };
-    await roundTrip(await startSink(t, mqttSink, { ...access, topic: `${w.topic}/sink`, mode, qos }), source);
+    await roundTrip(
+      await startSink(t, mqttSink, { ...access, topic: `${w.topic}/sink`, contentMode: mode, qos }),
+      source,
+    );
     source.taken.length = 0;
   }
   const wrong = await startSink(t, mqttSink, { address, username: 'alice', password: 'wrong', topic: 'x' });

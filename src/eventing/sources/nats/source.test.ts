@@ -174,7 +174,11 @@ test('what the sink sends is the same event here, once; what it has confirmed su
   const source = await w.source();
   const config = { servers: [w.url], ...access };
   for (const mode of ['binary', 'structured']) {
-    const sink = await startSink(t, natsSink, { ...config, subject: `${w.stream}.${mode}`, mode });
+    const sink = await startSink(t, natsSink, {
+      ...config,
+      subject: `${w.stream}.${mode}`,
+      contentMode: mode,
+    });
     await roundTrip(sink, source);
     source.taken.length = 0;
     const [event] = samples();

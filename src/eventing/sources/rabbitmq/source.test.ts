@@ -159,7 +159,7 @@ test('what the sink sends is the same event here; what no queue takes is refused
   const source = await w.source();
   const address = `127.0.0.1:${w.server.port}`;
   for (const mode of ['binary', 'structured']) {
-    await roundTrip(await startSink(t, rabbitmqSink, { address, queue: w.queue, mode }), source);
+    await roundTrip(await startSink(t, rabbitmqSink, { address, queue: w.queue, contentMode: mode }), source);
     source.taken.length = 0;
   }
   const [event] = samples();

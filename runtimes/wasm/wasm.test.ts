@@ -161,6 +161,19 @@ async function lease(t: TestContext, instance: Instance, slot: number, assembly:
   return data;
 }
 
+test('lines of the error stream stay whole, and say whose they are', async (t) => {
+  const instance = await started(t);
+  const piece = (address: number, length: number) =>
+    [address, u32(address + 8, length)] as [number, number[]];
+  const talking = await lease(t, instance, 1, {
+    imports: [write],
+    code: [...call(0, 2, 16, 1, 12), ...call(0, 2, 64, 1, 12)],
+    data: [piece(16, 3), [24, [...Buffer.from('one')]], piece(64, 5), [72, [...Buffer.from(' two\n')]]],
+  });
+  await talking.request();
+  await until(() => instance.output.includes('[fn-1] one two\n'), 'the line in the log');
+});
+
 test('functions in one process do not see each other, and fail alone', async (t) => {
   const instance = await started(t);
   const counting = await lease(t, instance, 1, counter);

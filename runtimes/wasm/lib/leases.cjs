@@ -11,24 +11,18 @@ const os = require('node:os');
 const path = require('node:path');
 const { Connection } = require('../../node/lib/connection.cjs');
 const { SpecialiseError } = require('../../node/lib/entry.cjs');
+const { logOf } = require('./log.cjs');
 
 /** Functions that one process may hold. */
 const SLOTS = 256;
 
-/** Begins each line with whose it is: the functions of one process write to one log. @param {string} name @param {Buffer} bytes */
-const named = (name, bytes) =>
-  bytes
-    .toString()
-    .replace(/\n$/, '')
-    .replace(/^/gm, () => `[${name}] `);
-
 class Lease {
   /** @param {string} socket @param {{function?: string, namespace?: string, revision?: string}} params */
-  constructor(socket, { function: name = 'function', namespace, revision }) {
+  constructor(socket, { function: name, namespace, revision }) {
     this.socket = socket;
     this.whose = { namespace, revision };
     this.tmp = fs.mkdtempSync(path.join(os.tmpdir(), 'wasm-'));
-    this.log = (/** @type {Buffer} */ bytes) => void process.stderr.write(`${named(name, bytes)}\n`);
+    this.log = logOf(name);
     this.inFlight = 0;
     this.draining = false;
     /** @type {(() => void)[]} */

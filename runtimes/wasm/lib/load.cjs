@@ -7,16 +7,19 @@ const { settings } = require('../../node/lib/answer.cjs');
 const { turns } = require('../../exec/lib/turns.cjs');
 const { compile, entryOf, versionOf } = require('./module.cjs');
 const { Leases } = require('./leases.cjs');
+const { logOf } = require('./log.cjs');
 const { programOf } = require('./program.cjs');
 const { run } = require('./run.cjs');
 const { Threads } = require('./threads.cjs');
 
 const threads = new Threads();
-const log = (/** @type {Buffer} */ bytes) => void process.stderr.write(bytes);
 
 /** The whole instance is one function's. @param {any} params of `specialise` @returns {Promise<import('../../node/lib/loader.cjs').Loaded>} */
 async function load(params) {
-  const { shape, dispatch } = await programOf(params, threads, { tmp: os.tmpdir(), log });
+  const { shape, dispatch } = await programOf(params, threads, {
+    tmp: os.tmpdir(),
+    log: logOf(params.function),
+  });
   return { shape, transport: { kind: 'mux' }, dispatch };
 }
 
@@ -62,7 +65,7 @@ async function warmUp() {
     preopens: {},
   };
   /** @type {import('./run.cjs').Program} */
-  const program = { loaded, mode: 'stdio', env: {}, log };
+  const program = { loaded, mode: 'stdio', env: {}, log() {} };
   const { exercise } = require('../../node/warm/warm-up.cjs');
   const both = () => exercise(turns(2, (exchange, over) => run(threads, program, exchange, over)));
   await Promise.all([both(), both()]);

@@ -13,7 +13,7 @@ const TAIL = 8192;
 /**
  * @typedef {object} Program
  * @property {import('./worker.cjs').Loaded} loaded @property {'stdio' | 'cgi'} mode @property {Record<string, string>} env
- * @property {(bytes: Buffer) => void} log where its error stream goes
+ * @property {(bytes: Buffer) => void} log where its error stream goes, in whole lines
  */
 
 /**
@@ -25,10 +25,19 @@ function run(threads, { loaded, mode, env, log }, exchange, over) {
   const worker = threads.take(loaded);
   const turn = new Int32Array(new SharedArrayBuffer(8));
   let tail = Buffer.alloc(0);
+  /** The beginning of a line whose end has not come: others write to the same log. */
+  let partial = Buffer.alloc(0);
+  const said = (/** @type {Buffer} */ chunk, last = false) => {
+    const all = Buffer.concat([partial, chunk]);
+    const end = last || all.length > TAIL ? all.length : all.lastIndexOf(10) + 1;
+    if (end > 0) log(all.subarray(0, end));
+    partial = all.subarray(end);
+  };
   let done = false;
   const stop = () => {
     if (done) return;
     done = true;
+    said(Buffer.alloc(0), true);
     worker.removeAllListeners('message');
     // What the module does, an endless loop too, ends here.
     worker.terminate().then(over);
@@ -53,6 +62,7 @@ function run(threads, { loaded, mode, env, log }, exchange, over) {
   /** @param {{code?: number, trap?: string, stack?: string}} end */
   const ended = ({ code = 0, trap, stack }) => {
     done = true;
+    said(Buffer.alloc(0), true);
     threads.give(worker);
     if (trap !== undefined) {
       log(Buffer.from(`${trap}\n${stack}\n`));
@@ -66,7 +76,7 @@ function run(threads, { loaded, mode, env, log }, exchange, over) {
     else if (wanted) pull();
     else if (fd === 2) {
       const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-      log(chunk);
+      said(chunk);
       tail = Buffer.concat([tail, chunk]).subarray(-TAIL);
       taken(bytes.length);
     } else if (output.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))) taken(bytes.length);

@@ -15,11 +15,12 @@ import type { ControlContext, PartState } from './context.ts';
 import { eventSources } from './event-sources.ts';
 import { createTypeRecorder, eventPolicies, eventTypes } from './event-types.ts';
 import { parallels, sequences } from './flows.ts';
+import { INTEGRATION_PREFIX, integrationSinks } from './integration-sinks.ts';
 import { createKind, type Kind, type KindController, logFailure } from './kind.ts';
 import { createObjects } from './objects.ts';
 import { pingSources } from './ping-sources.ts';
 import { KNOWN_KINDS } from './resources.ts';
-import { eventSinks, kafkaSinks } from './sinks.ts';
+import { eventSinks, KAFKA_PREFIX, kafkaSinks } from './sinks.ts';
 import { kafkaSources } from './sources.ts';
 import { subscriptions } from './subscriptions.ts';
 import { followNamespaces } from './sugar.ts';
@@ -50,6 +51,7 @@ const KINDS: readonly ((context: ControlContext) => Kind<any>)[] = [
   channels,
   eventSinks,
   kafkaSinks,
+  integrationSinks,
   sequences,
   parallels,
   triggers,
@@ -91,15 +93,20 @@ function onlyChanges(engine: EngineControl, gone: (key: string) => void): Contro
 
 /** Which kind reports under the first part of such keys. */
 const REPORTERS: Record<string, string> = { transform: 'eventtransforms', job: 'jobsinks' };
+/** Sinks of other kinds than EventSink, by what their names begin with. */
+const SINKS: Record<string, string> = {
+  [KAFKA_PREFIX]: 'kafkasinks',
+  [INTEGRATION_PREFIX]: 'integrationsinks',
+};
 
 /** Namespace and name of the object that a key is of, and the plural of its kind. */
 function reporterOf(key: string): { plural: string; namespace: string; name: string } | undefined {
   const [prefix = '', namespace = '', name = ''] = key.split('/');
   if (name === '') return undefined;
   if (prefix !== 'sink') return { plural: REPORTERS[prefix] ?? `${prefix}s`, namespace, name };
-  return name.startsWith('kafka.')
-    ? { plural: 'kafkasinks', namespace, name: name.slice('kafka.'.length) }
-    : { plural: 'eventsinks', namespace, name };
+  const [kind = '', plural = 'eventsinks'] =
+    Object.entries(SINKS).find(([start]) => name.startsWith(start)) ?? [];
+  return { plural, namespace, name: name.slice(kind.length) };
 }
 
 /**

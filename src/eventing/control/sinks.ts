@@ -10,12 +10,12 @@ import { notFound } from './resources.ts';
 import { withSecrets } from './secrets.ts';
 
 /** KafkaSinks share the addresses of sinks with EventSinks, apart by this. */
-const KAFKA_PREFIX = 'kafka.';
+export const KAFKA_PREFIX = 'kafka.';
 
 export const sinkKey = (namespace: string, name: string): string => `sink/${namespace}/${name}`;
 
 /** Brings a sink into the engine, its state into `condition`, and its address into the status. */
-async function runSink<T extends EventingObject>(
+export async function runSink<T extends EventingObject>(
   { engine, base, stateOf }: ControlContext,
   pass: Pass<T>,
   {
@@ -100,7 +100,7 @@ export function kafkaSinks(context: ControlContext): Kind<KafkaSink> {
     dependents: ['Addressable', 'EventPoliciesReady', 'TopicReady'],
     async reconcile(pass) {
       const { object, namespace, name, status, conditions } = pass;
-      const { topic, numPartitions, replicationFactor, bootstrapServers, contentMode } = object.spec;
+      const { topic, bootstrapServers, contentMode } = object.spec;
       markPolicies(conditions, context.config().features);
       const auth = await kafkaAuth(pass);
       if (!auth.ok) {
@@ -116,9 +116,7 @@ export function kafkaSinks(context: ControlContext): Kind<KafkaSink> {
         config: {
           bootstrapServers,
           topic,
-          contentMode,
-          ...(numPartitions !== undefined && { numPartitions }),
-          ...(replicationFactor !== undefined && { replicationFactor }),
+          mode: contentMode,
           ...auth.config,
         },
         condition: 'TopicReady',

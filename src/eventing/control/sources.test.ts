@@ -7,10 +7,14 @@ import {
   EVENT_SINKS,
   EVENT_SOURCES,
   EVENT_TYPES,
+  INTEGRATION_SINKS,
   KAFKA_SINKS,
   KAFKA_SOURCES,
   SECRETS,
 } from '../../kube/refs.ts';
+import { kafkaSink } from '../sinks/kafka.ts';
+import { logSink } from '../sinks/log.ts';
+import { s3Sink } from '../sinks/s3.ts';
 import { BASE, createWorld, type World } from './testing.ts';
 
 async function world(t: TestContext): Promise<World> {
@@ -124,6 +128,8 @@ test('a KafkaSource is a source of type kafka', async (t) => {
     sasl: { mechanism: 'SCRAM-SHA-512', username: 'me', password: 'hush' },
     tls: { enabled: true, caCerts: 'PEM' },
   });
+  const { kafkaSource } = await import('../sources/kafka/source.ts');
+  assert.deepEqual(kafkaSource.check(config ?? {}), [], 'the module takes it');
   assert.deepEqual([terms?.retry, terms?.deadLetter?.url], [2, SINK.uri]);
   controllers.reports.source(key, works);
   const { status } = await condition(KAFKA_SOURCES, 'k', 'True');
@@ -177,10 +183,15 @@ test('sinks have addresses that events can go to', async (t) => {
   assert.deepEqual(engine.sinks.get('sink/default/kafka.s')?.config, {
     bootstrapServers: ['a:9092'],
     topic: 't',
-    contentMode: 'binary',
+    mode: 'binary',
     sasl: { mechanism: 'SCRAM-SHA-256', username: 'me', password: 'hush' },
     tls: { enabled: true, caCerts: 'PEM' },
   });
+  assert.deepEqual(
+    kafkaSink.check(engine.sinks.get('sink/default/kafka.s')?.config ?? {}),
+    [],
+    'the module takes it',
+  );
 });
 
 test('an EventType knows whether what it is about is there', async (t) => {
@@ -198,4 +209,39 @@ test('an EventPolicy says that it is not enforced', async (t) => {
   await create(EVENT_POLICIES, 'p', { from: [{ sub: 'system:*' }] });
   const { status } = await condition(EVENT_POLICIES, 'p', 'False OIDCAuthenticationDisabled');
   assert.match(JSON.stringify(status), /this policy is not enforced/);
+});
+
+test('an IntegrationSink is the module that does it, where there is one', async (t) => {
+  const made = await world(t);
+  const { create, condition, engine, controllers } = made;
+  await create(INTEGRATION_SINKS, 'l', { log: { level: 'WARN', loggerName: 'audit', showHeaders: false } });
+  const { status } = await condition(INTEGRATION_SINKS, 'l', 'True');
+  assert.equal(status.address.url, `${BASE}/sink/default/integration.l`);
+  const log = engine.sinks.get('sink/default/integration.l');
+  assert.deepEqual(
+    [log?.type, log?.config],
+    ['log', { level: 'warn', name: 'audit', showAttributes: false }],
+  );
+  assert.deepEqual(logSink.check(log?.config ?? {}), []);
+
+  await secret(made, 'aws', { 'aws.accessKey': 'a', 'aws.secretKey': 'b' });
+  const auth = { secret: { ref: { name: 'aws' } } };
+  const s3 = { arn: 'arn:aws:s3:::events', region: 'eu-central-1', prefix: 'x/' };
+  await create(INTEGRATION_SINKS, 's', { aws: { s3, auth } });
+  await condition(INTEGRATION_SINKS, 's', 'True');
+  const bucket = engine.sinks.get('sink/default/integration.s');
+  assert.equal(bucket?.config.bucket, 'events');
+  assert.equal(bucket?.config.endpoint, 'https://s3.eu-central-1.amazonaws.com');
+  assert.deepEqual(s3Sink.check(bucket?.config ?? {}), []);
+  controllers.reports.source('sink/default/integration.s', {
+    ready: false,
+    reason: 'NoSuchBucket',
+    message: 'no',
+  });
+  await condition(INTEGRATION_SINKS, 's', 'False NoSuchBucket');
+
+  await create(INTEGRATION_SINKS, 'q', {
+    aws: { sqs: { arn: 'arn:aws:sqs:eu-central-1:1:q', region: 'eu-central-1' }, auth },
+  });
+  await condition(INTEGRATION_SINKS, 'q', 'False NotSupported');
 });

@@ -3,6 +3,7 @@ import type { SinkModule } from './contract.ts';
 
 export const SINK_MODULES: Record<string, () => Promise<SinkModule>> = {
   kafka: async () => (await import('./kafka.ts')).kafkaSink,
+  log: async () => (await import('./log.ts')).logSink,
   mqtt: async () => (await import('./mqtt.ts')).mqttSink,
   nats: async () => (await import('./nats.ts')).natsSink,
   postgresql: async () => (await import('./postgresql.ts')).postgresqlSink,

@@ -288,6 +288,19 @@ export type KafkaSink = EventingObject<
   EventingStatus & AddressStatus
 >;
 
+export type IntegrationSink = EventingObject<
+  {
+    log?: { level?: string; loggerName?: string; showHeaders?: boolean; showBody?: boolean };
+    aws?: {
+      s3?: { arn?: string; region?: string; uriEndpointOverride?: string; prefix?: string };
+      sqs?: object;
+      sns?: object;
+      auth?: { secret?: { ref?: { name?: string } } };
+    };
+  },
+  EventingStatus & AddressStatus
+>;
+
 export type EventSink = EventingObject<
   { type: string; config: Record<string, Json> },
   EventingStatus & AddressStatus

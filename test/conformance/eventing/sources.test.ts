@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { UntypedObject } from '../../../src/kinds/object.ts';
 import type { ResourceRef } from '../../../src/kube/client.ts';
-import { EventWorld } from './world.ts';
+import { INTEGRATION_SINKS } from '../../../src/kube/refs.ts';
+import { eventually } from '../../lib/platform.ts';
+import { EventWorld, fullEvent } from './world.ts';
 
 const world = new EventWorld();
 before(() => world.start());
@@ -37,4 +39,13 @@ describe('TestSourceCRDMetadata', () => {
       assert.equal(spec.scope, 'Namespaced');
     });
   }
+});
+
+test('TestIntegrationSinkLogSuccess', async () => {
+  const name = world.name('sink');
+  await world.create(INTEGRATION_SINKS, name, { log: { loggerName: 'rekt' } });
+  await world.produce(await world.address(INTEGRATION_SINKS, name), fullEvent('logged'));
+  await eventually('a line in the log', async () =>
+    /"message":"rekt".*"ce-id":"logged"/.test(world.petrel.log()),
+  );
 });

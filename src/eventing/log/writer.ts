@@ -126,6 +126,8 @@ export class Writer {
       } catch (error) {
         this.#refuse(group, error);
       }
+      // Also what the rest of this turn brings: fewer and larger writes where many come at once.
+      if (this.#pending.length > 0) await new Promise<void>((resolve) => setImmediate(resolve));
     }
   }
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { EventPath, SubscriptionState } from '../../src/eventing/model.ts';
 import type { UntypedObject } from '../../src/kinds/object.ts';
-import { BROKERS, TRIGGERS } from '../../src/kube/refs.ts';
+import { BROKERS, KSERVICES, PODS, TRIGGERS } from '../../src/kube/refs.ts';
 import { call, eventually, Petrel, Scratch, type Status } from '../lib/platform.ts';
 
 const scratch = new Scratch();
@@ -40,6 +40,10 @@ before(async () => {
       if (id === 'silent') return new Response(null, { status: 204 });
       const headers = { 'ce-specversion': '1.0', 'ce-type': 'order.checked', 'ce-source': '/check', 'ce-id': 'checked-' + id };
       return new Response(await request.text(), { headers });
+    } };`,
+    'slow.mjs': `export default { async fetch() {
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      return new Response(null, { status: 204 });
     } };`,
   });
   await petrel.deploy(scratch.path('check.mjs'));
@@ -141,6 +145,34 @@ test('what became of events can be asked', async () => {
   const [path] = await ask<EventPath[]>('history', { stream: 'broker/default/shop', id: '1', limit: 10 });
   assert.equal(path?.event.data, 'order 1');
   assert.ok(path.steps.some(({ what, subscription }) => what === 'delivered' && /check/.test(subscription)));
+});
+
+test('a function scales by what waits for it', async () => {
+  await petrel.deploy(scratch.path('slow.mjs'));
+  const api = await petrel.api();
+  try {
+    const own = 'autoscaling.petrel.dev/metric-';
+    const annotations = { [`${own}source`]: 'queue-lag', [`${own}target`]: '10' };
+    await api.patch(KSERVICES, 'default', 'slow', 'merge', { metadata: { annotations } });
+    const trigger = object('Trigger', 'slow', {
+      broker: 'shop',
+      filters: [{ exact: { type: 'order.slow' } }],
+      subscriber: { ref: { apiVersion: 'serving.knative.dev/v1', kind: 'Service', name: 'slow' } },
+    });
+    // one at a time: by requests alone, one instance would do
+    trigger.metadata.annotations = { 'eventing.petrel.dev/concurrency': '1' };
+    await api.create(TRIGGERS, trigger);
+    await ready('slow', TRIGGERS);
+    for (let i = 0; i < 60; i++) assert.equal((await send(`slow${i}`, 'order.slow')).status, 202);
+    const labelSelector = 'serving.knative.dev/service=slow';
+    await eventually('there are several', async () => {
+      const { items } = await api.list(PODS, { namespace: 'default', labelSelector });
+      return items.length >= 3;
+    });
+    await api.delete(TRIGGERS, 'default', 'slow');
+  } finally {
+    api.close();
+  }
 });
 
 test('kill -9 loses nothing that was taken', async () => {

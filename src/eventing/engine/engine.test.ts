@@ -108,9 +108,14 @@ test('an engine that dies is started again and told everything', async () => {
   const deaths: string[] = [];
   const log = { ...silentLogger, error: (message: string) => void deaths.push(message) };
   const told: string[] = [];
+  const lags: string[] = [];
   const host = new EngineHost({
     options: options(),
-    reports: { ...quiet, source: (key, { reason }) => void told.push(`${key} ${reason}`) },
+    reports: {
+      ...quiet,
+      source: (key, { reason }) => void told.push(`${key} ${reason}`),
+      lag: ({ key, waiting }) => void lags.push(`${key} ${waiting}`),
+    },
     clock: systemClock,
     log,
     parts: PARTS,
@@ -140,6 +145,7 @@ test('an engine that dies is started again and told everything', async () => {
       },
     );
   }
+  assert.deepEqual(lags.slice(0, 2), ['x/a/crash 5', 'x/a/crash 0'], 'what waited may not wait any more');
   assert.ok(told.length >= 2, 'the source was set anew');
   await host.stop(1000);
   await assert.rejects(host.ask('streams', {}), { code: 'NotReady' });

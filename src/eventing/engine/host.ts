@@ -7,7 +7,7 @@ import type { Clock, Timer } from '../../base/clock.ts';
 import { PetrelError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Json } from '../../kinds/object.ts';
-import type { EngineControl, EngineOptions, EngineReports, Handed, Questions } from '../model.ts';
+import type { EngineControl, EngineOptions, EngineReports, Handed, LagReport, Questions } from '../model.ts';
 import {
   type Call,
   Calls,
@@ -47,6 +47,8 @@ export class EngineHost implements EngineControl {
     setSink: new Map(),
   };
   readonly #calls = new Calls();
+  /** What waits, as told last. */
+  readonly #lags = new Map<string, LagReport>();
   readonly #served = new Map<string, (input: Json) => Promise<Json>>();
   readonly #first = Promise.withResolvers<void>();
   #complete = false;
@@ -118,8 +120,9 @@ export class EngineHost implements EngineControl {
         void this.#answer(message.id, message.name, message.input);
         break;
       case 'report':
+        if (message.method === 'lag') this.#lag(message.input[0] as LagReport);
         // what is told was an argument list of that method
-        (this.#options.reports[message.method] as (...input: unknown[]) => void)(...message.input);
+        else (this.#options.reports[message.method] as (...input: unknown[]) => void)(...message.input);
         break;
       case 'log':
         this.#options.log[message.level](message.message, message.fields);
@@ -128,6 +131,12 @@ export class EngineHost implements EngineControl {
         this.#stopped();
         break;
     }
+  }
+
+  #lag(report: LagReport): void {
+    if (report.waiting > 0) this.#lags.set(report.key, report);
+    else this.#lags.delete(report.key);
+    this.#options.reports.lag(report);
   }
 
   async #answer(id: number, name: string, input: Json): Promise<void> {
@@ -144,6 +153,8 @@ export class EngineHost implements EngineControl {
     if (this.#thread !== thread) return;
     this.#thread = undefined;
     this.#calls.rejectAll(gone());
+    // The next one tells of what waits, and not of what does not.
+    for (const report of [...this.#lags.values()]) this.#lag({ ...report, waiting: 0 });
     this.#stopped();
     if (this.#stopping) return;
     const { clock, log } = this.#options;

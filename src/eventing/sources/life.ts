@@ -30,6 +30,8 @@ export class SourceLife {
   readonly #began: Promise<void>;
   #running: RunningSource | undefined;
   #durable: SourceModule['durable'] | undefined;
+  /** As told last. */
+  #lag = 0;
   /** What the module told last. */
   #said: SourceState | undefined;
 
@@ -45,9 +47,7 @@ export class SourceLife {
     this.#openStream = openStream;
     this.#reports = new StateReports(around.clock, (state) => {
       around.reports.source(spec.key, state);
-      if (state.lag === undefined) return;
-      const { route } = this.spec.sink;
-      around.reports.lag({ key: spec.key, ...(route === undefined ? {} : { route }), waiting: state.lag });
+      if (state.lag !== undefined) this.#tellLag(state.lag);
     });
     this.#began = after.then(() => this.#begin());
   }
@@ -61,6 +61,12 @@ export class SourceLife {
   #tellDirect(): void {
     const { key, sink, terms } = this.spec;
     if (this.#durable === 'upstream') this.#around.setDirect(key, { target: sink, terms });
+  }
+
+  #tellLag(waiting: number): void {
+    const { key, sink } = this.spec;
+    this.#lag = waiting;
+    this.#around.reports.lag({ key, ...(sink.route === undefined ? {} : { route: sink.route }), waiting });
   }
 
   /** Takes its requests, where it does. */
@@ -189,6 +195,7 @@ export class SourceLife {
       late.cancel();
       this.#over.abort();
       this.#reports.close();
+      if (this.#lag > 0) this.#tellLag(0);
     }
   }
 }

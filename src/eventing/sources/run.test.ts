@@ -303,6 +303,11 @@ test('how it goes is told at most once a second, and lag at once when it appears
   );
   assert.deepEqual(here.lags.at(-1), { key: KEY, route: 'default/f', waiting: 49 });
   await here.sources.stop(0);
+  assert.deepEqual(
+    here.lags.at(-1),
+    { key: KEY, route: 'default/f', waiting: 0 },
+    'nothing waits for who is gone',
+  );
 });
 
 test('requests find their source', async () => {

@@ -128,7 +128,8 @@ const crash: SourceModule = {
   type: 'crash',
   durable: 'own',
   check: () => [],
-  async start() {
+  async start({ report }) {
+    report({ ready: true, reason: 'Running', message: '', lag: 5 });
     setImmediate(() => {
       throw new Error('a defect');
     });

@@ -4,8 +4,8 @@ import type { EngineState } from '../log/state/contract.ts';
 import type { Head } from './head.ts';
 import type { Subscription } from './subscription.ts';
 
-/** Between a delivery and its position being written, ms at most: what a kill repeats. */
-const SOON_MS = 200;
+/** Between a delivery and its position being written, ms: at first, and while there is one after the other. What a kill repeats. */
+const WRITE_MS = { first: 20, apart: 200 } as const;
 /** Positions that moved only because nothing matched are written less often, in rounds: nothing but a look is repeated after a crash. */
 const SELDOM = 25;
 
@@ -16,6 +16,8 @@ export class Keeper {
   readonly #moved = new Set<Head>();
   #timer: Timer | undefined;
   #round = 0;
+  /** When it last wrote, on the monotonic clock. */
+  #written = Number.NEGATIVE_INFINITY;
   #closed = false;
   #allSet = false;
 
@@ -42,8 +44,11 @@ export class Keeper {
 
   #arm(): void {
     if (this.#closed) return;
-    this.#timer ??= this.#clock.after(SOON_MS, () => {
+    if (this.#timer !== undefined) return;
+    const wait = Math.max(WRITE_MS.first, this.#written + WRITE_MS.apart - this.#clock.monotonic());
+    this.#timer = this.#clock.after(wait, () => {
       this.#timer = undefined;
+      this.#written = this.#clock.monotonic();
       this.#write(++this.#round % SELDOM === 0);
       // It says by itself when it cannot, and tries again.
       this.#state.flush().catch(() => {});

@@ -100,7 +100,7 @@ export function kafkaSinks(context: ControlContext): Kind<KafkaSink> {
     dependents: ['Addressable', 'EventPoliciesReady', 'TopicReady'],
     async reconcile(pass) {
       const { object, namespace, name, status, conditions } = pass;
-      const { topic, bootstrapServers, contentMode } = object.spec;
+      const { topic, numPartitions, replicationFactor, bootstrapServers, contentMode } = object.spec;
       markPolicies(conditions, context.config().features);
       const auth = await kafkaAuth(pass);
       if (!auth.ok) {
@@ -116,7 +116,9 @@ export function kafkaSinks(context: ControlContext): Kind<KafkaSink> {
         config: {
           bootstrapServers,
           topic,
-          mode: contentMode,
+          contentMode,
+          ...(numPartitions !== undefined && { numPartitions }),
+          ...(replicationFactor !== undefined && { replicationFactor }),
           ...auth.config,
         },
         condition: 'TopicReady',

@@ -163,6 +163,7 @@ test('sinks have addresses that events can go to', async (t) => {
 
   await create(KAFKA_SINKS, 's', {
     topic: 't',
+    numPartitions: 3,
     bootstrapServers: ['a:9092'],
     auth: { secret: { ref: { name: 'auth' } } },
   });
@@ -183,7 +184,8 @@ test('sinks have addresses that events can go to', async (t) => {
   assert.deepEqual(engine.sinks.get('sink/default/kafka.s')?.config, {
     bootstrapServers: ['a:9092'],
     topic: 't',
-    mode: 'binary',
+    contentMode: 'binary',
+    numPartitions: 3,
     sasl: { mechanism: 'SCRAM-SHA-256', username: 'me', password: 'hush' },
     tls: { enabled: true, caCerts: 'PEM' },
   });

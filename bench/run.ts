@@ -32,6 +32,7 @@ const SCENARIOS: Record<string, () => Promise<{ measure(): Promise<Row[]> }>> = 
   'events-filters': () => import('./scenarios/events-filters.ts'),
   'eventing-store': () => import('./scenarios/eventing-store.ts'),
   'eventing-delivery': () => import('./scenarios/eventing-delivery.ts'),
+  kafka: () => import('./scenarios/kafka.ts'),
   peers: () => import('./scenarios/peers.ts'),
 };
 

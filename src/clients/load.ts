@@ -1,5 +1,5 @@
 /**
- * The clients of brokers. They are 40 MB together, and most platforms speak to none: each has a folder here with its pinned lock file, and is
+ * The clients of brokers. They are 30 MB together, and most platforms speak to none: each has a folder here with its pinned lock file, and is
  * brought by npm into `node_modules` beside it when the first source or sink of its kind starts. A checkout with development dependencies
  * has them all, and brings nothing.
  */

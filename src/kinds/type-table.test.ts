@@ -74,3 +74,20 @@ test('descriptions are there for explain', () => {
     assert.deepEqual(described.sort(), fields.sort(), name);
   }
 });
+
+test('descriptions of eventing stand at types and fields that there are', async () => {
+  const { EVENTING_DOCS } = await import('./types-eventing-docs.ts');
+  for (const [pkg, types] of Object.entries(EVENTING_DOCS)) {
+    for (const [name, fields] of Object.entries(types)) {
+      const type = messageType(`${pkg}.${name}`);
+      // Two versions of a group share their descriptions; not each has every kind.
+      if (type === undefined) {
+        assert.match(pkg, /v1beta/, `${pkg}.${name}`);
+        continue;
+      }
+      for (const field of Object.keys(fields))
+        assert.ok(field === '' || type.json.has(field), `${pkg}.${name}.${field}`);
+    }
+  }
+  assert.match(messageDocs('dev.knative.eventing.v1.Broker')[''] ?? '', /^Broker takes events/);
+});

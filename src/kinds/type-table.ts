@@ -99,17 +99,26 @@ const LATER: Record<string, () => TypeTexts> = {
   'io.fission.v1.docs': () => fission().FISSION_DOCS,
 };
 /** Packages of eventing. */
-const EVENTING = /^dev\.(?:knative\.(?:duck|eventing|messaging|flows|sources|sinks)|petrel\.events)\.v\w+$/;
+const EVENTING =
+  /^dev\.(?:knative\.(?:duck|eventing|messaging|flows|sources|sinks)|petrel\.events)\.v\w+(\.docs)?$/;
 
 const fission = () =>
   createRequire(import.meta.url)('./types-fission.ts') as typeof import('./types-fission.ts');
 const eventing = () =>
   createRequire(import.meta.url)('./types-eventing.ts') as typeof import('./types-eventing.ts');
+const eventingDocs = () =>
+  createRequire(import.meta.url)('./types-eventing-docs.ts') as typeof import('./types-eventing-docs.ts');
 
 function load(file: string): TypeTexts | undefined {
   const later = own(LATER, file);
   if (later !== undefined) return later();
-  if (EVENTING.test(file)) return own(eventing().EVENTING_PACKAGES, file);
+  const ofEventing = EVENTING.exec(file);
+  if (ofEventing !== null) {
+    const [, docs] = ofEventing;
+    return docs === undefined
+      ? own(eventing().EVENTING_PACKAGES, file)
+      : own(eventingDocs().EVENTING_DOCS, file.slice(0, -docs.length));
+  }
   if (!/^io\.k8s\.[\w.]+$/.test(file)) return undefined;
   try {
     return JSON.parse(readFileSync(new URL(`generated/${file}.json`, import.meta.url), 'utf8'));

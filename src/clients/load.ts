@@ -17,6 +17,7 @@ const CLIENTS = {
   redis: { package: '@redis/client', load: () => import('./redis/index.ts') },
   rabbitmq: { package: 'amqplib', load: () => import('./rabbitmq/index.ts') },
   mqtt: { package: 'mqtt-packet', load: () => import('./mqtt/index.ts') },
+  jsonata: { package: 'jsonata', load: () => import('./jsonata/index.ts') },
   postgresql: { package: 'pg', load: () => import('./postgresql/index.ts') },
 } as const;
 

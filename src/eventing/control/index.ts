@@ -13,9 +13,11 @@ import { channels, inMemoryChannels } from './channels.ts';
 import { createConfigMaps, followConfig } from './config.ts';
 import type { ControlContext, PartState } from './context.ts';
 import { eventSources } from './event-sources.ts';
+import { eventTransforms } from './event-transforms.ts';
 import { createTypeRecorder, eventPolicies, eventTypes } from './event-types.ts';
 import { parallels, sequences } from './flows.ts';
 import { INTEGRATION_PREFIX, integrationSinks } from './integration-sinks.ts';
+import { jobSinks } from './job-sinks.ts';
 import { createKind, type Kind, type KindController, logFailure } from './kind.ts';
 import { createObjects } from './objects.ts';
 import { pingSources } from './ping-sources.ts';
@@ -52,6 +54,8 @@ const KINDS: readonly ((context: ControlContext) => Kind<any>)[] = [
   eventSinks,
   kafkaSinks,
   integrationSinks,
+  jobSinks,
+  eventTransforms,
   sequences,
   parallels,
   triggers,

@@ -4,8 +4,8 @@ import type { AddressKey, DeliveryTerms, Target } from '../model.ts';
 
 /** What became of an event that was brought. */
 export type Accepted =
-  /** `reply`: what the address answers, an event of its own (a transform). */
-  | { accepted: true; offset?: number; duplicate?: boolean; reply?: CloudEvent }
+  /** `reply`: what the address answers, an event of its own (a transform). `location`: a path of ours that tells what became of it. */
+  | { accepted: true; offset?: number; duplicate?: boolean; reply?: CloudEvent; location?: string }
   /** `status` is the HTTP status for who brought it: 400, 404, 413, 429, 503, 507 …; `retryAfterMs` where waiting helps. */
   | { accepted: false; status: number; reason: string; message: string; retryAfterMs?: number };
 

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Json } from '../../kinds/object.ts';
+import type { Address } from '../addresses.ts';
+import type { Delivery } from '../delivery/index.ts';
 import { Ingress } from '../ingress/ingress.ts';
 import { MuxServer } from '../ingress/mux-server.ts';
 import type { AddressKey, EngineControl, EngineOptions, EngineReports, StreamSpec } from '../model.ts';
@@ -44,8 +46,17 @@ export async function startEngine(around: EngineSurroundings): Promise<Engine> {
   const eventLog = await parts.openLog({ dir: join(options.dir, 'streams'), clock, log });
   const onDisk = new Set(await eventLog.keys());
   const state = await parts.openState({ path: join(options.dir, 'state.db'), clock, log });
-  const sinks = new Sinks({ modules: parts.sinks, reports, callMain, clock, random, log });
-  const delivery = parts.createDelivery({
+  const sinks = new Sinks({
+    modules: parts.sinks,
+    reports,
+    callMain,
+    // Sinks are known to deliveries, and the other way round.
+    sender: { send: (...what) => delivery.sender.send(...what) },
+    clock,
+    random,
+    log,
+  });
+  const delivery: Delivery = parts.createDelivery({
     log: eventLog,
     state,
     options,
@@ -94,7 +105,8 @@ export async function startEngine(around: EngineSurroundings): Promise<Engine> {
     complete: () => complete,
     limit: (key: AddressKey) =>
       streams.get(key)?.maxEventBytes ?? (sinks.has(key) ? MAX_EVENT_BYTES : undefined),
-    source: (namespace: string, name: string) => sources.requests(namespace, name),
+    requests: ({ kind, key, namespace, name }: Address) =>
+      kind === 'source' ? sources.requests(namespace, name) : sinks.requests(key),
   };
   const server = new MuxServer(new Ingress({ addresses, acceptor, log }), log);
   await server.listen(options.socket);

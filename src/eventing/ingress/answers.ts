@@ -23,6 +23,9 @@ export interface Refusal {
 /** Everything was taken and is on disk. */
 export const ACCEPTED: Answer = answer(202, '');
 
+/** Taken; what became of it is told there. */
+export const seeAt = (location: string): Answer => answer(202, `location: ${location}\r\n`);
+
 /** Data of an event that is an answer, bytes: its attributes fit into the frame beside it. */
 const MAX_REPLY = MAX_FRAME - 256 * 1024;
 

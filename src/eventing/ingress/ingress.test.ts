@@ -49,7 +49,7 @@ async function start(options: { maxBytes?: number; limit?: number } = {}) {
     addresses: {
       limit: (key) => (key.endsWith('/orders') ? (options.limit ?? 1024 * 1024) : undefined),
       complete: () => here.complete,
-      source: (_namespace, name) => (name === 'hook' ? here.source : undefined),
+      requests: ({ name }) => (name === 'hook' ? here.source : undefined),
     },
     log: silentLogger,
     ...(options.maxBytes === undefined ? {} : { maxBytes: options.maxBytes }),

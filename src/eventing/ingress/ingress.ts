@@ -20,6 +20,7 @@ import {
   refuseAccepted,
   replyAnswer,
   STARTING,
+  seeAt,
   sourceAnswer,
 } from './answers.ts';
 import { allHeaders, type EventHeaders, readHead } from './head.ts';
@@ -31,8 +32,8 @@ export interface Addresses {
   limit(key: AddressKey): number | undefined;
   /** False while not everything that exists has been told: what is unknown may be known in a moment. */
   complete(): boolean;
-  /** Takes requests to `source/<ns>/<name>`; undefined: no such source runs, or it takes none. */
-  source(namespace: string, name: string): ((request: SourceRequest) => Promise<SourceAnswer>) | undefined;
+  /** Takes requests to `source/<ns>/<name>`, and what is asked below other addresses; undefined: nobody does. */
+  requests(address: Address): ((request: SourceRequest) => Promise<SourceAnswer>) | undefined;
 }
 
 export interface IngressOptions {
@@ -132,7 +133,7 @@ export class Ingress implements MuxHandler {
 
   #objection({ method }: EventHeaders, address: Address | NoAddress): Answer | undefined {
     if (method !== 'POST') {
-      const open = 'key' in address && address.kind === 'source';
+      const open = 'key' in address && isRequest(method, address);
       if (method === 'OPTIONS' && !open) return OPTIONS;
       if (!open) return NOT_POST;
     }
@@ -143,9 +144,8 @@ export class Ingress implements MuxHandler {
       : refuse({ status, code: 'InvalidArgument', reason: 'malformed_address', message });
   }
 
-  #bodyLimit({ address }: Context): number | undefined {
-    if (address.kind === 'source')
-      return this.#addresses.source(address.namespace, address.name) && MAX_SOURCE_BODY;
+  #bodyLimit({ address, headers: { method } }: Context): number | undefined {
+    if (isRequest(method, address)) return this.#addresses.requests(address) && MAX_SOURCE_BODY;
     const limit = this.#addresses.limit(address.key);
     // A structured event is larger than what it carries: base64 makes four bytes of three. The event itself is measured when it is read.
     return limit === undefined ? undefined : Math.ceil(limit * 1.4) + DEFAULT_LIMITS.attributes;
@@ -180,7 +180,7 @@ export class Ingress implements MuxHandler {
   complete(request: MuxRequest, body: Buffer | undefined): void {
     const context = request.context as Context;
     const { address } = context;
-    if (address.kind === 'source') {
+    if (isRequest(context.headers.method, address)) {
       void this.#toSource(request, context, body ?? Buffer.alloc(0));
       return;
     }
@@ -199,7 +199,8 @@ export class Ingress implements MuxHandler {
     if (events.length === 1) {
       this.#acceptor.accept(address.key, events[0]!).then((accepted) => {
         if (!accepted.accepted) request.answer(refuseAccepted(accepted));
-        else request.answer(accepted.reply === undefined ? ACCEPTED : replyAnswer(accepted.reply));
+        else if (accepted.reply !== undefined) request.answer(replyAnswer(accepted.reply));
+        else request.answer(accepted.location === undefined ? ACCEPTED : seeAt(accepted.location));
       });
     } else void this.#acceptAll(request, address.key, events);
   }
@@ -233,7 +234,7 @@ export class Ingress implements MuxHandler {
   }
 
   async #toSource(request: MuxRequest, { head, headers, address }: Context, body: Buffer): Promise<void> {
-    const source = this.#addresses.source(address.namespace, address.name);
+    const source = this.#addresses.requests(address);
     if (source === undefined) {
       request.answer(this.#unknown(address));
       return;
@@ -250,6 +251,10 @@ export class Ingress implements MuxHandler {
     }
   }
 }
+
+/** Whether somebody wants the request itself, not an event in it: a source does, and who asks what became of a job. */
+const isRequest = (method: string, { kind, rest }: Address): boolean =>
+  kind === 'source' || (kind === 'job' && method === 'GET' && rest.startsWith('/'));
 
 /** The event with the trace of the request that brought it, where it has none of its own: extensions of the distributed tracing document. */
 function traced(event: CloudEvent, { headers: { traceparent, tracestate } }: Context): CloudEvent {

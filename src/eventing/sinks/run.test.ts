@@ -40,6 +40,7 @@ function start() {
     modules: { test: async () => module, answering: async () => answering },
     reports: { source: (_, state) => void told.push(state) },
     callMain: async () => null,
+    sender: { send: () => Promise.reject(new Error('nothing is sent on')) },
     clock,
     random: () => 0.5,
     log: silentLogger,

@@ -6,10 +6,11 @@ import type { Logger } from '../../base/log.ts';
 import type { CloudEvent } from '../../cloudevents/event.ts';
 import type { Json } from '../../kinds/object.ts';
 import { backoffDelay } from '../../kube/backoff.ts';
-import type { Accepted } from '../delivery/contract.ts';
+import type { Accepted, Sender } from '../delivery/contract.ts';
 import type { AddressKey, EngineReports, SinkSpec } from '../model.ts';
+import type { SourceAnswer, SourceRequest } from '../sources/contract.ts';
 import { StateReports } from '../sources/reports.ts';
-import type { RunningSink, SinkModule } from './contract.ts';
+import { type RunningSink, type SinkModule, SinkRefusal } from './contract.ts';
 
 export interface SinkSurroundings {
   /** By type; loaded when the first sink of that type begins. */
@@ -17,6 +18,7 @@ export interface SinkSurroundings {
   /** `source` tells of sinks as well, under their keys. */
   reports: Pick<EngineReports, 'source'>;
   callMain(name: string, input: Json): Promise<Json>;
+  sender: Pick<Sender, 'send'>;
   clock: Clock;
   random(): number;
   log: Logger;
@@ -70,6 +72,7 @@ class SinkLife {
           config,
           report: (state) => this.#reports.report(state),
           callMain: this.#around.callMain,
+          sender: this.#around.sender,
           clock,
           log: log.with({ sink: key }),
         });
@@ -96,10 +99,18 @@ class SinkLife {
     if (running === undefined) return refused(503, 'sink_not_ready', this.#problem);
     try {
       const reply = await running.send(event);
-      return typeof reply === 'object' ? { accepted: true, reply } : { accepted: true };
+      if (typeof reply !== 'object') return { accepted: true };
+      return 'location' in reply ? { accepted: true, location: reply.location } : { accepted: true, reply };
     } catch (error) {
-      return refused(502, 'sink_failed', messageOf(error));
+      const status = error instanceof SinkRefusal ? error.status : 502;
+      return refused(status, 'sink_failed', messageOf(error));
     }
+  }
+
+  /** Takes requests below its address, where it does. */
+  get request(): ((request: SourceRequest) => Promise<SourceAnswer>) | undefined {
+    const running = this.#running;
+    return running?.request === undefined ? undefined : (request) => running.request!(request);
   }
 
   async stop(graceMs: number): Promise<void> {
@@ -153,6 +164,11 @@ export class Sinks {
   local(key: AddressKey): ((event: CloudEvent) => Promise<Accepted>) | undefined {
     const life = this.#lives.get(key);
     return life === undefined ? undefined : (event) => life.accept(event);
+  }
+
+  /** Takes requests below that address; undefined: there is no such sink, or it takes none. */
+  requests(key: AddressKey): ((request: SourceRequest) => Promise<SourceAnswer>) | undefined {
+    return this.#lives.get(key)?.request;
   }
 
   async stop(graceMs: number): Promise<void> {

@@ -1,5 +1,5 @@
 /** The objects of eventing, as far as controllers read and write them. Source: knative.dev/eventing `pkg/apis`, knative.dev/pkg `apis/duck/v1`. */
-import type { Condition, Json, KubeObject } from '../object.ts';
+import type { Condition, Json, KubeObject, UntypedObject } from '../object.ts';
 
 /** A reference to an object; `apiVersion` is there after admission, unless `group` stands for it. */
 export interface KReference {
@@ -274,6 +274,20 @@ export type ApiServerSource = SourceObject<
 export type EventSource = SourceObject<
   { type: string; config: Record<string, Json>; delivery?: DeliverySpec; paused?: boolean },
   { address?: Addressable }
+>;
+
+export type JobSink = EventingObject<
+  { job: UntypedObject },
+  EventingStatus & AddressStatus & { job?: { selector?: string } }
+>;
+
+export type EventTransform = EventingObject<
+  {
+    sink?: Destination;
+    jsonata: { expression: string };
+    reply?: { jsonata?: { expression: string }; discard?: boolean };
+  },
+  SourceObjectStatus & AddressStatus
 >;
 
 export type KafkaSink = EventingObject<

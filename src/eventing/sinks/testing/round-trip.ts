@@ -27,6 +27,7 @@ export async function startSink(
     config,
     report: (state) => states.push(state),
     callMain: () => Promise.reject(new Error('nobody is asked')),
+    sender: { send: () => Promise.reject(new Error('nothing is sent on')) },
     clock: systemClock,
     log: silentLogger,
   });

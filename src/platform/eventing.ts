@@ -107,6 +107,7 @@ export async function startEventingLater(options: EventingPartOptions, parts: Pa
     {
       resources: KINDS.map(({ group, plural }) => `${group}/${plural}`),
       watched: FIRST,
+      labelled: { resource: refs.NAMESPACES, label: 'eventing.knative.dev/injection', value: 'enabled' },
       store,
       client: () => client('eventing'),
       log,

@@ -1,6 +1,6 @@
 /** What begins with the first object of some kinds, and costs nothing before. */
 import type { Logger } from '../base/log.ts';
-import type { Store } from '../engine/store/contract.ts';
+import type { Store, Stored } from '../engine/store/contract.ts';
 import { type KubeClient, KubeError, type ResourceRef } from '../kube/client.ts';
 import { createInformer } from '../kube/informer.ts';
 
@@ -9,6 +9,8 @@ export interface FirstObjectOptions {
   resources: readonly string[];
   /** Where changes can only be watched, each of these is a connection. A cluster that does not have them has nothing to follow. */
   watched: readonly ResourceRef[];
+  /** An object of another kind that asks for it by a label. */
+  labelled?: { resource: ResourceRef; label: string; value: string };
   /** The store behind the API, when it is in this process. */
   store: Store | undefined;
   client(): KubeClient;
@@ -23,22 +25,38 @@ export interface FirstObject {
 
 /** Calls `first` when there is an object, perhaps more than once; until it is stopped. */
 export function onFirstObject(options: FirstObjectOptions, first: () => void): FirstObject {
-  const { store, resources } = options;
+  const { store, resources, labelled } = options;
   if (store === undefined) return { exists: false, stop: followApi(options, first) };
   const ends = resources.map((resource) => store.subscribe(resource, first));
+  let asked = false;
+  if (labelled !== undefined) {
+    const { resource, label, value } = labelled;
+    const key = `${resource.group}/${resource.plural}`;
+    const asks = ({ object }: Stored) => object.metadata.labels?.[label] === value;
+    asked = store.list(key, { filter: asks }).items.length > 0;
+    ends.push(
+      store.subscribe(key, ({ type, current }) => {
+        if (type !== 'DELETED' && asks(current)) first();
+      }),
+    );
+  }
   return {
-    exists: resources.some((resource) => store.count(resource) > 0),
+    exists: asked || resources.some((resource) => store.count(resource) > 0),
     stop() {
       for (const end of ends) end();
     },
   };
 }
 
-function followApi({ watched, client, log }: FirstObjectOptions, first: () => void): () => void {
+function followApi({ watched, labelled, client, log }: FirstObjectOptions, first: () => void): () => void {
   const api = client();
-  const informers = watched.map((resource) => createInformer({ client: api, resource, log }));
+  const followed: [resource: ResourceRef, labelSelector?: string][] = watched.map((resource) => [resource]);
+  if (labelled !== undefined) followed.push([labelled.resource, `${labelled.label}=${labelled.value}`]);
+  const informers = followed.map(([resource, labelSelector]) =>
+    createInformer({ client: api, resource, log, ...(labelSelector && { labelSelector }) }),
+  );
   let ended = false;
-  watched.forEach((resource, index) => {
+  followed.forEach(([resource], index) => {
     const informer = informers[index]!;
     informer.addHandler({ add: first });
     const start = () => {

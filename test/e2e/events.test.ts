@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { EventPath, SubscriptionState } from '../../src/eventing/model.ts';
 import type { UntypedObject } from '../../src/kinds/object.ts';
-import { BROKERS, KSERVICES, PODS, TRIGGERS } from '../../src/kube/refs.ts';
+import { BROKERS, KSERVICES, NAMESPACES, PODS, TRIGGERS } from '../../src/kube/refs.ts';
 import { call, eventually, Petrel, Scratch, type Status } from '../lib/platform.ts';
 
 const scratch = new Scratch();
@@ -78,6 +78,24 @@ test('what nobody uses is not there', async () => {
   assert.equal(existsSync(join(petrel.home, 'run/events.sock')), false);
   assert.equal(existsSync(join(petrel.home, 'events')), false);
   assert.equal((await send('early')).status, 404);
+});
+
+test('a namespace that asks for a broker gets one, before anything else of eventing is there', async () => {
+  const api = await petrel.api();
+  try {
+    const labels = { 'eventing.knative.dev/injection': 'enabled' };
+    await api.create(NAMESPACES, {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name: 'injected', labels },
+    } as UntypedObject);
+    await eventually('it takes events', async () => {
+      const { status } = await send('n', 't', '/events/broker/injected/default');
+      return status === 202;
+    });
+  } finally {
+    api.close();
+  }
 });
 
 test('an event calls the function whose trigger wants it, and its answer goes on', async () => {

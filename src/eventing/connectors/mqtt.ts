@@ -3,7 +3,7 @@
  * a source acknowledges when an event is safe, many at once and in the order they came, which clients on npm do not let it.
  * Source: "MQTT Version 5.0", OASIS; 4.3 (quality of service), 4.4 (delivery retry), 4.6 (order).
  */
-import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Clock, Timer } from '../../base/clock.ts';
 import type { IConnackPacket, IPublishPacket, ISubackPacket, Packet } from '../../clients/mqtt/index.ts';
@@ -68,7 +68,9 @@ export async function connectMqtt(
   const where = { host: config.address.slice(0, at), port: Number(config.address.slice(at + 1)) };
   const tls = tlsOptions(config.tls);
   const socket =
-    tls === undefined ? connectTcp(where) : connectTls({ servername: where.host, ...where, ...tls });
+    tls === undefined
+      ? connectTcp(where)
+      : connectTls({ ...(isIP(where.host) === 0 ? { servername: where.host } : {}), ...where, ...tls });
   const connection = new Connection(client, socket, version, options);
   const limit = options.clock.after(CONNECT_MS, () =>
     socket.destroy(new Error('the broker does not answer')),

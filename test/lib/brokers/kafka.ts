@@ -6,6 +6,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { makeCertificate } from './certificate.ts';
 import { freePorts, installed, type Server, startServer } from './server.ts';
 
 export interface KafkaServer extends Server {
@@ -13,6 +14,9 @@ export interface KafkaServer extends Server {
   bootstrap: string;
   /** `host:port` of the listener that asks for SASL, with the mechanisms PLAIN and SCRAM-SHA-256. */
   sasl: string;
+  /** `host:port` of the listener with TLS, and the certificate to trust, PEM. */
+  tls: string;
+  ca: string;
 }
 
 const VERSION = '4.1.1';
@@ -65,9 +69,14 @@ export async function kafkaServer(options: KafkaOptions = {}): Promise<KafkaServ
     return 'Java, which runs Kafka, is not installed: apt-get install default-jre-headless';
   const found = jars();
   if (typeof found === 'string') return found;
-  const [port = 0, controller = 0, sasl = 0] = await freePorts(3);
+  const [port = 0, controller = 0, sasl = 0, tls = 0] = await freePorts(4);
+  let ca = '';
   const users = { admin: 'admin-secret', ...options.users };
   const server = await startServer('kafka', port, async (dir) => {
+    const { cert, key } = makeCertificate(dir);
+    ca = cert;
+    const keystore = join(dir, 'keystore.pem');
+    writeFileSync(keystore, key + cert);
     const classpath = `${found.dir}/*`;
     const plain = Object.entries(users).map(([name, password]) => `user_${name}="${password}"`);
     const jaas = 'org.apache.kafka.common.security';
@@ -75,15 +84,17 @@ export async function kafkaServer(options: KafkaOptions = {}): Promise<KafkaServ
       'process.roles': 'broker,controller',
       'node.id': '1',
       'controller.quorum.voters': `1@127.0.0.1:${controller}`,
-      listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controller},SASL_PLAINTEXT://127.0.0.1:${sasl}`,
-      'advertised.listeners': `PLAINTEXT://127.0.0.1:${port},SASL_PLAINTEXT://127.0.0.1:${sasl}`,
+      listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controller},SASL_PLAINTEXT://127.0.0.1:${sasl},SSL://127.0.0.1:${tls}`,
+      'advertised.listeners': `PLAINTEXT://127.0.0.1:${port},SASL_PLAINTEXT://127.0.0.1:${sasl},SSL://127.0.0.1:${tls}`,
       'controller.listener.names': 'CONTROLLER',
       'listener.security.protocol.map':
-        'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT',
+        'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL',
       'inter.broker.listener.name': 'PLAINTEXT',
       'sasl.enabled.mechanisms': 'PLAIN,SCRAM-SHA-256',
       'listener.name.sasl_plaintext.plain.sasl.jaas.config': `${jaas}.plain.PlainLoginModule required ${plain.join(' ')};`,
       'listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config': `${jaas}.scram.ScramLoginModule required;`,
+      'ssl.keystore.type': 'PEM',
+      'ssl.keystore.location': keystore,
       'log.dirs': join(dir, 'data'),
       'offsets.topic.replication.factor': '1',
       'offsets.topic.num.partitions': '1',
@@ -137,7 +148,12 @@ export async function kafkaServer(options: KafkaOptions = {}): Promise<KafkaServ
       args: [...JAVA, `-Dlog4j2.configurationFile=${log4j}`, '-cp', classpath, 'kafka.Kafka', properties],
     };
   });
-  return Object.assign(server, { bootstrap: `127.0.0.1:${port}`, sasl: `127.0.0.1:${sasl}` });
+  return Object.assign(server, {
+    bootstrap: `127.0.0.1:${port}`,
+    sasl: `127.0.0.1:${sasl}`,
+    tls: `127.0.0.1:${tls}`,
+    ca,
+  });
 }
 
 /** Beside the event loop: the tests of other servers go on. */

@@ -357,3 +357,15 @@ test('what the sink sends is the same event here; a topic that is not there is t
     `it is told: ${JSON.stringify(missing.state())}`,
   );
 });
+
+test('TLS: a certificate that is trusted, and one that is not', async (t) => {
+  const w = await world(t, 1);
+  if (!w) return;
+  await w.send([{ value: 'secret' }]);
+  const tls = { bootstrapServers: [w.server.tls], consumerGroup: 'tls' };
+  const source = await w.source({ ...tls, tls: { caCerts: w.server.ca } });
+  await source.got(1);
+  await source.stop();
+  const wary = await w.source({ ...tls, tls: {} });
+  await until(() => wary.state().reason === 'Unauthorized', 'it is not trusted');
+});

@@ -169,3 +169,15 @@ test('what the sink sends is the same event here', async (t) => {
   const wrong = await startSink(t, mqttSink, { address, username: 'alice', password: 'wrong', topic: 'x' });
   await until(() => wrong.state().reason === 'Unauthorized', 'it is refused');
 });
+
+test('TLS: a certificate that is trusted, and one that is not', async (t) => {
+  const w = await world(t);
+  if (!w) return;
+  const address = `127.0.0.1:${w.server.tlsPort}`;
+  const source = await w.source({ address, tls: { caCerts: w.server.ca } });
+  await source.ready();
+  await w.send(['secret']);
+  await source.got(1);
+  const wary = await w.source({ address, tls: {}, clientId: 'wary' }, { name: 'wary' });
+  await until(() => wary.state().reason === 'Unauthorized', 'it is not trusted');
+});

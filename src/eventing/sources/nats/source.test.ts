@@ -198,3 +198,18 @@ test('what the sink sends is the same event here, once; what it has confirmed su
   const nobody = await startSink(t, natsSink, { ...config, subject: 'no.stream.takes.it' });
   await assert.rejects(async () => nobody.send(event!));
 });
+
+test('TLS: a certificate that is trusted, and one that is not', async (t) => {
+  const secure = await natsServer(undefined, true);
+  if (typeof secure === 'string') return void t.skip(secure);
+  t.after(() => secure.stop());
+  const nc = await connect({ servers: secure.url, tls: { ca: secure.ca } });
+  await (await jetstreamManager(nc)).streams.add({ name: 'S', subjects: ['s'] });
+  await jetstream(nc).publish('s', 'secret');
+  await nc.close();
+  const config = { servers: [secure.url], stream: 'S', initialOffset: 'earliest' };
+  const source = await startHarness(t, natsSource, { ...config, tls: { caCerts: secure.ca } });
+  await source.got(1);
+  const wary = await startHarness(t, natsSource, { ...config, tls: {} }, { name: 'wary' });
+  await until(() => wary.state().reason === 'Unauthorized', 'it is not trusted');
+});

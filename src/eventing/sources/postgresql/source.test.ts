@@ -241,3 +241,15 @@ test('the sink writes a row for each event, once; what it has confirmed survives
   const missing = await startSink(t, postgresqlSink, { ...config, table: 'nowhere' });
   await until(() => missing.state().reason === 'TableNotFound', 'it is told');
 });
+
+test('TLS: a certificate that is trusted, and one that is not', async (t) => {
+  const w = await world(t);
+  if (!w) return;
+  await w.run(`CREATE TABLE ${w.table} (id bigserial PRIMARY KEY)`);
+  await w.run(`INSERT INTO ${w.table} DEFAULT VALUES`);
+  const outbox = { table: w.table };
+  const source = await w.source({ outbox, tls: { caCerts: w.server.ca } });
+  await source.got(1);
+  const wary = await w.source({ outbox, tls: {} }, { name: 'wary' });
+  await until(() => wary.state().reason === 'Unauthorized', 'it is not trusted');
+});

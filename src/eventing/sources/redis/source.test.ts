@@ -214,3 +214,14 @@ test('what the sink sends is the same event here; what it has confirmed survives
     );
   }
 });
+
+test('TLS: a certificate that is trusted, and one that is not', async (t) => {
+  const w = await world(t);
+  if (!w) return;
+  await w.run('XADD', w.key, '*', 'n', '1');
+  const config = { address: `127.0.0.1:${w.server.tlsPort}`, stream: w.key };
+  const source = await w.source({ ...config, tls: { caCerts: w.server.ca } });
+  await source.got(1);
+  const wary = await w.source({ ...config, tls: {} }, { name: 'wary' });
+  await until(() => wary.state().reason === 'Unauthorized', 'it is not trusted');
+});

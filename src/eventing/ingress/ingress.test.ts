@@ -221,6 +221,8 @@ test('an address that answers with an event answers with an event', async () => 
   assert.deepEqual([answered.status, answered.headers['ce-type'], answered.body], [200, 'answer', '{"n":1}']);
   here.verdict = async (_, event) => ({ accepted: true, reply: { ...event, data: Buffer.alloc(1_000_000) } });
   assert.equal((await here.ask({ headers })).json().reason, 'reply_too_large');
+  here.verdict = async (_, event) => ({ accepted: true, reply: { ...event, datacontenttype: 'café\r\n' } });
+  assert.equal((await here.ask({ headers })).json().reason, 'defect', 'what no header can carry');
 });
 
 test('OPTIONS tells webhooks that they may', async () => {

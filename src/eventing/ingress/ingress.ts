@@ -184,9 +184,13 @@ export class Ingress implements MuxHandler {
       void this.#toSource(request, context, body ?? Buffer.alloc(0));
       return;
     }
+    const limit = this.#addresses.limit(address.key);
+    if (limit === undefined) {
+      request.answer(this.#unknown(address));
+      return;
+    }
     let events: CloudEvent[];
     try {
-      const limit = this.#addresses.limit(address.key) ?? 0;
       const limits = { attributes: Math.min(DEFAULT_LIMITS.attributes, limit), data: limit };
       events = allFromHttp(context.headers.event, body, limits);
     } catch (error) {
@@ -196,13 +200,22 @@ export class Ingress implements MuxHandler {
     const { traceparent } = context.headers;
     if (traceparent !== undefined && SAMPLED.test(traceparent))
       events = events.map((e) => traced(e, context));
-    if (events.length === 1) {
-      this.#acceptor.accept(address.key, events[0]!).then((accepted) => {
-        if (!accepted.accepted) request.answer(refuseAccepted(accepted));
-        else if (accepted.reply !== undefined) request.answer(replyAnswer(accepted.reply));
-        else request.answer(accepted.location === undefined ? ACCEPTED : seeAt(accepted.location));
-      });
-    } else void this.#acceptAll(request, address.key, events);
+    const taken =
+      events.length === 1
+        ? this.#acceptOne(request, address.key, events[0]!)
+        : this.#acceptAll(request, address.key, events);
+    taken.catch((error) => {
+      this.#log.error('an event could not be answered', { address: address.key, error: messageOf(error) });
+      const message = 'what became of the event cannot be told';
+      request.answer(refuse({ status: 500, code: 'Internal', reason: 'defect', message }));
+    });
+  }
+
+  async #acceptOne(request: MuxRequest, key: AddressKey, event: CloudEvent): Promise<void> {
+    const accepted = await this.#acceptor.accept(key, event);
+    if (!accepted.accepted) request.answer(refuseAccepted(accepted));
+    else if (accepted.reply !== undefined) request.answer(replyAnswer(accepted.reply));
+    else request.answer(accepted.location === undefined ? ACCEPTED : seeAt(accepted.location));
   }
 
   #invalid(error: unknown): Answer {

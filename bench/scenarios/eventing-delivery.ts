@@ -41,7 +41,7 @@ async function withDelivery<T>(work: (bench: Bench) => Promise<T>): Promise<T> {
     log: eventLog,
     state,
     options: { base: 'http://127.0.0.1:1/events', gateway: { host: '127.0.0.1', port: 1 } },
-    reports: { subscription() {}, lag() {}, seenType() {} },
+    reports: { source() {}, subscription() {}, lag() {}, seenType() {} },
     clock,
     random: Math.random,
     logger: log,

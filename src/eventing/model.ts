@@ -16,6 +16,8 @@ export interface StreamSpec {
   key: AddressKey;
   /** Of the object: a stream of the same name after a deletion is another one. */
   uid: string;
+  /** Where its events are; absent: on this machine's disk. The classes `JetStream` and `Kafka` of Brokers. */
+  backend?: { type: string; config: Record<string, Json> };
   /** Events older than this go, milliseconds. Never one that a subscription still needs, until `hardMaxBytes`. */
   maxAgeMs: number;
   /** Beyond this the oldest go that nobody needs, bytes. */

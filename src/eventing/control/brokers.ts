@@ -4,13 +4,14 @@ import type { Broker } from '../../kinds/eventing/objects.ts';
 import type { KubeObject } from '../../kinds/object.ts';
 import { BROKERS } from '../../kube/refs.ts';
 import { addressUrl } from '../addresses.ts';
+import { backendOf, REMOTE_CLASSES } from './backends.ts';
 import type { ControlContext } from './context.ts';
 import type { Kind } from './kind.ts';
 import { markPolicies, resolveDeadLetterSink } from './marks.ts';
 import { streamSpec } from './terms.ts';
 
 const BROKER_CLASS = 'eventing.knative.dev/broker.class';
-const OURS: readonly (string | undefined)[] = [PETREL_CLASS, CHANNEL_BASED_CLASS];
+const OURS: readonly (string | undefined)[] = [PETREL_CLASS, CHANNEL_BASED_CLASS, ...REMOTE_CLASSES];
 
 /** Whether a Broker is served here; those of other classes belong to other controllers. */
 export const isOurs = ({ metadata }: KubeObject): boolean =>
@@ -18,7 +19,7 @@ export const isOurs = ({ metadata }: KubeObject): boolean =>
 
 export const brokerKey = (namespace: string, name: string): string => `broker/${namespace}/${name}`;
 
-export function brokers({ engine, base, config }: ControlContext): Kind<Broker> {
+export function brokers({ engine, base, config, stateOf }: ControlContext): Kind<Broker> {
   return {
     resource: BROKERS,
     dependents: [
@@ -38,9 +39,23 @@ export function brokers({ engine, base, config }: ControlContext): Kind<Broker> 
       }
       const { features } = config();
       const reportTypes = features.eventTypeAutoCreate === 'Enabled';
-      engine.setStream(key, streamSpec(key, object, { ttl: true, reportTypes }));
+      const spec = streamSpec(key, object, { ttl: true, reportTypes });
+      const brokerClass = object.metadata.annotations?.[BROKER_CLASS] ?? '';
       // Ingress, channel and filter are one engine, which is there.
       for (const type of ['IngressReady', 'TriggerChannelReady', 'FilterReady']) conditions.markTrue(type);
+      if (REMOTE_CLASSES.includes(brokerClass)) {
+        const found = await backendOf(pass.reader, object, brokerClass);
+        if (found.ok) engine.setStream(key, { ...spec, backend: found.backend });
+        const state = stateOf(key);
+        if (!found.ok) conditions.markFalse('TriggerChannelReady', found.reason, found.message);
+        else if (state === undefined)
+          conditions.markUnknown(
+            'TriggerChannelReady',
+            'Starting',
+            'The store of the events is being opened.',
+          );
+        else if (!state.ready) conditions.markFalse('TriggerChannelReady', state.reason, state.message);
+      } else engine.setStream(key, spec);
       await resolveDeadLetterSink(pass, status, object.spec.delivery);
       markPolicies(conditions, features);
       status.address = { name: 'http', url: addressUrl(base, key) };

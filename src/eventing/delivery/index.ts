@@ -1,6 +1,6 @@
 /** Streams and their deliveries, put together: what the engine holds of this part. */
 import type { Clock } from '../../base/clock.ts';
-import { messageOf } from '../../base/errors.ts';
+import { messageOf, PetrelError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { EventLog, Stream } from '../log/contract.ts';
 import type { EngineState } from '../log/state/contract.ts';
@@ -65,7 +65,7 @@ export interface Delivery {
   close(): Promise<void>;
 }
 
-export type Reports = Pick<EngineReports, 'subscription' | 'lag' | 'seenType'>;
+export type Reports = Pick<EngineReports, 'source' | 'subscription' | 'lag' | 'seenType'>;
 
 interface StreamEntry extends Intake {
   head: Head | undefined;
@@ -195,10 +195,18 @@ export function createDelivery({
         try {
           const stream = await eventLog.open(entry.spec);
           if (!entry.gone) begin(entry, stream);
+          if (entry.spec.backend)
+            reports.source(entry.spec.key, { ready: true, reason: 'Open', message: '' });
           return;
         } catch (error) {
           entry.problem = messageOf(error);
           logger.error('a stream cannot be opened', { stream: entry.spec.key, error: entry.problem });
+          if (entry.spec.backend)
+            reports.source(entry.spec.key, {
+              ready: false,
+              reason: 'StoreUnavailable',
+              message: reasonOf(error),
+            });
           resolve();
         }
         await new Promise<void>((done) => clock.after(OPEN_AGAIN_MS, done));
@@ -381,3 +389,7 @@ export function createDelivery({
     },
   };
 }
+
+/** What a failure says, with its reason where it has one. */
+const reasonOf = (error: unknown): string =>
+  error instanceof PetrelError && error.why !== '' ? `${error.message}: ${error.why}` : messageOf(error);

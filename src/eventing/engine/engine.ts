@@ -8,6 +8,7 @@ import type { Address } from '../addresses.ts';
 import type { Delivery } from '../delivery/index.ts';
 import { Ingress } from '../ingress/ingress.ts';
 import { MuxServer } from '../ingress/mux-server.ts';
+import { withRemote } from '../log/remote/index.ts';
 import type { AddressKey, EngineControl, EngineOptions, EngineReports, StreamSpec } from '../model.ts';
 import { Sinks } from '../sinks/run.ts';
 import { BroughtSources } from '../sources/brought.ts';
@@ -43,7 +44,10 @@ export async function startEngine(around: EngineSurroundings): Promise<Engine> {
   await mkdir(options.dir, { recursive: true, mode: 0o700 });
   const streams = new Map<AddressKey, StreamSpec>();
   const subscriptions = new Set<string>();
-  const eventLog = await parts.openLog({ dir: join(options.dir, 'streams'), clock, log });
+  const eventLog = withRemote(await parts.openLog({ dir: join(options.dir, 'streams'), clock, log }), {
+    clock,
+    log,
+  });
   const onDisk = new Set(await eventLog.keys());
   const state = await parts.openState({ path: join(options.dir, 'state.db'), clock, log });
   const sinks = new Sinks({

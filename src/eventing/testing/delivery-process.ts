@@ -22,7 +22,7 @@ const delivery = createDelivery({
   log: eventLog,
   state,
   options: { base: BASE, gateway: { host: '127.0.0.1', port: 1 } },
-  reports: { subscription() {}, lag() {}, seenType() {} },
+  reports: { source() {}, subscription() {}, lag() {}, seenType() {} },
   clock,
   random: Math.random,
   logger: log,

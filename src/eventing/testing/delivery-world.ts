@@ -130,6 +130,7 @@ export function createWorld({
     state: memoryEngineState(disk, faults, clock),
     options: { base: BASE, gateway: { host: 'gateway', port: 80 } },
     reports: {
+      source() {},
       subscription(key, state) {
         states.set(key, [...(states.get(key) ?? []), state]);
       },

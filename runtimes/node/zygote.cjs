@@ -13,8 +13,9 @@ const path = require('node:path');
 /** Major version of Node for which this has been tried; forking is not something that Node promises. */
 const TRIED = 26;
 
-/** Collects garbage. */
+/** Collects garbage; `minor` leaves alone what has survived before. @type {(options?: {type: 'minor'}) => void} */
 let collect = () => {};
+const tidy = () => collect({ type: 'minor' });
 
 /** @param {string} why */
 function refuse(why) {
@@ -22,15 +23,16 @@ function refuse(why) {
   process.exit(1);
 }
 
-/** Everything that the first function would otherwise load, and nothing that holds a descriptor or a thread. */
+/** Everything that functions would otherwise load, and nothing that holds a descriptor or a thread: once here, it costs no instance anything. */
 async function warmUp() {
   await require('./warm/warm-up.cjs').warmUp(
-    [],
+    ['typescript', 'fetch'],
     () => true,
     () => {},
   );
   require('./lib/load-error.cjs');
   require('./lib/code-cache.cjs');
+  await require('./zygote/rehearsal.cjs').rehearse();
   v8.setFlagsFromString('--expose-gc');
   collect = vm.runInNewContext('gc');
   v8.setFlagsFromString('--no-expose-gc');
@@ -113,6 +115,7 @@ function aheadOf({ input, output, go }, env) {
       lookAgain();
       const cwd = process.cwd();
       const forker = new Forker(input, output, [go]);
+      forker.tidy = tidy;
       forker.look();
       forker.tell({ ready: true });
       const order = forker.nextFork();
@@ -149,7 +152,7 @@ async function main() {
   }
   // From a turn of its own: the child goes on with an event loop in which nothing is pending.
   setImmediate(() => {
-    const order = require('./zygote/serve.cjs').serve();
+    const order = require('./zygote/serve.cjs').serve(tidy);
     if (order === 'test') require('./zygote/self-test.cjs').run();
     else become(order);
   });

@@ -68,6 +68,8 @@ let loaded;
 let ahead;
 /** @type {net.Server} */
 let server;
+/** What happens is for nobody. */
+let rehearsing = false;
 /** It ends its connections in order to be forked. */
 let resting = false;
 let inFlight = 0;
@@ -207,6 +209,7 @@ function settleIn(params, separator) {
   if (params.port !== undefined && process.env.PORT === undefined) process.env.PORT = String(params.port);
   settings.development = params.development === true;
   if (ahead === undefined) process.chdir(params.workdir ?? params.code);
+  if (rehearsing) return;
   process.title = `${runtime.name}${separator}${params.namespace ?? 'default'}/${params.function ?? 'function'}`;
 }
 
@@ -280,8 +283,8 @@ async function preload(params) {
 /** Longest time that a connection may take to end before it is cut, ms. */
 const REST_MS = 500;
 
-/** Ends all connections, then waits to be forked: what is forked goes on with an event loop in which nothing of ours is pending. */
-async function rest() {
+/** Ends all connections and takes no more: nothing of ours is pending in the event loop then. */
+async function hangUp() {
   resting = true;
   clearTimeout(lonely);
   await Promise.all([
@@ -294,12 +297,42 @@ async function rest() {
       return new Promise((resolve) => socket.once('close', resolve));
     }),
   ]);
+  resting = false;
+}
+
+/** Waits to be forked; what is forked goes on from here. */
+async function rest() {
+  await hangUp();
   setImmediate(() => {
     /** @type {NonNullable<Runtime['ahead']>} */ (runtime.ahead).serve();
-    resting = false;
     runtime = { ...runtime, ahead: undefined };
     listen();
   });
+}
+
+/**
+ * Lives once for nobody, in a process that others are forked from: what they will do has then been compiled, and its memory is there.
+ * @param {Runtime} mine @param {string} socket @param {() => Promise<void>} play does with it what a platform would
+ */
+async function rehearse(mine, socket, play) {
+  const { argv } = process;
+  const cwd = process.cwd();
+  runtime = mine;
+  warmed = true;
+  rehearsing = true;
+  // Nothing is to be kept of what this loads.
+  answeredOne = true;
+  process.env.PETREL_SOCKET = socket;
+  listen();
+  await new Promise((resolve) => server.once('listening', resolve));
+  await play();
+  await hangUp();
+  answeredOne = false;
+  rehearsing = false;
+  loaded = undefined;
+  state = 'generic';
+  process.argv = argv;
+  process.chdir(cwd);
 }
 
 /** Writes what makes the next start of the same code faster; at rest when there is a choice. */
@@ -431,4 +464,4 @@ function listen() {
   });
 }
 
-module.exports = { live };
+module.exports = { live, rehearse };

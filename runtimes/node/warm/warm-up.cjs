@@ -124,4 +124,4 @@ async function warmUp(extra, idle, call) {
   }
 }
 
-module.exports = { warmUp, exercise };
+module.exports = { warmUp, exercise, frame };

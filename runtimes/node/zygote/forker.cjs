@@ -12,6 +12,8 @@ const WNOHANG = 1;
 const MAX_ORDER = 1 << 20;
 const NEW_LINE = 10;
 const SIGKILL = 9;
+/** Orders are read into new memory, and what is left of it is the children's: each has to collect the sooner, and writes where it shared. */
+const TIDY_AFTER = 4;
 /** Longest time that the self-test may take, ms. */
 const TEST_MS = 10_000;
 
@@ -79,6 +81,7 @@ class Forker {
 
   /** @param {number} pid */
   watch(pid) {
+    this.#forks++;
     this.#children.set(pidfd(pid), pid);
   }
 
@@ -91,12 +94,20 @@ class Forker {
     this.tell({ ended: pid, code: exitCode(status.readInt32LE()) });
   }
 
+  /** Called after each few forks, when there is nothing else to do. */
+  tidy = () => {};
+  #forks = 0;
+
   /** The next order; undefined when nobody gives any more. @returns {any} */
   next() {
     const { lines } = this;
     for (;;) {
       const order = lines.take();
       if (order !== undefined) return order;
+      if (this.#forks >= TIDY_AFTER && readable([lines.fd], 0).length === 0) {
+        this.#forks = 0;
+        this.tidy();
+      }
       const ready = readable([lines.fd, ...this.#children.keys()]);
       for (const fd of ready) if (fd !== lines.fd) this.#reap(fd);
       if (ready.includes(lines.fd) && !lines.read()) return undefined;

@@ -81,10 +81,12 @@ function mountFor(id, { of, source, target, flags }) {
 }
 
 /**
- * Carries out orders until this is a child, whose order it returns, or the agent is gone.
+ * Carries out orders until this is a child, whose order it returns, or the agent is gone. @param {() => void} tidy takes away what is
+ * left of orders
  * @returns {Order | 'test'} `test`: try out everything, and end with 0 when it works
  */
-function serve() {
+function serve(tidy) {
+  forker.tidy = tidy;
   libc.fcntl(CONTROL, F_SETFD, FD_CLOEXEC);
   const tested = forker.selfTest();
   if (tested === 'child') return 'test';

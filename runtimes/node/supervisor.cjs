@@ -29,7 +29,7 @@ const RUNTIME = {
       onProgramExit,
     });
     if (params.cache !== undefined)
-      setTimeout(() => require('node:module').flushCompileCache(), CACHE_DELAY_MS).unref();
+      setTimeout(() => require('./lib/module-cache.cjs').saveModuleCache(), CACHE_DELAY_MS).unref();
     return loaded;
   },
   loadError: (error, { code, entry }) =>
@@ -41,7 +41,7 @@ const RUNTIME = {
   saveCaches() {
     require('./lib/code-cache.cjs').saveCodeCache();
     require('./lib/type-cache.cjs').saveTypeCache();
-    require('node:module').flushCompileCache();
+    require('./lib/module-cache.cjs').saveModuleCache();
   },
 };
 

@@ -32,6 +32,8 @@ async function warmUp() {
   );
   require('./lib/load-error.cjs');
   require('./lib/code-cache.cjs');
+  require('./lib/module-cache.cjs');
+  require('./lib/type-cache.cjs');
   await require('./zygote/rehearsal.cjs').rehearse();
   v8.setFlagsFromString('--expose-gc');
   collect = vm.runInNewContext('gc');

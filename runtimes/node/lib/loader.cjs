@@ -6,7 +6,6 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
-const nodeModule = require('node:module');
 const { pathToFileURL } = require('node:url');
 const { SpecialiseError, readManifest, findEntry, formatOf, listing } = require('./entry.cjs');
 const { loadCommonJs } = require('./code-cache.cjs');
@@ -115,7 +114,7 @@ async function load(options) {
   const before = activeResources();
   if (process.env.PETREL_STATE_URL !== undefined) require('./own-module.cjs').provide();
   if (cache !== undefined) {
-    nodeModule.enableCompileCache(path.join(cache, 'modules'));
+    require('./module-cache.cjs').useModuleCache(cache);
     require('./type-cache.cjs').useTypeCache(root, cache);
   }
   const file = path.relative(root, entry);

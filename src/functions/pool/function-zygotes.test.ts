@@ -18,6 +18,7 @@ async function started(t: TestContext, load: keyof typeof LOAD_MS = 'heavy', run
     loadMs: preloaded === undefined ? LOAD_MS[load] : 1,
     transport: { kind: 'mux' },
   });
+  node.preload = () => ({ loadMs: LOAD_MS[load] });
   await functions.start();
   await until(() => idle().length === 2, 'the pool is filled');
   const part = (name: string) =>
@@ -75,6 +76,20 @@ test('no zygote for code that loads quickly, unless it is asked for', async (t) 
   assert.deepEqual(part('zygote'), []);
   await acquire(annotated(revisionOf(digest), 'function'));
   await standby();
+});
+
+test('code that took long only the first time needs no zygote', async (t) => {
+  const { acquire, digest, node, part } = await started(t);
+  let tried = 0;
+  node.preload = () => {
+    tried++;
+    return { loadMs: LOAD_MS.light };
+  };
+  const revision = revisionOf(digest);
+  await acquire(revision);
+  await until(() => tried === 1);
+  await until(() => part('zygote').length === 0, 'it goes again');
+  assert.deepEqual(part('standby'), []);
 });
 
 for (const [why, runtime, of] of [

@@ -38,8 +38,8 @@ export interface FunctionZygotesOptions {
   onUnforkable(revision: Revision, problem: string): void;
 }
 
-/** Loads shorter than this are no reason: a fork with what belongs to it takes a third of it, ms. */
-const HEAVY_MS = 30;
+/** Loads shorter than this are no reason for another process: half of them are a busy machine, ms. */
+const HEAVY_MS = 50;
 /** From the first load to the zygote's start: whoever waited for the load comes first, ms. */
 const START_AFTER_MS = 500;
 /** From a cold start to the next instance that stands by, ms: the first request comes first. */
@@ -72,6 +72,12 @@ interface Entry {
   lastUsed: number;
   timer: Timer | undefined;
   refill: Timer | undefined;
+}
+
+/** Whether instances are to be forked with the code loaded, as the revision says or as its code takes to load. */
+function isHeavy(revision: Revision, loadMs: number): boolean {
+  const wanted = codeOf(revision)?.zygote;
+  return wanted === 'function' || (wanted === undefined && loadMs >= HEAVY_MS);
 }
 
 /** For an Event of the Function. */
@@ -107,7 +113,7 @@ export function createFunctionZygotes(options: FunctionZygotesOptions): Function
       if (refused.size <= MAX_REFUSED) break;
       refused.delete(oldest);
     }
-    log.info('a function has no zygote', { revision: entry.revision.metadata.name, why });
+    log.debug('a function has no zygote', { revision: entry.revision.metadata.name, why });
     end(entry);
   };
 
@@ -185,8 +191,13 @@ export function createFunctionZygotes(options: FunctionZygotesOptions): Function
     try {
       await loader.prepare(revision);
       const surroundings = loader.surroundings(revision);
-      const { problem } = await loader.preload(revision, member);
+      const { problem, loadMs } = await loader.preload(revision, member);
       if (entries.get(entry.uid) !== entry) return;
+      // The first time something else may have taken long: types that are stripped, caches that are not there yet.
+      if (problem === undefined && !isHeavy(revision, loadMs)) {
+        refuse(entry, 'its code loads quickly');
+        return;
+      }
       if (problem !== undefined) {
         options.onUnforkable(revision, problem);
         return refuse(entry, problem);
@@ -260,7 +271,7 @@ export function createFunctionZygotes(options: FunctionZygotesOptions): Function
       const { uid = '' } = revision.metadata;
       const code = codeOf(revision);
       if (code === undefined || uid === '' || entries.has(uid) || refused.has(uid)) return;
-      if (code.zygote !== 'function' && (code.zygote !== undefined || loadMs < HEAVY_MS)) return;
+      if (!isHeavy(revision, loadMs)) return;
       const { channel, runtime } = member;
       if (channel === undefined || channel.hello.preloaded !== undefined) return;
       if (!pools.runtime(runtime)?.spec.zygote?.functions || variesByPod(revision) || !makeRoom()) return;

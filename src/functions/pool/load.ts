@@ -77,10 +77,10 @@ export interface Loader {
    */
   load(revision: Revision, member: Member): Promise<{ address: EndpointAddress; loadMs: number }>;
   /**
-   * Loads the code into the member for instances that are to be forked from it; resolves with why that cannot be. Rejects as `load`.
+   * Loads the code into the member for instances that are to be forked from it; `problem` is why that cannot be. Rejects as `load`.
    * Nothing can be asked of the member afterwards.
    */
-  preload(revision: Revision, member: Member): Promise<{ problem?: string }>;
+  preload(revision: Revision, member: Member): Promise<{ loadMs: number; problem?: string }>;
   /** Everything that loaded code may depend on, as text: what is forked must have been loaded with the same. Once `prepare` has resolved. */
   surroundings(revision: Revision): string;
 }

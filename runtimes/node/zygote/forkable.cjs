@@ -61,6 +61,11 @@ const threads = () =>
     .filter((id) => Number(id) !== process.pid)
     .map((id) => fs.readFileSync(`/proc/self/task/${id}/comm`, 'utf8').trim());
 
+const hasChildren = () =>
+  fs
+    .readdirSync('/proc/self/task')
+    .some((id) => fs.readFileSync(`/proc/self/task/${id}/children`, 'utf8') !== '');
+
 /**
  * Begins to watch, before any code is loaded.
  * @returns {{problem(trusted: boolean): Promise<string | undefined>, drawn(): string}} `problem` is asked once when it has been loaded:
@@ -93,6 +98,7 @@ function watch() {
 
   /** What is there that a fork would not bring along, or would share. */
   const look = () => {
+    if (hasChildren()) return 'it has started a process';
     const foreign = threads().find((name) => !NODE_THREADS.has(name));
     if (foreign !== undefined) return `it has started a thread (${foreign})`;
     for (const [kind, count] of resources())

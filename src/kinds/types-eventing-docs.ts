@@ -161,7 +161,7 @@ const own: TypeTexts = {
   EventSink: { '': 'EventSink is a topic, a queue, a table or a bucket as an address.', ...KIND },
   EventSinkSpec: {
     type: 'kafka, nats, redis, rabbitmq, mqtt, postgresql, s3, log. Never changes.',
-    config: 'As docs/sinks says for the type. A value may be `{secretKeyRef: {name, key}}`.',
+    config: 'As docs/sources says for the type. A value may be `{secretKeyRef: {name, key}}`.',
   },
 };
 

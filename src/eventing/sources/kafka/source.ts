@@ -55,7 +55,7 @@ export const kafkaSource: SourceModule = {
     const signal = AbortSignal.any([context.signal, stopping.signal]);
     const health = new Health(context);
     let session: Session | undefined;
-    const memberId = context.uuid();
+    const memberId = await memberIdOf(context);
     const running = persist(
       { ...context, signal, report: health.state, what: kafkaName(config), reasonOf: kafkaReason },
       async (up) => {
@@ -74,6 +74,15 @@ export const kafkaSource: SourceModule = {
   },
 };
 
+/** The id that a source is a member of its group by, in this life of the platform and the next. */
+async function memberIdOf(context: SourceContext<unknown>): Promise<string> {
+  const saved = context.checkpoint() as { memberId?: string } | null | undefined;
+  if (typeof saved?.memberId === 'string') return saved.memberId;
+  const memberId = context.uuid();
+  await context.saveCheckpoint({ memberId });
+  return memberId;
+}
+
 /** From joining the group to leaving it. */
 class Session {
   readonly #client: Client;
@@ -81,7 +90,7 @@ class Session {
   readonly #config: KafkaConfig;
   readonly #signal: AbortSignal;
   readonly #group: string;
-  /** The same in all sessions of a source: with KIP-848 one that lost its connection has its partitions back at once. */
+  /** The same in all lives of a source: with KIP-848 one that lost its connection, or was killed, has its partitions back at once. */
   readonly #memberId: string;
   readonly #intake: Intake;
   readonly #partitions = new Map<string, Partition>();

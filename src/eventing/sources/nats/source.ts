@@ -45,7 +45,7 @@ export const FIELDS = {
     is: 'count',
     min: 1000,
     max: 3_600_000,
-    default: 30_000,
+    default: 10_000,
     what: 'after this long without a sign of life the server gives a message to another one',
   },
 } as const satisfies Fields;

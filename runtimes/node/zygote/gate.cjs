@@ -41,7 +41,7 @@ const MS = { bind: 0x1000n, recursive: 0x4000n, unbindable: 0x20000n, private: 0
 /** Where the roots are; nobody but this process may pass. */
 const SLOTS = '/run/.petrel-slots';
 /** Longest time that a fork may take, and that the exit code of a process that has ended may keep others waiting, ms. */
-const FORK_MS = 5000;
+const FORK_MS = 2000;
 const CODE_MS = 500;
 /** Exit code of a process whose end nobody has seen. */
 const UNSEEN = 255;

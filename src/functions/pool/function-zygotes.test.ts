@@ -182,3 +182,16 @@ test('the end of a zygote harms nobody: what was forked lives on, what comes nex
   assert.ok(node.instances.has(forked.id));
   assert.equal(preloadedOf(await acquire(revision)), undefined);
 });
+
+test('where the Pod of a zygote does not come up, none is tried for a while', async (t) => {
+  const { acquire, digest, client, node, part } = await started(t);
+  node.paused = true;
+  await acquire(revisionOf(digest));
+  const [pod] = await until(() => part('zygote').length > 0 && part('zygote'));
+  await client.delete(PODS, 'default', pod?.metadata.name ?? '', { gracePeriodSeconds: 0 });
+  await until(() => part('zygote').length === 0);
+  node.resume();
+  await acquire(revisionOf(digest));
+  await quiet();
+  assert.deepEqual(part('zygote'), []);
+});

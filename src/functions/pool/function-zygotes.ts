@@ -55,6 +55,8 @@ const BYTES_EACH = 2 ** 30;
 const MOST = 8;
 /** Instances in a row that did not come up as they should, after which the zygote is given up. */
 const MAX_FAILURES = 2;
+/** After one whose Pod did not come up (this machine does not fork) none of its runtime is tried for so long, ms. */
+const PAUSE_MS = 10 * 60_000;
 /** Revisions of which is remembered that they cannot be forked. */
 const MAX_REFUSED = 1000;
 
@@ -88,6 +90,8 @@ export function createFunctionZygotes(options: FunctionZygotesOptions): Function
   const { pools, members, loader, clock, log } = options;
   const entries = new Map<string, Entry>();
   const refused = new Set<string>();
+  /** Until when none is tried, by runtime. */
+  const paused = new Map<string, number>();
   const limit = Math.max(1, Math.min(MOST, Math.floor(options.memory / BYTES_EACH)));
   /** Starts at a time; as for instances of a pool that are forked. */
   const atOnce = options.cores * 4;
@@ -220,12 +224,21 @@ export function createFunctionZygotes(options: FunctionZygotesOptions): Function
       return;
     }
     const cache = codeCacheOf(revision, language);
+    let came = false;
     const owner: MemberOwner = {
-      warm: () => void preload(entry, member),
+      warm() {
+        came = true;
+        void preload(entry, member);
+      },
       cold() {},
       gone(reason) {
         if (entries.get(entry.uid) !== entry) return;
         entry.zygote = undefined;
+        if (!came) {
+          paused.set(runtime, clock.monotonic() + PAUSE_MS);
+          end(entry);
+          return;
+        }
         // One that could be forked may have ended for any reason: the next load makes another.
         if (entry.surroundings === '') refuse(entry, reason);
         else end(entry);
@@ -274,6 +287,7 @@ export function createFunctionZygotes(options: FunctionZygotesOptions): Function
       if (!isHeavy(revision, loadMs)) return;
       const { channel, runtime } = member;
       if (channel === undefined || channel.hello.preloaded !== undefined) return;
+      if ((paused.get(runtime) ?? 0) > clock.monotonic()) return;
       if (!pools.runtime(runtime)?.spec.zygote?.functions || variesByPod(revision) || !makeRoom()) return;
       const entry: Entry = {
         uid,

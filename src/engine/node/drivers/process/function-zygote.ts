@@ -147,6 +147,11 @@ export function functionZygote(gate: Gate): FunctionZygote {
   });
   gate.answers.read.unref();
 
+  const end = () => {
+    lose('it was not needed any more');
+    gate.orders.send(JSON.stringify({ end: true }));
+  };
+
   const patience = async <T>(promise: Promise<T>): Promise<T> => {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
@@ -176,12 +181,13 @@ export function functionZygote(gate: Gate): FunctionZygote {
         orders.delete(id);
         throw new Error('the zygote of the function takes no orders');
       }
-      return patience(waiting.up.promise);
+      return patience(waiting.up.promise).catch((error) => {
+        // One that does not even answer keeps nobody else waiting.
+        if (orders.has(id)) end();
+        throw error;
+      });
     },
-    end() {
-      lose('it was not needed any more');
-      gate.orders.send(JSON.stringify({ end: true }));
-    },
+    end,
   };
 }
 

@@ -11,6 +11,7 @@ import { apiServerSources } from './api-server-sources.ts';
 import { brokers } from './brokers.ts';
 import { channels, inMemoryChannels } from './channels.ts';
 import { createConfigMaps, followConfig } from './config.ts';
+import { containerSources } from './container-sources.ts';
 import type { ControlContext, PartState } from './context.ts';
 import { eventSources } from './event-sources.ts';
 import { eventTransforms } from './event-transforms.ts';
@@ -22,6 +23,7 @@ import { createKind, type Kind, type KindController, logFailure } from './kind.t
 import { createObjects } from './objects.ts';
 import { pingSources } from './ping-sources.ts';
 import { KNOWN_KINDS } from './resources.ts';
+import { sinkBindings } from './sink-bindings.ts';
 import { eventSinks, KAFKA_PREFIX, kafkaSinks } from './sinks.ts';
 import { kafkaSources } from './sources.ts';
 import { subscriptions } from './subscriptions.ts';
@@ -64,6 +66,8 @@ const KINDS: readonly ((context: ControlContext) => Kind<any>)[] = [
   kafkaSources,
   pingSources,
   apiServerSources,
+  containerSources,
+  sinkBindings,
   eventTypes,
   eventPolicies,
 ];

@@ -37,6 +37,8 @@ export interface Kind<T extends EventingObject> {
    * milliseconds after which to look again. Throwing means again, with back-off; what was marked until then is written all the same.
    */
   reconcile(pass: Pass<T>): Promise<'foreign' | 'later' | number | undefined>;
+  /** The object is being deleted, and waits for a finalizer: takes away what there is elsewhere, then the finalizer. Throwing means again. */
+  leaving?(object: T): Promise<void>;
   /** The object is gone, or going: the engine is to forget it. */
   gone(namespace: string, name: string): void;
   /** Changes that somebody else sees to, by the object's key; returns the way to stop. */
@@ -144,6 +146,7 @@ export function createKind<T extends EventingObject>(context: ControlContext, ki
       try {
         if (object !== undefined && object.metadata.deletionTimestamp === undefined)
           return await look(key, object);
+        if (object?.metadata.finalizers?.length) await kind.leaving?.(object);
         forget(key);
         kind.gone(namespace ?? '', name);
         return undefined;

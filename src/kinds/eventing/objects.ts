@@ -271,6 +271,12 @@ export type ApiServerSource = SourceObject<
   { namespaces?: string[] }
 >;
 
+export type SinkBinding = SourceObject<{
+  subject: { apiVersion: string; kind: string; namespace: string; name?: string; selector?: LabelSelector };
+}>;
+
+export type ContainerSource = SourceObject<{ template: UntypedObject }>;
+
 export type EventSource = SourceObject<
   { type: string; config: Record<string, Json>; delivery?: DeliverySpec; paused?: boolean },
   { address?: Addressable }

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { simulatedClock } from '../../base/clock.ts';
 import { silentLogger } from '../../base/log.ts';
+import { validate } from '../../cloudevents/event.ts';
 import { checkFields, readFields } from './fields.ts';
 import { Intake } from './intake.ts';
 import { LowWater } from './low-water.ts';
+import { about, attributeText } from './messages.ts';
 import { persist, reasonOf, saying } from './persist.ts';
 
 test('the mark stands below the first unresolved message, whatever order they end in', () => {
@@ -155,4 +157,22 @@ test('a configuration is read with its defaults, and refused by the path of the 
       'inner.name FieldValueRequired',
     ],
   );
+});
+
+test('the event about a message keeps all rules, whatever the message is called', () => {
+  const event = about({
+    id: 'a\u0000b',
+    type: 'x\ny',
+    origin: { namespace: 'n', name: 's', plural: 'sources', of: 'a b/ü\ud800' },
+    subject: 'tab\there \ud800 \uffff é 😀',
+    contentType: 'nonsense',
+    extensions: { key: attributeText(Buffer.from([0xff, 0x00])), none: undefined, empty: '' },
+    data: Buffer.from('x'),
+  });
+  validate(event);
+  assert.equal(event.id, 'a%00b');
+  assert.equal(event.subject, 'tab%09here %EF%BF%BD %EF%BF%BF é 😀');
+  assert.equal(event.source, '/apis/v1/namespaces/n/sources/s#a%20b%2F%C3%BC%EF%BF%BD');
+  assert.deepEqual(event.extensions, { key: '/wA=' });
+  assert.equal(event.datacontenttype, undefined);
 });

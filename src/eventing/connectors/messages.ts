@@ -40,17 +40,27 @@ export interface Message {
   data?: Buffer;
 }
 
+/** Text that an attribute may have: what it may not is percent-encoded, for keys and topics may have anything. */
+function plainText(text: string): string {
+  let rest = text;
+  for (let at = badTextAt(rest); at >= 0; at = badTextAt(rest)) {
+    const sign = String.fromCodePoint(rest.codePointAt(at) ?? 0);
+    rest = rest.slice(0, at) + encodeURIComponent(sign.toWellFormed()) + rest.slice(at + sign.length);
+  }
+  return rest;
+}
+
 /** The event about a message. */
 export function about(message: Message): CloudEvent {
   const { namespace, name, plural, of } = message.origin;
   const extensions: Record<string, string> = {};
   for (const [key, value] of Object.entries(message.extensions ?? {}))
-    if (value !== undefined && value !== '') extensions[key] = value;
+    if (value !== undefined && value !== '') extensions[key] = plainText(value);
   return makeEvent(
-    message.id,
-    `/apis/v1/namespaces/${namespace}/${plural}/${name}${of === undefined ? '' : `#${encodeURIComponent(of)}`}`,
-    message.type,
-    message.subject === '' ? undefined : message.subject,
+    plainText(message.id),
+    `/apis/v1/namespaces/${namespace}/${plural}/${name}${of === undefined ? '' : `#${encodeURIComponent(of.toWellFormed())}`}`,
+    plainText(message.type),
+    message.subject ? plainText(message.subject) : undefined,
     message.at === undefined ? undefined : new Date(message.at).toISOString(),
     mediaType(message.contentType),
     undefined,

@@ -1,20 +1,28 @@
 /** RabbitMQ without plugins, with a node name and a distribution port of its own. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeCertificate } from './certificate.ts';
 import { freePorts, installed, type Server, startServer } from './server.ts';
 
 export interface RabbitmqServer extends Server {
   url: string;
+  /** The port with TLS, and the certificate to trust, PEM. */
+  tlsPort: number;
+  ca: string;
 }
 
 export async function rabbitmqServer(): Promise<RabbitmqServer | string> {
   if (!installed('rabbitmq-server')) return 'RabbitMQ is not installed: apt-get install rabbitmq-server';
-  const [port = 0, distribution = 0, names = 0] = await freePorts(3);
+  const [port = 0, distribution = 0, names = 0, tlsPort = 0] = await freePorts(4);
+  let ca = '';
   const server = await startServer('rabbitmq', port, (dir) => {
     const conf = join(dir, 'rabbitmq.conf');
+    const { cert, certPath, keyPath } = makeCertificate(dir);
+    ca = cert;
+    const tls = `listeners.ssl.default = 127.0.0.1:${tlsPort}\nssl_options.certfile = ${certPath}\nssl_options.keyfile = ${keyPath}\nssl_options.cacertfile = ${certPath}\n`;
     writeFileSync(
       conf,
-      `listeners.tcp.default = 127.0.0.1:${port}\nlog.file = false\nlog.console = true\nlog.console.level = warning\n`,
+      `listeners.tcp.default = 127.0.0.1:${port}\n${tls}log.file = false\nlog.console = true\nlog.console.level = warning\n`,
     );
     writeFileSync(join(dir, 'enabled_plugins'), '[].\n');
     return {
@@ -38,5 +46,5 @@ export async function rabbitmqServer(): Promise<RabbitmqServer | string> {
       },
     };
   });
-  return Object.assign(server, { url: `amqp://127.0.0.1:${port}` });
+  return Object.assign(server, { url: `amqp://127.0.0.1:${port}`, tlsPort, ca });
 }

@@ -166,3 +166,14 @@ test('what the sink sends is the same event here; what no queue takes is refused
   const nowhere = await startSink(t, rabbitmqSink, { address, exchange: 'amq.topic', routingKey: 'nobody' });
   await assert.rejects(async () => nowhere.send(event!), /NO_ROUTE/);
 });
+
+test('TLS: a certificate that is trusted, and one that is not', async (t) => {
+  const w = await world(t);
+  if (!w) return;
+  await w.send(['secret']);
+  const address = `127.0.0.1:${w.server.tlsPort}`;
+  const source = await w.source({ address, tls: { caCerts: w.server.ca } });
+  await source.got(1);
+  const wary = await w.source({ address, tls: {} }, { name: 'wary' });
+  await until(() => wary.state().reason === 'Unauthorized', 'it is not trusted');
+});

@@ -37,7 +37,11 @@ function start() {
     start: async () => ({ send: async (event: CloudEvent) => event, stop: async () => {} }),
   };
   const sinks = new Sinks({
-    modules: { test: async () => module, answering: async () => answering },
+    modules: {
+      test: async () => module,
+      answering: async () => answering,
+      hanging: () => new Promise(() => {}),
+    },
     reports: { source: (_, state) => void told.push(state) },
     callMain: async () => null,
     sender: { send: () => Promise.reject(new Error('nothing is sent on')) },
@@ -54,7 +58,11 @@ test('a sink takes events while its spec stands', async () => {
   const { sinks, life, settle, ...here } = start();
   assert.equal(sinks.local(KEY), undefined);
   sinks.set(KEY, spec());
-  assert.equal((await sinks.local(KEY)?.(EVENT))?.accepted, false, 'it has not begun');
+  assert.deepEqual(
+    await sinks.local(KEY)?.(EVENT),
+    { accepted: true },
+    'what comes first waits until it has begun',
+  );
   await settle();
   sinks.set(KEY, spec());
   await settle();
@@ -69,6 +77,28 @@ test('a sink takes events while its spec stands', async () => {
   sinks.set(KEY, null);
   assert.ok(!sinks.has(KEY));
   await sinks.stop(0);
+});
+
+test('no event waits for a sink that does not begin', async () => {
+  const here = start();
+  here.failures = 1;
+  here.sinks.set(KEY, spec());
+  const early = here.sinks.local(KEY)?.(EVENT);
+  assert.equal((await early)?.accepted, false, 'the first attempt fails');
+  assert.equal((await here.sinks.local(KEY)?.(EVENT))?.accepted, false);
+  await here.clock.advance(1000);
+  assert.equal((await here.sinks.local(KEY)?.(EVENT))?.accepted, true);
+
+  here.sinks.set(KEY, spec('hanging'));
+  await here.settle();
+  const hanging = here.sinks.local(KEY)?.(EVENT);
+  await here.clock.advance(5000);
+  assert.deepEqual(await hanging, {
+    accepted: false,
+    status: 503,
+    reason: 'sink_not_ready',
+    message: 'the sink has not begun',
+  });
 });
 
 test('what a broker refuses is an answer that is tried again', async () => {

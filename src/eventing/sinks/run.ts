@@ -27,6 +27,8 @@ export interface SinkSurroundings {
 const AGAIN = { baseMs: 500, maxMs: 60_000 };
 /** How long a sink that changes may take to leave, milliseconds. */
 const CHANGE_GRACE_MS = 10_000;
+/** How long an event waits for a sink whose first attempt to begin has not ended, milliseconds. */
+const BEGIN_WAIT_MS = 5_000;
 
 const refused = (status: number, reason: string, message: string): Accepted => ({
   accepted: false,
@@ -43,14 +45,17 @@ class SinkLife {
   readonly #stopping = new AbortController();
   /** Undefined: it cannot begin, and why is in `problem`. */
   readonly #began: Promise<RunningSink | undefined>;
+  readonly #firstTry = Promise.withResolvers<void>();
   #running: RunningSink | undefined;
-  #problem = 'the sink has not begun';
+  /** Undefined: its first attempt to begin has not ended. */
+  #problem: string | undefined;
 
   constructor(spec: SinkSpec, around: SinkSurroundings, after: Promise<void>) {
     this.spec = spec;
     this.#around = around;
     this.#reports = new StateReports(around.clock, (state) => around.reports.source(spec.key, state));
     this.#began = after.then(() => this.#begin());
+    void this.#began.finally(() => this.#firstTry.resolve());
   }
 
   async #begin(): Promise<RunningSink | undefined> {
@@ -81,6 +86,7 @@ class SinkLife {
         this.#problem = messageOf(error);
         log.warn('a sink could not begin', { sink: key, error: this.#problem, failures });
         this.#reports.report({ ready: false, reason: 'StartFailed', message: this.#problem });
+        this.#firstTry.resolve();
       }
       await sleep(clock, backoffDelay(failures, { ...AGAIN, random }), this.#stopping.signal);
     }
@@ -93,10 +99,12 @@ class SinkLife {
     return undefined;
   }
 
-  /** Who brings an event does not wait for a sink that cannot begin. */
+  /** Who brings an event waits for a sink that is about to begin, and not for one that cannot. */
   async accept(event: CloudEvent): Promise<Accepted> {
+    if (this.#running === undefined && this.#problem === undefined) await this.#firstAttempt();
     const running = this.#running;
-    if (running === undefined) return refused(503, 'sink_not_ready', this.#problem);
+    if (running === undefined)
+      return refused(503, 'sink_not_ready', this.#problem ?? 'the sink has not begun');
     try {
       const reply = await running.send(event);
       if (typeof reply !== 'object') return { accepted: true };
@@ -105,6 +113,13 @@ class SinkLife {
       const status = error instanceof SinkRefusal ? error.status : 502;
       return refused(status, 'sink_failed', messageOf(error));
     }
+  }
+
+  async #firstAttempt(): Promise<void> {
+    const waited = new AbortController();
+    const { signal } = waited;
+    await Promise.race([this.#firstTry.promise, sleep(this.#around.clock, BEGIN_WAIT_MS, signal)]);
+    waited.abort();
   }
 
   /** Takes requests below its address, where it does. */

@@ -137,7 +137,7 @@ export async function startEventingLater(options: EventingPartOptions, parts: Pa
 function nothingYet(): PetrelError {
   return new PetrelError('NotFound', 'there are no events here', {
     why: 'There is no broker, channel or source yet.',
-    fix: 'kubectl apply a Broker, or petrel trigger create --help.',
+    fix: "petrel deploy <file> --on 'type=…' makes a broker and a trigger; so does petrel trigger create, or kubectl apply.",
   });
 }
 

@@ -107,6 +107,12 @@ async function change(context: CommandContext, action: 'redrive' | 'purge'): Pro
     ({ count } = await ask<{ count: number }>(context, 'POST', `/dlq/${action}`, query));
     if (what === undefined) count += await askEventsIfAny(context, action, {}, 0);
   }
-  await out.data({ count }, () => out.line(`${DONE[action]}: ${count}`));
+  await out.data({ count }, () =>
+    count === 0
+      ? out.note(
+          what === undefined ? 'no dead letters' : `no dead letters of ${what}; petrel dlq list -A shows all`,
+        )
+      : out.line(`${DONE[action]}: ${count}`),
+  );
   return 0;
 }

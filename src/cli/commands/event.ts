@@ -6,7 +6,7 @@ import type { CommandContext } from '../command.ts';
 import { askEvents, askEventsIfAny } from '../events/ask.ts';
 import { shownKey, streamKey, subscriptionKey } from '../events/keys.ts';
 import { momentOf } from '../events/moments.ts';
-import { parseOn } from '../events/on.ts';
+import { parseFilter } from '../events/on.ts';
 import { clockTime, eventLine, printPath } from '../events/show.ts';
 import { actionOf } from '../services/invocations.ts';
 
@@ -41,13 +41,7 @@ function filtersOf(args: Args): Json[] | undefined {
     ...args.list('filter'),
   ];
   const cesql = args.text('cesql');
-  const filters = texts.flatMap((text) => {
-    const wish = parseOn(text);
-    if (wish.kind === 'trigger') return wish.filters;
-    throw new PetrelError('InvalidArgument', `--filter "${text}" is no filter`, {
-      fix: "--filter 'type=com.shop.*'",
-    });
-  });
+  const filters = texts.flatMap(parseFilter);
   if (cesql !== undefined) filters.push({ cesql });
   return filters.length === 0 ? undefined : filters;
 }

@@ -7,11 +7,13 @@ import {
   EVENT_SOURCES,
   KAFKA_SOURCES,
   PING_SOURCES,
+  SINK_BINDINGS,
 } from '../../kube/refs.ts';
 import type { Args } from '../args.ts';
 import type { CommandContext } from '../command.ts';
 import { readyCondition } from '../conditions.ts';
-import { put, settled } from '../events/apply.ts';
+import { known, put, settled } from '../events/apply.ts';
+import { checkSource } from '../events/check.ts';
 import { destinationOf, showDestination, trouble } from '../events/destination.ts';
 import { configOf, named } from '../events/values.ts';
 import { actionOf } from '../services/invocations.ts';
@@ -24,6 +26,7 @@ const KINDS: [resource: ResourceRef, word: (spec: UntypedObject) => string][] = 
   [API_SERVER_SOURCES, () => 'apiserver'],
   [KAFKA_SOURCES, () => 'kafka'],
   [CONTAINER_SOURCES, () => 'container'],
+  [SINK_BINDINGS, () => 'binding'],
 ];
 
 /** Lists, creates, deletes, pauses and resumes sources of events. */
@@ -44,7 +47,7 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
       await out.data(found, () => {
         if (found.length === 0) return out.note('no sources; petrel source create --help');
         out.table(
-          ['NAMESPACE', 'NAME', 'KIND', 'TO', 'READY', ''],
+          ['NAMESPACE', 'NAME', 'KIND', 'TO', 'READY', 'REASON'],
           found.map((row) => [
             row.namespace,
             row.name,
@@ -58,23 +61,31 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
       return 0;
     }
     if (action === 'delete') {
-      await client.delete(EVENT_SOURCES, namespace, name);
+      await known(client.delete(EVENT_SOURCES, namespace, name), 'source', name);
       await out.data({ name, namespace, deleted: true }, () => out.line(`${name} is deleted`));
       return 0;
     }
     const written =
       action === 'create'
         ? await settled(client, args, await create(client, args, namespace, name))
-        : await client.patch<UntypedObject>(EVENT_SOURCES, namespace, name, 'merge', {
-            spec: { paused: action === 'pause' ? true : null },
-          });
+        : await known(
+            client.patch<UntypedObject>(EVENT_SOURCES, namespace, name, 'merge', {
+              spec: { paused: action === 'pause' ? true : null },
+            }),
+            'source',
+            name,
+          );
     const view = viewOf(written, String(written.spec.type));
     await out.data(view, () => {
       out.line(
-        `${name} is ${{ create: 'there', pause: 'paused: what comes waits at its origin', resume: 'resumed' }[action]}`,
+        {
+          create: `${name} brings its events to ${view.to}`,
+          pause: `${name} is paused: what comes waits at its origin`,
+          resume: `${name} is resumed`,
+        }[action],
       );
       if (action === 'create' && view.message !== '') out.note(`It does not work yet: ${view.message}`);
-      if (view.address) out.note(`It is sent to at ${view.address}`);
+      if (view.address) out.note(`Its requests go to ${view.address}`);
     });
     return 0;
   });
@@ -96,6 +107,7 @@ async function create(
         fix: `petrel source create ${name} --kind timer --set 'schedule=0 9 * * *' --to <function>`,
       });
   const config = named(type ?? '', configOf(args.list('set'), '--set', '--set topic=orders'));
+  await checkSource(type ?? '', config);
   const sink = await destinationOf(client, namespace, to ?? '');
   return put(client, EVENT_SOURCES, {
     apiVersion: 'petrel.dev/v1',

@@ -7,10 +7,12 @@ import { TRIGGERS } from '../../kube/refs.ts';
 import type { Args } from '../args.ts';
 import type { CommandContext } from '../command.ts';
 import { readyCondition } from '../conditions.ts';
-import { put, settled } from '../events/apply.ts';
+import { known, put, settled } from '../events/apply.ts';
 import { askEventsIfAny } from '../events/ask.ts';
+import { checkExpressions } from '../events/check.ts';
 import { destinationOf, ensureBroker, showDestination, trouble } from '../events/destination.ts';
-import { parseOn } from '../events/on.ts';
+import { parseFilter } from '../events/on.ts';
+import { shortReason } from '../events/show.ts';
 import { actionOf } from '../services/invocations.ts';
 import { withSession } from '../session.ts';
 
@@ -38,7 +40,7 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
       await out.data(views, () => {
         if (items.length === 0) return out.note('no triggers; petrel trigger create --help');
         out.table(
-          ['NAMESPACE', 'NAME', 'BROKER', 'FILTER', 'TO', 'READY', 'WAITING', 'DELIVERED', 'DEAD', ''],
+          ['NAMESPACE', 'NAME', 'BROKER', 'FILTER', 'TO', 'READY', 'WAITING', 'DELIVERED', 'DEAD', 'REASON'],
           views.map((row) => [
             row.namespace,
             row.name,
@@ -47,14 +49,14 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
             row.to,
             row.paused ? 'Paused' : row.ready,
             ...[row.waiting, row.delivered, row.dead].map((count) => (count === null ? '' : String(count))),
-            row.message || (row.lastError ? `last failure: ${row.lastError}` : ''),
+            row.message || (row.lastError ? `last failure: ${shortReason(row.lastError)}` : ''),
           ]),
         );
       });
       return 0;
     }
     if (action === 'delete') {
-      await client.delete(TRIGGERS, namespace, name);
+      await known(client.delete(TRIGGERS, namespace, name), 'trigger', name);
       await out.data({ name, namespace, deleted: true }, () =>
         out.line(`${name} is deleted; its events stay in the broker`),
       );
@@ -63,12 +65,23 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
     const written =
       action === 'create'
         ? await settled(client, args, await create(client, args, namespace, name))
-        : await client.patch<UntypedObject>(TRIGGERS, namespace, name, 'merge', {
-            metadata: { annotations: { [`${WISH_GROUP}paused`]: action === 'pause' ? 'true' : null } },
-          });
+        : await known(
+            client.patch<UntypedObject>(TRIGGERS, namespace, name, 'merge', {
+              metadata: { annotations: { [`${WISH_GROUP}paused`]: action === 'pause' ? 'true' : null } },
+            }),
+            'trigger',
+            name,
+          );
     const view = viewOf(written);
     await out.data(view, () => {
-      out.line(`${name} is ${{ create: 'there', pause: 'paused: events wait', resume: 'resumed' }[action]}`);
+      const what = view.filter === '' ? 'every event' : `events with ${view.filter}`;
+      out.line(
+        {
+          create: `${name} brings ${what} of broker ${view.broker} to ${view.to}`,
+          pause: `${name} is paused: events wait`,
+          resume: `${name} is resumed`,
+        }[action],
+      );
       if (action === 'create' && view.message !== '') out.note(`It does not work yet: ${view.message}`);
     });
     return 0;
@@ -89,14 +102,9 @@ async function create(
     });
   const broker = args.text('broker') ?? 'default';
   const cesql = args.text('cesql');
-  const filters: Json[] = args.list('filter').flatMap((text) => {
-    const wish = parseOn(text);
-    if (wish.kind === 'trigger') return wish.filters;
-    throw new PetrelError('InvalidArgument', `--filter "${text}" is no filter`, {
-      fix: '--filter type=com.shop.*',
-    });
-  });
+  const filters: Json[] = args.list('filter').flatMap(parseFilter);
   if (cesql !== undefined) filters.push({ cesql });
+  await checkExpressions(filters);
   const deadLetter = args.text('dead-letter');
   const retry = args.integer('retry');
   const delivery = {

@@ -14,6 +14,7 @@ import { percents } from '../../serving/canary/targets.ts';
 import type { CommandContext } from '../command.ts';
 import { readyCondition } from '../conditions.ts';
 import { applyWishes, callView, untilCalled, wishesOf } from '../events/apply.ts';
+import { checkWishes } from '../events/check.ts';
 import { findOrStart } from '../platform.ts';
 import { apiError, openSession, type Session } from '../session.ts';
 import { forgetFailedBuild, untilDeployed } from './build.ts';
@@ -48,6 +49,7 @@ export async function deployCode(context: CommandContext): Promise<number> {
   specOf(args, { runtime: '', package: { digest: 'sha256:' } }, undefined);
   checkRollout(args, source.name);
   const wishes = wishesOf(args.list('on'));
+  await checkWishes(wishes ?? []);
 
   const command = source.program?.command;
   const packing = out.progress(
@@ -181,8 +183,10 @@ async function print(
     if (!ready)
       return out.line(`${namespace}/${name} is accepted; petrel describe ${name} shows how it goes`);
     out.line(result.url ?? '');
-    for (const { kind, name: call, ready: works, message } of calls.map(callView))
+    for (const { kind, name: call, ready: works, message, address } of calls.map(callView)) {
       out.note(works ? `called by ${kind} ${call}` : `not called by ${kind} ${call} yet: ${message}`);
+      if (address !== undefined) out.note(`  its requests go to ${address}`);
+    }
     if (result.image) out.note(`image ${result.image}`);
     if (args.flag('no-traffic') && (result.percent ?? 0) > 0) {
       out.note(

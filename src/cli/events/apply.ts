@@ -1,5 +1,6 @@
 /** Brings what calls a function in line with `petrel deploy --on`, and makes brokers that are asked for. */
 import { isDeepStrictEqual } from 'node:util';
+import { PetrelError } from '../../base/errors.ts';
 import type { PetrelFunction } from '../../kinds/function.ts';
 import type { KubeObject, UntypedObject } from '../../kinds/object.ts';
 import { type KubeClient, KubeError, orUndefined, type ResourceRef } from '../../kube/client.ts';
@@ -66,9 +67,15 @@ export async function applyWishes(
   return written;
 }
 
-/** How long what calls a function may take to say how it is, milliseconds. */
+/**
+ * How long what calls a function may take to say how it is; how long it must say of one trouble before that is believed (a function
+ * that has just become ready, an origin that is being connected to), and how often it is asked; milliseconds.
+ */
 const SETTLE_MS = 10_000;
+const BELIEVED_MS = 1_500;
 const LOOK_MS = 50;
+/** A reason that is no trouble yet. */
+const CONNECTING = 'Connecting';
 
 /** The objects once each has said whether it works, or after a while. */
 export async function untilCalled(
@@ -80,15 +87,31 @@ export async function untilCalled(
     objects.map(async (object) => {
       const resource = KINDS.find(({ kind }) => kind === object.kind) ?? TRIGGERS;
       const { namespace, name } = object.metadata;
+      let told = { trouble: '', since: Date.now() };
       for (;;) {
         const found = (await orUndefined(client.get<UntypedObject>(resource, namespace, name))) ?? object;
-        const { status = 'Unknown' } = readyCondition(found) ?? {};
-        if (status === 'True' || Date.now() > end || (status === 'False' && trouble(found) !== ''))
-          return found;
+        const { status = 'Unknown', reason } = readyCondition(found) ?? {};
+        const now = status === 'False' && reason !== CONNECTING ? trouble(found) : '';
+        if (now !== told.trouble) told = { trouble: now, since: Date.now() };
+        const believed = now !== '' && Date.now() - told.since > BELIEVED_MS;
+        if (status === 'True' || Date.now() > end || believed) return found;
         await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
       }
     }),
   );
+}
+
+/** What was asked of an object that has to be there. Throws `NotFound`, which says how to see those there are. */
+export async function known<T>(asked: Promise<T>, what: 'trigger' | 'source', name: string): Promise<T> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (!(error instanceof KubeError) || error.code !== 404) throw error;
+    throw new PetrelError('NotFound', `there is no ${what} "${name}"`, {
+      fix: `petrel ${what} list -A shows those there are`,
+      cause: error,
+    });
+  }
 }
 
 /** An object that a command has made, once it works; it may say why not. With `--no-wait` as it was made. */
@@ -102,10 +125,12 @@ export async function settled(client: KubeClient, args: Args, object: UntypedObj
 export function callView(object: UntypedObject) {
   const ready = readyCondition(object)?.status === 'True';
   const { name } = object.metadata;
+  const address = object.status?.address?.url as string | undefined;
   return {
     kind: object.kind,
     name,
     ready,
+    ...(address === undefined ? {} : { address }),
     message: ready ? '' : trouble(object) || 'nothing was heard of it',
   };
 }

@@ -64,7 +64,6 @@ export const EVENT_COMMANDS: readonly CommandSpec[] = [
         value: 'n',
         help: 'history: at most that many, the newest (default 20); tail: end after so many',
       },
-      'no-wait': { kind: 'flag', help: 'create: return without waiting until it works' },
       output: OUTPUT,
     },
     examples: [
@@ -139,7 +138,7 @@ export const EVENT_COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'source',
-    summary: 'Say where events come from: a clock, a queue, a webhook …',
+    summary: 'Say where events come from: a clock, a queue, a webhook',
     positionals: [
       { name: 'action', required: true, help: 'list, create, delete, pause or resume' },
       { name: 'name', required: false, help: 'name of the source (create: default its kind)' },
@@ -150,7 +149,7 @@ export const EVENT_COMMANDS: readonly CommandSpec[] = [
       kind: {
         kind: 'text',
         value: 'kind',
-        help: 'create: timer, webhook, http, files, kafka, nats, redis, rabbitmq, mqtt, postgresql, s3',
+        help: 'create: timer, webhook, http, files, kubernetes, kafka, nats, redis, rabbitmq, mqtt, postgresql, s3',
       },
       set: {
         kind: 'list',

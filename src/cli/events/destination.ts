@@ -13,6 +13,7 @@ import {
   KSERVICES,
   SERVICES,
 } from '../../kube/refs.ts';
+import { readyCondition } from '../conditions.ts';
 
 /** Makes a Broker where there is none. */
 export async function ensureBroker(client: KubeClient, namespace: string, name: string): Promise<void> {
@@ -83,13 +84,7 @@ export function showDestination({
 }
 
 /** The message of a condition that keeps an object from being ready. */
-export function trouble({ status }: UntypedObject): string {
-  const conditions = (status?.conditions ?? []) as {
-    type: string;
-    status: string;
-    reason?: string;
-    message?: string;
-  }[];
-  const ready = conditions.find(({ type }) => type === 'Ready');
+export function trouble(object: UntypedObject): string {
+  const ready = readyCondition(object);
   return ready?.status === 'True' ? '' : [ready?.reason, ready?.message].filter(Boolean).join(': ');
 }

@@ -3,7 +3,7 @@ import type { DeadLetter } from '../../eventing/model.ts';
 import { since } from '../../kinds/human.ts';
 import type { Output } from '../output.ts';
 import type { InvocationView } from '../services/invocations.ts';
-import { letterId } from './show.ts';
+import { letterId, shortReason } from './show.ts';
 
 /** A dead letter as `petrel dlq list -o json` has it. */
 export type LetterView = (InvocationView & { kind: 'invocation' }) | EventLetter;
@@ -48,7 +48,7 @@ export function printLetters(out: Output, letters: readonly LetterView[], namesp
           String(one.attempts),
           String(one.status ?? 'none'),
           since(one.diedAt, now),
-          one.reason,
+          shortReason(one.reason),
         ];
       }
       const last = one.attempts.at(-1);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PetrelError } from '../../base/errors.ts';
-import { objectsOf, parseOn } from './on.ts';
+import { objectsOf, parseFilter, parseOn } from './on.ts';
 
 const CASES: [text: string, wish: unknown][] = [
   [
@@ -58,7 +58,19 @@ const CASES: [text: string, wish: unknown][] = [
 ];
 for (const [text, wish] of CASES) test(text, () => assert.deepEqual(parseOn(text), wish));
 
-for (const text of ['', 'orders', 'cron:', 'cesql: ', 'kafka: orders', 'Type=x', 'my-attribute=x'])
+const REFUSED = [
+  '',
+  'orders',
+  'cron:',
+  'cesql: ',
+  'kafka: orders',
+  'croon: 0 9 * * *',
+  'Type=x',
+  'my-attribute=x',
+  'type=a.*.b',
+  'type=*a*',
+];
+for (const text of REFUSED)
   test(`"${text}" is refused with an example`, () =>
     assert.throws(
       () => parseOn(text),
@@ -80,3 +92,14 @@ test('objects are named after the function and owned by it', () => {
   );
   for (const { metadata } of objects) assert.equal(metadata.ownerReferences?.[0]?.uid, 'u1');
 });
+
+test('a filter names its own option, and knows of no broker', () => {
+  assert.deepEqual(parseFilter('type=a.*, broker=x'), [
+    { exact: { broker: 'x' } },
+    { prefix: { type: 'a.' } },
+  ]);
+  assert.throws(() => parseFilter('typ e=zz'), /--filter "typ e=zz"/);
+});
+
+test('a star in the middle is told with the expression that says it', () =>
+  assert.throws(() => parseOn('type=com.*.order'), { why: /type LIKE 'com\.%\.order'/ }));

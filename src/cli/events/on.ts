@@ -2,6 +2,7 @@
 import { PetrelError } from '../../base/errors.ts';
 import { zoned } from '../../kinds/cron-schedule.ts';
 import type { Json, KubeObject } from '../../kinds/object.ts';
+import { SOURCE_TYPES } from './check.ts';
 import { configOf, named, pairOf } from './values.ts';
 
 /** What a function is to be called for. */
@@ -14,14 +15,21 @@ const EXAMPLE =
 /** Words that are shorter than the type of the source. */
 const TYPES: Record<string, string> = {
   cron: 'timer',
-  s3: 's3',
   postgres: 'postgresql',
-  redis: 'redis',
   github: 'webhook',
 };
 
-const bad = (text: string, why: string): PetrelError =>
-  new PetrelError('InvalidArgument', `--on "${text}" is not understood`, { why, fix: EXAMPLE });
+/** The words that `--on` may begin with. */
+const WORDS: readonly string[] = [...new Set(['cron', 'github', 'cesql', ...SOURCE_TYPES])];
+
+const bad = (text: string, why: string, option = '--on'): PetrelError =>
+  new PetrelError('InvalidArgument', `${option} "${text}" is not understood`, {
+    why,
+    fix: option === '--on' ? EXAMPLE : `for example ${option} 'type=com.shop.order.*'`,
+  });
+
+/** What names the broker, among attributes. */
+const BROKER = 'broker=';
 
 /** Parts between commas or spaces; neither splits what stands in quotes or brackets. */
 function partsOf(text: string): string[] {
@@ -60,6 +68,37 @@ function filtersOf(pairs: readonly (readonly [string, string])[]): Json[] {
   );
 }
 
+/** Whether `*` stands where no filter of Knative's has it: in the middle, or at both ends. */
+const starsElsewhere = (value: string): boolean => value.length > 1 && /\*.*\*|.\*./s.test(value);
+
+/** Filters of `name=value` parts. Throws `InvalidArgument`, which names `option`. */
+function filtersFrom(text: string, parts: readonly string[], option: string): Json[] {
+  const pairs = parts.map((part) => {
+    if (part.includes('=')) return pairOf(part, option, EXAMPLE);
+    const why =
+      option === '--on'
+        ? `"${part}" is no attribute=value, and no word for a source with a colon behind it: ${WORDS.join(', ')}`
+        : `"${part}" is no attribute=value`;
+    throw bad(text, why, option);
+  });
+  for (const [name, value] of pairs) {
+    if (!/^[a-z][a-z0-9]*$/.test(name))
+      throw bad(text, `${name} is no attribute of events: those have lower-case letters and digits`, option);
+    if (starsElsewhere(value))
+      throw bad(
+        text,
+        `* is anything at the end or at the beginning of a value only; an expression can say more: ${name} LIKE '${value.replaceAll('*', '%')}'`,
+        option,
+      );
+  }
+  return filtersOf(pairs);
+}
+
+/** Reads one `--filter`: `type=com.shop.*`, several with a comma between them. Throws `InvalidArgument`. */
+export function parseFilter(text: string): Json[] {
+  return filtersFrom(text, partsOf(text), '--filter');
+}
+
 /** Reads one `--on`. Throws `InvalidArgument`. */
 export function parseOn(text: string): Wish {
   const [, word, rest = ''] = /^\s*([a-z][a-z0-9]*):\s*(.*)$/s.exec(text) ?? [];
@@ -68,19 +107,22 @@ export function parseOn(text: string): Wish {
     return { kind: 'trigger', broker: 'default', filters: [{ cesql: rest.trim() }] };
   }
   if (word !== undefined) {
-    const type = TYPES[word] ?? word;
+    const type = Object.hasOwn(TYPES, word) ? (TYPES[word] ?? word) : word;
+    if (!SOURCE_TYPES.includes(type))
+      throw bad(text, `"${word}" is no source of events; there are ${WORDS.join(', ')}`);
     const config =
       type === 'timer' ? timer(text, rest) : named(type, configOf(partsOf(rest), '--on', EXAMPLE));
     return { kind: 'source', type, config: word === 'github' ? { provider: 'github', ...config } : config };
   }
-  const pairs = partsOf(text).map((part) => pairOf(part, '--on', EXAMPLE));
-  if (pairs.length === 0) throw bad(text, 'it is empty');
-  const broker = pairs.find(([name]) => name === 'broker')?.[1] ?? 'default';
-  const attributes = pairs.filter(([name]) => name !== 'broker');
-  const wrong = attributes.find(([name]) => !/^[a-z][a-z0-9]*$/.test(name));
-  if (wrong)
-    throw bad(text, `${wrong[0]} is no attribute of events: those have lower-case letters and digits`);
-  return { kind: 'trigger', broker, filters: filtersOf(attributes) };
+  const parts = partsOf(text);
+  if (parts.length === 0) throw bad(text, 'it is empty');
+  const ofBroker = parts.find((part) => part.startsWith(BROKER));
+  const filters = filtersFrom(
+    text,
+    parts.filter((part) => part !== ofBroker),
+    '--on',
+  );
+  return { kind: 'trigger', broker: ofBroker?.slice(BROKER.length) ?? 'default', filters };
 }
 
 /** On what `--on` has made: the function's name. */

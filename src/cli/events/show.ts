@@ -22,6 +22,15 @@ export function dataLine({ data, base64, bytes }: EventHead): string {
   return line.length > LINE ? `${line.slice(0, LINE)}…` : line;
 }
 
+/** Where the answer of a function that failed has the function's own words. */
+const OWN_WORDS = /^(.*?)\{"component":.*?"message":("(?:[^"\\]|\\.)*").*$/s;
+
+/** Why a delivery failed, without what a function's failure carries for programs: the words of its error are enough in a list. */
+export function shortReason(reason: string): string {
+  const [, before, message] = OWN_WORDS.exec(reason) ?? [];
+  return before === undefined || message === undefined ? reason : `${before}${JSON.parse(message) as string}`;
+}
+
 const text = (value: EventHead['attributes'][string] | undefined): string => String(value ?? '');
 
 /** One line of `petrel event tail`. */
@@ -59,7 +68,7 @@ export function printPath(out: Output, path: EventPath, namespace: string): void
       [
         status === undefined ? '' : String(status),
         attempt === undefined ? '' : `attempt ${attempt}`,
-        message ?? '',
+        shortReason(message ?? ''),
       ]
         .filter((part) => part !== '')
         .join(', '),
@@ -94,7 +103,7 @@ export function printLetter(out: Output, letter: DeadLetter): void {
     ['Died', new Date(letter.at).toISOString()],
     ['Attempts', String(letter.attempts)],
     ['Answer', letter.status === undefined ? 'none' : String(letter.status)],
-    ['Reason', letter.reason],
+    ['Reason', shortReason(letter.reason)],
   ];
   for (const [label, value] of lines) if (value !== undefined) out.line(`${`${label}:`.padEnd(18)}${value}`);
   out.line('\nEvent');

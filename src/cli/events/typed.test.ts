@@ -4,7 +4,7 @@ import { Args } from '../args.ts';
 import { shownKey, streamKey, subscriptionKey } from './keys.ts';
 import { eventLetter, merged } from './letters.ts';
 import { momentOf } from './moments.ts';
-import { dataLine, letterId, letterNumber } from './show.ts';
+import { dataLine, letterId, letterNumber, shortReason } from './show.ts';
 
 test('moments are a while ago or a time', () => {
   const now = Date.parse('2026-02-01T12:00:00Z');
@@ -74,4 +74,19 @@ test('data on one line', () => {
   assert.equal(dataLine(event(undefined)), '');
   assert.equal(dataLine(event('AAAA', true)), '(3 bytes)');
   assert.equal(dataLine(event('x'.repeat(500))).length, 121);
+});
+
+test('a failing function is told in its own words', () => {
+  const answer =
+    '{"component":"function","reason":"function_error","message":"Error: no \\"way\\"","stack":"Error…';
+  assert.equal(
+    shortReason(`given up after 4 attempts; it answered 500: ${answer}`),
+    'given up after 4 attempts; it answered 500: Error: no "way"',
+  );
+  for (const other of [
+    'it answered 500: {"message":"its own"}',
+    'there was no answer in time',
+    '{"component":"function","mess…',
+  ])
+    assert.equal(shortReason(other), other);
 });

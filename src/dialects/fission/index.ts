@@ -13,12 +13,13 @@ import { createHold } from './hold.ts';
 import { createInvoker } from './invoke.ts';
 import type { Package } from './model.ts';
 import { createPackages, type Packages } from './packages.ts';
+import { createQueues } from './queues.ts';
 import { createDirectory, createRouter } from './router.ts';
 import { ownRoutes } from './routes.ts';
 import { startServer } from './server.ts';
 import { createStorage } from './storage.ts';
 import { createTimers } from './timers.ts';
-import { createQueues, createWatches } from './watches.ts';
+import { createWatches } from './watches.ts';
 
 export type { FissionOptions } from './context.ts';
 

@@ -165,7 +165,18 @@ export interface WatchTrigger extends Observed {
   };
 }
 export interface QueueTrigger extends Observed {
-  spec: { topic: string; messageQueueType?: string; functionref: FunctionReference };
+  spec: {
+    topic: string;
+    messageQueueType?: string;
+    functionref: FunctionReference;
+    respTopic?: string;
+    errorTopic?: string;
+    maxRetries?: number | string;
+    /** Of KEDA's scaler. */
+    metadata?: Record<string, string>;
+    /** Name of a Secret with KEDA's parameters of authentication. */
+    secret?: string;
+  };
 }
 export interface CanaryConfig extends KubeObject {
   spec: {

@@ -138,33 +138,3 @@ export function createWatches(context: Context, invoker: Invoker): Part {
     },
   };
 }
-
-const NO_SOURCES: Problem = {
-  reason: 'SourceNotAvailable',
-  message:
-    'Messages are not fetched yet: sources of events are not part of this platform. The trigger is kept as it is.',
-};
-
-/** MessageQueueTriggers are kept, and say that nothing comes of them yet. */
-export function createQueues({ caches, client, clock, log }: Context): Part {
-  const controller = createController({
-    name: 'fission-queues',
-    log,
-    clock,
-    async reconcile(key) {
-      const { namespace, name } = splitKey(key);
-      const trigger = caches.queueTriggers.get(namespace, name);
-      if (trigger === undefined) return undefined;
-      const { generation } = trigger.metadata;
-      const findings = [found('BindingReady', NO_SOURCES), found('Ready', NO_SOURCES)];
-      await writeStatus(client, FISSION.queueTriggers, trigger, {
-        observedGeneration: generation ?? 1,
-        conditions: withFindings(trigger.status?.conditions, findings, generation, clock.now()),
-      });
-      return undefined;
-    },
-  });
-  const enqueue = (object: KubeObject) => controller.enqueue(keyOf(object));
-  caches.queueTriggers.addHandler({ add: enqueue, update: enqueue });
-  return { start: () => controller.start(), stop: () => controller.stop() };
-}

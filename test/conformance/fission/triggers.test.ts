@@ -1,6 +1,9 @@
 /** Timers, watches and queues, versions and aliases, weights and canaries: what calls functions besides clients, and which of them. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { createClient } from '../../../src/clients/redis/index.ts';
+import { EVENT_SOURCES, SECRETS } from '../../../src/kube/refs.ts';
+import { redisServer } from '../../lib/brokers/redis.ts';
 import { eventually, Petrel, Scratch, type Status } from '../../lib/platform.ts';
 import { FissionCli, type Json, literal } from './cli.ts';
 
@@ -118,16 +121,73 @@ describe('what calls functions', () => {
     assert.equal((await calls()).filter((call) => call.url === '/later').length, 1);
   });
 
-  test('mqt create: kept, and honest', async () => {
-    await fission.create('MessageQueueTrigger', 'messagequeuetriggers', 'queue', {
-      functionref,
-      messageQueueType: 'kafka',
-      topic: 'in',
+  test('mqt create: messages of a list call the function; what it never takes goes to errorTopic', async (t) => {
+    const redis = await redisServer('hush');
+    if (typeof redis === 'string') return t.skip(redis);
+    t.after(() => redis.stop());
+    const client = createClient({ url: redis.url, password: 'hush', RESP: 2 });
+    client.on('error', () => {});
+    await client.connect();
+    t.after(() => client.destroy());
+    const fails = `module.exports = async () => ({ status: 500, body: 'no' });`;
+    await fission.fnCreate('failing', 'nodejs', fails, { requestsPerPod: 50, concurrency: 1 });
+    const api = await petrel.api();
+    t.after(() => api.close());
+    const metadata = { name: 'redis', namespace: 'default' };
+    const stringData = { password: 'hush' };
+    await api.create(SECRETS, { apiVersion: 'v1', kind: 'Secret', metadata, stringData } as never);
+    const queue = {
+      messageQueueType: 'redis',
       mqtkind: 'keda',
-      pollingInterval: 30,
+      metadata: { address: `127.0.0.1:${redis.port}` },
+      secret: 'redis',
+    };
+    await fission.create('MessageQueueTrigger', 'messagequeuetriggers', 'good', {
+      ...queue,
+      functionref,
+      topic: 'in',
+      respTopic: 'out',
     });
-    const { status } = await fission.wait('messagequeuetriggers', 'queue', 'BindingReady', 'False');
-    assert.match(JSON.stringify(status.conditions), /SourceNotAvailable/);
+    const { status } = await fission.wait('messagequeuetriggers', 'good', 'BindingReady');
+    assert.match(JSON.stringify(status.conditions), /"type":"RepliesSent","status":"False"/);
+    await client.sendCommand(['LPUSH', 'in', '{"n":1}']);
+    const call = await called('the message', ({ headers }) =>
+      headers['ce-type']?.startsWith('dev.petrel.redis'),
+    );
+    assert.equal(Buffer.from(call.body.data).toString(), '{"n":1}', 'bytes: nothing says what they are');
+
+    await fission.create('MessageQueueTrigger', 'messagequeuetriggers', 'bad', {
+      ...queue,
+      functionref: { ...functionref, name: 'failing' },
+      topic: 'poison',
+      errorTopic: 'errors',
+      maxRetries: 1,
+    });
+    await fission.wait('messagequeuetriggers', 'bad', 'BindingReady');
+    await client.sendCommand(['LPUSH', 'poison', 'bad message']);
+    await eventually('the error', async () => Number(await client.sendCommand(['LLEN', 'errors'])) === 1);
+    await fission.delete('messagequeuetriggers', 'good');
+    await fission.delete('messagequeuetriggers', 'bad');
+    await eventually('its source goes with it', async () => {
+      const { items } = await api.list(EVENT_SOURCES, { namespace: 'default' });
+      return items.length === 0;
+    });
+  });
+
+  test('mqt create: what is lacking, or not fetched, is told', async () => {
+    const queue = { functionref, topic: 'in', mqtkind: 'keda' };
+    await fission.create('MessageQueueTrigger', 'messagequeuetriggers', 'lacking', {
+      ...queue,
+      messageQueueType: 'kafka',
+    });
+    const { status } = await fission.wait('messagequeuetriggers', 'lacking', 'BindingReady', 'False');
+    assert.match(JSON.stringify(status.conditions), /InvalidMetadata.*metadata\.bootstrapServers/);
+    await fission.create('MessageQueueTrigger', 'messagequeuetriggers', 'other', {
+      ...queue,
+      messageQueueType: 'aws-sqs-queue',
+    });
+    const other = await fission.wait('messagequeuetriggers', 'other', 'BindingReady', 'False');
+    assert.match(JSON.stringify(other.status.conditions), /SourceNotAvailable/);
   });
 
   /** `fn publish` as the CLI does it: a snapshot of the function, and one of its package that the snapshot owns. */

@@ -18,6 +18,7 @@ const PACKAGES: readonly (readonly [program: string, pkg: string])[] = [
   ['mvn', 'maven'],
   ['git', 'git'],
   ['redis-server', 'redis-server'],
+  ['openssl', 'openssl'],
   ['nats-server', 'nats-server'],
   ['mosquitto', 'mosquitto'],
   ['rabbitmq-server', 'rabbitmq-server'],

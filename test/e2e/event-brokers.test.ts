@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { BROKERS } from '../../src/kube/refs.ts';
+import { kafkaServer } from '../lib/brokers/kafka.ts';
 import { natsServer } from '../lib/brokers/nats.ts';
 import { call, eventually, Petrel, Scratch, type Status } from '../lib/platform.ts';
 
@@ -10,6 +11,15 @@ const SERVERS = [
     name: 'JetStream',
     start: natsServer,
     data: ({ port }: { port: number }) => ({ servers: `nats://127.0.0.1:${port}` }),
+  },
+  {
+    name: 'Kafka',
+    start: kafkaServer,
+    data: ({ port }: { port: number }) => ({
+      'bootstrap.servers': `127.0.0.1:${port}`,
+      'default.topic.partitions': '1',
+      'default.topic.replication.factor': '1',
+    }),
   },
 ] as const;
 

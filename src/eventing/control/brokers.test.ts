@@ -77,7 +77,7 @@ test('annotations of a Broker reach its stream', async (t) => {
 
 test('a Broker of another class is left alone, and so are its Triggers', async (t) => {
   const { create, get, engine, condition, eventually } = await world(t);
-  await create(BROKERS, 'k', {}, { annotations: { 'eventing.knative.dev/broker.class': 'Kafka' } });
+  await create(BROKERS, 'k', {}, { annotations: { 'eventing.knative.dev/broker.class': 'RabbitMQBroker' } });
   await create(TRIGGERS, 't', { broker: 'k', subscriber: SINK });
   await create(
     BROKERS,

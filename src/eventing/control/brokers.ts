@@ -4,6 +4,7 @@ import type { Broker } from '../../kinds/eventing/objects.ts';
 import type { KubeObject } from '../../kinds/object.ts';
 import { BROKERS } from '../../kube/refs.ts';
 import { addressUrl } from '../addresses.ts';
+import { createAdviser } from './advice.ts';
 import { backendOf, REMOTE_CLASSES } from './backends.ts';
 import type { ControlContext } from './context.ts';
 import type { Kind } from './kind.ts';
@@ -19,7 +20,9 @@ export const isOurs = ({ metadata }: KubeObject): boolean =>
 
 export const brokerKey = (namespace: string, name: string): string => `broker/${namespace}/${name}`;
 
-export function brokers({ engine, base, config, stateOf }: ControlContext): Kind<Broker> {
+export function brokers(context: ControlContext): Kind<Broker> {
+  const { engine, base, config, stateOf } = context;
+  const adviser = createAdviser(context);
   return {
     resource: BROKERS,
     dependents: [
@@ -45,7 +48,11 @@ export function brokers({ engine, base, config, stateOf }: ControlContext): Kind
       for (const type of ['IngressReady', 'TriggerChannelReady', 'FilterReady']) conditions.markTrue(type);
       if (REMOTE_CLASSES.includes(brokerClass)) {
         const found = await backendOf(pass.reader, object, brokerClass);
-        if (found.ok) engine.setStream(key, { ...spec, backend: found.backend });
+        if (found.ok) {
+          engine.setStream(key, { ...spec, backend: found.backend });
+          if (found.advice) adviser.tell(object, found.advice);
+          if (found.question) adviser.ask(object, found.question);
+        }
         const state = stateOf(key);
         if (!found.ok) conditions.markFalse('TriggerChannelReady', found.reason, found.message);
         else if (state === undefined)
@@ -62,6 +69,9 @@ export function brokers({ engine, base, config, stateOf }: ControlContext): Kind
       conditions.markTrue('Addressable');
       return undefined;
     },
-    gone: (namespace, name) => engine.setStream(brokerKey(namespace, name), null),
+    gone(namespace, name) {
+      engine.setStream(brokerKey(namespace, name), null);
+      adviser.gone(namespace, name);
+    },
   };
 }

@@ -22,6 +22,7 @@ export type OpenRemote = (spec: StreamSpec, around: RemoteSurroundings) => Promi
 
 const STORES: Record<string, () => Promise<OpenRemote>> = {
   jetstream: async () => (await import('./jetstream.ts')).openJetStream,
+  kafka: async () => (await import('./kafka.ts')).openKafka,
 };
 
 /** The log, with streams elsewhere where their spec says so. A change of the place is a new stream. */

@@ -1,0 +1,491 @@
+/**
+ * Streams in Apache Kafka: a topic of one partition, whose offsets are the stream's. Acknowledged means that all replicas in sync have it.
+ * Kafka neither refuses what is too much nor looks for duplicates: both is done here.
+ */
+import { createHash } from 'node:crypto';
+import { sleep, type Timer } from '../../../base/clock.ts';
+import { messageOf, PetrelError } from '../../../base/errors.ts';
+import { loadClient } from '../../../clients/load.ts';
+import { checkFields, type Fields, readFields } from '../../connectors/fields.ts';
+import { KAFKA_FIELDS, kafkaName } from '../../connectors/kafka.ts';
+import { saying } from '../../connectors/persist.ts';
+import type { StreamSpec } from '../../model.ts';
+import type { Entry } from '../contract.ts';
+import { Dedup, DedupMemory, digest, digestIn } from '../dedup.ts';
+import type { OpenRemote, RemoteStream, RemoteSurroundings } from './index.ts';
+import { type Found, labelOf, type Message, RECORD_OVERHEAD, toMessage } from './kafka-records.ts';
+import { answered, Topic } from './kafka-topic.ts';
+import { Tail } from './tail.ts';
+
+const FIELDS = {
+  ...KAFKA_FIELDS,
+  replicationFactor: {
+    is: 'count',
+    min: 1,
+    max: 100,
+    what: 'brokers that keep each event; default: what the brokers say',
+  },
+} as const satisfies Fields;
+
+/** Wait after a failure, ms. */
+const AGAIN_MS = 500;
+/** How long Kafka holds a fetch of what is not there yet, ms. */
+const WAIT_MS = 5000;
+const FETCH_BYTES = 1024 * 1024;
+/** One request's events. */
+const BATCH = { messages: 1000, bytes: 512 * 1024 };
+/** Requests under way at once. */
+const REQUESTS = 2;
+/** What may go is looked at this often at most, ms. */
+const RETAIN_MS = 10_000;
+/** Longest name of a topic. Source: Kafka, `Topic.MAX_NAME_LENGTH`. */
+const NAME_LENGTH = 249;
+
+/** Of all streams in Kafka. */
+const memory = new DedupMemory();
+/** Topics that are open, and whose: two Brokers may come to the same name. */
+const open = new Map<string, string>();
+
+/** Upstream's name of a Broker's topic. */
+const topicOf = (key: string): string => {
+  const name = `knative-${key.replace(/[^A-Za-z0-9._-]+/g, '-')}`;
+  if (name.length <= NAME_LENGTH) return name;
+  const mark = createHash('sha256').update(key).digest('hex').slice(0, 8);
+  return `${name.slice(0, NAME_LENGTH - 9)}-${mark}`;
+};
+
+export const openKafka: OpenRemote = async (spec, around) => {
+  const config = spec.backend?.config ?? {};
+  const [problem] = checkFields(config, FIELDS);
+  if (problem)
+    throw new PetrelError(
+      'InvalidArgument',
+      `the store of ${spec.key}: ${problem.field}: ${problem.message}`,
+    );
+  const settings = readFields(config, FIELDS);
+  const place = kafkaName(settings);
+  const name = topicOf(spec.key);
+  const taken = `${place} ${name}`;
+  const other = open.get(taken);
+  if (other !== undefined && other !== spec.key)
+    throw new PetrelError('InvalidArgument', `the topic ${name} is already that of ${other}`, {
+      fix: 'Give the Broker another name.',
+    });
+  const client = await loadClient('kafka');
+  const topic = new Topic({
+    client,
+    config: settings,
+    name,
+    clientId: spec.key.replaceAll('/', '-'),
+    replicas: settings.replicationFactor,
+  });
+  const stream = new KafkaStream(spec, topic, { ...around, place, name, closed: () => open.delete(taken) });
+  try {
+    await stream.begin();
+  } catch (error) {
+    await topic.close();
+    throw error instanceof PetrelError ? error : unreachable(place, error);
+  }
+  open.set(taken, spec.key);
+  return stream;
+};
+
+const unreachable = (place: string, error: unknown): PetrelError =>
+  new PetrelError('NotReady', `${place} does not keep events now`, {
+    why: saying(error),
+    fix: 'Start it, or correct the configuration that the Broker names.',
+    cause: error,
+  });
+
+interface Around extends RemoteSurroundings {
+  place: string;
+  /** Of the topic. */
+  name: string;
+  closed(): void;
+}
+
+type Appended = { offset: number; duplicate: boolean };
+
+interface Waiting {
+  message: Message;
+  bytes: number;
+  resolve(offset: number): void;
+  reject(error: unknown): void;
+}
+
+class KafkaStream implements RemoteStream {
+  #spec: StreamSpec;
+  readonly #topic: Topic;
+  readonly #around: Around;
+  #label: Buffer;
+  readonly #tail = new Tail();
+  readonly #listeners = new Set<(entries: readonly Entry[]) => void>();
+  readonly #closing = new AbortController();
+  readonly #queue: Waiting[] = [];
+  #requests = 0;
+  #following: Promise<void> | undefined;
+  #start = 0;
+  #end = 0;
+  /** In the topic, about. */
+  #bytes = 0;
+  /** On the way there. */
+  #underWay = 0;
+  /** Acknowledged, counted, and not heard of yet. */
+  readonly #counted = new Set<number>();
+  readonly #dedup = new Dedup(memory);
+  readonly #coming = new Map<string, Promise<Appended>>();
+  #expiry: Timer | undefined;
+  #needed = 0;
+  #retaining: Promise<void> | undefined;
+  /** What is no event is told of once. */
+  #strange = false;
+
+  constructor(spec: StreamSpec, topic: Topic, around: Around) {
+    this.#spec = spec;
+    this.#topic = topic;
+    this.#around = around;
+    this.#label = labelOf(spec.uid);
+  }
+
+  get spec(): StreamSpec {
+    return this.#spec;
+  }
+  get start(): number {
+    return this.#start;
+  }
+  get end(): number {
+    return this.#end;
+  }
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Makes the topic where it is not there, and follows it from its end on. */
+  async begin(): Promise<void> {
+    const partitions = await this.#topic.make(this.#spec.maxEventBytes);
+    if (partitions !== 1)
+      throw new PetrelError(
+        'InvalidArgument',
+        `the topic ${this.#around.name} has ${partitions} partitions; a Broker's has one`,
+        {
+          why: 'the position of a Trigger is one number',
+          fix: 'Delete the topic, or give the Broker another name.',
+        },
+      );
+    let { start, end } = await this.#topic.range();
+    const newest = await this.#newest(start, end);
+    if (newest.others) {
+      await this.#topic.dropUntil(end);
+      start = end;
+    }
+    this.#start = start;
+    this.#end = end;
+    this.#bytes = Math.round((end - start) * newest.each);
+    await this.#remember();
+    this.#following = this.#follow();
+  }
+
+  /** Looks at the newest records: whether they are another Broker's, and how large they are. */
+  async #newest(start: number, end: number): Promise<{ others: boolean; each: number }> {
+    const seen: Found[] = [];
+    for (let at = Math.max(start, end - 100); at < end; ) {
+      const { found, next } = await this.#topic.read(at, FETCH_BYTES);
+      if (next === at) break;
+      seen.push(...found);
+      at = next;
+    }
+    const last = seen.findLast(({ label }) => label !== undefined);
+    return {
+      others: last?.label !== undefined && !last.label.equals(this.#label),
+      each: seen.reduce((sum, { bytes }) => sum + bytes, 0) / Math.max(seen.length, 1),
+    };
+  }
+
+  /** The keys of the window, of before the start. */
+  async #remember(): Promise<void> {
+    const { dedupMs } = this.#spec;
+    if (dedupMs === 0 || this.#start === this.#end) return;
+    const from = await this.#topic.seek(this.#around.clock.now() - dedupMs);
+    for (let at = Math.max(from ?? this.#end, this.#start); at < this.#end; ) {
+      const { found, next } = await this.#topic.read(at, FETCH_BYTES);
+      if (next === at) break;
+      for (const one of found) this.#keep(one);
+      at = next;
+    }
+  }
+
+  #keep({ key, offset, at }: Found): void {
+    const { dedupMs } = this.#spec;
+    if (key === undefined || dedupMs === 0) return;
+    if (this.#dedup.add(digestIn(key.buffer, key.position), offset, at, dedupMs)) this.#expire();
+  }
+
+  #expire(): void {
+    const { clock } = this.#around;
+    const { dedupMs } = this.#spec;
+    const newest = this.#dedup.expire(clock.now() - dedupMs);
+    this.#expiry?.cancel();
+    this.#expiry =
+      newest === undefined
+        ? undefined
+        : clock.after(Math.max(newest + dedupMs + 1 - clock.now(), 1000), () => this.#expire());
+  }
+
+  update(spec: StreamSpec): void {
+    const before = this.#spec;
+    this.#spec = spec;
+    if (spec.dedupMs === 0) this.#dedup.clear();
+    if (spec.maxEventBytes !== before.maxEventBytes)
+      this.#topic
+        .configure(spec.maxEventBytes)
+        .catch((error: unknown) => this.#warn('the limits of a topic could not be changed', error));
+  }
+
+  append(record: Buffer, at: number, dedupKey?: string): Promise<Appended> {
+    if (this.#closing.signal.aborted)
+      return Promise.reject(unreachable(this.#around.place, new Error('the stream is being closed')));
+    const { dedupMs } = this.#spec;
+    if (dedupKey === undefined || dedupMs === 0) return this.#send(record, at);
+    const first = this.#coming.get(dedupKey);
+    if (first !== undefined) return first.then(({ offset }) => ({ offset, duplicate: true }));
+    const words = digest(dedupKey);
+    const known = this.#dedup.find(words, at, dedupMs);
+    if (known >= 0) return Promise.resolve({ offset: known, duplicate: true });
+    const coming = this.#send(record, at, words)
+      .then((appended) => {
+        if (this.#dedup.add(digest(dedupKey), appended.offset, at, dedupMs)) this.#expire();
+        return appended;
+      })
+      .finally(() => this.#coming.delete(dedupKey));
+    this.#coming.set(dedupKey, coming);
+    return coming;
+  }
+
+  #send(record: Buffer, at: number, key?: Uint32Array): Promise<Appended> {
+    const bytes = record.length + RECORD_OVERHEAD;
+    const { key: stream, hardMaxBytes } = this.#spec;
+    if (this.#bytes + this.#underWay + bytes > hardMaxBytes)
+      return Promise.reject(
+        new PetrelError('DiskFull', `${stream} is full`, {
+          why: `it has ${this.#bytes} of ${hardMaxBytes} bytes`,
+          fix: 'See which subscription is behind (petrel trigger list), or give the Broker more room.',
+        }),
+      );
+    const message = toMessage(this.#around.name, record, at, this.#label, key);
+    this.#underWay += bytes;
+    return new Promise<number>((resolve, reject) => {
+      this.#queue.push({ message, bytes, resolve, reject });
+      if (this.#queue.length === 1) setImmediate(() => this.#flush());
+    }).then(
+      (offset) => {
+        this.#underWay -= bytes;
+        if (offset >= this.#end) {
+          this.#bytes += bytes;
+          this.#counted.add(offset);
+        }
+        return { offset, duplicate: false };
+      },
+      (error: unknown) => {
+        this.#underWay -= bytes;
+        throw error;
+      },
+    );
+  }
+
+  /** What comes while a request is under way goes together in the next. */
+  #flush(): void {
+    while (this.#queue.length > 0 && this.#requests < REQUESTS) {
+      let count = 0;
+      for (let bytes = 0; count < this.#queue.length && count < BATCH.messages; count++) {
+        bytes += this.#queue[count]?.bytes ?? 0;
+        if (bytes > BATCH.bytes && count > 0) break;
+      }
+      const batch = this.#queue.splice(0, count);
+      this.#requests++;
+      this.#topic
+        .send(batch.map(({ message }) => message))
+        .then(
+          (first) => {
+            for (const [i, { resolve }] of batch.entries()) resolve(first + i);
+          },
+          (error: unknown) => {
+            // What waited meanwhile would wait as long again.
+            const failed = answered(error, 'MESSAGE_TOO_LARGE')
+              ? batch
+              : [...batch, ...this.#queue.splice(0)];
+            const reason = this.#refusal(error);
+            for (const { reject } of failed) reject(reason);
+          },
+        )
+        .finally(() => {
+          this.#requests--;
+          this.#flush();
+        });
+    }
+  }
+
+  #refusal(error: unknown): PetrelError {
+    if (answered(error, 'MESSAGE_TOO_LARGE'))
+      return new PetrelError('InvalidArgument', 'the event is larger than Kafka takes', {
+        why: saying(error),
+        cause: error,
+      });
+    if (answered(error, 'KAFKA_STORAGE_ERROR'))
+      return new PetrelError('DiskFull', `${this.#around.place} has no room`, {
+        why: saying(error),
+        cause: error,
+      });
+    this.#topic.lookAgain();
+    return unreachable(this.#around.place, error);
+  }
+
+  read(from: number, maxBytes: number): Entry[] | Promise<Entry[]> {
+    if (from >= this.#end) return [];
+    return this.#tail.read(from, maxBytes) ?? this.#readCold(Math.max(from, this.#start), maxBytes);
+  }
+
+  async #readCold(from: number, maxBytes: number): Promise<Entry[]> {
+    try {
+      for (let at = from; at < this.#end; ) {
+        const { found, next } = await this.#topic.read(at, maxBytes);
+        const entries = this.#entries(found.filter(({ offset }) => offset < this.#end));
+        if (entries.length > 0 || next === at) return entries;
+        at = next;
+      }
+      return [];
+    } catch (error) {
+      throw unreachable(this.#around.place, error);
+    }
+  }
+
+  /** The events among records: those of another Broker that had the name are gone, and who else writes there may write anything. */
+  #entries(found: readonly Found[]): Entry[] {
+    const entries: Entry[] = [];
+    for (const one of found) {
+      if (one.label !== undefined && !one.label.equals(this.#label)) continue;
+      try {
+        entries.push(one.entry());
+      } catch (error) {
+        if (!this.#strange) this.#warn('a record of the topic of a Broker is no event', error);
+        this.#strange = true;
+      }
+    }
+    return entries;
+  }
+
+  onAppend(listener: (entries: readonly Entry[]) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  need(offset: number): void {
+    this.#needed = offset;
+    this.#retaining ??= this.#retain()
+      .catch((error: unknown) => this.#warn('old events could not be taken away', error))
+      .then(() => sleep(this.#around.clock, RETAIN_MS, this.#closing.signal))
+      .finally(() => {
+        this.#retaining = undefined;
+      });
+  }
+
+  async seek(at: number): Promise<number> {
+    const found = await this.#topic.seek(at);
+    return Math.min(found ?? this.#end, this.#end);
+  }
+
+  /** Takes away what nobody needs and is too old or too much. */
+  async #retain(): Promise<void> {
+    const { maxAgeMs, maxBytes } = this.#spec;
+    const count = this.#end - this.#start;
+    if (this.#needed <= this.#start || count === 0) return;
+    // Events of one stream are about alike.
+    const each = Math.max(this.#bytes / count, 1);
+    let until = await this.seek(this.#around.clock.now() - maxAgeMs);
+    if (this.#bytes > maxBytes)
+      until = Math.max(until, this.#start + Math.ceil((this.#bytes - maxBytes) / each));
+    const first = Math.min(until, this.#needed, this.#end);
+    if (first <= this.#start) return;
+    await this.#topic.dropUntil(first);
+    this.#bytes = Math.max(Math.round(this.#bytes - (first - this.#start) * each), 0);
+    this.#start = first;
+  }
+
+  /** Tells of what is appended, by whomever, in order; through lost connections. */
+  async #follow(): Promise<void> {
+    const { clock } = this.#around;
+    const { signal } = this.#closing;
+    let lost = false;
+    while (!signal.aborted) {
+      try {
+        const { found, next, start } = await this.#topic.follow(this.#end, FETCH_BYTES, WAIT_MS);
+        if (signal.aborted) return;
+        this.#start = Math.max(this.#start, start);
+        this.#hear(found, next);
+        lost = false;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!lost) this.#warn('the connection to a store of events is lost', error);
+        lost = true;
+        await sleep(clock, AGAIN_MS, signal);
+        await this.#recover(error).catch(() => {}); // the next fetch says why
+      }
+    }
+  }
+
+  async #recover(error: unknown): Promise<void> {
+    this.#topic.lookAgain();
+    const gone = answered(error, 'UNKNOWN_TOPIC_OR_PARTITION') || answered(error, 'UNKNOWN_TOPIC_ID');
+    if (gone) await this.#topic.make(this.#spec.maxEventBytes);
+    if (!gone && !answered(error, 'OFFSET_OUT_OF_RANGE')) return;
+    const { start, end } = await this.#topic.range();
+    if (end >= this.#end && start <= this.#end) return;
+    this.#around.log.error('a store of events has lost some that it had acknowledged', {
+      stream: this.#spec.key,
+      store: this.#around.place,
+      expected: this.#end,
+      start,
+      end,
+    });
+    this.#start = start;
+    this.#end = end < this.#end ? end : start;
+  }
+
+  #hear(found: readonly Found[], next: number): void {
+    for (const one of found) {
+      this.#keep(one);
+      if (!this.#counted.delete(one.offset)) this.#bytes += one.bytes;
+    }
+    const entries = this.#entries(found);
+    this.#end = next;
+    if (entries.length === 0) return;
+    this.#tail.push(entries);
+    for (const listener of this.#listeners) {
+      try {
+        listener(entries);
+      } catch (error) {
+        this.#warn('a reader of an event log has failed', error);
+      }
+    }
+  }
+
+  async close(drop: boolean): Promise<void> {
+    this.#closing.abort();
+    this.#expiry?.cancel();
+    this.#dedup.clear();
+    if (drop)
+      await this.#topic
+        .remove()
+        .catch((error: unknown) => this.#warn('a topic could not be taken away', error));
+    await this.#topic.close();
+    await this.#following;
+    this.#around.closed();
+  }
+
+  #warn(what: string, error: unknown): void {
+    this.#around.log.warn(what, {
+      stream: this.#spec.key,
+      store: this.#around.place,
+      error: messageOf(error),
+    });
+  }
+}

@@ -244,6 +244,8 @@ test('in place: the Pod stays, its container is replaced, and the condition says
     containers: [{ command, env: [{ name: 'WORD', value: 'old' }] }],
   });
   await cluster.until('stays', (each) => conditionOf(each, 'Ready')?.status === 'True');
+  // Ready says that it runs, not that it has come to its first word.
+  await cluster.says('stays', 'c', 'old\n');
   const update: InPlaceUpdate = { id: 'v2', containers: { c: { env: [{ name: 'WORD', value: 'new' }] } } };
   await cluster.client.patch(PODS, 'default', 'stays', 'merge', {
     metadata: { annotations: { [NODE_ANNOTATIONS.inPlace]: JSON.stringify(update) } },

@@ -6,7 +6,8 @@ import type { Socket } from 'node:net';
 import type { Timed } from '../base/deadlines.ts';
 import { LF } from '../base/http1/chars.ts';
 import { CHUNK, ChunkedDecoder } from '../base/http1/chunked.ts';
-import { BODY, Exchange, STATE } from './exchange.ts';
+import { readInto } from '../base/read-into.ts';
+import { BODY, Exchange, STATE, type Upstream } from './exchange.ts';
 import { type Failure, refusal } from './failures.ts';
 import { HeadReader } from './head-reader.ts';
 import { newRequestId } from './ids.ts';
@@ -25,6 +26,8 @@ const NOT_HTTP1 = LINE_REFUSAL[LINE_ERROR.version];
 export interface ClientPlane extends ReplyPlane, IntakePlane {
   readonly limits: ReplyPlane['limits'];
   readonly closing: boolean;
+  /** What all clients are read into, one after the other: nothing of it is kept beyond a read. */
+  readonly input: Buffer;
   /** Applies changes of state that were made before now. */
   sync(): void;
   gone(client: ClientConnection): void;
@@ -53,7 +56,7 @@ export class ClientConnection extends Reply implements Timed {
     this.#plane = plane;
     this.#reader = new HeadReader(plane, clientAddress(socket.remoteAddress));
     this.deadline = performance.now() + plane.limits.headTimeoutMs;
-    socket.on('data', (chunk: Buffer) => this.#received(chunk));
+    readInto(socket, plane.input, (bytes, buffer) => this.#received(buffer, bytes));
     socket.on('end', () => this.#ended());
     socket.on('drain', () => this.caughtUp());
     socket.on('error', () => socket.destroy());
@@ -65,13 +68,14 @@ export class ClientConnection extends Reply implements Timed {
     return this.#reader.address;
   }
 
-  #received(chunk: Buffer): void {
+  #received(buffer: Buffer, bytes: number): void {
     this.activeAt = performance.now();
     try {
       this.#plane.sync();
       const stash = this.#stash;
-      if (stash === null) this.#process(chunk, 0, chunk.length);
+      if (stash === null) this.#process(buffer, 0, bytes);
       else {
+        const chunk = buffer.subarray(0, bytes);
         const partialHead = this.phase === PHASE.head;
         this.#append(chunk);
         // A head is looked at again only when a line has been completed, or it is too long.
@@ -104,7 +108,8 @@ export class ClientConnection extends Reply implements Timed {
       return;
     }
     // exact length: an append must never write over bytes of a buffer that is not ours
-    this.#stash = buf.subarray(pos, end);
+    const rest = buf.subarray(pos, end);
+    this.#stash = buf === this.#plane.input ? Buffer.from(rest) : rest;
     this.#stashStart = 0;
     this.#stashEnd = end - pos;
   }
@@ -285,8 +290,15 @@ export class ClientConnection extends Reply implements Timed {
       return false;
     }
     if (x.treatment !== null) x.treatment.body(buf.subarray(start, end));
-    if (!x.upstream.sendBody(x, buf.subarray(start, end))) this.#blocked = true;
+    if (!x.upstream.sendBody(x, this.#piece(x.upstream, buf, start, end))) this.#blocked = true;
     return true;
+  }
+
+  /** Bytes for an instance, in memory that stays as it is for as long as they are needed. */
+  #piece(upstream: Upstream, buf: Buffer, start: number, end: number): Buffer {
+    const piece = buf.subarray(start, end);
+    const used = buf !== this.#plane.input || piece.length <= (upstream.copies ?? 0);
+    return used ? piece : Buffer.from(piece);
   }
 
   #bodyDone(trailers: Buffer | null): void {
@@ -310,7 +322,8 @@ export class ClientConnection extends Reply implements Timed {
 
   #readTunnel(buf: Buffer, pos: number, end: number): number {
     const x = this.exchange;
-    if (x !== null && x.upstream !== null && !x.upstream.sendBody(x, buf.subarray(pos, end)))
+    const upstream = x === null ? null : x.upstream;
+    if (x !== null && upstream !== null && !upstream.sendBody(x, this.#piece(upstream, buf, pos, end)))
       this.#blocked = true;
     return end;
   }

@@ -62,6 +62,8 @@ export interface Front {
 
 /** The side towards an instance. */
 export interface Upstream {
+  /** Pieces of a body up to this size are not looked at any more when `sendBody` has returned; undefined: any may be. */
+  readonly copies?: number;
   /** Body bytes; always taken. False when the caller has to stop until `Front.resumeBody`. */
   sendBody(x: Exchange, chunk: Buffer): boolean;
   /** The body is complete. */

@@ -5,6 +5,7 @@ import type { HeadSurroundings } from './head-reader.ts';
 import type { Destination } from './plane-types.ts';
 import type { RequestBlock } from './request-block.ts';
 import type { RequestLine } from './request-line.ts';
+import { putBytes } from './request-writer.ts';
 
 export interface IntakePlane extends HeadSurroundings {
   /** Chooses the revision by path routes, by host or, only when the host is not bound, path, and by what the route's policy says. */
@@ -42,6 +43,25 @@ export function objection(
   return null;
 }
 
+/**
+ * Where lines of requests lie, one behind the other: what they were read into is used again. A full piece is left to the requests whose lines
+ * lie in it; it is small, because some requests stay for long.
+ */
+const LINES = 4096;
+let lines: Buffer = Buffer.allocUnsafeSlow(LINES);
+let used = 0;
+
+/** Copies a line to `lines`, and returns where it begins. */
+function keepLine(buf: Buffer, start: number, end: number): number {
+  if (used + end - start > lines.length) {
+    lines = Buffer.allocUnsafeSlow(Math.max(LINES, end - start));
+    used = 0;
+  }
+  const at = used;
+  used = putBytes(lines, at, buf, start, end);
+  return at;
+}
+
 /** The refusal of a body over the revision's limit. */
 export function tooLarge(max: number): Failure {
   return refusal('body_too_large', `the request body is larger than ${max} bytes`);
@@ -72,9 +92,9 @@ export function takeIn(
     const { lines } = destination;
     return lines === '' ? tooLarge(max) : { ...tooLarge(max), lines };
   }
-  let source = buf;
-  let lineStart = line.start;
-  let lineEnd = line.targetEnd;
+  let source: Buffer;
+  let lineStart = 0;
+  let lineEnd: number;
   const prefix = destination.prefix;
   const contiguous = line.targetStart === line.methodEnd + 1;
   const { target } = destination;
@@ -82,8 +102,11 @@ export function takeIn(
     const method = buf.toString('latin1', line.start, line.methodEnd);
     const rest = target ?? buf.toString('latin1', line.targetStart + prefix.length, line.targetEnd);
     source = Buffer.from(`${method} ${rest.startsWith('/') ? '' : '/'}${rest}`, 'latin1');
-    lineStart = 0;
     lineEnd = source.length;
+  } else {
+    lineStart = keepLine(buf, line.start, line.targetEnd);
+    lineEnd = used;
+    source = lines;
   }
   const x = new Exchange(
     front,

@@ -33,7 +33,7 @@ const PING = Buffer.from('petrel\0\0', 'latin1');
 const UPGRADE = Buffer.from('connection: upgrade\r\nupgrade: ', 'latin1');
 const TRAILERS = new FieldTable(128);
 /** Bodies up to this size are copied next to their frame header; larger ones are written by reference. */
-const COPY_LIMIT = 2048;
+const COPY_LIMIT = 8192;
 /** Grants are gathered up to this much: a quarter of the window. */
 const GRANT = INITIAL_WINDOW / 4;
 /** Bytes that may wait in the socket before bodies stop being read. */
@@ -53,6 +53,7 @@ export interface MuxOwner {
 export class MuxConnection implements Upstream, Timed {
   /** When a PONG is due; Infinity while no PING is out. */
   deadline = Number.POSITIVE_INFINITY;
+  readonly copies = COPY_LIMIT;
   readonly #around: Surroundings;
   readonly #link: MuxOwner;
   readonly #socket: Socket;
@@ -189,7 +190,8 @@ export class MuxConnection implements Upstream, Timed {
     }
     if (at > 0) this.#schedule();
     if (at === chunk.length) return true;
-    x.pending = chunk.subarray(at);
+    const rest = chunk.subarray(at);
+    x.pending = chunk.length <= COPY_LIMIT ? Buffer.from(rest) : rest;
     return false;
   }
 

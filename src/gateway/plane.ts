@@ -89,6 +89,9 @@ export interface PlaneOptions {
   sync(): void;
 }
 
+/** What is read of a client at once at most. */
+const INPUT_BYTES = 64 * 1024;
+
 /** Answered without a look at routes. */
 const HEALTH = '/_petrel/healthz';
 
@@ -108,6 +111,7 @@ export class Plane implements ClientPlane, RevisionHooks {
   readonly log: Logger;
   readonly deadlines = new Deadlines();
   readonly writer = new ResponseWriter();
+  readonly input = Buffer.allocUnsafeSlow(INPUT_BYTES);
   readonly fields: FieldTable;
   readonly line: RequestLine = { start: 0, methodEnd: 0, targetStart: 0, targetEnd: 0, minor: 1 };
   readonly sync: () => void;

@@ -1,10 +1,12 @@
 /** POST on a collection. Source of the rules: apiserver `registry/rest/create.go`, `registry/generic/registry/store.go`. */
+
 import { timestamp } from '../../base/clock.ts';
 import { required } from '../../kinds/field.ts';
 import { generateName } from '../../kinds/name.ts';
 import type { UntypedObject } from '../../kinds/object.ts';
 import type { Stored } from '../store/contract.ts';
 import { admit } from './admission.ts';
+import { bindJob } from './bindings.ts';
 import type { ApiContext } from './context.ts';
 import { alreadyExists, badRequest, forbidden, invalid } from './errors.ts';
 import { prepareNamespace, requireNamespace } from './namespaces.ts';
@@ -60,6 +62,7 @@ export async function createObject(
   if (definition.subresources.includes('status') && !STATUS_AT_CREATE.has(resource)) delete object.status;
   definition.strategy.prepareForCreate?.(object);
   prepareNamespace(definition, object);
+  bindJob(context.store, resource, namespace, object);
   options.warnings.push(
     ...admit({ user: options.user, config: context.config(), eventing: context.eventing }, target, object),
   );

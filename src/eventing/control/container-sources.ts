@@ -5,12 +5,12 @@
 import { createHash } from 'node:crypto';
 import { childName } from '../../kinds/child-name.ts';
 import { conditionOf } from '../../kinds/conditions.ts';
+import { containersWith, sinkVariables } from '../../kinds/eventing/bindings.ts';
 import type { ContainerSource } from '../../kinds/eventing/objects.ts';
 import type { UntypedObject } from '../../kinds/object.ts';
 import { KubeError } from '../../kube/client.ts';
 import { controllerReference, isControlledBy } from '../../kube/owners.ts';
 import { CONTAINER_SOURCES, PODS } from '../../kube/refs.ts';
-import { containersWith, sinkVariables } from './binding-env.ts';
 import type { ControlContext } from './context.ts';
 import type { Kind, Pass } from './kind.ts';
 import { provideSink } from './sources.ts';

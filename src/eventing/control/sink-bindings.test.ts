@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { conditionOf } from '../../kinds/conditions.ts';
+import { isBindable } from '../../kinds/eventing/bindings.ts';
 import type { UntypedObject } from '../../kinds/object.ts';
 import type { ResourceRef } from '../../kube/client.ts';
 import { CONTAINER_SOURCES, FUNCTIONS, JOBS, PODS, SINK_BINDINGS } from '../../kube/refs.ts';
-import { isBindable } from './sink-bindings.ts';
 import { createWorld, type World } from './testing.ts';
 
 const SINK = { uri: 'http://sink.example.com/in' };
@@ -111,6 +111,20 @@ test('a Job that stands cannot be bound, and says so', async (t) => {
     sink: SINK,
   });
   await condition(SINK_BINDINGS, 'b', 'False BindingFailed');
+});
+
+test('a Job is bound as it is made', async (t) => {
+  const { create, condition, get } = await world(t);
+  const subject = { apiVersion: 'batch/v1', kind: 'Job', selector: { matchLabels: { bind: 'me' } } };
+  await create(SINK_BINDINGS, 'b', { subject, sink: SINK, ceOverrides: { extensions: { a: 'b' } } });
+  await condition(SINK_BINDINGS, 'b', 'True');
+  const container = { name: 'c', image: 'x', env: [{ name: 'MINE', value: '1' }] };
+  const template = { spec: { restartPolicy: 'Never', containers: [container] } };
+  await create(JOBS, 'j', { template }, { labels: { bind: 'me' } });
+  await create(JOBS, 'other', { template });
+  assert.deepEqual(envOf(await get(JOBS, 'j')), [{ name: 'MINE', value: '1' }, ...K]);
+  assert.equal(envOf(await get(JOBS, 'other')).length, 1);
+  await condition(SINK_BINDINGS, 'b', 'True');
 });
 
 test('what may be bound, by labels of the object and of its namespace', () => {

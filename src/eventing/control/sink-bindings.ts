@@ -1,14 +1,13 @@
 /**
  * SinkBinding: tells programs where their events go, by variables of their environment. Source: knative.dev/eventing `pkg/reconciler/sinkbinding`,
- * knative.dev/pkg `webhook/psbinding`. Upstream's webhook changes Jobs as they are made; here a Job that stands cannot be bound any more.
+ * knative.dev/pkg `webhook/psbinding`. Jobs are bound as they are made (`apiserver/bindings.ts`): one that stands cannot be changed.
  */
 import { messageOf } from '../../base/errors.ts';
+import { bindingPatch, isBindable, meantBy, sinkVariables } from '../../kinds/eventing/bindings.ts';
 import type { SinkBinding } from '../../kinds/eventing/objects.ts';
 import type { Json, UntypedObject } from '../../kinds/object.ts';
-import { matchesLabels, requirementsOf } from '../../kinds/selectors.ts';
 import { KubeError, type ResourceRef } from '../../kube/client.ts';
 import { NAMESPACES, SINK_BINDINGS } from '../../kube/refs.ts';
-import { bindingPatch, sinkVariables } from './binding-env.ts';
 import type { ControlContext } from './context.ts';
 import type { Kind, Pass } from './kind.ts';
 import { markNoIdentity } from './marks.ts';
@@ -17,26 +16,7 @@ import { anyResourceOf, notFound } from './resources.ts';
 import { provideSink } from './sources.ts';
 
 const FINALIZER = 'eventing.petrel.dev/sink-binding';
-const INCLUDE = 'bindings.knative.dev/include';
-const EXCLUDE = 'bindings.knative.dev/exclude';
 const AVAILABLE = 'SinkBindingAvailable';
-
-/** Whether an object may be bound: everything that is not excluded, or nothing that is not included. */
-export function isBindable(
-  object: UntypedObject,
-  namespace: UntypedObject | undefined,
-  mode = process.env.SINK_BINDING_SELECTION_MODE,
-): boolean {
-  const says = (label: string) =>
-    object.metadata.labels?.[label] === 'true' || namespace?.metadata.labels?.[label] === 'true';
-  return mode === 'inclusion' ? says(INCLUDE) : !says(EXCLUDE);
-}
-
-/** Those that a subject's selector means. */
-const matching = (selector: NonNullable<SinkBinding['spec']['subject']['selector']>) => {
-  const requirements = requirementsOf(selector);
-  return ({ metadata }: UntypedObject) => matchesLabels(requirements, metadata.labels);
-};
 
 export function sinkBindings(context: ControlContext): Kind<SinkBinding> {
   const { client } = context;
@@ -46,9 +26,9 @@ export function sinkBindings(context: ControlContext): Kind<SinkBinding> {
     { object, reader }: Pass<SinkBinding>,
     resource: ResourceRef,
   ): Promise<UntypedObject[] | { reason: string; message: string }> => {
-    const { namespace, name, selector } = object.spec.subject;
+    const { namespace, name } = object.spec.subject;
     try {
-      if (name === undefined) return await reader.list(resource, namespace, matching(selector ?? {}));
+      if (name === undefined) return await reader.list(resource, namespace, meantBy(object.spec.subject));
       const found = await reader.get(resource, namespace, name);
       return found ? [found] : { reason: 'SubjectMissing', message: notFound(resource, name) };
     } catch (error) {
@@ -120,12 +100,11 @@ export function sinkBindings(context: ControlContext): Kind<SinkBinding> {
     async leaving({ metadata, spec }) {
       const finalizers = metadata.finalizers ?? [];
       if (!finalizers.includes(FINALIZER)) return;
-      const { apiVersion, kind, namespace, name, selector } = spec.subject;
+      const { apiVersion, kind, namespace } = spec.subject;
       const resource = anyResourceOf(apiVersion, kind);
       try {
         const { items } = await client.list<UntypedObject>(resource, { namespace });
-        const meant =
-          name === undefined ? matching(selector ?? {}) : (o: UntypedObject) => o.metadata.name === name;
+        const meant = meantBy(spec.subject);
         for (const item of items) if (meant(item)) await write(resource, { ...item, apiVersion, kind }, []);
       } catch (error) {
         // What is not there any more, or cannot be changed, needs nothing taken away.

@@ -149,6 +149,22 @@ test('TestSinkBindingV1Deployment, TestSmoke_SinkBinding: of a Knative Service, 
   await world.remove(KSERVICES, service);
 });
 
+test('TestSinkBindingV1Job', async () => {
+  const name = world.name('binding');
+  const sink = await world.receiver();
+  await world.create(SINK_BINDINGS, name, {
+    subject: { apiVersion: 'batch/v1', kind: 'Job', selector: { matchLabels: { app: name } } },
+    ceOverrides: { extensions: { sinkbinding: name } },
+    sink: destination(sink),
+  });
+  await world.ready(SINK_BINDINGS, name);
+  const template = { spec: { restartPolicy: 'Never', containers: [heart()] } };
+  await world.create(JOBS, name, { template }, { labels: { app: name } });
+  await got(sink, 'a heartbeat', ({ event }) => event?.extensions.sinkbinding === name);
+  await world.client.delete(JOBS, NAMESPACE, name, { propagationPolicy: 'Background' });
+  await world.remove(SINK_BINDINGS, name);
+});
+
 const FORWARD = `
 const event = require('node:fs').readFileSync('/etc/jobsink-event/event');
 fetch(process.argv[1], { method: 'POST', body: event, headers: { 'content-type': 'application/cloudevents+json' } });

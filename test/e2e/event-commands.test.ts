@@ -59,8 +59,45 @@ test('what is typed wrongly is told', async () => {
     ['event', 'send', '--attribute', 'Upper=1'],
     ['dlq', 'show', '12'],
     ['dlq', 'purge'],
+    ['source', 'create', 'x', '--kind', 'webhok', '--to', 'broker/default'],
+    ['source', 'create', 'x', '--kind', 'timer', '--set', 'schedule=99 * * * *', '--to', 'broker/default'],
+    ['deploy', scratch.path('ship.mjs'), '--on', 'cron: 99 * * * *'],
+    ['deploy', scratch.path('ship.mjs'), '--on', 'type=com.*.paid'],
+    ['deploy', scratch.path('ship.mjs'), '--on', 'cesql: INT(amount'],
   ])
     assert.equal((await petrel.refused(args)).code, 'InvalidArgument', args.join(' '));
+});
+
+test('nothing was made of mistakes', async () => {
+  assert.deepEqual(await petrel.json(['list']), []);
+  assert.deepEqual(await petrel.json(['source', 'list']), []);
+});
+
+test('what a new function is called for is said when it works, and where requests go', async () => {
+  const wishes = ['--on', 'type=never', '--on', 'webhook: unsigned=true'];
+  const { on } = await petrel.json<{ on: { name: string; ready: boolean; address?: string }[] }>([
+    'deploy',
+    scratch.path('ship.mjs'),
+    '--name',
+    'called',
+    ...wishes,
+  ]);
+  assert.deepEqual(
+    on.map(({ name, ready, address }) => [name, ready, address?.replace(/^.*\/events/, '/events')]),
+    [
+      ['called-default', true, undefined],
+      ['called-webhook', true, '/events/source/default/called-webhook'],
+    ],
+  );
+  const { calledBy } = await petrel.json<{ calledBy: { kind: string; name: string }[] }>([
+    'describe',
+    'called',
+  ]);
+  assert.deepEqual(
+    calledBy.map(({ kind, name }) => `${kind} ${name}`),
+    ['trigger called-default', 'source called-webhook'],
+  );
+  assert.equal((await petrel.refused(['trigger', 'pause', 'nobody'])).code, 'NotFound');
 });
 
 test('sent, followed, found, delivered again', async () => {

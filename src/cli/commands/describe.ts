@@ -6,6 +6,7 @@ import { EVENTS, KSERVICES, PODS } from '../../kube/refs.ts';
 import type { CommandContext } from '../command.ts';
 import { age, readyCondition } from '../conditions.ts';
 import { type Deployed, deployedAs, isFunction, runsOn } from '../deployed.ts';
+import { type Caller, callersOf } from '../events/views.ts';
 import type { Output } from '../output.ts';
 import { withSession } from '../session.ts';
 import { revisionsOf } from '../traffic/service.ts';
@@ -17,6 +18,8 @@ interface Description {
   traffic: TrafficTarget[];
   revisions: Revision[];
   instances: Pod[];
+  /** What brings events to it. */
+  calledBy: Caller[];
   events: UntypedObject[];
 }
 
@@ -27,10 +30,11 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
   return withSession(home, async ({ client }) => {
     const object = await deployedAs(client, namespace, name);
     const labelSelector = `serving.knative.dev/service=${name}`;
-    const [service, revisions, pods, events] = await Promise.all([
+    const [service, revisions, pods, calledBy, events] = await Promise.all([
       orUndefined(client.get<Service>(KSERVICES, namespace, name)),
       revisionsOf(client, object),
       client.list<Pod>(PODS, { namespace, labelSelector }),
+      callersOf(client, namespace, name),
       client.list<UntypedObject>(EVENTS, { namespace }),
     ]);
     const related = (event: UntypedObject) => {
@@ -42,6 +46,7 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
       traffic: service?.status?.traffic ?? [],
       revisions,
       instances: pods.items,
+      calledBy,
       events: events.items.filter(related),
     };
     const { object: subject, ...rest } = description;
@@ -51,7 +56,7 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
   });
 }
 
-function print(out: Output, { object, traffic, revisions, instances, events }: Description): void {
+function print(out: Output, { object, traffic, revisions, instances, calledBy, events }: Description): void {
   const now = Date.now();
   const { metadata, status } = object;
   out.line(`${metadata.namespace}/${metadata.name}`);
@@ -83,6 +88,19 @@ function print(out: Output, { object, traffic, revisions, instances, events }: D
       age(pod.metadata.creationTimestamp, now),
     ]),
   );
+  if (calledBy.length > 0) {
+    out.line('\nCalled by');
+    out.table(
+      ['  KIND', 'NAME', 'EVENTS', 'READY', 'REASON'],
+      calledBy.map((caller) => [
+        `  ${caller.kind}`,
+        caller.name,
+        caller.events,
+        caller.ready,
+        caller.message,
+      ]),
+    );
+  }
   out.line('\nEvents');
   out.table(
     ['  TYPE', 'REASON', 'AGE', 'OBJECT', 'MESSAGE'],

@@ -1,33 +1,16 @@
 import { PetrelError } from '../../base/errors.ts';
 import type { UntypedObject } from '../../kinds/object.ts';
-import { type KubeClient, KubeError, type ResourceRef } from '../../kube/client.ts';
-import {
-  API_SERVER_SOURCES,
-  CONTAINER_SOURCES,
-  EVENT_SOURCES,
-  KAFKA_SOURCES,
-  PING_SOURCES,
-  SINK_BINDINGS,
-} from '../../kube/refs.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import { EVENT_SOURCES } from '../../kube/refs.ts';
 import type { Args } from '../args.ts';
 import type { CommandContext } from '../command.ts';
-import { readyCondition } from '../conditions.ts';
 import { known, put, settled } from '../events/apply.ts';
 import { checkSource } from '../events/check.ts';
-import { destinationOf, showDestination, trouble } from '../events/destination.ts';
+import { destinationOf } from '../events/destination.ts';
 import { configOf, named } from '../events/values.ts';
+import { allSources, sourceView } from '../events/views.ts';
 import { actionOf } from '../services/invocations.ts';
 import { withSession } from '../session.ts';
-
-/** Kinds of sources and what they are called in lists. */
-const KINDS: [resource: ResourceRef, word: (spec: UntypedObject) => string][] = [
-  [EVENT_SOURCES, (spec) => String(spec.type)],
-  [PING_SOURCES, (spec) => `ping ${spec.schedule}`],
-  [API_SERVER_SOURCES, () => 'apiserver'],
-  [KAFKA_SOURCES, () => 'kafka'],
-  [CONTAINER_SOURCES, () => 'container'],
-  [SINK_BINDINGS, () => 'binding'],
-];
 
 /** Lists, creates, deletes, pauses and resumes sources of events. */
 export async function run({ args, home, out }: CommandContext): Promise<number> {
@@ -43,7 +26,7 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
     });
   return withSession(home, async ({ client }) => {
     if (action === 'list' || name === undefined) {
-      const found = await all(client, args.flag('all') ? undefined : namespace);
+      const found = await allSources(client, args.flag('all') ? undefined : namespace);
       await out.data(found, () => {
         if (found.length === 0) return out.note('no sources; petrel source create --help');
         out.table(
@@ -75,7 +58,7 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
             'source',
             name,
           );
-    const view = viewOf(written, String(written.spec.type));
+    const view = sourceView(written, String(written.spec.type));
     await out.data(view, () => {
       out.line(
         {
@@ -115,37 +98,4 @@ async function create(
     metadata: { name, namespace },
     ...{ spec: { type: type ?? '', config, sink } },
   });
-}
-
-async function all(client: KubeClient, namespace: string | undefined) {
-  const lists = await Promise.all(
-    KINDS.map(async ([resource, word]) => {
-      try {
-        const { items } = await client.list<UntypedObject>(
-          resource,
-          namespace === undefined ? {} : { namespace },
-        );
-        return items.map((item) => viewOf(item, word(item.spec)));
-      } catch (error) {
-        // A cluster need not have all of them.
-        if (error instanceof KubeError && error.code === 404) return [];
-        throw error;
-      }
-    }),
-  );
-  return lists.flat().sort((a, b) => a.namespace.localeCompare(b.namespace) || a.name.localeCompare(b.name));
-}
-
-function viewOf(source: UntypedObject, kind: string) {
-  const { metadata, spec } = source;
-  return {
-    name: metadata.name,
-    namespace: metadata.namespace ?? 'default',
-    kind,
-    to: showDestination(spec?.sink),
-    address: (source.status?.address?.url as string | undefined) ?? null,
-    paused: spec?.paused === true,
-    ready: readyCondition(source)?.status ?? 'Unknown',
-    message: trouble(source),
-  };
 }

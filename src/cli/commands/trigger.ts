@@ -6,13 +6,13 @@ import type { KubeClient } from '../../kube/client.ts';
 import { TRIGGERS } from '../../kube/refs.ts';
 import type { Args } from '../args.ts';
 import type { CommandContext } from '../command.ts';
-import { readyCondition } from '../conditions.ts';
 import { known, put, settled } from '../events/apply.ts';
 import { askEventsIfAny } from '../events/ask.ts';
 import { checkExpressions } from '../events/check.ts';
-import { destinationOf, ensureBroker, showDestination, trouble } from '../events/destination.ts';
+import { destinationOf, ensureBroker } from '../events/destination.ts';
 import { parseFilter } from '../events/on.ts';
 import { shortReason } from '../events/show.ts';
+import { triggerView } from '../events/views.ts';
 import { actionOf } from '../services/invocations.ts';
 import { withSession } from '../session.ts';
 
@@ -36,7 +36,7 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
         // On a cluster somebody else may deliver: then nothing is known of it here.
         askEventsIfAny({ home }, 'subscriptions', where, {}),
       ]);
-      const views = items.map((item) => ({ ...viewOf(item), ...countsOf(counts, item) }));
+      const views = items.map((item) => ({ ...triggerView(item), ...countsOf(counts, item) }));
       await out.data(views, () => {
         if (items.length === 0) return out.note('no triggers; petrel trigger create --help');
         out.table(
@@ -72,7 +72,7 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
             'trigger',
             name,
           );
-    const view = viewOf(written);
+    const view = triggerView(written);
     await out.data(view, () => {
       const what = view.filter === '' ? 'every event' : `events with ${view.filter}`;
       out.line(
@@ -148,45 +148,4 @@ function countsOf(counts: Record<string, SubscriptionState>, { metadata }: Untyp
   const state = counts[`trigger/${metadata.namespace ?? 'default'}/${metadata.name}`];
   const { delivered = null, waiting = null, retried = null, dead = null, lastError } = state ?? {};
   return { waiting, delivered, retried, dead, lastError: lastError?.message ?? null };
-}
-
-function viewOf(trigger: UntypedObject) {
-  const { metadata, spec, status } = trigger;
-  const attributes = spec?.filter?.attributes as Record<string, string> | undefined;
-  const filters = (spec?.filters ?? []) as Record<string, Json>[];
-  return {
-    name: metadata.name,
-    namespace: metadata.namespace ?? 'default',
-    broker: String(spec?.broker ?? ''),
-    filter:
-      filters.length > 0
-        ? filters.map(showFilter).join(' and ')
-        : Object.entries(attributes ?? {})
-            .map(([key, value]) => `${key}=${value}`)
-            .join(' '),
-    to: showDestination(spec?.subscriber),
-    uri: (status?.subscriberUri as string | undefined) ?? null,
-    paused: metadata.annotations?.[`${WISH_GROUP}paused`] === 'true',
-    ready: readyCondition(trigger)?.status ?? 'Unknown',
-    message: trouble(trigger),
-  };
-}
-
-const MARKS: Record<string, [before: string, after: string]> = {
-  exact: ['', ''],
-  prefix: ['', '*'],
-  suffix: ['*', ''],
-};
-
-function showFilter(filter: Record<string, Json>): string {
-  return Object.entries(filter)
-    .map(([dialect, value]) => {
-      const [before, after] = MARKS[dialect] ?? [];
-      if (before === undefined || value === null || typeof value !== 'object' || Array.isArray(value))
-        return dialect === 'cesql' ? String(value) : `${dialect}(…)`;
-      return Object.entries(value)
-        .map(([name, text]) => `${name}=${text === '' ? '*' : `${before}${text}${after}`}`)
-        .join(' ');
-    })
-    .join(' ');
 }

@@ -2,33 +2,16 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { BROKERS } from '../../src/kube/refs.ts';
-import { kafkaServer } from '../lib/brokers/kafka.ts';
-import { natsServer } from '../lib/brokers/nats.ts';
+import { farBroker, STORES } from '../lib/brokers/stores.ts';
 import { call, eventually, Petrel, Scratch, type Status } from '../lib/platform.ts';
-
-const SERVERS = [
-  {
-    name: 'JetStream',
-    start: natsServer,
-    data: ({ port }: { port: number }) => ({ servers: `nats://127.0.0.1:${port}` }),
-  },
-  {
-    name: 'Kafka',
-    start: kafkaServer,
-    data: ({ port }: { port: number }) => ({
-      'bootstrap.servers': `127.0.0.1:${port}`,
-      'default.topic.partitions': '1',
-      'default.topic.replication.factor': '1',
-    }),
-  },
-] as const;
 
 const KEEP = `import { state } from 'petrel';
 export default { async fetch(request) { await state.set(request.headers.get('ce-id'), await request.text()); return new Response(null, { status: 204 }); } };
 `;
 
-for (const { name: brokerClass, start, data } of SERVERS) {
-  const server = await start();
+for (const store of STORES) {
+  const { name: brokerClass } = store;
+  const server = await store.start();
   if (typeof server === 'string') {
     test(brokerClass, { skip: server }, () => {});
     continue;
@@ -82,19 +65,7 @@ for (const { name: brokerClass, start, data } of SERVERS) {
     test('events are kept there, delivered, and survive both', async () => {
       scratch.write({
         'keep.ts': KEEP,
-        'broker.yaml': JSON.stringify({
-          apiVersion: 'v1',
-          kind: 'List',
-          items: [
-            { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'far' }, data: data(server) },
-            {
-              apiVersion: 'eventing.knative.dev/v1',
-              kind: 'Broker',
-              metadata: { name: 'far', annotations: { 'eventing.knative.dev/broker.class': brokerClass } },
-              spec: { config: { apiVersion: 'v1', kind: 'ConfigMap', name: 'far', namespace: 'default' } },
-            },
-          ],
-        }),
+        'broker.yaml': farBroker(store, server),
       });
       const applied = await petrel.run(['deploy', scratch.path('broker.yaml')]);
       assert.equal(applied.code, 0, applied.stderr + applied.stdout);

@@ -3,9 +3,10 @@
  * acknowledged is delivered to every trigger. `PETREL_FAULT_KILLS` sets how often, `PETREL_FAULT_SEED` repeats a run's moments.
  */
 import assert from 'node:assert/strict';
-import { Agent, createServer, request } from 'node:http';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
+import { eventLoad, random } from '../lib/event-load.ts';
 import { eventually, Petrel, Scratch } from '../lib/platform.ts';
 
 const SEED = Number(process.env.PETREL_FAULT_SEED ?? Date.now() % 1_000_000);
@@ -20,7 +21,6 @@ type Way = (typeof WAYS)[number];
 
 const scratch = new Scratch();
 const petrel = new Petrel(scratch.path('h'));
-const agent = new Agent({ keepAlive: true });
 /** How often each event came, by way and id. */
 const came: Record<Way, Map<string, number>> = { function: new Map(), uri: new Map() };
 let calls = 0;
@@ -43,49 +43,10 @@ const sink = createServer((incoming, response) => {
 });
 after(async () => {
   await petrel.stop();
-  agent.destroy();
   sink.closeAllConnections();
   await new Promise((resolve) => sink.close(resolve));
   scratch.dispose();
 });
-
-/** Mulberry32: the same seed gives the same moments. */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
-/** The status that the broker answered with; undefined: nobody answered. */
-function send(gateway: string, id: string): Promise<number | undefined> {
-  return new Promise((resolve) => {
-    const outgoing = request(
-      `http://${gateway}/events/broker/default/default`,
-      {
-        method: 'POST',
-        agent,
-        headers: {
-          'ce-specversion': '1.0',
-          'ce-id': id,
-          'ce-source': '/faults',
-          'ce-type': 'com.shop.paid',
-          'content-length': 200,
-        },
-      },
-      (response) => {
-        response.resume();
-        response.on('end', () => resolve(response.statusCode));
-        response.on('error', () => resolve(undefined));
-      },
-    );
-    outgoing.on('error', () => resolve(undefined));
-    outgoing.end('x'.repeat(200));
-  });
-}
 
 test(`acknowledged events outlive ${KILLS} kills of the platform (seed ${SEED})`, async (t) => {
   await new Promise<void>((resolve) => sink.listen(0, '127.0.0.1', resolve));
@@ -109,43 +70,21 @@ test(`acknowledged events outlive ${KILLS} kills of the platform (seed ${SEED})`
   await eventually('the triggers are ready', async () =>
     (await petrel.json<{ ready: string }[]>(['trigger', 'list'])).every(({ ready }) => ready === 'True'),
   );
-  await eventually('the broker takes events', async () => (await send(gateway, 'first')) === 202);
-  const acknowledged = new Set(['first']);
+  const load = eventLoad(() => gateway, 'default/default');
+  await eventually('the broker takes events', async () => (await load.send('first')) === 202);
 
   const next = random(SEED);
-  let running = true;
-  let sent = 0;
-  const clients = Array.from({ length: CLIENTS }, async () => {
-    while (running) {
-      const id = String(sent++);
-      // As a producer does: the same event until it is taken.
-      for (
-        let status = await send(gateway, id);
-        running || status === 202;
-        status = await send(gateway, id)
-      ) {
-        if (status === 202) {
-          acknowledged.add(id);
-          break;
-        }
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-    }
-  });
+  load.start(CLIENTS);
   for (let kill = 0; kill < KILLS; kill++) {
     deaths++;
     await new Promise((resolve) => setTimeout(resolve, next() * 500));
     process.kill(pid, 'SIGKILL');
     ({ gateway, pid } = await petrel.up('--gateway', gateway));
   }
-  await eventually(
-    'events are taken after the last start',
-    async () => (await send(gateway, 'last')) === 202,
-  );
-  acknowledged.add('last');
-  running = false;
-  await Promise.all(clients);
+  await eventually('events are taken after the last start', async () => (await load.send('last')) === 202);
+  await load.stop();
 
+  const { acknowledged } = load;
   const missing = (way: Way) => [...acknowledged].filter((id) => !came[way].has(id));
   try {
     await eventually(

@@ -1,4 +1,5 @@
 /** A topic of one partition, as a stream needs it. The client makes its connections anew by itself; each call says how it went. */
+import { type Clock, sleep } from '../../../base/clock.ts';
 import type { Admin, Consumer, Producer } from '../../../clients/kafka/index.ts';
 import { kafkaOptions } from '../../connectors/kafka.ts';
 import { causes } from '../../connectors/persist.ts';
@@ -14,6 +15,7 @@ export interface TopicOptions {
   clientId: string;
   /** Absent: what the brokers say. */
   replicas: number | undefined;
+  clock: Clock;
 }
 
 /** A request that is not answered for so long has failed, ms. */
@@ -23,6 +25,8 @@ const SEGMENT_BYTES = 64 * 1024 * 1024;
 /** What a request has beyond its records. */
 const OVERHEAD = 128 * 1024;
 const PARTITION = 0;
+/** Wait before a new topic is asked for again, ms. */
+const SETTLE_MS = 50;
 
 /** Whether Kafka answered with this error. */
 export const answered = (error: unknown, id: string): boolean =>
@@ -77,8 +81,28 @@ export class Topic {
       if (!answered(error, 'TOPIC_ALREADY_EXISTS')) throw error;
       await this.configure(maxEventBytes);
     }
-    for (const each of [this.#producer, this.#follower, this.#reader]) each.clearMetadata();
-    return (await this.#place(this.#reader)).partitions;
+    return this.#known();
+  }
+
+  /** Brokers hear of a new topic some time after it is made; each client has its own idea of it. */
+  async #known(): Promise<number> {
+    const { clock } = this.#options;
+    const end = clock.monotonic() + REQUEST_MS;
+    for (;;) {
+      this.lookAgain();
+      try {
+        const [{ partitions }] = await Promise.all([
+          this.#place(this.#reader),
+          this.#place(this.#follower),
+          this.#place(this.#producer),
+          this.range(),
+        ]);
+        return partitions;
+      } catch (error) {
+        if (clock.monotonic() > end) throw error;
+        await sleep(clock, SETTLE_MS);
+      }
+    }
   }
 
   async configure(maxEventBytes: number): Promise<void> {
@@ -170,7 +194,9 @@ export class Topic {
     };
   }
 
-  async #place(consumer: Consumer): Promise<{ node: number; topicId: string; partitions: number }> {
+  async #place(
+    consumer: Consumer | Producer,
+  ): Promise<{ node: number; topicId: string; partitions: number }> {
     const { name } = this.#options;
     const { topics } = await consumer.metadata({ topics: [name] });
     const topic = topics.get(name);

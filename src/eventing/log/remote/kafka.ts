@@ -8,13 +8,13 @@ import { messageOf, PetrelError } from '../../../base/errors.ts';
 import { loadClient } from '../../../clients/load.ts';
 import { checkFields, type Fields, readFields } from '../../connectors/fields.ts';
 import { KAFKA_FIELDS, kafkaName } from '../../connectors/kafka.ts';
-import { saying } from '../../connectors/persist.ts';
 import type { StreamSpec } from '../../model.ts';
 import type { Entry } from '../contract.ts';
 import { Dedup, DedupMemory, digest, digestIn } from '../dedup.ts';
 import type { OpenRemote, RemoteStream, RemoteSurroundings } from './index.ts';
-import { type Found, labelOf, type Message, RECORD_OVERHEAD, toMessage } from './kafka-records.ts';
+import { type Found, labelOf, RECORD_OVERHEAD, toMessage } from './kafka-records.ts';
 import { answered, Topic } from './kafka-topic.ts';
+import { TopicWriter, unreachable } from './kafka-writer.ts';
 import { Tail } from './tail.ts';
 
 const FIELDS = {
@@ -32,10 +32,6 @@ const AGAIN_MS = 500;
 /** How long Kafka holds a fetch of what is not there yet, ms. */
 const WAIT_MS = 5000;
 const FETCH_BYTES = 1024 * 1024;
-/** One request's events. */
-const BATCH = { messages: 1000, bytes: 512 * 1024 };
-/** Requests under way at once. */
-const REQUESTS = 2;
 /** What may go is looked at this often at most, ms. */
 const RETAIN_MS = 10_000;
 /** Longest name of a topic. Source: Kafka, `Topic.MAX_NAME_LENGTH`. */
@@ -78,6 +74,7 @@ export const openKafka: OpenRemote = async (spec, around) => {
     name,
     clientId: spec.key.replaceAll('/', '-'),
     replicas: settings.replicationFactor,
+    clock: around.clock,
   });
   const stream = new KafkaStream(spec, topic, { ...around, place, name, closed: () => open.delete(taken) });
   try {
@@ -90,13 +87,6 @@ export const openKafka: OpenRemote = async (spec, around) => {
   return stream;
 };
 
-const unreachable = (place: string, error: unknown): PetrelError =>
-  new PetrelError('NotReady', `${place} does not keep events now`, {
-    why: saying(error),
-    fix: 'Start it, or correct the configuration that the Broker names.',
-    cause: error,
-  });
-
 interface Around extends RemoteSurroundings {
   place: string;
   /** Of the topic. */
@@ -106,30 +96,20 @@ interface Around extends RemoteSurroundings {
 
 type Appended = { offset: number; duplicate: boolean };
 
-interface Waiting {
-  message: Message;
-  bytes: number;
-  resolve(offset: number): void;
-  reject(error: unknown): void;
-}
-
 class KafkaStream implements RemoteStream {
   #spec: StreamSpec;
   readonly #topic: Topic;
   readonly #around: Around;
-  #label: Buffer;
+  readonly #label: Buffer;
   readonly #tail = new Tail();
   readonly #listeners = new Set<(entries: readonly Entry[]) => void>();
   readonly #closing = new AbortController();
-  readonly #queue: Waiting[] = [];
-  #requests = 0;
+  readonly #writer: TopicWriter;
   #following: Promise<void> | undefined;
   #start = 0;
   #end = 0;
   /** In the topic, about. */
   #bytes = 0;
-  /** On the way there. */
-  #underWay = 0;
   /** Acknowledged, counted, and not heard of yet. */
   readonly #counted = new Set<number>();
   readonly #dedup = new Dedup(memory);
@@ -145,6 +125,7 @@ class KafkaStream implements RemoteStream {
     this.#topic = topic;
     this.#around = around;
     this.#label = labelOf(spec.uid);
+    this.#writer = new TopicWriter(topic, around.place);
   }
 
   get spec(): StreamSpec {
@@ -261,82 +242,21 @@ class KafkaStream implements RemoteStream {
     return coming;
   }
 
-  #send(record: Buffer, at: number, key?: Uint32Array): Promise<Appended> {
+  async #send(record: Buffer, at: number, key?: Uint32Array): Promise<Appended> {
     const bytes = record.length + RECORD_OVERHEAD;
     const { key: stream, hardMaxBytes } = this.#spec;
-    if (this.#bytes + this.#underWay + bytes > hardMaxBytes)
-      return Promise.reject(
-        new PetrelError('DiskFull', `${stream} is full`, {
-          why: `it has ${this.#bytes} of ${hardMaxBytes} bytes`,
-          fix: 'See which subscription is behind (petrel trigger list), or give the Broker more room.',
-        }),
-      );
+    if (this.#bytes + this.#writer.bytes + bytes > hardMaxBytes)
+      throw new PetrelError('DiskFull', `${stream} is full`, {
+        why: `it has ${this.#bytes} of ${hardMaxBytes} bytes`,
+        fix: 'See which subscription is behind (petrel trigger list), or give the Broker more room.',
+      });
     const message = toMessage(this.#around.name, record, at, this.#label, key);
-    this.#underWay += bytes;
-    return new Promise<number>((resolve, reject) => {
-      this.#queue.push({ message, bytes, resolve, reject });
-      if (this.#queue.length === 1) setImmediate(() => this.#flush());
-    }).then(
-      (offset) => {
-        this.#underWay -= bytes;
-        if (offset >= this.#end) {
-          this.#bytes += bytes;
-          this.#counted.add(offset);
-        }
-        return { offset, duplicate: false };
-      },
-      (error: unknown) => {
-        this.#underWay -= bytes;
-        throw error;
-      },
-    );
-  }
-
-  /** What comes while a request is under way goes together in the next. */
-  #flush(): void {
-    while (this.#queue.length > 0 && this.#requests < REQUESTS) {
-      let count = 0;
-      for (let bytes = 0; count < this.#queue.length && count < BATCH.messages; count++) {
-        bytes += this.#queue[count]?.bytes ?? 0;
-        if (bytes > BATCH.bytes && count > 0) break;
-      }
-      const batch = this.#queue.splice(0, count);
-      this.#requests++;
-      this.#topic
-        .send(batch.map(({ message }) => message))
-        .then(
-          (first) => {
-            for (const [i, { resolve }] of batch.entries()) resolve(first + i);
-          },
-          (error: unknown) => {
-            // What waited meanwhile would wait as long again.
-            const failed = answered(error, 'MESSAGE_TOO_LARGE')
-              ? batch
-              : [...batch, ...this.#queue.splice(0)];
-            const reason = this.#refusal(error);
-            for (const { reject } of failed) reject(reason);
-          },
-        )
-        .finally(() => {
-          this.#requests--;
-          this.#flush();
-        });
+    const offset = await this.#writer.write(message, bytes);
+    if (offset >= this.#end) {
+      this.#bytes += bytes;
+      this.#counted.add(offset);
     }
-  }
-
-  #refusal(error: unknown): PetrelError {
-    if (answered(error, 'MESSAGE_TOO_LARGE'))
-      return new PetrelError('InvalidArgument', 'the event is larger than Kafka takes', {
-        why: saying(error),
-        cause: error,
-      });
-    if (answered(error, 'KAFKA_STORAGE_ERROR'))
-      return new PetrelError('DiskFull', `${this.#around.place} has no room`, {
-        why: saying(error),
-        cause: error,
-      });
-    this.#topic.lookAgain();
-    return unreachable(this.#around.place, error);
+    return { offset, duplicate: false };
   }
 
   read(from: number, maxBytes: number): Entry[] | Promise<Entry[]> {

@@ -13,6 +13,8 @@ export interface PlaneLink {
   collect(): Promise<PlaneStats[]>;
   /** See `Plane.close`; may be called again with less grace. */
   close(graceMs: number, gently?: boolean): Promise<void>;
+  /** Resolves when it takes no new connections any more: it is being closed, or has died. */
+  readonly deaf: Promise<void>;
   /** The thread has ended. */
   onExit: () => void;
 }
@@ -29,6 +31,10 @@ export class LocalLink implements PlaneLink {
     events: PlaneEvents,
   ) {
     this.plane = new Plane({ worker, limits, identity, log, events, sync: () => {} });
+  }
+
+  get deaf(): Promise<void> {
+    return this.plane.deaf;
   }
 
   listen(host: string, port: number, reusePort: boolean): Promise<{ host: string; port: number }> {
@@ -81,6 +87,7 @@ export type FromWorker =
   | { type: 'active' }
   | { type: 'stats'; stats: PlaneStats[] }
   | { type: 'log'; level: LogLevel; message: string; fields: LogFields | undefined }
+  | { type: 'deaf' }
   | { type: 'closed' };
 
 export class WorkerLink implements PlaneLink {
@@ -93,6 +100,7 @@ export class WorkerLink implements PlaneLink {
   #listening: PromiseWithResolvers<{ host: string; port: number }> = Promise.withResolvers();
   #stats: PromiseWithResolvers<PlaneStats[]> | null = null;
   #closed: PromiseWithResolvers<void> = Promise.withResolvers();
+  readonly #deaf: PromiseWithResolvers<void> = Promise.withResolvers();
   #ended = false;
 
   constructor(
@@ -121,12 +129,17 @@ export class WorkerLink implements PlaneLink {
     this.thread.on('exit', () => this.#exited());
   }
 
+  get deaf(): Promise<void> {
+    return this.#deaf.promise;
+  }
+
   #exited(): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#port.close();
     this.#listening.reject(new Error('the gateway worker ended'));
     this.#stats?.resolve([]);
+    this.#deaf.resolve();
     this.#closed.resolve();
     this.onExit();
   }
@@ -160,6 +173,9 @@ export class WorkerLink implements PlaneLink {
         break;
       case 'log':
         this.#log[message.level](message.message, message.fields);
+        break;
+      case 'deaf':
+        this.#deaf.resolve();
         break;
       case 'closed':
         this.#closed.resolve();

@@ -132,6 +132,7 @@ export class Plane implements ClientPlane, RevisionHooks {
   #dirty: Flushable[] = [];
   #server: Server | null = null;
   #emptied: (() => void)[] = [];
+  readonly #deaf = Promise.withResolvers<void>();
   readonly #revision = (key: string) => this.#revisions.get(key);
   readonly #flushAll = () => {
     const list = this.#dirty;
@@ -180,6 +181,11 @@ export class Plane implements ClientPlane, RevisionHooks {
         );
       });
     });
+  }
+
+  /** Resolves when it is being closed and takes no new connections any more. */
+  get deaf(): Promise<void> {
+    return this.#deaf.promise;
   }
 
   apply(command: PlaneCommand): void {
@@ -370,6 +376,7 @@ export class Plane implements ClientPlane, RevisionHooks {
     // a listener takes along what nobody has accepted yet
     if (gently) await quietTurn();
     this.#server?.close();
+    this.#deaf.resolve();
     for (const client of this.#clients) client.drain(gently);
     if (this.#clients.size > 0) {
       const emptied = new Promise<void>((resolve) => this.#emptied.push(resolve));

@@ -173,3 +173,19 @@ test('a worker that was replaced cuts what has not ended when its time is over; 
   await h.gateway.close(20);
   await second.end();
 });
+
+test('who connects after a restart is answered, however little grace the old worker has', async () => {
+  const h = await startHarness({ workers: 1 });
+  const made = await startMuxInstance((s) => s.respond(200, {}, 'ok'));
+  after(async () => {
+    await h.gateway.close(0);
+    await made.close();
+  });
+  h.endpoints(made.path);
+  for (let i = 0; i < 20; i++) {
+    await h.gateway.restart(0);
+    const client = new RawClient(h.port);
+    assert.equal((await client.send(get()).response()).status, 200);
+    client.destroy();
+  }
+});

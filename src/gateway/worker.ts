@@ -38,6 +38,8 @@ const plane = new Plane({
   },
 });
 
+void plane.deaf.then(() => tell({ type: 'deaf' }));
+
 peers.onmessage = (event: { data: unknown }) => plane.woken(String(event.data));
 
 function handle(message: ToWorker): void {

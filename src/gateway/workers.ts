@@ -116,7 +116,7 @@ export class Workers {
   }
 
   /**
-   * Replaces every worker by a new one. Resolves when the new ones have taken over; an old one goes on with the
+   * Replaces every worker by a new one. Resolves when the new ones have taken over: who connects then is theirs. An old one goes on with the
    * connections it has, which are told to go elsewhere with their next answer, for up to `graceMs`.
    */
   restart(graceMs: number): Promise<void> {
@@ -133,7 +133,10 @@ export class Workers {
       const free = await this.#freeIndex();
       if (!this.#links.includes(link)) continue; // it died meanwhile and was replaced
       const made = await this.#startWorker(free);
-      this.#leave(this.#links.includes(link) ? link : made, graceMs);
+      const leaving = this.#links.includes(link) ? link : made;
+      this.#leave(leaving, graceMs);
+      // Until then the system gives it connections, and it may cut them at once.
+      await leaving.deaf;
     }
   }
 

@@ -6,12 +6,15 @@ import type { Handed, SourceContext, SourceModule } from './contract.ts';
 
 type Context = SourceContext<Record<string, Json>>;
 
+/** Their type, which nobody writes. */
+export const BROUGHT = 'brought';
+
 export class BroughtSources {
   /** By key; waits for a source that has not begun. */
   readonly #contexts = new Map<string, PromiseWithResolvers<Context>>();
 
   readonly module: SourceModule = {
-    type: 'brought',
+    type: BROUGHT,
     durable: 'own',
     check: () => [],
     start: async (context) => {

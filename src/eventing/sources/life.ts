@@ -6,6 +6,7 @@ import { type CloudEvent, withAttributes } from '../../cloudevents/event.ts';
 import { backoffDelay } from '../../kube/backoff.ts';
 import type { Accepted } from '../delivery/contract.ts';
 import type { SourceSpec } from '../model.ts';
+import { BROUGHT } from './brought.ts';
 import type { Handed, RunningSource, SourceAnswer, SourceModule, SourceRequest } from './contract.ts';
 import { type SourceState, StateReports } from './reports.ts';
 import { checkpointName, type SourceSurroundings, streamBehind } from './run.ts';
@@ -101,7 +102,9 @@ export class SourceLife {
       this.#reports.report({
         ready: false,
         reason: 'UnknownType',
-        message: `there is no source of type "${type}"; there are: ${Object.keys(this.#around.modules).join(', ')}`,
+        message: `there is no source of type "${type}"; there are: ${Object.keys(this.#around.modules)
+          .filter((name) => name !== BROUGHT)
+          .join(', ')}`,
       });
       return true;
     }

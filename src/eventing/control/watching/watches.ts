@@ -6,6 +6,7 @@ import { compileFilters } from '../../../cloudevents/filter.ts';
 import { encodeRecord } from '../../../cloudevents/record.ts';
 import type { Json, UntypedObject } from '../../../kinds/object.ts';
 import { backoffDelay } from '../../../kube/backoff.ts';
+import { apiVersionOf } from '../../../kube/refs.ts';
 import type { ControlContext, PartState } from '../context.ts';
 import { eventOf, type Mode, ownedBy, type What } from './changes.ts';
 import { Follow, type Followed, type Place } from './follow.ts';
@@ -101,7 +102,10 @@ class Watch {
           wanted: (object) => ownedBy(object, owner),
           tell: (change, object) => this.#tell(change, object),
           state: (problem) => {
-            this.#problems.set(id, problem);
+            this.#problems.set(
+              id,
+              problem && `${what.resource.kind} of ${apiVersionOf(what.resource)}: ${problem}`,
+            );
             this.#quiet.delete(id);
             this.#tellState();
           },

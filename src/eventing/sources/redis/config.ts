@@ -8,7 +8,10 @@ export const FIELDS = {
   ...REDIS_FIELDS,
   stream: { is: 'text', what: 'the key of a stream to read; either this or `list`' },
   list: { is: 'text', what: 'the key of a list to take items from; either this or `stream`' },
-  group: { is: 'text', default: 'petrel', what: 'of a stream: the consumer group' },
+  group: {
+    is: 'text',
+    what: 'of a stream: the consumer group; default: one of the source’s own, `petrel.<namespace>.<name>`',
+  },
   consumer: {
     is: 'text',
     what: 'this reader’s own name, the same after a restart; default: the source’s name',

@@ -19,6 +19,8 @@ after(async () => {
 });
 
 let keys = 0;
+/** The group of a source that names none. */
+const GROUP = 'petrel.default.test';
 
 async function world(t: TestContext) {
   if (typeof server === 'string') return void t.skip(server);
@@ -64,7 +66,7 @@ test('entries of a stream are acknowledged when they are delivered', async (t) =
     range(0, 100).map((i) => `{"n":"${i}"}`),
   );
   await source.stop();
-  assert.deepEqual(await w.run('XPENDING', w.key, 'petrel'), [0, null, null, null]);
+  assert.deepEqual(await w.run('XPENDING', w.key, GROUP), [0, null, null, null]);
 });
 
 test('one field can be the data, and an event in an entry is that event', async (t) => {
@@ -94,7 +96,7 @@ test('what a source had taken is delivered by the next one, and what another con
   assert.equal(stuck.taken.length, 0);
   // Another consumer of the group that is never heard of again.
   await w.run('XADD', w.key, '*', 'n', '20');
-  await w.run('XREADGROUP', 'GROUP', 'petrel', 'gone', 'COUNT', '1', 'STREAMS', w.key, '>');
+  await w.run('XREADGROUP', 'GROUP', GROUP, 'gone', 'COUNT', '1', 'STREAMS', w.key, '>');
   const next = await w.source({ stream: w.key, claimIdleMs: 1000 });
   await next.got(21);
   assert.equal(next.taken.length, 21);
@@ -113,13 +115,23 @@ test('an entry that takes long stays this source’s, though others look for wha
   );
   await w.run('XADD', w.key, '*', 'n', '1');
   await until(() => first.state().lag === 1, 'it is tried');
-  const second = await w.source({ stream: w.key, consumer: 'second', claimIdleMs: 1000 }, { name: 'second' });
+  const second = await w.source(
+    { stream: w.key, group: GROUP, consumer: 'second', claimIdleMs: 1000 },
+    { name: 'second' },
+  );
   await second.ready();
   const from = Date.now();
   await until(() => Date.now() - from > 2500, 'the second has looked several times');
   open = true;
   await first.got(1);
   assert.equal(second.taken.length, 0);
+});
+
+test('sources that name no group each read all of a stream', async (t) => {
+  const w = await world(t);
+  if (!w) return;
+  for (const i of range(0, 3)) await w.run('XADD', w.key, '*', 'n', `${i}`);
+  for (const name of ['one', 'other']) await (await w.source({ stream: w.key }, { name })).got(3);
 });
 
 test('items of a list are never nowhere: kept until they are delivered, and delivered by the next source', async (t) => {

@@ -33,7 +33,8 @@ export async function readStream({
   acting,
   lost,
 }: Reading): Promise<void> {
-  const { stream = '', group, prefetch, claimIdleMs } = config;
+  const { stream = '', prefetch, claimIdleMs } = config;
+  const group = config.group ?? `petrel.${context.namespace}.${context.name}`;
   const me = config.consumer ?? context.name;
   const inHand = new Set<string>();
   const { intake, signal } = connection;

@@ -150,12 +150,20 @@ export type Handed = 'accepted' | 'delivered' | 'dead' | 'duplicate';
 /** What the engine tells the controllers; bounded in rate: at most one report a second for each key, `lag` at once when it rises from 0. */
 export interface EngineReports {
   /** Whether a source works now, for its conditions. `reason` is CamelCase. */
-  source(key: string, state: { ready: boolean; reason: string; message: string; lag?: number }): void;
+  source(key: string, state: SourceReport): void;
   subscription(key: string, state: SubscriptionState): void;
   /** What waits for a subscription or a source; scaling's `queue-lag` of the route behind its target. */
   lag(report: LagReport): void;
   /** A (type, source) pair that the stream has not seen before. */
   seenType(stream: AddressKey, type: string, source: string, schema?: string): void;
+}
+
+export interface SourceReport {
+  ready: boolean;
+  reason: string;
+  message: string;
+  /** What waits at its origin; absent: that is not known. */
+  lag?: number;
 }
 
 export interface LagReport {
@@ -262,8 +270,25 @@ export interface Questions {
     input: { namespace?: string };
     answer: Record<
       string,
-      { events: number; bytes: number; oldest?: number; accepted: number; refused: number }
+      {
+        events: number;
+        bytes: number;
+        oldest?: number;
+        accepted: number;
+        refused: number;
+        /** Why, as the answers have it: `not_an_event`, `too_large`, `disk_full` …; together `refused`. */
+        refusals: Record<string, number>;
+      }
     >;
+  };
+  engine: {
+    input: { namespace?: string };
+    answer: {
+      /** Requests that were refused and meant no stream, by reason, since the engine began. */
+      refusals: Record<string, number>;
+      /** What sources, sinks and remote stores said of themselves last, by key. */
+      states: Record<string, SourceReport>;
+    };
   };
 }
 

@@ -59,6 +59,9 @@ const MAX_QUESTION = 1024 * 1024;
 /** Row of the platform's socket: `{"question": …, "input": …}` is answered with `{"answer": …}`. See `Questions`. */
 export const EVENTS_ASK = '/events/ask';
 
+/** Row of the platform's socket: counts of everything as OpenMetrics text. */
+export const METRICS = '/metrics';
+
 const QUESTIONS: Record<keyof Questions, true> = {
   history: true,
   replay: true,
@@ -68,6 +71,7 @@ const QUESTIONS: Record<keyof Questions, true> = {
   purge: true,
   subscriptions: true,
   streams: true,
+  engine: true,
 };
 
 export interface EventingPartOptions {
@@ -121,6 +125,15 @@ export async function startEventingLater(options: EventingPartOptions, parts: Pa
   });
   if (found.exists) await begin().catch(() => {});
   return [
+    {
+      method: 'GET',
+      path: METRICS,
+      async handle(_request, response) {
+        const { metricsOf, NO_METRICS, OPENMETRICS } = await import('../eventing/metrics.ts');
+        const text = started === undefined ? NO_METRICS : await metricsOf(await started);
+        response.writeHead(200, { 'content-type': OPENMETRICS }).end(text);
+      },
+    },
     {
       method: 'POST',
       path: EVENTS_ASK,

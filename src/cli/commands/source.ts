@@ -5,6 +5,7 @@ import { EVENT_SOURCES } from '../../kube/refs.ts';
 import type { Args } from '../args.ts';
 import type { CommandContext } from '../command.ts';
 import { known, put, settled } from '../events/apply.ts';
+import { askEventsIfAny } from '../events/ask.ts';
 import { checkSource } from '../events/check.ts';
 import { destinationOf } from '../events/destination.ts';
 import { configOf, named } from '../events/values.ts';
@@ -26,17 +27,24 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
     });
   return withSession(home, async ({ client }) => {
     if (action === 'list' || name === undefined) {
-      const found = await allSources(client, args.flag('all') ? undefined : namespace);
+      const where = args.flag('all') ? {} : { namespace };
+      const [listed, { states }] = await Promise.all([
+        allSources(client, where.namespace),
+        // On a cluster the sources run elsewhere: then nothing is known of them here.
+        askEventsIfAny({ home }, 'engine', where, { refusals: {}, states: {} }),
+      ]);
+      const found = listed.map((row) => ({ ...row, waiting: states[row.key]?.lag ?? null }));
       await out.data(found, () => {
         if (found.length === 0) return out.note('no sources; petrel source create --help');
         out.table(
-          ['NAMESPACE', 'NAME', 'KIND', 'TO', 'READY', 'REASON'],
+          ['NAMESPACE', 'NAME', 'KIND', 'TO', 'READY', 'WAITING', 'REASON'],
           found.map((row) => [
             row.namespace,
             row.name,
             row.kind,
             row.to,
             row.paused ? 'Paused' : row.ready,
+            row.waiting === null ? '' : String(row.waiting),
             row.message,
           ]),
         );

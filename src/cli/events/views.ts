@@ -82,12 +82,15 @@ async function viewsOf<T>(
   }
 }
 
-/** All sources of a namespace, or of all, by name. */
+/** All sources of a namespace, or of all, by name; `key` is what the engine calls each. */
 export async function allSources(client: KubeClient, namespace: string | undefined) {
   const where = namespace === undefined ? {} : { namespace };
   const lists = await Promise.all(
     KINDS.map(([resource, word]) =>
-      viewsOf(client, resource, where, (item) => sourceView(item, word(item.spec))),
+      viewsOf(client, resource, where, (item) => {
+        const view = sourceView(item, word(item.spec));
+        return { ...view, key: `${resource.kind.toLowerCase()}/${view.namespace}/${view.name}` };
+      }),
     ),
   );
   return lists.flat().sort((a, b) => a.namespace.localeCompare(b.namespace) || a.name.localeCompare(b.name));

@@ -24,12 +24,15 @@ export interface Intake {
   /** Why it could not be opened. */
   problem: string | undefined;
   accepted: number;
-  refused: number;
+  /** How many were refused, by reason. */
+  readonly refusals: Record<string, number>;
   readonly types: Set<string>;
 }
 
 /** What the engine knows beyond streams: sinks, transforms, jobs. */
 export type LocalAddress = (key: AddressKey) => ((event: CloudEvent) => Promise<Accepted>) | undefined;
+
+type Refused = Extract<Accepted, { accepted: false }>;
 
 export interface AcceptorOptions {
   intake(key: AddressKey): Intake | undefined;
@@ -39,8 +42,8 @@ export interface AcceptorOptions {
 }
 
 export function createAcceptor({ intake, local, reports, clock }: AcceptorOptions): Acceptor {
-  const refuse = (into: Intake, answer: Accepted): Accepted => {
-    into.refused++;
+  const refuse = (into: Intake, answer: Refused): Accepted => {
+    countRefusal(into.refusals, snakeCase(answer.reason));
     return answer;
   };
 
@@ -85,6 +88,15 @@ export function createAcceptor({ intake, local, reports, clock }: AcceptorOption
   };
 }
 
+/** One more of that reason. */
+export function countRefusal(refusals: Record<string, number>, reason: string): void {
+  refusals[reason] = (refusals[reason] ?? 0) + 1;
+}
+
+/** As all reasons of the gateway are written. */
+export const snakeCase = (reason: string): string =>
+  reason.replace(/(?<=[a-z])(?=[A-Z])/g, '_').toLowerCase();
+
 function elsewhere(local: LocalAddress, key: AddressKey, event: CloudEvent): Promise<Accepted> {
   const address = local(key);
   if (address !== undefined) return address(event);
@@ -97,7 +109,7 @@ function elsewhere(local: LocalAddress, key: AddressKey, event: CloudEvent): Pro
 }
 
 /** Source: knative/eventing, `pkg/broker/ingress` (an event whose time to live is used up is dropped with 400). */
-const ENDLESS: Accepted = {
+const ENDLESS: Refused = {
   accepted: false,
   status: 400,
   reason: 'Loop',
@@ -105,14 +117,14 @@ const ENDLESS: Accepted = {
     'the event has gone through this broker too often (knativebrokerttl is used up): a loop of replies',
 };
 
-const tooLarge = (bytes: number, most: number): Accepted => ({
+const tooLarge = (bytes: number, most: number): Refused => ({
   accepted: false,
   status: 413,
   reason: 'TooLarge',
   message: `the event has ${bytes} bytes, more than ${most}; store the data elsewhere and send its address (dataref)`,
 });
 
-const notOpen = (why: string): Accepted => ({
+const notOpen = (why: string): Refused => ({
   accepted: false,
   status: 503,
   reason: 'NotReady',
@@ -121,11 +133,11 @@ const notOpen = (why: string): Accepted => ({
 });
 
 /** What a failed append means for whoever brought the event. */
-function refusalOf(error: unknown): Accepted {
+function refusalOf(error: unknown): Refused {
   const code = error instanceof PetrelError ? error.code : 'Internal';
   const message =
     error instanceof PetrelError && error.why !== '' ? `${error.message}: ${error.why}` : messageOf(error);
-  const answer = (status: number, retryAfterMs?: number): Accepted => ({
+  const answer = (status: number, retryAfterMs?: number): Refused => ({
     accepted: false,
     status,
     reason: code,

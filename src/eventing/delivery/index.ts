@@ -13,7 +13,7 @@ import type {
   SubscriptionSpec,
   Target,
 } from '../model.ts';
-import { createAcceptor, type Intake, type LocalAddress } from './acceptor.ts';
+import { countRefusal, createAcceptor, type Intake, type LocalAddress } from './acceptor.ts';
 import { type Client, createClient } from './client.ts';
 import type { Acceptor, Courier, Sender } from './contract.ts';
 import { createCourier } from './courier.ts';
@@ -55,6 +55,8 @@ export interface Delivery {
   readonly answers: Answers;
   setStream(key: AddressKey, spec: StreamSpec | null): void;
   setSubscription(key: string, spec: SubscriptionSpec | null): void;
+  /** Counts what was refused before it was an event for a stream. False: there is no such stream. */
+  refused(key: AddressKey, reason: string): boolean;
   /** To whom a source delivers by itself; for dead letters of it that are delivered again. */
   setDirect(key: string, to: { target: Target; terms: DeliveryTerms } | null): void;
   /** Everything has been set: streams and positions beyond that go, and deliveries begin. Resolves when all streams are open or have failed to. */
@@ -274,8 +276,8 @@ export function createDelivery({
     paths,
     clock,
     *streams() {
-      for (const [key, { head, accepted, refused }] of streams)
-        if (head !== undefined) yield [key, { head, accepted, refused }];
+      for (const [key, { head, accepted, refusals }] of streams)
+        if (head !== undefined) yield [key, { head, accepted, refusals }];
     },
     subscriptions: all,
     lane: (key) => entries.get(key)?.subscription?.lane ?? direct(key),
@@ -314,7 +316,7 @@ export function createDelivery({
         tried: Promise.resolve(),
         problem: undefined,
         accepted: 0,
-        refused: 0,
+        refusals: {},
         types: new Set(),
         gone: false,
       };
@@ -345,6 +347,11 @@ export function createDelivery({
       const made: SubscriptionEntry = { spec, subscription: undefined };
       entries.set(key, made);
       void attach(made);
+    },
+    refused(key, reason) {
+      const refusals = streams.get(key)?.refusals;
+      if (refusals !== undefined) countRefusal(refusals, reason);
+      return refusals !== undefined;
     },
     async complete() {
       completed = true;

@@ -189,8 +189,13 @@ test('counts of streams and subscriptions', async () => {
   await world.accept(BROKER, { id: 'x' }, { id: 'y', extensions: { knativebrokerttl: 0 } });
   await world.clock.advance(1000);
   const { streams, subscriptions } = world.delivery.answers;
+  assert.equal(world.delivery.refused(BROKER, 'not_an_event'), true);
+  assert.equal(world.delivery.refused('broker/ns/none', 'not_an_event'), false);
   const { [BROKER]: stream } = await streams({ namespace: 'ns' });
-  assert.deepEqual({ ...stream, bytes: 0 }, { events: 1, bytes: 0, oldest: at, accepted: 1, refused: 1 });
+  assert.deepEqual(
+    { ...stream, bytes: 0 },
+    { events: 1, bytes: 0, oldest: at, accepted: 1, refused: 2, refusals: { loop: 1, not_an_event: 1 } },
+  );
   assert.deepEqual(await streams({ namespace: 'other' }), {});
   assert.equal((await subscriptions({}))['trigger/ns/a']?.delivered, 1);
   assert.deepEqual(await subscriptions({ namespace: 'other' }), {});

@@ -14,8 +14,11 @@ import type { Paths } from './paths.ts';
 import { type Range, readRange, replay } from './replay.ts';
 import type { Subscription } from './subscription.ts';
 
+/** All but what is asked of the engine as a whole. */
 export type Answers = {
-  [K in keyof Questions]: (input: Questions[K]['input']) => Promise<Questions[K]['answer']>;
+  [K in Exclude<keyof Questions, 'engine'>]: (
+    input: Questions[K]['input'],
+  ) => Promise<Questions[K]['answer']>;
 };
 
 /** Bytes of data that are shown. */
@@ -35,7 +38,7 @@ export interface Known {
   paths: Paths;
   clock: Clock;
   /** Streams by key, with their counts. */
-  streams(): Iterable<[key: string, { head: Head; accepted: number; refused: number }]>;
+  streams(): Iterable<[key: string, { head: Head; accepted: number; refusals: Record<string, number> }]>;
   subscriptions(): Iterable<Subscription>;
   /** Who delivers a dead letter of that key again: its subscription, or what delivers for a source. */
   lane(key: string): Lane | undefined;
@@ -146,11 +149,13 @@ export function createAnswers(known: Known): Answers {
     },
     async streams({ namespace }) {
       const answer: Questions['streams']['answer'] = {};
-      for (const [key, { head, accepted, refused }] of known.streams()) {
+      for (const [key, { head, accepted, refusals }] of known.streams()) {
         if (namespace !== undefined && key.split('/')[1] !== namespace) continue;
         const { stream } = head;
         const [first] = await stream.read(stream.start, 1);
-        answer[key] = { events: stream.end - stream.start, bytes: stream.bytes, accepted, refused };
+        const refused = Object.values(refusals).reduce((sum, count) => sum + count, 0);
+        const events = stream.end - stream.start;
+        answer[key] = { events, bytes: stream.bytes, accepted, refused, refusals: { ...refusals } };
         if (first !== undefined) answer[key].oldest = first.at;
       }
       return answer;

@@ -5,11 +5,20 @@ import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Json } from '../../kinds/object.ts';
 import type { Address } from '../addresses.ts';
+import { countRefusal } from '../delivery/acceptor.ts';
 import type { Delivery } from '../delivery/index.ts';
 import { Ingress } from '../ingress/ingress.ts';
 import { MuxServer } from '../ingress/mux-server.ts';
 import { withRemote } from '../log/remote/index.ts';
-import type { AddressKey, EngineControl, EngineOptions, EngineReports, StreamSpec } from '../model.ts';
+import type {
+  AddressKey,
+  EngineControl,
+  EngineOptions,
+  EngineReports,
+  Questions,
+  SourceReport,
+  StreamSpec,
+} from '../model.ts';
 import { Sinks } from '../sinks/run.ts';
 import { BroughtSources } from '../sources/brought.ts';
 import { checkpointName, Sources } from '../sources/run.ts';
@@ -40,9 +49,19 @@ export interface Engine extends Omit<EngineControl, 'serve'> {
 
 /** Opens what is on disk and listens for the gateway. Rejects when it cannot. */
 export async function startEngine(around: EngineSurroundings): Promise<Engine> {
-  const { options, reports, parts, clock, random, uuid, callMain, log } = around;
+  const { options, parts, clock, random, uuid, callMain, log } = around;
   await mkdir(options.dir, { recursive: true, mode: 0o700 });
   const streams = new Map<AddressKey, StreamSpec>();
+  /** What was refused and meant no stream, by reason. */
+  const refusals: Record<string, number> = {};
+  const states = new Map<string, SourceReport>();
+  const reports: EngineReports = {
+    ...around.reports,
+    source(key, state) {
+      states.set(key, state);
+      around.reports.source(key, state);
+    },
+  };
   const subscriptions = new Set<string>();
   const eventLog = withRemote(await parts.openLog({ dir: join(options.dir, 'streams'), clock, log }), {
     clock,
@@ -75,6 +94,7 @@ export async function startEngine(around: EngineSurroundings): Promise<Engine> {
   const setStream: EngineControl['setStream'] = (key, spec) => {
     if (spec === null) {
       streams.delete(key);
+      states.delete(key);
       onDisk.delete(key);
     } else streams.set(key, spec);
     delivery.setStream(key, spec);
@@ -109,11 +129,21 @@ export async function startEngine(around: EngineSurroundings): Promise<Engine> {
     complete: () => complete,
     limit: (key: AddressKey) =>
       streams.get(key)?.maxEventBytes ?? (sinks.has(key) ? MAX_EVENT_BYTES : undefined),
+    refused(key: AddressKey | undefined, reason: string) {
+      if (key === undefined || !delivery.refused(key, reason)) countRefusal(refusals, reason);
+    },
     requests: ({ kind, key, namespace, name }: Address) =>
       kind === 'source' ? sources.requests(namespace, name) : sinks.requests(key),
   };
   const server = new MuxServer(new Ingress({ addresses, acceptor, log }), log);
   await server.listen(options.socket);
+
+  const engineAnswer = ({ namespace }: Questions['engine']['input']): Questions['engine']['answer'] => ({
+    refusals: { ...refusals },
+    states: Object.fromEntries(
+      [...states].filter(([key]) => namespace === undefined || key.split('/')[1] === namespace),
+    ),
+  });
 
   const begin = async () => {
     await delivery.complete();
@@ -125,8 +155,14 @@ export async function startEngine(around: EngineSurroundings): Promise<Engine> {
   return {
     setStream,
     setSubscription,
-    setSource: (key, spec) => sources.set(key, spec),
-    setSink: (key, spec) => sinks.set(key, spec),
+    setSource(key, spec) {
+      sources.set(key, spec);
+      if (spec === null) states.delete(key);
+    },
+    setSink(key, spec) {
+      sinks.set(key, spec);
+      if (spec === null) states.delete(key);
+    },
     complete() {
       complete = true;
       begin().catch((error) =>
@@ -136,7 +172,10 @@ export async function startEngine(around: EngineSurroundings): Promise<Engine> {
     // Calls come in the order in which they were made.
     applied: async () => {},
     // The table's rows and the question's type are one: the compiler cannot see it through the index.
-    ask: async (question, input) => delivery.answers[question](input as never) as never,
+    ask: async (question, input) =>
+      (question === 'engine'
+        ? engineAnswer(input as Questions['engine']['input'])
+        : delivery.answers[question as Exclude<typeof question, 'engine'>](input as never)) as never,
     bring: (key, record) => brought.bring(key, record),
     checkpoint: (key) => brought.checkpoint(key),
     saveCheckpoint: (key, value) => brought.saveCheckpoint(key, value),

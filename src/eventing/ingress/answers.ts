@@ -3,6 +3,7 @@ import type { ErrorCode } from '../../base/errors.ts';
 import { MAX_FRAME } from '../../base/mux/frames.ts';
 import type { CloudEvent } from '../../cloudevents/event.ts';
 import { toHttp } from '../../cloudevents/http.ts';
+import { snakeCase } from '../delivery/acceptor.ts';
 import type { Accepted } from '../delivery/contract.ts';
 import type { SourceAnswer } from '../sources/contract.ts';
 import { type Answer, answer } from './mux-server.ts';
@@ -83,9 +84,6 @@ const CODES: Record<number, ErrorCode> = {
   504: 'Timeout',
   507: 'DiskFull',
 };
-
-/** As all reasons of the gateway are written. */
-const snakeCase = (reason: string): string => reason.replace(/(?<=[a-z])(?=[A-Z])/g, '_').toLowerCase();
 
 /** What an acceptor said no with. */
 export function refuseAccepted(no: Extract<Accepted, { accepted: false }>): Answer {

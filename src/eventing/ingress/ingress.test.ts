@@ -33,8 +33,10 @@ async function start(options: { maxBytes?: number; limit?: number } = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'petrel-ingress-'));
   const path = join(dir, 'events.sock');
   const taken: { key: string; event: CloudEvent }[] = [];
+  const refused: string[] = [];
   const here = {
     taken,
+    refused,
     complete: true,
     verdict: async (_key: string, _event: CloudEvent): Promise<Accepted> => ({ accepted: true, offset: 1 }),
     source: undefined as ((request: SourceRequest) => Promise<SourceAnswer>) | undefined,
@@ -50,6 +52,7 @@ async function start(options: { maxBytes?: number; limit?: number } = {}) {
       limit: (key) => (key.endsWith('/orders') ? (options.limit ?? 1024 * 1024) : undefined),
       complete: () => here.complete,
       requests: ({ name }) => (name === 'hook' ? here.source : undefined),
+      refused: (key, reason) => void refused.push(`${key ?? ''} ${reason}`),
     },
     log: silentLogger,
     ...(options.maxBytes === undefined ? {} : { maxBytes: options.maxBytes }),
@@ -159,7 +162,7 @@ test('cluster-local names reach the same addresses', async () => {
 });
 
 test('what is no event for an address is refused, and why', async () => {
-  const { ask, taken } = await start({ limit: 1000 });
+  const { ask, taken, refused } = await start({ limit: 1000 });
   const rows: [name: string, asked: Asked, status: number, reason: string][] = [
     ['another method', { method: 'GET' }, 405, 'method_not_allowed'],
     ['unknown', { path: '/events/broker/default/other', headers: EVENT }, 404, 'no_address'],
@@ -194,6 +197,9 @@ test('what is no event for an address is refused, and why', async () => {
     const answered = await ask(asked);
     assert.deepEqual([answered.status, answered.json().reason], [status, reason], name);
     assert.equal(answered.headers['content-type'], 'application/json', name);
+    const counted = refused.splice(0);
+    const ofStream = ['not_an_event', 'too_large', 'unsupported_form'].includes(reason);
+    assert.deepEqual(counted, [`${ofStream ? 'broker/default/orders' : ''} ${reason}`], name);
   }
   const large = await ask({ headers: EVENT, body: 'x'.repeat(200_000) });
   assert.equal(large.json().message, 'an event here has at most 1000 bytes');
@@ -270,6 +276,7 @@ test('what is under way is bounded, and refused beyond', async () => {
   const third = await here.ask({ headers: EVENT, body });
   assert.deepEqual([third.status, third.json().reason], [503, 'overloaded']);
   assert.equal(third.headers['retry-after'], '1');
+  assert.deepEqual(here.refused, ['broker/default/orders overloaded']);
   const growing = await here.ask({ headers: EVENT, body: Array(10).fill(body) });
   assert.equal(growing.status, 503);
   go.resolve({ accepted: true });

@@ -34,6 +34,8 @@ export interface Addresses {
   complete(): boolean;
   /** Takes requests to `source/<ns>/<name>`, and what is asked below other addresses; undefined: nobody does. */
   requests(address: Address): ((request: SourceRequest) => Promise<SourceAnswer>) | undefined;
+  /** Counts a request that was refused here; of the address, where there is one. */
+  refused(key: AddressKey | undefined, reason: string): void;
 }
 
 export interface IngressOptions {
@@ -100,13 +102,13 @@ export class Ingress implements MuxHandler {
     request.context = context;
     const limit = this.#bodyLimit(context);
     if (limit === undefined) {
-      request.answer(this.#unknown(address as Address));
+      this.#unknown(request, address as Address);
       return 0;
     }
     context.limit = limit;
     const bytes = headers.contentLength < 0 ? Math.min(UNTOLD, limit) : headers.contentLength;
-    if (bytes > limit) request.answer(this.#tooLarge(context));
-    else if (!this.#hold(context, bytes + OVERHEAD)) request.answer(BUSY);
+    if (bytes > limit) this.#tooLarge(request, context);
+    else if (!this.#hold(context, bytes + OVERHEAD)) this.#busy(request, context);
     return bytes;
   }
 
@@ -114,8 +116,8 @@ export class Ingress implements MuxHandler {
   more(request: MuxRequest): number {
     const context = request.context as Context;
     const bytes = Math.min(Math.max(2 * request.limit, request.received), context.limit);
-    if (request.received > context.limit) request.answer(this.#tooLarge(context));
-    else if (!this.#hold(context, bytes - request.limit)) request.answer(BUSY);
+    if (request.received > context.limit) this.#tooLarge(request, context);
+    else if (!this.#hold(context, bytes - request.limit)) this.#busy(request, context);
     return bytes;
   }
 
@@ -135,13 +137,19 @@ export class Ingress implements MuxHandler {
     if (method !== 'POST') {
       const open = 'key' in address && isRequest(method, address);
       if (method === 'OPTIONS' && !open) return OPTIONS;
-      if (!open) return NOT_POST;
+      if (!open) {
+        this.#addresses.refused(undefined, 'method_not_allowed');
+        return NOT_POST;
+      }
     }
     if ('key' in address) return undefined;
     const { status, message } = address;
-    return status === 404
-      ? refuse({ status, code: 'NotFound', reason: 'no_address', message })
-      : refuse({ status, code: 'InvalidArgument', reason: 'malformed_address', message });
+    const [code, reason] =
+      status === 404
+        ? (['NotFound', 'no_address'] as const)
+        : (['InvalidArgument', 'malformed_address'] as const);
+    this.#addresses.refused(undefined, reason);
+    return refuse({ status, code, reason, message });
   }
 
   #bodyLimit({ address, headers: { method } }: Context): number | undefined {
@@ -151,15 +159,24 @@ export class Ingress implements MuxHandler {
     return limit === undefined ? undefined : Math.ceil(limit * 1.4) + DEFAULT_LIMITS.attributes;
   }
 
-  #unknown({ kind, namespace, name }: Address): Answer {
-    if (!this.#addresses.complete()) return STARTING;
+  #unknown(request: MuxRequest, { kind, namespace, name }: Address): void {
+    const known = this.#addresses.complete();
+    this.#addresses.refused(undefined, known ? 'no_address' : 'starting');
     const message = `there is no ${kind} ${namespace}/${name}`;
-    return refuse({ status: 404, code: 'NotFound', reason: 'no_address', message });
+    request.answer(
+      known ? refuse({ status: 404, code: 'NotFound', reason: 'no_address', message }) : STARTING,
+    );
   }
 
-  #tooLarge({ address, limit }: Context): Answer {
+  #tooLarge(request: MuxRequest, { address, limit }: Context): void {
+    this.#addresses.refused(address.key, 'too_large');
     const event = this.#addresses.limit(address.key);
-    return event === undefined ? tooLarge('a request', limit) : tooLarge('an event', event);
+    request.answer(event === undefined ? tooLarge('a request', limit) : tooLarge('an event', event));
+  }
+
+  #busy(request: MuxRequest, { address }: Context): void {
+    this.#addresses.refused(address.key, 'overloaded');
+    request.answer(BUSY);
   }
 
   #hold(context: Context, bytes: number): boolean {
@@ -186,7 +203,7 @@ export class Ingress implements MuxHandler {
     }
     const limit = this.#addresses.limit(address.key);
     if (limit === undefined) {
-      request.answer(this.#unknown(address));
+      this.#unknown(request, address);
       return;
     }
     let events: CloudEvent[];
@@ -194,7 +211,7 @@ export class Ingress implements MuxHandler {
       const limits = { attributes: Math.min(DEFAULT_LIMITS.attributes, limit), data: limit };
       events = allFromHttp(context.headers.event, body, limits);
     } catch (error) {
-      request.answer(this.#invalid(error));
+      request.answer(this.#invalid(error, address.key));
       return;
     }
     const { traceparent } = context.headers;
@@ -218,8 +235,9 @@ export class Ingress implements MuxHandler {
     else request.answer(accepted.location === undefined ? ACCEPTED : seeAt(accepted.location));
   }
 
-  #invalid(error: unknown): Answer {
+  #invalid(error: unknown, key: AddressKey): Answer {
     if (!(error instanceof InvalidEvent)) {
+      this.#addresses.refused(key, 'defect');
       this.#log.error('an event could not be read', { error: messageOf(error) });
       return refuse({
         status: 500,
@@ -230,6 +248,7 @@ export class Ingress implements MuxHandler {
     }
     const { status, message, fix, attribute, code } = error;
     const reason = status === 413 ? 'too_large' : status === 415 ? 'unsupported_form' : 'not_an_event';
+    this.#addresses.refused(key, reason);
     return refuse({ status, code, reason, message, fix, ...(attribute === '' ? {} : { attribute }) });
   }
 
@@ -249,7 +268,7 @@ export class Ingress implements MuxHandler {
   async #toSource(request: MuxRequest, { head, headers, address }: Context, body: Buffer): Promise<void> {
     const source = this.#addresses.requests(address);
     if (source === undefined) {
-      request.answer(this.#unknown(address));
+      this.#unknown(request, address);
       return;
     }
     try {
@@ -257,6 +276,7 @@ export class Ingress implements MuxHandler {
       request.answer(sourceAnswer(await source(asked)));
     } catch (error) {
       this.#log.warn('a source did not answer a request', { source: address.key, error: messageOf(error) });
+      this.#addresses.refused(address.key, 'source_failed');
       const message = 'the source could not take the request';
       request.answer(
         refuse({ status: 503, code: 'NotReady', reason: 'source_failed', message, retryAfterMs: 1000 }),

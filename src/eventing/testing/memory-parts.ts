@@ -73,7 +73,7 @@ export function memoryDelivery({ local }: Pick<DeliveryOptions, 'local'>): Memor
       Object.fromEntries(
         [...streams.keys()].map((key) => {
           const events = accepted.get(key)?.length ?? 0;
-          return [key, { events, bytes: 0, accepted: events, refused: 0 }];
+          return [key, { events, bytes: 0, accepted: events, refused: 0, refusals: {} }];
         }),
       ),
   };
@@ -103,6 +103,7 @@ export function memoryDelivery({ local }: Pick<DeliveryOptions, 'local'>): Memor
       },
     },
     answers,
+    refused: (key) => streams.has(key),
     setStream(key, spec) {
       if (spec === null) streams.delete(key);
       else streams.set(key, spec);

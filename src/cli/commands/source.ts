@@ -76,6 +76,7 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
         }[action],
       );
       if (action === 'create' && view.message !== '') out.note(`It does not work yet: ${view.message}`);
+      if (action === 'create' && view.doing !== '') out.note(`It ${view.doing}`);
       if (view.address) out.note(`Its requests go to ${view.address}`);
     });
     return 0;

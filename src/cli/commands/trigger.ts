@@ -1,5 +1,6 @@
 import { PetrelError } from '../../base/errors.ts';
 import type { SubscriptionState } from '../../eventing/model.ts';
+import { parseIsoDuration } from '../../kinds/eventing/iso-duration.ts';
 import { WISH_GROUP } from '../../kinds/eventing/wishes.ts';
 import type { Json, UntypedObject } from '../../kinds/object.ts';
 import type { KubeClient } from '../../kube/client.ts';
@@ -105,12 +106,18 @@ async function create(
   const filters: Json[] = args.list('filter').flatMap(parseFilter);
   if (cesql !== undefined) filters.push({ cesql });
   await checkExpressions(filters);
+  const backoff = args.text('backoff');
+  if (backoff !== undefined && parseIsoDuration(backoff) === undefined)
+    throw new PetrelError('InvalidArgument', `--backoff ${backoff} is no duration`, {
+      why: 'durations of deliveries are those of ISO 8601',
+      fix: '--backoff PT0.5S, --backoff PT10S, --backoff PT1M',
+    });
   const deadLetter = args.text('dead-letter');
   const retry = args.integer('retry');
   const delivery = {
     ...(retry === undefined
       ? {}
-      : { retry, backoffPolicy: 'exponential', backoffDelay: args.text('backoff') ?? 'PT0.2S' }),
+      : { retry, backoffPolicy: 'exponential', backoffDelay: backoff ?? 'PT0.2S' }),
     ...(deadLetter === undefined
       ? {}
       : { deadLetterSink: await destinationOf(client, namespace, deadLetter) }),

@@ -96,6 +96,13 @@ export async function allSources(client: KubeClient, namespace: string | undefin
   return lists.flat().sort((a, b) => a.namespace.localeCompare(b.namespace) || a.name.localeCompare(b.name));
 }
 
+/** What a source that works says of itself: `reads stream jobs as …`. */
+function doing({ status }: UntypedObject): string {
+  const conditions = (status?.conditions ?? []) as { type: string; status: string; message?: string }[];
+  const own = conditions.find(({ type }) => type === 'SourceReady');
+  return own?.status === 'True' ? (own.message ?? '') : '';
+}
+
 /** A source as lists show it. */
 export function sourceView(source: UntypedObject, kind: string) {
   const { metadata, spec } = source;
@@ -108,6 +115,7 @@ export function sourceView(source: UntypedObject, kind: string) {
     paused: spec?.paused === true,
     ready: readyCondition(source)?.status ?? 'Unknown',
     message: trouble(source),
+    doing: doing(source),
   };
 }
 

@@ -85,6 +85,7 @@ export async function runSource<T extends SourceObject>(
 
 function markState(conditions: ConditionManager, condition: string, state: PartState | undefined): boolean {
   if (state === undefined) conditions.markUnknown(condition, 'Starting', 'The source is being started.');
+  else if (state.ready && state.message !== '') conditions.markTrue(condition, state.reason, state.message);
   else if (state.ready) conditions.markTrue(condition);
   else conditions.markFalse(condition, state.reason, state.message);
   return state?.ready ?? false;

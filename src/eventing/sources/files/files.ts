@@ -164,7 +164,7 @@ async function start(context: SourceContext<FilesConfig>) {
     }
     context.report(
       trouble === ''
-        ? { ready: true, reason: 'Watching', message: dir }
+        ? { ready: true, reason: 'Watching', message: `takes files from ${dir}` }
         : { ready: false, reason: 'UnusableFile', message: `${dir}: ${trouble}` },
     );
     return again;

@@ -50,8 +50,8 @@ export interface IngressOptions {
 const MAX_BYTES = 64 * 1024 * 1024;
 /** What a request takes besides its body: an event is at least this large for the bound above. */
 const OVERHEAD = 1024;
-/** What a body may have at first whose length was not told, bytes. */
-const UNTOLD = 16 * 1024;
+/** What a body may have at first, bytes: who tells of much and sends little takes room from nobody. */
+const FIRST = 16 * 1024;
 /** Largest body that a source is given, bytes. */
 const MAX_SOURCE_BODY = 1024 * 1024;
 /** Addresses that are remembered as they were written. */
@@ -106,13 +106,15 @@ export class Ingress implements MuxHandler {
       return 0;
     }
     context.limit = limit;
-    const bytes = headers.contentLength < 0 ? Math.min(UNTOLD, limit) : headers.contentLength;
-    if (bytes > limit) this.#tooLarge(request, context);
+    const { contentLength } = headers;
+    if (contentLength >= 0 && contentLength < limit) context.limit = contentLength;
+    const bytes = Math.min(FIRST, context.limit);
+    if (contentLength > limit) this.#tooLarge(request, context);
     else if (!this.#hold(context, bytes + OVERHEAD)) this.#busy(request, context);
     return bytes;
   }
 
-  /** A body whose length was not told is allowed twice as much each time. */
+  /** A body is allowed twice as much each time. */
   more(request: MuxRequest): number {
     const context = request.context as Context;
     const bytes = Math.min(Math.max(2 * request.limit, request.received), context.limit);

@@ -77,7 +77,9 @@ for (const store of STORES) {
       await server.kill();
       const refused = await send('two');
       assert.equal(refused.status, 503, refused.body);
+      await ready('False');
       await server.start();
+      await ready('True');
       await eventually('events are taken again', async () => (await send('three')).status === 202);
       await kept('three');
 

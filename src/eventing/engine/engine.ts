@@ -66,6 +66,7 @@ export async function startEngine(around: EngineSurroundings): Promise<Engine> {
   const eventLog = withRemote(await parts.openLog({ dir: join(options.dir, 'streams'), clock, log }), {
     clock,
     log,
+    report: (key, state) => reports.source(key, state),
   });
   const onDisk = new Set(await eventLog.keys());
   const state = await parts.openState({ path: join(options.dir, 'state.db'), clock, log });

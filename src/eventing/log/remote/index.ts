@@ -15,7 +15,21 @@ export interface RemoteStream extends Stream {
 export interface RemoteSurroundings {
   clock: Clock;
   log: Logger;
+  /** How it stands with a stream that was opened: lost, or found again. */
+  report(key: string, state: { ready: boolean; reason: string; message: string }): void;
 }
+
+/** What is told of a stream. */
+export const OPEN = { ready: true, reason: 'Open', message: '' };
+export const lost = (error: PetrelError) => ({
+  ready: false,
+  reason: 'StoreUnavailable',
+  message: error.why === '' ? error.message : `${error.message}: ${error.why}`,
+});
+
+/** Whether its place, or how it is reached, is another. */
+export const movedFrom = (before: StreamSpec, spec: StreamSpec): boolean =>
+  JSON.stringify(before.backend) !== JSON.stringify(spec.backend);
 
 /** Opens or makes a stream; another uid: the old events go first. Throws `PetrelError` `NotReady`, `InvalidArgument`. */
 export type OpenRemote = (spec: StreamSpec, around: RemoteSurroundings) => Promise<RemoteStream>;

@@ -10,4 +10,5 @@ holdToPromises('JetStream', {
   config: () => ({ servers: typeof server === 'string' ? [] : [server.url] }),
   open: openJetStream,
   wrong: { replicas: 99 },
+  nowhere: { servers: ['127.0.0.1:1'] },
 });

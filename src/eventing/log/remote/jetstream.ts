@@ -13,11 +13,19 @@ import type {
   NatsConnection,
   StreamConfig,
 } from '../../../clients/nats/index.ts';
-import { checkFields, type Fields, readFields } from '../../connectors/fields.ts';
+import { checkFields, type Fields, type Read, readFields } from '../../connectors/fields.ts';
 import { connectNats, NATS_FIELDS, natsName } from '../../connectors/nats.ts';
 import type { StreamSpec } from '../../model.ts';
 import type { Entry } from '../contract.ts';
-import type { OpenRemote, RemoteStream, RemoteSurroundings } from './index.ts';
+import {
+  lost,
+  movedFrom,
+  OPEN,
+  type OpenRemote,
+  type RemoteStream,
+  type RemoteSurroundings,
+} from './index.ts';
+import { atMostEvery } from './sparing.ts';
 import { Tail } from './tail.ts';
 
 const FIELDS = {
@@ -25,6 +33,7 @@ const FIELDS = {
   replicas: { is: 'count', min: 1, max: 5, default: 1, what: 'servers that keep each event' },
 } as const satisfies Fields;
 
+type Settings = Read<typeof FIELDS>;
 type Client = typeof import('../../../clients/nats/index.ts');
 
 const NANOS = 1e6;
@@ -54,38 +63,23 @@ const nameOf = (key: string): string => {
 };
 
 export const openJetStream: OpenRemote = async (spec, around) => {
-  const config = spec.backend?.config ?? {};
-  const [problem] = checkFields(config, FIELDS);
-  if (problem)
-    throw new PetrelError(
-      'InvalidArgument',
-      `the store of ${spec.key}: ${problem.field}: ${problem.message}`,
-    );
-  const client = await loadClient('nats');
-  const settings = readFields(config, FIELDS);
-  const place = natsName(settings);
-  const connect = () => connectNats(client, settings, `petrel ${spec.key}`);
-  let connection: NatsConnection;
+  const settings = settingsOf(spec);
+  const stream = new JetStreamStream(spec, { ...around, client: await loadClient('nats') });
   try {
-    connection = await connect();
+    await stream.begin();
   } catch (error) {
-    throw unreachable(place, error);
-  }
-  const stream = new JetStreamStream(spec, {
-    ...around,
-    client,
-    connect,
-    place,
-    replicas: settings.replicas,
-  });
-  try {
-    await stream.begin(connection);
-  } catch (error) {
-    await connection.close().catch(() => {});
-    throw error instanceof PetrelError ? error : unreachable(place, error);
+    throw error instanceof PetrelError ? error : unreachable(natsName(settings), error);
   }
   return stream;
 };
+
+function settingsOf({ key, backend }: StreamSpec): Settings {
+  const config = backend?.config ?? {};
+  const [problem] = checkFields(config, FIELDS);
+  if (problem)
+    throw new PetrelError('InvalidArgument', `the store of ${key}: ${problem.field}: ${problem.message}`);
+  return readFields(config, FIELDS);
+}
 
 const unreachable = (place: string, error: unknown): PetrelError =>
   new PetrelError('NotReady', `${place} does not keep events now`, {
@@ -96,13 +90,11 @@ const unreachable = (place: string, error: unknown): PetrelError =>
 
 interface Around extends RemoteSurroundings {
   client: Client;
-  connect(): Promise<NatsConnection>;
-  place: string;
-  replicas: number;
 }
 
 class JetStreamStream implements RemoteStream {
   #spec: StreamSpec;
+  #settings: Settings;
   readonly #around: Around;
   readonly #name: string;
   readonly #subject: string;
@@ -115,17 +107,24 @@ class JetStreamStream implements RemoteStream {
   #end = 1;
   #bytes = 0;
   #needed = 0;
-  #retaining: Promise<void> | undefined;
+  readonly #askRetain: () => void;
 
   constructor(spec: StreamSpec, around: Around) {
     this.#spec = spec;
+    this.#settings = settingsOf(spec);
     this.#around = around;
+    this.#askRetain = atMostEvery(RETAIN_MS, around.clock, this.#closing.signal, () =>
+      this.#retain().catch((error: unknown) => this.#warn('old events could not be taken away', error)),
+    );
     this.#name = nameOf(spec.key);
     this.#subject = `petrel.events.${this.#name}`;
   }
 
   get spec(): StreamSpec {
     return this.#spec;
+  }
+  get #place(): string {
+    return natsName(this.#settings);
   }
   get start(): number {
     return this.#start;
@@ -139,7 +138,8 @@ class JetStreamStream implements RemoteStream {
 
   #configuration(): Partial<StreamConfig> & { name: string } {
     const { hardMaxBytes, maxEventBytes, dedupMs, uid } = this.#spec;
-    const { client, replicas } = this.#around;
+    const { client } = this.#around;
+    const { replicas } = this.#settings;
     return {
       name: this.#name,
       subjects: [this.#subject],
@@ -158,7 +158,17 @@ class JetStreamStream implements RemoteStream {
   }
 
   /** Makes the stream where it is not there, and follows it from its end on. */
-  async begin(connection: NatsConnection): Promise<void> {
+  async begin(): Promise<void> {
+    const connection = await connectNats(this.#around.client, this.#settings, `petrel ${this.#spec.key}`);
+    try {
+      await this.#prepare(connection);
+    } catch (error) {
+      await connection.close().catch(() => {});
+      throw error;
+    }
+  }
+
+  async #prepare(connection: NatsConnection): Promise<void> {
     const { client } = this.#around;
     const manager = await client.jetstreamManager(connection, { checkAPI: false });
     const js = client.jetstream(connection);
@@ -176,8 +186,18 @@ class JetStreamStream implements RemoteStream {
         ? await manager.streams.add(wanted)
         : await manager.streams.update(this.#name, wanted);
     this.#start = Math.max(info.state.first_seq, 1);
+    const end = info.state.last_seq + 1;
+    if (this.#following === undefined) this.#end = end;
     // What came while nobody listened is told of now.
-    if (this.#session === undefined && this.#following === undefined) this.#end = info.state.last_seq + 1;
+    else if (end < this.#end) {
+      this.#around.log.error('a store of events has lost some that it had acknowledged', {
+        stream: this.#spec.key,
+        store: this.#place,
+        expected: this.#end,
+        end,
+      });
+      this.#end = end;
+    }
     this.#bytes = info.state.bytes;
     this.#session = { connection, js, manager };
     this.#following ??= this.#follow();
@@ -185,12 +205,28 @@ class JetStreamStream implements RemoteStream {
 
   update(spec: StreamSpec): void {
     const before = JSON.stringify(this.#configuration());
+    const moved = movedFrom(this.#spec, spec);
     this.#spec = spec;
+    if (moved) {
+      this.#move();
+      return;
+    }
     const wanted = this.#configuration();
     if (JSON.stringify(wanted) !== before)
       this.#session?.manager.streams
         .update(this.#name, wanted)
         .catch((error: unknown) => this.#warn('the limits of a stream could not be changed', error));
+  }
+
+  /** Reached in another way from now on: the next connection is that. */
+  #move(): void {
+    try {
+      this.#settings = settingsOf(this.#spec);
+    } catch (error) {
+      this.#around.report(this.#spec.key, lost(error as PetrelError));
+      return;
+    }
+    this.#session?.connection.close().catch(() => {});
   }
 
   async append(
@@ -200,7 +236,7 @@ class JetStreamStream implements RemoteStream {
   ): Promise<{ offset: number; duplicate: boolean }> {
     const session = this.#session;
     if (session === undefined || this.#closing.signal.aborted)
-      throw unreachable(this.#around.place, new Error('there is no connection'));
+      throw unreachable(this.#place, new Error('there is no connection'));
     // A digest: keys may have any length, headers may not.
     const msgID =
       dedupKey === undefined || this.#spec.dedupMs === 0
@@ -220,7 +256,7 @@ class JetStreamStream implements RemoteStream {
           fix: 'See which subscription is behind (petrel trigger list), or give JetStream more room.',
           cause: error,
         });
-      throw unreachable(this.#around.place, error);
+      throw unreachable(this.#place, error);
     }
   }
 
@@ -247,7 +283,7 @@ class JetStreamStream implements RemoteStream {
     more: (message: JsMsg) => boolean,
   ): Promise<void> {
     const session = this.#session;
-    if (session === undefined) throw unreachable(this.#around.place, new Error('there is no connection'));
+    if (session === undefined) throw unreachable(this.#place, new Error('there is no connection'));
     const consumer = await session.js.consumers.get(this.#name, from);
     try {
       for await (const message of await consumer.fetch({ max_messages: most, expires: 2000 }))
@@ -264,12 +300,7 @@ class JetStreamStream implements RemoteStream {
 
   need(offset: number): void {
     this.#needed = offset;
-    this.#retaining ??= this.#retain()
-      .catch((error: unknown) => this.#warn('old events could not be taken away', error))
-      .then(() => sleep(this.#around.clock, RETAIN_MS, this.#closing.signal))
-      .finally(() => {
-        this.#retaining = undefined;
-      });
+    this.#askRetain();
   }
 
   async seek(at: number): Promise<number> {
@@ -304,14 +335,23 @@ class JetStreamStream implements RemoteStream {
 
   /** Tells of what is appended, by whomever, in order; through lost connections. */
   async #follow(): Promise<void> {
-    const { clock, connect } = this.#around;
+    const { clock, report } = this.#around;
     const { signal } = this.#closing;
+    const { key } = this.#spec;
+    let away = false;
     while (!signal.aborted) {
       try {
-        if (this.#session === undefined) await this.begin(await connect());
+        if (this.#session === undefined) await this.begin();
+        if (away) report(key, OPEN);
+        away = false;
         if (this.#session !== undefined) await this.#listen(this.#session);
       } catch (error) {
-        if (!signal.aborted) this.#warn('the connection to a store of events is lost', error);
+        if (signal.aborted) return;
+        if (!away) this.#warn('the connection to a store of events is lost', error);
+        if (this.#session === undefined) {
+          report(key, lost(unreachable(this.#place, error)));
+          away = true;
+        }
       }
       if (signal.aborted) return;
       const { connection } = this.#session ?? {};
@@ -367,7 +407,7 @@ class JetStreamStream implements RemoteStream {
   #warn(what: string, error: unknown): void {
     this.#around.log.warn(what, {
       stream: this.#spec.key,
-      store: this.#around.place,
+      store: this.#place,
       error: messageOf(error),
     });
   }

@@ -1,7 +1,7 @@
 /** A topic of one partition, as a stream needs it. The client makes its connections anew by itself; each call says how it went. */
 import { type Clock, sleep } from '../../../base/clock.ts';
 import type { Admin, Consumer, Producer } from '../../../clients/kafka/index.ts';
-import { kafkaOptions } from '../../connectors/kafka.ts';
+import { kafkaOptions, kafkaReason } from '../../connectors/kafka.ts';
 import { causes } from '../../connectors/persist.ts';
 import { endOf, type Found, foundIn, type Message } from './kafka-records.ts';
 
@@ -31,6 +31,12 @@ const SETTLE_MS = 50;
 /** Whether Kafka answered with this error. */
 export const answered = (error: unknown, id: string): boolean =>
   [...causes(error)].some((one) => (one as { apiId?: string }).apiId === id);
+
+/** Whether the topic is not there, or not the one that it was. */
+export const isGone = (error: unknown): boolean =>
+  kafkaReason(error) === 'TopicNotFound' ||
+  answered(error, 'UNKNOWN_TOPIC_ID') ||
+  answered(error, 'INCONSISTENT_TOPIC_ID');
 
 export interface Fetched {
   found: Found[];
@@ -66,8 +72,8 @@ export class Topic {
     for (const consumer of [this.#follower, this.#reader]) consumer.topics.track(name);
   }
 
-  /** Makes the topic where it is not there. Answers how many partitions it has. */
-  async make(maxEventBytes: number): Promise<number> {
+  /** Makes the topic where it is not there. One of the same name that was made later has another id. */
+  async make(maxEventBytes: number): Promise<{ id: string; partitions: number }> {
     const { name, replicas } = this.#options;
     const configs = configsOf(maxEventBytes);
     try {
@@ -85,19 +91,19 @@ export class Topic {
   }
 
   /** Brokers hear of a new topic some time after it is made; each client has its own idea of it. */
-  async #known(): Promise<number> {
+  async #known(): Promise<{ id: string; partitions: number }> {
     const { clock } = this.#options;
     const end = clock.monotonic() + REQUEST_MS;
     for (;;) {
       this.lookAgain();
       try {
-        const [{ partitions }] = await Promise.all([
+        const [{ topicId: id, partitions }] = await Promise.all([
           this.#place(this.#reader),
           this.#place(this.#follower),
           this.#place(this.#producer),
           this.range(),
         ]);
-        return partitions;
+        return { id, partitions };
       } catch (error) {
         if (clock.monotonic() > end) throw error;
         await sleep(clock, SETTLE_MS);
@@ -201,7 +207,7 @@ export class Topic {
     const { topics } = await consumer.metadata({ topics: [name] });
     const topic = topics.get(name);
     const partition = topic?.partitions[PARTITION];
-    if (topic === undefined || partition === undefined) throw new Error(`there is no topic ${name}`);
+    if (topic === undefined || partition === undefined) throw new Error(`Unknown topic ${name}`);
     return { node: partition.leader, topicId: topic.id, partitions: topic.partitionsCount };
   }
 

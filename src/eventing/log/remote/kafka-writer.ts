@@ -24,14 +24,14 @@ export const unreachable = (place: string, error: unknown): PetrelError =>
   });
 
 export class TopicWriter {
-  readonly #topic: Topic;
-  readonly #place: string;
+  readonly #topic: () => Topic;
+  readonly #place: () => string;
   readonly #queue: Waiting[] = [];
   #requests = 0;
   #bytes = 0;
 
-  /** `place`: what Kafka is called in messages. */
-  constructor(topic: Topic, place: string) {
+  /** Both may change. `place`: what Kafka is called in messages. */
+  constructor(topic: () => Topic, place: () => string) {
     this.#topic = topic;
     this.#place = place;
   }
@@ -54,7 +54,7 @@ export class TopicWriter {
     while (this.#queue.length > 0 && this.#requests < REQUESTS) {
       const batch = this.#take();
       this.#requests++;
-      this.#topic
+      this.#topic()
         .send(batch.map(({ message }) => message))
         .then(
           (first) => {
@@ -84,7 +84,7 @@ export class TopicWriter {
   #failed(batch: Waiting[], error: unknown): void {
     const large = answered(error, 'MESSAGE_TOO_LARGE');
     // Who leads now may be another; what waited meanwhile would wait as long again.
-    if (!large) this.#topic.lookAgain();
+    if (!large) this.#topic().lookAgain();
     const reason = this.#refusal(error);
     for (const { bytes, reject } of large ? batch : [...batch, ...this.#queue.splice(0)]) {
       this.#bytes -= bytes;
@@ -97,7 +97,7 @@ export class TopicWriter {
     if (answered(error, 'MESSAGE_TOO_LARGE'))
       return new PetrelError('InvalidArgument', 'the event is larger than Kafka takes', refused);
     if (answered(error, 'KAFKA_STORAGE_ERROR'))
-      return new PetrelError('DiskFull', `${this.#place} has no room`, refused);
-    return unreachable(this.#place, error);
+      return new PetrelError('DiskFull', `${this.#place()} has no room`, refused);
+    return unreachable(this.#place(), error);
   }
 }

@@ -17,6 +17,7 @@ holdToPromises('Kafka', {
   config: () => ({ bootstrapServers: [bootstrap] }),
   open: openKafka,
   wrong: { bootstrapServers: [bootstrap], replicationFactor: 0 },
+  nowhere: { bootstrapServers: ['127.0.0.1:1'] },
   more({ spec, open }) {
     const clients = async () => {
       const options = { clientId: 'test', bootstrapBrokers: [bootstrap] };

@@ -6,15 +6,23 @@ import { createHash } from 'node:crypto';
 import { sleep, type Timer } from '../../../base/clock.ts';
 import { messageOf, PetrelError } from '../../../base/errors.ts';
 import { loadClient } from '../../../clients/load.ts';
-import { checkFields, type Fields, readFields } from '../../connectors/fields.ts';
+import { checkFields, type Fields, type Read, readFields } from '../../connectors/fields.ts';
 import { KAFKA_FIELDS, kafkaName } from '../../connectors/kafka.ts';
 import type { StreamSpec } from '../../model.ts';
 import type { Entry } from '../contract.ts';
 import { Dedup, DedupMemory, digest, digestIn } from '../dedup.ts';
-import type { OpenRemote, RemoteStream, RemoteSurroundings } from './index.ts';
+import {
+  lost,
+  movedFrom,
+  OPEN,
+  type OpenRemote,
+  type RemoteStream,
+  type RemoteSurroundings,
+} from './index.ts';
 import { type Found, labelOf, RECORD_OVERHEAD, toMessage } from './kafka-records.ts';
-import { answered, Topic } from './kafka-topic.ts';
+import { answered, isGone, Topic } from './kafka-topic.ts';
 import { TopicWriter, unreachable } from './kafka-writer.ts';
+import { atMostEvery } from './sparing.ts';
 import { Tail } from './tail.ts';
 
 const FIELDS = {
@@ -51,54 +59,38 @@ const topicOf = (key: string): string => {
 };
 
 export const openKafka: OpenRemote = async (spec, around) => {
-  const config = spec.backend?.config ?? {};
-  const [problem] = checkFields(config, FIELDS);
-  if (problem)
-    throw new PetrelError(
-      'InvalidArgument',
-      `the store of ${spec.key}: ${problem.field}: ${problem.message}`,
-    );
-  const settings = readFields(config, FIELDS);
-  const place = kafkaName(settings);
-  const name = topicOf(spec.key);
-  const taken = `${place} ${name}`;
-  const other = open.get(taken);
-  if (other !== undefined && other !== spec.key)
-    throw new PetrelError('InvalidArgument', `the topic ${name} is already that of ${other}`, {
-      fix: 'Give the Broker another name.',
-    });
-  const client = await loadClient('kafka');
-  const topic = new Topic({
-    client,
-    config: settings,
-    name,
-    clientId: spec.key.replaceAll('/', '-'),
-    replicas: settings.replicationFactor,
-    clock: around.clock,
-  });
-  const stream = new KafkaStream(spec, topic, { ...around, place, name, closed: () => open.delete(taken) });
+  const stream = new KafkaStream(spec, { ...around, client: await loadClient('kafka') });
   try {
     await stream.begin();
   } catch (error) {
-    await topic.close();
-    throw error instanceof PetrelError ? error : unreachable(place, error);
+    await stream.close(false);
+    throw error instanceof PetrelError ? error : unreachable(stream.place, error);
   }
-  open.set(taken, spec.key);
   return stream;
 };
 
+function settingsOf({ key, backend }: StreamSpec): Read<typeof FIELDS> {
+  const config = backend?.config ?? {};
+  const [problem] = checkFields(config, FIELDS);
+  if (problem)
+    throw new PetrelError('InvalidArgument', `the store of ${key}: ${problem.field}: ${problem.message}`);
+  return readFields(config, FIELDS);
+}
+
 interface Around extends RemoteSurroundings {
-  place: string;
-  /** Of the topic. */
-  name: string;
-  closed(): void;
+  client: typeof import('../../../clients/kafka/index.ts');
 }
 
 type Appended = { offset: number; duplicate: boolean };
 
 class KafkaStream implements RemoteStream {
   #spec: StreamSpec;
-  readonly #topic: Topic;
+  /** The topic's. */
+  readonly #name: string;
+  #topic: Topic;
+  #id = '';
+  /** What Kafka is called in messages. */
+  place = '';
   readonly #around: Around;
   readonly #label: Buffer;
   readonly #tail = new Tail();
@@ -116,16 +108,38 @@ class KafkaStream implements RemoteStream {
   readonly #coming = new Map<string, Promise<Appended>>();
   #expiry: Timer | undefined;
   #needed = 0;
-  #retaining: Promise<void> | undefined;
+  readonly #askRetain: () => void;
   /** What is no event is told of once. */
   #strange = false;
 
-  constructor(spec: StreamSpec, topic: Topic, around: Around) {
+  constructor(spec: StreamSpec, around: Around) {
     this.#spec = spec;
-    this.#topic = topic;
     this.#around = around;
+    this.#askRetain = atMostEvery(RETAIN_MS, around.clock, this.#closing.signal, () =>
+      this.#retain().catch((error: unknown) => this.#warn('old events could not be taken away', error)),
+    );
+    this.#name = topicOf(spec.key);
     this.#label = labelOf(spec.uid);
-    this.#writer = new TopicWriter(topic, around.place);
+    this.#topic = this.#reach();
+    this.#writer = new TopicWriter(
+      () => this.#topic,
+      () => this.place,
+    );
+  }
+
+  /** The topic, by what the spec says now. */
+  #reach(): Topic {
+    const settings = settingsOf(this.#spec);
+    this.place = kafkaName(settings);
+    const { client, clock } = this.#around;
+    return new Topic({
+      client,
+      config: settings,
+      name: this.#name,
+      clientId: this.#spec.key.replaceAll('/', '-'),
+      replicas: settings.replicationFactor,
+      clock,
+    });
   }
 
   get spec(): StreamSpec {
@@ -143,11 +157,16 @@ class KafkaStream implements RemoteStream {
 
   /** Makes the topic where it is not there, and follows it from its end on. */
   async begin(): Promise<void> {
-    const partitions = await this.#topic.make(this.#spec.maxEventBytes);
+    const other = open.get(this.#name);
+    if (other !== undefined && other !== this.#spec.key)
+      throw new PetrelError('InvalidArgument', `the topic ${this.#name} is already that of ${other}`, {
+        fix: 'Give the Broker another name.',
+      });
+    const { id, partitions } = await this.#topic.make(this.#spec.maxEventBytes);
     if (partitions !== 1)
       throw new PetrelError(
         'InvalidArgument',
-        `the topic ${this.#around.name} has ${partitions} partitions; a Broker's has one`,
+        `the topic ${this.#name} has ${partitions} partitions; a Broker's has one`,
         {
           why: 'the position of a Trigger is one number',
           fix: 'Delete the topic, or give the Broker another name.',
@@ -159,10 +178,12 @@ class KafkaStream implements RemoteStream {
       await this.#topic.dropUntil(end);
       start = end;
     }
+    this.#id = id;
     this.#start = start;
     this.#end = end;
     this.#bytes = Math.round((end - start) * newest.each);
     await this.#remember();
+    open.set(this.#name, this.#spec.key);
     this.#following = this.#follow();
   }
 
@@ -216,15 +237,28 @@ class KafkaStream implements RemoteStream {
     const before = this.#spec;
     this.#spec = spec;
     if (spec.dedupMs === 0) this.#dedup.clear();
-    if (spec.maxEventBytes !== before.maxEventBytes)
+    if (movedFrom(before, spec)) this.#move();
+    else if (spec.maxEventBytes !== before.maxEventBytes)
       this.#topic
         .configure(spec.maxEventBytes)
         .catch((error: unknown) => this.#warn('the limits of a topic could not be changed', error));
   }
 
+  /** Reached in another way from now on. */
+  #move(): void {
+    const before = this.#topic;
+    try {
+      this.#topic = this.#reach();
+    } catch (error) {
+      this.#around.report(this.#spec.key, lost(error as PetrelError));
+      return;
+    }
+    void before.close();
+  }
+
   append(record: Buffer, at: number, dedupKey?: string): Promise<Appended> {
     if (this.#closing.signal.aborted)
-      return Promise.reject(unreachable(this.#around.place, new Error('the stream is being closed')));
+      return Promise.reject(unreachable(this.place, new Error('the stream is being closed')));
     const { dedupMs } = this.#spec;
     if (dedupKey === undefined || dedupMs === 0) return this.#send(record, at);
     const first = this.#coming.get(dedupKey);
@@ -250,7 +284,7 @@ class KafkaStream implements RemoteStream {
         why: `it has ${this.#bytes} of ${hardMaxBytes} bytes`,
         fix: 'See which subscription is behind (petrel trigger list), or give the Broker more room.',
       });
-    const message = toMessage(this.#around.name, record, at, this.#label, key);
+    const message = toMessage(this.#name, record, at, this.#label, key);
     const offset = await this.#writer.write(message, bytes);
     if (offset >= this.#end) {
       this.#bytes += bytes;
@@ -274,7 +308,7 @@ class KafkaStream implements RemoteStream {
       }
       return [];
     } catch (error) {
-      throw unreachable(this.#around.place, error);
+      throw unreachable(this.place, error);
     }
   }
 
@@ -300,12 +334,7 @@ class KafkaStream implements RemoteStream {
 
   need(offset: number): void {
     this.#needed = offset;
-    this.#retaining ??= this.#retain()
-      .catch((error: unknown) => this.#warn('old events could not be taken away', error))
-      .then(() => sleep(this.#around.clock, RETAIN_MS, this.#closing.signal))
-      .finally(() => {
-        this.#retaining = undefined;
-      });
+    this.#askRetain();
   }
 
   async seek(at: number): Promise<number> {
@@ -332,42 +361,48 @@ class KafkaStream implements RemoteStream {
 
   /** Tells of what is appended, by whomever, in order; through lost connections. */
   async #follow(): Promise<void> {
-    const { clock } = this.#around;
+    const { clock, report } = this.#around;
     const { signal } = this.#closing;
-    let lost = false;
+    const { key } = this.#spec;
+    let failures = 0;
     while (!signal.aborted) {
       try {
         const { found, next, start } = await this.#topic.follow(this.#end, FETCH_BYTES, WAIT_MS);
         if (signal.aborted) return;
         this.#start = Math.max(this.#start, start);
         this.#hear(found, next);
-        lost = false;
+        if (failures > 1) report(key, OPEN);
+        failures = 0;
       } catch (error) {
         if (signal.aborted) return;
-        if (!lost) this.#warn('the connection to a store of events is lost', error);
-        lost = true;
+        if (++failures === 1) this.#warn('the connection to a store of events is lost', error);
+        // The first may be a change of the leader.
+        else report(key, lost(unreachable(this.place, error)));
         await sleep(clock, AGAIN_MS, signal);
         await this.#recover(error).catch(() => {}); // the next fetch says why
       }
     }
   }
 
+  /** What was followed may be another, or another part of it. */
   async #recover(error: unknown): Promise<void> {
     this.#topic.lookAgain();
-    const gone = answered(error, 'UNKNOWN_TOPIC_OR_PARTITION') || answered(error, 'UNKNOWN_TOPIC_ID');
-    if (gone) await this.#topic.make(this.#spec.maxEventBytes);
+    const gone = isGone(error);
     if (!gone && !answered(error, 'OFFSET_OUT_OF_RANGE')) return;
+    const id = gone ? (await this.#topic.make(this.#spec.maxEventBytes)).id : this.#id;
     const { start, end } = await this.#topic.range();
-    if (end >= this.#end && start <= this.#end) return;
+    const another = id !== this.#id;
+    if (!another && end >= this.#end && start <= this.#end) return;
     this.#around.log.error('a store of events has lost some that it had acknowledged', {
       stream: this.#spec.key,
-      store: this.#around.place,
+      store: this.place,
       expected: this.#end,
       start,
       end,
     });
+    this.#id = id;
     this.#start = start;
-    this.#end = end < this.#end ? end : start;
+    this.#end = another ? start : Math.max(start, Math.min(this.#end, end));
   }
 
   #hear(found: readonly Found[], next: number): void {
@@ -398,13 +433,13 @@ class KafkaStream implements RemoteStream {
         .catch((error: unknown) => this.#warn('a topic could not be taken away', error));
     await this.#topic.close();
     await this.#following;
-    this.#around.closed();
+    if (open.get(this.#name) === this.#spec.key) open.delete(this.#name);
   }
 
   #warn(what: string, error: unknown): void {
     this.#around.log.warn(what, {
       stream: this.#spec.key,
-      store: this.#around.place,
+      store: this.place,
       error: messageOf(error),
     });
   }

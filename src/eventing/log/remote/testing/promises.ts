@@ -1,7 +1,7 @@
 /** The promises of the log's contract, held against a store elsewhere: a real server, which is killed as well. */
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import type { Server } from '../../../../../test/lib/brokers/server.ts';
+import { type Server, until } from '../../../../../test/lib/brokers/server.ts';
 import { systemClock } from '../../../../base/clock.ts';
 import { silentLogger } from '../../../../base/log.ts';
 import { makeEvent } from '../../../../cloudevents/event.ts';
@@ -9,7 +9,7 @@ import { decodeRecord, encodeRecord } from '../../../../cloudevents/record.ts';
 import type { Json } from '../../../../kinds/object.ts';
 import type { StreamSpec } from '../../../model.ts';
 import type { Entry } from '../../contract.ts';
-import type { OpenRemote, RemoteStream } from '../index.ts';
+import type { OpenRemote, RemoteStream, RemoteSurroundings } from '../index.ts';
 
 export interface Store {
   type: string;
@@ -19,11 +19,19 @@ export interface Store {
   open: OpenRemote;
   /** One that is refused. */
   wrong: Record<string, Json>;
+  /** One of a place where nobody is. */
+  nowhere: Record<string, Json>;
   /** What only this store promises. */
   more?(tools: ReturnType<typeof toolsOf>): void;
 }
 
-export const around = { clock: systemClock, log: silentLogger };
+/** What was reported last, by key. */
+export const reported = new Map<string, boolean>();
+export const around: RemoteSurroundings = {
+  clock: systemClock,
+  log: silentLogger,
+  report: (key, { ready }) => reported.set(key, ready),
+};
 
 export const recordOf = (text: string | Buffer): Buffer =>
   encodeRecord(
@@ -224,6 +232,21 @@ export function holdToPromises(name: string, store: Store): void {
         Array.from({ length: 20 }, (_, i) => `before ${i}`),
       );
       assert.equal(texts(heard.entries).at(-1), 'after');
+    });
+
+    test('it is looked for where the configuration says now, and how that goes is reported', async () => {
+      const of = spec();
+      const stream = await open(of);
+      const heard = told(stream);
+      await stream.append(recordOf('a'), Date.now());
+      stream.update({ ...of, backend: { type: store.type, config: store.nowhere } });
+      await until(() => reported.get(of.key) === false, 'it is reported as lost');
+      await assert.rejects(stream.append(recordOf('b'), Date.now()), { code: 'NotReady' });
+      stream.update(of);
+      await until(() => reported.get(of.key) === true, 'it is reported as found');
+      await insist(stream, recordOf('c'), 'NotReady');
+      await heard.until(2);
+      assert.deepEqual(texts(heard.entries), ['a', 'c']);
     });
 
     test('a configuration that cannot be meant is refused', async () => {

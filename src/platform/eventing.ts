@@ -5,12 +5,14 @@ import { PetrelError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Store } from '../engine/store/contract.ts';
 import type { Eventing } from '../eventing/index.ts';
+import type { Keda } from '../eventing/keda/index.ts';
 import type { Questions } from '../eventing/model.ts';
 import { type SocketRoute, sendJson } from '../functions/packages/server.ts';
 import type { Gateway } from '../gateway/contract.ts';
 import type { KubeClient } from '../kube/client.ts';
 import * as refs from '../kube/refs.ts';
 import type { PushedMetrics } from '../serving/autoscaler/metrics.ts';
+import { type Address, formatAddress, listenError, parseAddress } from './address.ts';
 import { onFirstObject } from './first-object.ts';
 import type { HomePaths } from './home.ts';
 import type { Parts } from './parts.ts';
@@ -53,6 +55,8 @@ const FIRST = KINDS.filter(
 );
 /** Deliveries under way may end for this long, milliseconds: they are begun again at the next start. */
 const GRACE_MS = 10_000;
+const KEDA_OPTION = 'PETREL_KEDA';
+const KEDA_ADDRESS: Address = { host: '127.0.0.1', port: 9090 };
 /** Largest question, bytes. */
 const MAX_QUESTION = 1024 * 1024;
 
@@ -87,11 +91,13 @@ export interface EventingPartOptions {
 /** Resolves when events are taken for the objects that exist. The result are rows for the platform's socket. */
 export async function startEventingLater(options: EventingPartOptions, parts: Parts): Promise<SocketRoute[]> {
   const { home, gateway, log, client, store, queueLag } = options;
+  const keda = await openKeda(options, parts);
   let started: Promise<Eventing> | undefined;
   const begin = (): Promise<Eventing> => {
     found.stop();
-    started ??= import('../eventing/index.ts').then(({ lagByRoute, startEventing }) =>
-      startEventing({
+    started ??= import('../eventing/index.ts').then(({ lagByRoute, startEventing }) => {
+      const byRoute = lagByRoute((route, waiting) => queueLag.publish(route, waiting));
+      return startEventing({
         client: client('eventing'),
         gateway,
         dir: home.dir,
@@ -99,9 +105,12 @@ export async function startEventingLater(options: EventingPartOptions, parts: Pa
         clock: systemClock,
         random: Math.random,
         log,
-        lag: lagByRoute((route, waiting) => queueLag.publish(route, waiting)),
-      }),
-    );
+        lag(report) {
+          byRoute(report);
+          keda?.report(report);
+        },
+      });
+    });
     started.catch((error) =>
       log.error('eventing could not be started', { error: String(error?.stack ?? error) }),
     );
@@ -145,6 +154,24 @@ export async function startEventingLater(options: EventingPartOptions, parts: Pa
       },
     },
   ];
+}
+
+/** KEDA's push scaler, for those who ask for it with `PETREL_KEDA=host:port`. */
+async function openKeda({ client, log }: EventingPartOptions, parts: Parts): Promise<Keda | undefined> {
+  const text = process.env.PETREL_KEDA;
+  if (!text) return undefined;
+  const address = parseAddress(text, KEDA_ADDRESS, KEDA_OPTION);
+  const { startKeda } = await import('../eventing/keda/index.ts');
+  const keda = await startKeda({
+    ...address,
+    client: client('keda'),
+    log: log.with({ component: 'keda' }),
+  }).catch((error) => {
+    throw listenError(error, address, KEDA_OPTION);
+  });
+  parts.add('keda', () => keda.stop());
+  log.info('KEDA may ask what waits', { address: formatAddress(keda.address) });
+  return keda;
 }
 
 function nothingYet(): PetrelError {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { ClientHttp2Stream } from 'node:http2';
 import { after, test } from 'node:test';
+import { grpcMessage } from '../../base/grpc-message.ts';
 import {
   answer,
   GrpcReader,
@@ -12,7 +13,6 @@ import {
   startH2Instance,
 } from '../testing/h2.ts';
 import { eventually, type Harness, KEY, startHarness } from '../testing/harness.ts';
-import { grpcMessage } from './grpc.ts';
 
 async function setUp(
   workers = 0,

@@ -1,4 +1,5 @@
 /** How failures are told to gRPC clients: the status and the message are trailers, the HTTP status is always 200. */
+import { grpcMessage } from '../../base/grpc-message.ts';
 import type { Failure, FailureReason } from '../failures.ts';
 import { fieldValue, needle } from '../policy/lines.ts';
 
@@ -57,16 +58,6 @@ const STATUS = needle('grpc-status');
 export function grpcCountedAs(lines: Buffer, status: number): number {
   const code = fieldValue(lines, STATUS);
   return code === null || !/^\d{1,2}$/.test(code) ? status : (COUNTED_AS[Number(code)] ?? 500);
-}
-
-/** Printable ASCII stays, `%` and everything else becomes `%XX` of its UTF-8 bytes. */
-export function grpcMessage(text: string): string {
-  let out = '';
-  for (const byte of Buffer.from(text, 'utf8')) {
-    const plain = byte >= 0x20 && byte <= 0x7e && byte !== 0x25;
-    out += plain ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
-  }
-  return out;
 }
 
 /** The trailers that tell of a failure. */

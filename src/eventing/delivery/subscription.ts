@@ -171,6 +171,8 @@ export class Subscription {
     this.#started = true;
     this.lane.pump();
     this.fill();
+    // A paused one moves nothing that would tell what waited when the engine began.
+    if (this.waiting > 0) this.#host.changed(this);
   }
 
   get #hasRoom(): boolean {

@@ -114,13 +114,20 @@ for (const [name, { runtime, missing, files, stale }] of Object.entries(managers
     assert.equal((await data.request()).body.toString(), ANSWERS[runtime]);
   });
   if (stale === undefined) continue;
-  test(`${name}: a lock file that does not match fails in the tool’s words`, { skip }, () => {
+  test(`${name}: a lock file that does not match fails in the tool’s words`, { skip }, (t) => {
     const source = fs.mkdtempSync(path.join(scratch, 'stale-'));
     for (const [file, text] of Object.entries(stale.files)) fs.writeFileSync(path.join(source, file), text);
-    assert.throws(
-      () => build(runtime, source, stale.files, undefined, undefined),
-      (error) => error instanceof BuildError && stale.says.test(error.log),
-    );
+    let said: unknown;
+    try {
+      build(runtime, source, stale.files, undefined, undefined);
+    } catch (error) {
+      said = error;
+    }
+    assert.ok(said instanceof BuildError, String(said));
+    // Each tool has certificates and proxies of its own: that another one reaches the registry says little.
+    if (/UnknownIssuer|error sending request/.test(said.log))
+      return t.skip('the registry is out of reach for this tool');
+    assert.match(said.log, stale.says);
   });
 }
 

@@ -46,3 +46,15 @@ test('a damaged record is refused, never half an event from elsewhere', () => {
   assert.throws(() => decodeRecord(Buffer.from([2, ...record.subarray(1)])), /damaged/);
   assert.throws(() => decodeRecord(Buffer.from([1, 255, 255, 255, 255, 255, 255])), /damaged/);
 });
+
+test('a record lies in the scratch memory where it fits', () => {
+  const scratch = Buffer.alloc(256);
+  const event = make({ data: 'payload' });
+  const record = encodeRecord(event, scratch);
+  assert.equal(record.buffer, scratch.buffer);
+  assert.deepEqual(decodeRecord(record), event);
+  const large = make({ data: 'x'.repeat(256) });
+  const own = encodeRecord(large, scratch);
+  assert.notEqual(own.buffer, scratch.buffer);
+  assert.deepEqual(decodeRecord(own), large);
+});

@@ -35,8 +35,11 @@ function put(value: number): void {
   lengths.bytes[lengths.used++] = rest;
 }
 
-/** An event in the record form. The data is copied; everything that a valid event can hold comes back the same. */
-export function encodeRecord(event: CloudEvent): Buffer {
+/**
+ * An event in the record form. The data is copied; everything that a valid event can hold comes back the same. With `scratch` the record lies
+ * there if it fits, and is valid until the next one is put there.
+ */
+export function encodeRecord(event: CloudEvent, scratch?: Buffer): Buffer {
   const { id, source, type, subject, time, datacontenttype, dataschema, extensions, data } = event;
   lengths.used = 0;
   put(id.length + 1);
@@ -68,7 +71,8 @@ export function encodeRecord(event: CloudEvent): Buffer {
   put(size);
   put(count);
   const total = 1 + lengths.used + size + (data === undefined ? 0 : data.length);
-  const record = Buffer.allocUnsafe(total);
+  const fits = scratch !== undefined && total <= scratch.length;
+  const record = fits ? scratch.subarray(0, total) : Buffer.allocUnsafe(total);
   record[0] = VERSION | (data === undefined ? 0 : HAS_DATA) | (size === text.length ? 0 : IS_UTF8);
   // The two that are known last stand first.
   let at = 1;

@@ -14,6 +14,9 @@ const MOST_TYPES = 1000;
 const FULL_RETRY_MS = 5000;
 const SOON_MS = 1000;
 
+/** Larger records get memory of their own, bytes. */
+const SCRATCH_BYTES = 16 * 1024;
+
 /** A stream as the acceptor knows it. */
 export interface Intake {
   spec: StreamSpec;
@@ -42,6 +45,7 @@ export interface AcceptorOptions {
 }
 
 export function createAcceptor({ intake, local, reports, clock }: AcceptorOptions): Acceptor {
+  const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
   const refuse = (into: Intake, answer: Refused): Accepted => {
     countRefusal(into.refusals, snakeCase(answer.reason));
     return answer;
@@ -74,7 +78,7 @@ export function createAcceptor({ intake, local, reports, clock }: AcceptorOption
         const ttl = ttlOf(event);
         if (!(ttl > 0)) return Promise.resolve(refuse(into, ENDLESS));
       }
-      const record = encodeRecord(event);
+      const record = encodeRecord(event, into.stream?.copies ? scratch : undefined);
       if (record.length > spec.maxEventBytes)
         return Promise.resolve(refuse(into, tooLarge(record.length, spec.maxEventBytes)));
       if (spec.reportTypes) seeType(into, event);

@@ -17,6 +17,8 @@ export interface Stream {
   readonly end: number;
   /** On disk now. */
   readonly bytes: number;
+  /** A record may be overwritten as soon as `append` has returned; undefined: when it has resolved. */
+  readonly copies?: boolean;
   update(spec: StreamSpec): void;
   /**
    * Resolves when it is on disk, with its offset; everything appended meanwhile is flushed together. `dedupKey` (source and id): one seen

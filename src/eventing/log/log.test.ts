@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { simulatedClock } from '../../base/clock.ts';
+import type { Stream } from './contract.ts';
 import { all, directory, filesOf, MIB, opened, spec, text } from './testing/log.ts';
 
 test('events get offsets in order, and are read from memory at once, from the disk as the same', async (t) => {
@@ -203,4 +204,23 @@ test('the first event of a time or later is found, in memory of the index or wit
   const reopened = await again.open(small);
   for (const at of probes) assert.equal(await reopened.seek(at), expected(at), `at ${at}, anew`);
   assert.equal((await all(reopened, 0, 5000)).length, 1500);
+});
+
+test('the memory of a record may be used again at once, also while keys of before the start are looked up', async (t) => {
+  const dir = directory(t);
+  const one = { dedupMs: 60_000 };
+  const { log } = await opened(t, dir);
+  const scratch = Buffer.alloc(5);
+  const put = (stream: Stream, what: string) => {
+    scratch.write(what);
+    return stream.append(scratch, Date.now(), what);
+  };
+  const stream = await log.open(spec(one));
+  assert.equal(stream.copies, true);
+  await Promise.all(['first', 'other'].map((what) => put(stream, what)));
+  await log.close();
+  const { log: again } = await opened(t, dir);
+  const next = await again.open(spec(one));
+  await Promise.all(['third', 'forth'].map((what) => put(next, what)));
+  assert.deepEqual(text(await all(next)), ['first', 'other', 'third', 'forth']);
 });

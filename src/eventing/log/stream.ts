@@ -29,6 +29,7 @@ export interface StreamOptions {
 
 export class LogStream implements Stream {
   #spec: StreamSpec;
+  readonly copies = true;
   readonly #options: StreamOptions;
   readonly #segments: Segments;
   readonly #writer: Writer;
@@ -110,8 +111,10 @@ export class LogStream implements Stream {
     const problem = this.#refusal(record);
     if (problem !== undefined) return Promise.reject(problem);
     if (dedupKey === undefined || this.#spec.dedupMs === 0) return this.#writer.append(record, at);
-    if (this.#remembering !== undefined)
-      return this.#remembering.then(() => this.append(record, at, dedupKey));
+    if (this.#remembering !== undefined) {
+      const kept = Buffer.from(record);
+      return this.#remembering.then(() => this.append(kept, at, dedupKey));
+    }
     const first = this.#coming.get(dedupKey);
     if (first !== undefined) return first.then(({ offset }) => ({ offset, duplicate: true }));
     const words = digest(dedupKey);

@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { natsServer } from '../../../test/lib/brokers/nats.ts';
 import type { UntypedObject } from '../../kinds/object.ts';
 import { BROKERS, CONFIGMAPS, EVENTS, SECRETS } from '../../kube/refs.ts';
-import { syncAdvice } from './advice.ts';
+import { syncAdvice, syncQuestion } from './advice.ts';
 import { createWorld } from './testing.ts';
 
 async function broker(
@@ -111,6 +112,15 @@ test('a monitoring port that does not answer is told of, and is no failure of th
   await eventually('the warning', () => warnings('MonitorUnreachable'));
   controllers.reports.source('broker/default/b', { ready: true, reason: 'Open', message: '' });
   await condition(BROKERS, 'b', 'True');
+});
+
+test('a real server, which flushes now and then', async (t) => {
+  const server = await natsServer();
+  if (typeof server === 'string') return t.skip(server);
+  t.after(() => server.stop());
+  const advice = await syncQuestion(server.monitor).ask();
+  assert.equal(advice?.reason, 'SyncInterval');
+  assert.match(advice?.message ?? '', /JetStream flushes every/);
 });
 
 test('what servers say of sync_interval', () => {

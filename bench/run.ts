@@ -30,8 +30,8 @@ const SCENARIOS: Record<string, () => Promise<{ measure(): Promise<Row[]> }>> = 
   'events-delivery': () => import('./scenarios/events-delivery.ts'),
   'events-wake': () => import('./scenarios/events-wake.ts'),
   'events-filters': () => import('./scenarios/events-filters.ts'),
-  'eventing-store': () => import('./scenarios/eventing-store.ts'),
-  'eventing-delivery': () => import('./scenarios/eventing-delivery.ts'),
+  'events-store': () => import('./scenarios/events-store.ts'),
+  'events-engine': () => import('./scenarios/events-engine.ts'),
   kafka: () => import('./scenarios/kafka.ts'),
   peers: () => import('./scenarios/peers.ts'),
 };

@@ -123,8 +123,8 @@ export async function wrk(
   ];
   return {
     requestsPerSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1] ?? 0),
-    p50ms: unit(/50%\s+(\S+)/.exec(stdout)?.[1] ?? '0ms'),
-    p99ms: unit(/99%\s+(\S+)/.exec(stdout)?.[1] ?? '0ms'),
+    p50ms: unit(/^\s+50%\s+(\S+)/m.exec(stdout)?.[1] ?? '0ms'),
+    p99ms: unit(/^\s+99%\s+(\S+)/m.exec(stdout)?.[1] ?? '0ms'),
     errors: errors.reduce((sum, match) => sum + Number(match[1] ?? match[2] ?? 0), 0),
   };
 }

@@ -43,6 +43,8 @@ export interface Sender {
       wantsReply: boolean;
       headers?: string[];
       signal?: AbortSignal;
+      /** What goes there instead when the target is a broker of ours: with what is left of their time to live. */
+      toBroker?: () => readonly CloudEvent[];
     },
   ): Promise<Outcome>;
   close(): Promise<void>;

@@ -50,7 +50,12 @@ export async function attempt(
   const { subscriber, broker } = party;
   const events = tasks.map((task) => (broker ? withoutOwn(task.item.event) : task.item.event));
   if (subscriber === undefined) return pass(sender, clock, party, tasks[0]!, events);
-  const outcome = await sender.send(subscriber, events, { ...optionsOf(party), wantsReply: true });
+  const outcome = await sender.send(subscriber, events, {
+    ...optionsOf(party),
+    wantsReply: true,
+    // Brokers may lead to each other: what goes from one to the next comes to an end as replies do.
+    ...(broker ? { toBroker: () => tasks.map(({ item }, i) => following(item.event, events[i]!)) } : {}),
+  });
   const batch = events.length > 1 ? new Set(events.map(({ id }) => id)) : undefined;
   const judged = judge(outcome, { strict: broker && subscriber.anyAnswer !== true, batch }, clock.now());
   const { status } = outcome;

@@ -55,11 +55,13 @@ export function createSender({ client, acceptor, answers, options, clock }: Send
   };
 
   return {
-    async send(target, events, { timeoutMs, format, wantsReply, headers, signal }) {
+    async send(target, events, { timeoutMs, format, wantsReply, headers, signal, toBroker }) {
       const began = clock.monotonic();
       const plan = planOf(target);
-      if (plan.local !== undefined && answers(plan.local))
-        return toOurs(acceptor, plan.local, events, () => clock.monotonic() - began);
+      if (plan.local !== undefined && answers(plan.local)) {
+        const passed = plan.local.startsWith('broker/') ? (toBroker?.() ?? events) : events;
+        return toOurs(acceptor, plan.local, passed, () => clock.monotonic() - began);
+      }
       const none = (error: string): Outcome => ({
         headers: [],
         body: NOTHING,

@@ -6,8 +6,10 @@ import { createServer, request, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { createClient } from '../../src/clients/redis/index.ts';
 import type { UntypedObject } from '../../src/kinds/object.ts';
 import { BROKERS, SECRETS, TRIGGERS } from '../../src/kube/refs.ts';
+import { redisServer } from '../lib/brokers/redis.ts';
 import { call, eventually, Petrel, Scratch, type Status } from '../lib/platform.ts';
 
 const MIB = 1024 * 1024;
@@ -170,6 +172,52 @@ test('a source that is deleted and made again under its name begins anew', async
   await eventually('it takes requests again', async () => (await post('new')) < 300);
   await eventually('the new one comes', async () => came.get('/hook')?.includes('new'));
   assert.equal(came.get('/hook')?.includes('old'), false);
+});
+
+test('credentials that expire are told of, and the source goes on where it was when there are new ones', async (t) => {
+  const redis = await redisServer('first');
+  if (typeof redis === 'string') return t.skip(redis);
+  t.after(() => redis.stop());
+  const db = createClient({ url: redis.url, RESP: 2, password: 'first' });
+  db.on('error', () => {});
+  await db.connect();
+  t.after(() => db.destroy());
+  const secret = (password: string) => ({ data: { password: Buffer.from(password).toString('base64') } });
+  const metadata = { namespace: 'default', name: 'redis' };
+  const object = { apiVersion: 'v1', kind: 'Secret', metadata, ...secret('first') };
+  await api.create(SECRETS, object as unknown as UntypedObject);
+  await petrel.json([
+    ...['source', 'create', 'orders', '--kind', 'redis', '--to', `${base}/redis`],
+    ...[
+      '--set',
+      `address=127.0.0.1:${redis.port}`,
+      '--set',
+      'stream=orders',
+      '--set',
+      'initialOffset=earliest',
+    ],
+    ...['--set', 'password=secret/redis:password'],
+  ]);
+  const add = (n: number) => db.sendCommand(['XADD', 'orders', '*', 'n', String(n)]);
+  await isReady('source', 'orders');
+  await add(1);
+  await eventually('it comes', async () => came.get('/redis')?.length === 1);
+
+  await db.sendCommand(['CONFIG', 'SET', 'requirepass', 'second']);
+  await db.sendCommand(['CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes']);
+  await add(2);
+  const row = await eventually('the source says so', async () => {
+    const now = await rowOf('source', 'orders');
+    return now.ready === 'False' && now;
+  });
+  assert.match(row.message, /WRONGPASS|password|refused|Unauthorized/i);
+  assert.doesNotMatch(row.message, /first/);
+  assert.equal(await counted('petrel_event_source_ready{source="eventsource/default/orders"}'), 0);
+
+  await api.patch(SECRETS, 'default', 'redis', 'merge', secret('second'));
+  await eventually('what waited comes', async () => came.get('/redis')?.length === 2);
+  await isReady('source', 'orders');
+  assert.equal(await counted('petrel_event_source_ready{source="eventsource/default/orders"}'), 1);
 });
 
 test('two brokers that lead to each other: an event goes round until its time to live ends', async () => {

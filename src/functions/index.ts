@@ -63,6 +63,8 @@ export interface FunctionsOptions {
   env?: NodeJS.ProcessEnv;
   /** Where programs of runtimes are looked for. Default `PATH`. */
   searchPath?: string;
+  /** Whether instances of this machine can be forked from zygotes. Default true: where not, it shows when one is tried. */
+  forks?: boolean;
   /** Processors to plan starts for. Default those of the machine. */
   cores?: number;
   /** State of functions that have it. */
@@ -129,6 +131,7 @@ export function createFunctions(options: FunctionsOptions): Functions {
     random,
     cores: options.cores ?? availableParallelism(),
     memory: totalmem(),
+    possible: options.forks ?? true,
     onUnforkable(revision, problem) {
       const fn = controller.functions.get(revision.metadata.namespace, functionOf(revision));
       if (fn) events.record(fn, 'Normal', 'NotForked', unforkableText(problem));

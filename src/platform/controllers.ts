@@ -107,7 +107,10 @@ export async function startControllers(
     log,
   });
   const scheduler = createScheduler({ client: client('scheduler'), log });
+  // As the node agent has it: it forks as root only.
+  const forks = process.env.PETREL_ZYGOTE !== 'off' && process.getuid?.() === 0;
   const functions = createFunctions({
+    forks,
     client: client('functions'),
     packages,
     runDir: home.runDir,

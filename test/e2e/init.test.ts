@@ -23,7 +23,7 @@ test('the templates are those of the runtimes', () => {
 });
 
 /** What is said where this machine lacks what the language needs. */
-const MISSING = /RuntimeUnavailable|ToolMissing/;
+const MISSING = /RuntimeUnavailable|ToolMissing|was not found: install/;
 /** … or a compiler's target, or a registry that a template's dependencies come from. */
 const OUT_OF_REACH =
   /target may not be installed|can't find crate for `(core|std)`|failed to download|npm error/;
@@ -41,7 +41,8 @@ for (const name of templates) {
       'json',
     ]);
     const failed = code === 0 ? undefined : JSON.parse(stdout).error;
-    if (failed && MISSING.test(`${failed.code} ${failed.why}`)) return t.skip(failed.message);
+    if (failed && MISSING.test(`${failed.code} ${failed.why} ${failed.message}`))
+      return t.skip(failed.message);
     if (failed && name === 'component' && OUT_OF_REACH.test(stderr + stdout))
       return t.skip('what builds components is not there');
     assert.equal(code, 0, `${stdout}${stderr}`);

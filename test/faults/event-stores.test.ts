@@ -11,7 +11,7 @@ import { eventLoad, random } from '../lib/event-load.ts';
 import { eventually, Petrel, Scratch } from '../lib/platform.ts';
 
 const SEED = Number(process.env.PETREL_FAULT_SEED ?? Date.now() % 1_000_000);
-const KILLS = Number(process.env.PETREL_FAULT_KILLS ?? 15);
+const KILLS = Number(process.env.PETREL_FAULT_KILLS ?? 4);
 const PRODUCERS = 8;
 /** How long the platform may need to hand over what is left after the last kill, ms. */
 const REST_MS = 60_000;

@@ -1,15 +1,14 @@
 import { PetrelError } from '../../base/errors.ts';
 import type { Revision } from '../../kinds/serving.ts';
-import { type KubeClient, KubeError } from '../../kube/client.ts';
+import type { KubeClient } from '../../kube/client.ts';
 import { REVISIONS } from '../../kube/refs.ts';
 import { LABELS } from '../../serving/names.ts';
 import type { CommandContext } from '../command.ts';
+import { untilWritten } from '../conflict.ts';
 import { withSession } from '../session.ts';
 import { aliasName, DESCRIPTION, writeAlias } from '../traffic/alias.ts';
 import { choiceOf } from '../traffic/edit.ts';
 import { factsOf, revisionsOf, serviceNamed } from '../traffic/service.ts';
-
-const ATTEMPTS = 5;
 
 /** Keeps a revision from being collected, says what is in it, and lets an alias stand for it. */
 export async function run({ args, home, out }: CommandContext): Promise<number> {
@@ -61,20 +60,13 @@ async function annotate(
   name: string,
   changes: Record<string, string | null | undefined>,
 ): Promise<Revision> {
-  for (let attempt = 1; ; attempt++) {
+  return untilWritten(async () => {
     const found = await client.get<Revision>(REVISIONS, namespace, name);
     const annotations = { ...found.metadata.annotations };
     for (const [key, value] of Object.entries(changes)) {
       if (typeof value === 'string') annotations[key] = value;
       else delete annotations[key];
     }
-    try {
-      return await client.update<Revision>(REVISIONS, {
-        ...found,
-        metadata: { ...found.metadata, annotations },
-      });
-    } catch (error) {
-      if (!(error instanceof KubeError) || error.code !== 409 || attempt === ATTEMPTS) throw error;
-    }
-  }
+    return client.update<Revision>(REVISIONS, { ...found, metadata: { ...found.metadata, annotations } });
+  });
 }

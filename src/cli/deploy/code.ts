@@ -7,12 +7,13 @@ import { DEFAULT_MAX_PACKAGE_BYTES } from '../../functions/packages/store.ts';
 import { type PetrelFunction, REVISION_NAME_ANNOTATION, type Runtime } from '../../kinds/function.ts';
 import type { KubeObject, UntypedObject } from '../../kinds/object.ts';
 import type { Service } from '../../kinds/serving.ts';
-import { type KubeClient, KubeError, orUndefined } from '../../kube/client.ts';
+import { type KubeClient, orUndefined } from '../../kube/client.ts';
 import { FUNCTIONS, KSERVICES, RUNTIMES } from '../../kube/refs.ts';
 import { stateOf } from '../../serving/canary/plan.ts';
 import { percents } from '../../serving/canary/targets.ts';
 import type { CommandContext } from '../command.ts';
 import { readyCondition } from '../conditions.ts';
+import { untilWritten } from '../conflict.ts';
 import { applyWishes, callView, untilCalled, wishesOf } from '../events/apply.ts';
 import { checkWishes } from '../events/check.ts';
 import { findOrStart } from '../platform.ts';
@@ -25,9 +26,6 @@ import { afterReady, afterWrite, beforeWrite, checkRollout } from './rollout.ts'
 import { runningPlatform } from './running.ts';
 import { chooseRuntime, findSource, type Source } from './source.ts';
 import { type Code, specOf } from './spec.ts';
-
-/** Attempts at an update that somebody else gets in the way of. */
-const ATTEMPTS = 5;
 
 /** Packages a source, hands it to the platform (starting one if none runs) and waits until it answers. */
 export async function deployCode(context: CommandContext): Promise<number> {
@@ -117,30 +115,26 @@ export async function write(
     ...(revisionName === undefined ? {} : { [REVISION_NAME_ANNOTATION]: revisionName }),
     ...(args.text('base') === undefined ? {} : { [BASE_ANNOTATION]: args.text('base') ?? '' }),
   };
-  for (let attempt = 1; ; attempt++) {
+  return untilWritten(async () => {
     const current = await orUndefined(client.get<PetrelFunction>(FUNCTIONS, namespace, name));
     const before = declared ? { ...current?.spec, ...declared.spec, ...code } : current?.spec;
     const spec = specOf(args, code, before);
     if (!args.flag('no-wait')) await checkReferences(client, namespace, spec);
-    try {
-      if (current) {
-        // The name was for the revision before: two cannot have it.
-        const { [REVISION_NAME_ANNOTATION]: _before, ...kept } = current.metadata.annotations ?? {};
-        const annotations = { ...kept, ...named, ...forgetFailedBuild(current, spec, Date.now()) };
-        const metadata = { ...current.metadata, annotations };
-        return await client.update<PetrelFunction>(FUNCTIONS, { ...current, metadata, spec });
-      }
-      await refuseTaken(client, namespace, name);
-      return await client.create<PetrelFunction>(FUNCTIONS, {
-        apiVersion: 'petrel.dev/v1',
-        kind: 'Function',
-        metadata: { name, namespace, ...(Object.keys(named).length > 0 ? { annotations: named } : {}) },
-        spec,
-      });
-    } catch (error) {
-      if (!(error instanceof KubeError) || error.code !== 409 || attempt === ATTEMPTS) throw error;
+    if (current) {
+      // The name was for the revision before: two cannot have it.
+      const { [REVISION_NAME_ANNOTATION]: _before, ...kept } = current.metadata.annotations ?? {};
+      const annotations = { ...kept, ...named, ...forgetFailedBuild(current, spec, Date.now()) };
+      const metadata = { ...current.metadata, annotations };
+      return client.update<PetrelFunction>(FUNCTIONS, { ...current, metadata, spec });
     }
-  }
+    await refuseTaken(client, namespace, name);
+    return client.create<PetrelFunction>(FUNCTIONS, {
+      apiVersion: 'petrel.dev/v1',
+      kind: 'Function',
+      metadata: { name, namespace, ...(Object.keys(named).length > 0 ? { annotations: named } : {}) },
+      spec,
+    });
+  });
 }
 
 /** A Service that no Function owns answers under this name already. */

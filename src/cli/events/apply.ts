@@ -7,6 +7,7 @@ import { type KubeClient, KubeError, orUndefined, type ResourceRef } from '../..
 import { EVENT_SOURCES, TRIGGERS } from '../../kube/refs.ts';
 import type { Args } from '../args.ts';
 import { readyCondition } from '../conditions.ts';
+import { untilWritten } from '../conflict.ts';
 import { ensureBroker, trouble } from './destination.ts';
 import { FUNCTION_LABEL, objectsOf, parseOn, type Wish } from './on.ts';
 
@@ -27,23 +28,19 @@ export async function put(
   object: KubeObject,
 ): Promise<UntypedObject> {
   const { namespace, name, labels, annotations, ownerReferences } = object.metadata;
-  for (;;) {
+  return untilWritten(async () => {
     const current = await orUndefined(client.get<UntypedObject>(resource, namespace, name));
-    try {
-      if (current === undefined) return await client.create<UntypedObject>(resource, object);
-      const { spec } = object as UntypedObject;
-      const metadata = {
-        ...current.metadata,
-        labels: { ...current.metadata.labels, ...labels },
-        annotations: { ...current.metadata.annotations, ...annotations },
-        ...(ownerReferences ? { ownerReferences } : {}),
-      };
-      const next = { ...current, metadata, spec };
-      return isDeepStrictEqual(next, current) ? current : await client.update<UntypedObject>(resource, next);
-    } catch (error) {
-      if (!(error instanceof KubeError) || error.code !== 409) throw error;
-    }
-  }
+    if (current === undefined) return client.create<UntypedObject>(resource, object);
+    const { spec } = object as UntypedObject;
+    const metadata = {
+      ...current.metadata,
+      labels: { ...current.metadata.labels, ...labels },
+      annotations: { ...current.metadata.annotations, ...annotations },
+      ...(ownerReferences ? { ownerReferences } : {}),
+    };
+    const next = { ...current, metadata, spec };
+    return isDeepStrictEqual(next, current) ? current : client.update<UntypedObject>(resource, next);
+  });
 }
 
 /** Writes what the wishes ask for and takes away what earlier ones left. Returns what there is now. */

@@ -2,15 +2,14 @@
 import { PetrelError } from '../../base/errors.ts';
 import type { KubeObject } from '../../kinds/object.ts';
 import type { Revision, Service, TrafficTarget } from '../../kinds/serving.ts';
-import { type KubeClient, KubeError, orUndefined } from '../../kube/client.ts';
+import { type KubeClient, orUndefined } from '../../kube/client.ts';
 import { KSERVICES, REVISIONS } from '../../kube/refs.ts';
 import { generationOf, LABELS } from '../../serving/names.ts';
+import { untilWritten } from '../conflict.ts';
 import { until } from '../deploy/wait.ts';
 import { closest } from '../suggest.ts';
 import type { TrafficFacts } from './edit.ts';
 
-/** Attempts at a change that somebody else gets in the way of. */
-const ATTEMPTS = 5;
 /** How long a change of traffic may take to be in force, milliseconds. */
 const LIMIT_MS = 30_000;
 
@@ -56,16 +55,11 @@ export async function changeService(
   name: string,
   change: (service: Service) => Promise<Service | undefined> | Service | undefined,
 ): Promise<Service> {
-  for (let attempt = 1; ; attempt++) {
+  return untilWritten(async () => {
     const service = await serviceNamed(client, namespace, name);
     const changed = await change(service);
-    if (!changed) return service;
-    try {
-      return await client.update(KSERVICES, changed);
-    } catch (error) {
-      if (!(error instanceof KubeError) || error.code !== 409 || attempt === ATTEMPTS) throw error;
-    }
-  }
+    return changed ? client.update(KSERVICES, changed) : service;
+  });
 }
 
 /** Gives the Service this traffic and resolves when it is in force. */

@@ -34,6 +34,8 @@ export interface FunctionZygotesOptions {
   cores: number;
   /** Bytes of memory of this machine. */
   memory: number;
+  /** Default true. */
+  possible?: boolean;
   /** The process that has loaded the revision's code cannot be forked. */
   onUnforkable(revision: Revision, problem: string): void;
 }
@@ -283,7 +285,8 @@ export function createFunctionZygotes(options: FunctionZygotesOptions): Function
     loaded(revision, member, loadMs) {
       const { uid = '' } = revision.metadata;
       const code = codeOf(revision);
-      if (code === undefined || uid === '' || entries.has(uid) || refused.has(uid)) return;
+      if (options.possible === false || code === undefined || uid === '') return;
+      if (entries.has(uid) || refused.has(uid)) return;
       if (!isHeavy(revision, loadMs)) return;
       const { channel, runtime } = member;
       if (channel === undefined || channel.hello.preloaded !== undefined) return;

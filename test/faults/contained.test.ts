@@ -134,8 +134,11 @@ let stubborn: string[] = [];
 test('what ignores SIGTERM is deleted, and has its time while others are tried', async () => {
   await petrel.deploy(scratch.path('stubborn.py'));
   assert.match((await at('stubborn', '/')).body, /here/);
-  stubborn = (await podsOf('stubborn')).map(({ metadata }) => metadata.uid ?? '');
-  assert.ok(stubborn.length > 0);
+  // A Pod of the pool is said to be the function's after the request that it was taken for.
+  stubborn = await eventually('its Pod is known', async () => {
+    const uids = (await podsOf('stubborn')).map(({ metadata }) => metadata.uid ?? '');
+    return uids.length > 0 && uids;
+  });
   assert.ok(stubborn.flatMap(processesNaming).length > 0);
   await petrel.run(['delete', 'stubborn']);
 });

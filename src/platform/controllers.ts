@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import { VERSION } from '../base/version.ts';
-import { createNodeAgent } from '../engine/node/index.ts';
+import { canFork, createNodeAgent } from '../engine/node/index.ts';
 import { createScheduler } from '../engine/scheduler/index.ts';
 import { createFunctions } from '../functions/index.ts';
 import type { SocketRoute } from '../functions/packages/server.ts';
@@ -107,10 +107,8 @@ export async function startControllers(
     log,
   });
   const scheduler = createScheduler({ client: client('scheduler'), log });
-  // As the node agent has it: it forks as root only.
-  const forks = process.env.PETREL_ZYGOTE !== 'off' && process.getuid?.() === 0;
   const functions = createFunctions({
-    forks,
+    forks: canFork(),
     client: client('functions'),
     packages,
     runDir: home.runDir,

@@ -32,6 +32,9 @@ import { createTokenIssuer } from './tokens.ts';
 import { toolchainDirs } from './toolchains.ts';
 import type { VolumeDirs } from './volumes.ts';
 
+/** Whether this process may fork instances from warm ones: as root, unless `PETREL_ZYGOTE` is `off`. */
+export const canFork = (): boolean => process.env.PETREL_ZYGOTE !== 'off' && process.getuid?.() === 0;
+
 export interface NodeAgentOptions {
   client: KubeClient;
   nodeName: string;
@@ -51,7 +54,7 @@ export interface NodeAgentOptions {
   version?: string;
   /** `plain` runs containers without namespaces and control groups. Default: `PETREL_SANDBOX` or `auto`. */
   sandbox?: 'auto' | 'plain';
-  /** Whether instances are forked from warm processes of their runtime. Default: unless `PETREL_ZYGOTE` is `off`. */
+  /** Whether instances are forked from warm processes of their runtime. Default: `canFork`. */
   zygotes?: boolean;
   /** Processes and threads one container may have. Default: `PETREL_MAX_PROCESSES` or 8,192. */
   maxTasks?: number;
@@ -126,7 +129,7 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
     required: [dirname(node), runtimesDir],
     mode: options.sandbox ?? (process.env.PETREL_SANDBOX === 'plain' ? 'plain' : 'auto'),
     // Forking into sandboxes of another user's namespaces is not proven: without root, instances are started.
-    zygotes: options.zygotes ?? (process.env.PETREL_ZYGOTE !== 'off' && process.getuid?.() === 0),
+    zygotes: options.zygotes ?? canFork(),
     maxTasks: options.maxTasks ?? taskLimit(process.env.PETREL_MAX_PROCESSES),
     log,
   });

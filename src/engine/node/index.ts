@@ -1,2 +1,2 @@
 /** The node agent's front door. */
-export { createNodeAgent, type NodeAgent, type NodeAgentOptions } from './agent.ts';
+export { canFork, createNodeAgent, type NodeAgent, type NodeAgentOptions } from './agent.ts';

@@ -1,4 +1,5 @@
 /** A source whose server keeps the messages until they are resolved: it holds on to the connection, and lets what is under way end when it is stopped. */
+import { sleep } from '../../base/clock.ts';
 import type { RunningSource, SourceContext } from '../sources/contract.ts';
 import { Health } from './health.ts';
 import { Intake } from './intake.ts';
@@ -27,6 +28,9 @@ export interface UpstreamOptions {
   /** Tells of no lag: who hands over to a stream of its own has none. */
   quiet?: boolean;
 }
+
+/** What a client may take to take its leave of a server, beyond the grace, milliseconds. */
+const LEAVE_MS = 5000;
 
 /** Runs `session` for each connection; it rejects when the connection is lost, and returns when `signal` has aborted. */
 export function upstream(
@@ -68,7 +72,14 @@ export function upstream(
     async stop(graceMs) {
       grace = graceMs;
       stopping.abort();
-      await running;
+      // A client that waits for an answer of a server that died meanwhile must not hold up what comes after this source.
+      const ended = new AbortController();
+      const late = sleep(clock, graceMs + LEAVE_MS, ended.signal).then(() => {
+        if (!ended.signal.aborted)
+          log.warn('a source does not end its connection; it is left', { what: options.what });
+      });
+      await Promise.race([running, late]);
+      ended.abort();
     },
   };
 }

@@ -213,3 +213,18 @@ test('TLS: a certificate that is trusted, and one that is not', async (t) => {
   const wary = await startHarness(t, natsSource, { ...config, tls: {} }, { name: 'wary' });
   await until(() => wary.state().reason === 'Unauthorized', 'it is not trusted');
 });
+
+test('a source that is stopped as its server dies comes to its end', async (t) => {
+  const mortal = await natsServer();
+  if (typeof mortal === 'string') return void t.skip(mortal);
+  t.after(() => mortal.stop());
+  for (let round = 0; round < 3; round++) {
+    const nc = await connect({ servers: mortal.url });
+    await (await jetstreamManager(nc)).streams.add({ name: 'S', subjects: ['s'] });
+    await nc.close();
+    const source = await startHarness(t, natsSource, { servers: [mortal.url], stream: 'S' });
+    await source.ready();
+    await Promise.all([mortal.kill(), source.stop(0)]);
+    await mortal.start();
+  }
+});

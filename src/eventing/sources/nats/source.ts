@@ -147,7 +147,8 @@ async function session(
     await stop;
     await connection.settled();
     for (const message of inHand.values()) message.nak();
-    await nc.drain();
+    // Of a connection that is lost meanwhile, drain never tells its end.
+    await Promise.race([nc.drain(), nc.closed()]);
   } finally {
     alive?.cancel();
     await nc.close();

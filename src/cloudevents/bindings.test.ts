@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { seeded } from '../../test/lib/random.ts';
 import { fromAmqp, isAmqpEvent, toAmqp } from './amqp.ts';
 import { STRUCTURED_JSON } from './content-mode.ts';
 import { type CloudEvent, InvalidEvent, newEvent } from './event.ts';
@@ -7,7 +8,7 @@ import { toJson } from './json.ts';
 import { fromKafka, isKafkaEvent, toKafka } from './kafka.ts';
 import { fromMqtt, isMqttEvent, toMqtt } from './mqtt.ts';
 import { fromNats, toNats } from './nats.ts';
-import { arbitraryEvent, seeded } from './testing/events.ts';
+import { arbitraryEvent } from './testing/events.ts';
 
 const make = (fields: object = {}): CloudEvent =>
   newEvent({ type: 't', source: '/s', time: '2026-11-21T00:00:00Z', ...fields }, 0, () => '1');

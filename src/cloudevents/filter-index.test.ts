@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { seeded } from '../../test/lib/random.ts';
 import { type CloudEvent, makeEvent } from './event.ts';
 import { compileFilters, type FilterSpec, type Wanted } from './filter.ts';
 import { createFilterIndex } from './filter-index.ts';
-import { seeded } from './testing/events.ts';
 
 const eventOf = (type: string, source: string, extensions = {}): CloudEvent =>
   makeEvent('1', source, type, undefined, undefined, undefined, undefined, extensions, undefined);

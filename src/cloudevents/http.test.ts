@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
+import { seeded } from '../../test/lib/random.ts';
 import { type CloudEvent, InvalidEvent, newEvent, withAttributes } from './event.ts';
 import {
   allFromHttp,
@@ -12,7 +13,7 @@ import {
   toHttp,
   toHttpBatch,
 } from './http.ts';
-import { arbitraryEvent, seeded } from './testing/events.ts';
+import { arbitraryEvent } from './testing/events.ts';
 
 const REQUIRED = ['ce-specversion', '1.0', 'ce-id', '1', 'ce-source', '/s', 'ce-type', 't'];
 const make = (fields: object = {}): CloudEvent =>

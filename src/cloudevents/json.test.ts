@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { seeded } from '../../test/lib/random.ts';
 import { DEFAULT_LIMITS, InvalidEvent, newEvent } from './event.ts';
 import { batchFromJson, batchToJson, fromJson, toJson } from './json.ts';
 import { isJsonText, MAX_JSON_DEPTH } from './json-scan.ts';
-import { seeded } from './testing/events.ts';
 
 const HEAD = '"specversion":"1.0","id":"1","source":"/s","type":"t"';
 const read = (members: string) => fromJson(Buffer.from(`{${HEAD}${members}}`));

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { seeded } from '../../test/lib/random.ts';
 import { newEvent } from './event.ts';
 import { decodeRecord, encodeRecord } from './record.ts';
-import { arbitraryEvent, seeded } from './testing/events.ts';
+import { arbitraryEvent } from './testing/events.ts';
 
 const make = (fields: object = {}) => newEvent({ type: 't', source: '/s', ...fields }, 0, () => '1');
 

@@ -100,3 +100,31 @@ export function pathOf(
   if (subresource) path += `/${subresource}`;
   return path;
 }
+
+/** Kinds of eventing of which one object is a connection by itself. */
+export const EVENTING_CONNECTIONS: readonly ResourceRef[] = [
+  BROKERS,
+  CHANNELS,
+  IN_MEMORY_CHANNELS,
+  SEQUENCES,
+  PARALLELS,
+  PING_SOURCES,
+  API_SERVER_SOURCES,
+  CONTAINER_SOURCES,
+  SINK_BINDINGS,
+  KAFKA_SOURCES,
+  EVENT_SOURCES,
+  EVENT_TRANSFORMS,
+  JOB_SINKS,
+];
+/** All kinds of eventing. */
+export const EVENTING: readonly ResourceRef[] = [
+  ...EVENTING_CONNECTIONS,
+  TRIGGERS,
+  SUBSCRIPTIONS,
+  EVENT_TYPES,
+  EVENT_POLICIES,
+  INTEGRATION_SINKS,
+  KAFKA_SINKS,
+  EVENT_SINKS,
+];

@@ -17,42 +17,6 @@ import { onFirstObject } from './first-object.ts';
 import type { HomePaths } from './home.ts';
 import type { Parts } from './parts.ts';
 
-/** Kinds of which one object is enough. */
-const KINDS = [
-  refs.BROKERS,
-  refs.TRIGGERS,
-  refs.CHANNELS,
-  refs.IN_MEMORY_CHANNELS,
-  refs.SUBSCRIPTIONS,
-  refs.SEQUENCES,
-  refs.PARALLELS,
-  refs.PING_SOURCES,
-  refs.API_SERVER_SOURCES,
-  refs.CONTAINER_SOURCES,
-  refs.SINK_BINDINGS,
-  refs.KAFKA_SOURCES,
-  refs.EVENT_SOURCES,
-  refs.EVENT_TRANSFORMS,
-  refs.EVENT_TYPES,
-  refs.EVENT_POLICIES,
-  refs.JOB_SINKS,
-  refs.INTEGRATION_SINKS,
-  refs.KAFKA_SINKS,
-  refs.EVENT_SINKS,
-];
-/** Of these, those that nothing else can come before: where each is a connection. */
-const FIRST = KINDS.filter(
-  (kind) =>
-    ![
-      refs.TRIGGERS,
-      refs.SUBSCRIPTIONS,
-      refs.EVENT_TYPES,
-      refs.EVENT_POLICIES,
-      refs.INTEGRATION_SINKS,
-      refs.KAFKA_SINKS,
-      refs.EVENT_SINKS,
-    ].includes(kind),
-);
 /** Deliveries under way may end for this long, milliseconds: they are begun again at the next start. */
 const GRACE_MS = 10_000;
 const KEDA_OPTION = 'PETREL_KEDA';
@@ -118,8 +82,8 @@ export async function startEventingLater(options: EventingPartOptions, parts: Pa
   };
   const found = onFirstObject(
     {
-      resources: KINDS.map(({ group, plural }) => `${group}/${plural}`),
-      watched: FIRST,
+      resources: refs.EVENTING.map(({ group, plural }) => `${group}/${plural}`),
+      watched: refs.EVENTING_CONNECTIONS,
       labelled: { resource: refs.NAMESPACES, label: 'eventing.knative.dev/injection', value: 'enabled' },
       store,
       client: () => client('eventing'),

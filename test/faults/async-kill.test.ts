@@ -9,6 +9,7 @@ import type { AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { eventually, Scratch } from '../lib/platform.ts';
+import { seeded } from '../lib/random.ts';
 
 const SEED = Number(process.env.PETREL_FAULT_SEED ?? Date.now() % 1_000_000);
 const KILLS = Number(process.env.PETREL_FAULT_KILLS ?? 25);
@@ -34,17 +35,6 @@ after(async () => {
   await new Promise((resolve) => functions.close(resolve));
   scratch.dispose();
 });
-
-/** Mulberry32: the same seed gives the same moments. */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 function ask(
   socket: string,
@@ -89,7 +79,7 @@ test(`what is acknowledged outlives ${KILLS} kills (seed ${SEED})`, async (t) =>
     });
     return child;
   };
-  const next = random(SEED);
+  const next = seeded(SEED);
   const acknowledged = new Map<number, string>();
   let sent = 0;
 

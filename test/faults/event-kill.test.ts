@@ -6,8 +6,9 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
-import { eventLoad, random } from '../lib/event-load.ts';
+import { eventLoad } from '../lib/event-load.ts';
 import { eventually, Petrel, Scratch } from '../lib/platform.ts';
+import { seeded } from '../lib/random.ts';
 
 const SEED = Number(process.env.PETREL_FAULT_SEED ?? Date.now() % 1_000_000);
 const KILLS = Number(process.env.PETREL_FAULT_KILLS ?? 12);
@@ -73,7 +74,7 @@ test(`acknowledged events outlive ${KILLS} kills of the platform (seed ${SEED})`
   const load = eventLoad(() => gateway, 'default/default');
   await eventually('the broker takes events', async () => (await load.send('first')) === 202);
 
-  const next = random(SEED);
+  const next = seeded(SEED);
   load.start(CLIENTS);
   for (let kill = 0; kill < KILLS; kill++) {
     deaths++;

@@ -11,6 +11,7 @@ import { createLogger } from '../../src/base/log.ts';
 import { openLog } from '../../src/eventing/log/index.ts';
 import { numberedSpec, numberOf } from '../lib/numbered-events.ts';
 import { Scratch } from '../lib/platform.ts';
+import { seeded } from '../lib/random.ts';
 
 const SEED = Number(process.env.PETREL_FAULT_SEED ?? Date.now() % 1_000_000);
 const KILLS = Number(process.env.PETREL_FAULT_KILLS ?? 30);
@@ -20,17 +21,6 @@ const AGAIN = 30;
 
 const scratch = new Scratch();
 after(() => scratch.dispose());
-
-/** Mulberry32: the same seed gives the same moments. */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 /** Runs until it is killed; answers what it acknowledged: stream, number, offset. */
 async function life(firsts: number[], ms: number): Promise<[number, number, number][]> {
@@ -58,7 +48,7 @@ async function life(firsts: number[], ms: number): Promise<[number, number, numb
 }
 
 test(`acknowledged events outlive ${KILLS} kills (seed ${SEED})`, async (t) => {
-  const next = random(SEED);
+  const next = seeded(SEED);
   /** By stream: the offset of each number that was acknowledged. */
   const acknowledged = Array.from({ length: STREAMS }, () => new Map<number, number>());
   /** By stream: the first number that was not acknowledged for sure. */

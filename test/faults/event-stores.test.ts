@@ -7,8 +7,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
 import { farBroker, STORES } from '../lib/brokers/stores.ts';
-import { eventLoad, random } from '../lib/event-load.ts';
+import { eventLoad } from '../lib/event-load.ts';
 import { eventually, Petrel, Scratch } from '../lib/platform.ts';
+import { seeded } from '../lib/random.ts';
 
 const SEED = Number(process.env.PETREL_FAULT_SEED ?? Date.now() % 1_000_000);
 const KILLS = Number(process.env.PETREL_FAULT_KILLS ?? 4);
@@ -65,7 +66,7 @@ for (const store of STORES) {
     const load = eventLoad(() => gateway, 'default/far');
     await eventually('the broker takes events', async () => (await load.send('first')) === 202);
 
-    const next = random(SEED);
+    const next = seeded(SEED);
     const killPlatform = () => process.kill(pid, 'SIGKILL');
     const startPlatform = async () => {
       ({ gateway, pid } = await petrel.up('--gateway', gateway));

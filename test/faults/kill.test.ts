@@ -8,6 +8,7 @@ import { FUNCTION_LABELS, type PetrelFunction } from '../../src/kinds/function.t
 import type { ConfigMap } from '../../src/kinds/pod.ts';
 import { CONFIGMAPS, FUNCTIONS } from '../../src/kube/refs.ts';
 import { call, eventually, Petrel, processesNaming, Scratch, type Status } from '../lib/platform.ts';
+import { seeded } from '../lib/random.ts';
 
 const SEED = Number(process.env.PETREL_FAULT_SEED ?? Date.now() % 1_000_000);
 const PLATFORM_KILLS = 12;
@@ -20,21 +21,11 @@ after(async () => {
   scratch.dispose();
 });
 
-/** Mulberry32: the same seed gives the same run. */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const ask = (gateway: string, path = '/') => call(gateway, `/fn/default/live${path}`, { timeoutMs: 20_000 });
 
 test(`kill -9 of the platform at any moment (seed ${SEED})`, async () => {
-  const next = random(SEED);
+  const next = seeded(SEED);
   let platform: Status = await petrel.up();
   scratch.write({ 'live.mjs': 'export default { fetch: () => new Response("alive") };' });
   await petrel.deploy(scratch.path('live.mjs'));
@@ -119,7 +110,7 @@ test(`kill -9 of the platform at any moment (seed ${SEED})`, async () => {
 });
 
 test(`kill -9 of instances and supervisors under load (seed ${SEED})`, async () => {
-  const next = random(SEED + 1);
+  const next = seeded(SEED + 1);
   const { gateway, pid } = await petrel.up();
   let running = true;
   const unclear: string[] = [];

@@ -1,17 +1,6 @@
 /** Producers that send events to a Broker without a pause, and know what was acknowledged. */
 import { Agent, request } from 'node:http';
 
-/** Mulberry32: the same seed gives the same moments. */
-export function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
 export interface EventLoad {
   /** Ids that were answered with 202. */
   readonly acknowledged: ReadonlySet<string>;

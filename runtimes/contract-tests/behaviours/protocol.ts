@@ -3,12 +3,11 @@ import assert from 'node:assert/strict';
 import { after, before, describe } from 'node:test';
 import { encode, type MuxClient, RawConnection, type RequestOptions, T } from '../client.ts';
 import type { Caller } from '../http-client.ts';
-import { freePort, Instance } from '../instance.ts';
-import { MEGABYTE, type Suite, specialise } from './suite.ts';
+import type { Instance } from '../instance.ts';
+import { loaded, MEGABYTE, type Suite } from './suite.ts';
 
 export function describeProtocol(suite: Suite): void {
-  const { language, title, mux, skip, env, check, framed } = suite;
-  const { runtime, everything, transport } = language;
+  const { title, mux, skip, check, framed } = suite;
 
   describe(`${title}: protocol`, { skip, concurrency: false }, () => {
     let instance: Instance;
@@ -16,13 +15,7 @@ export function describeProtocol(suite: Suite): void {
     const ask = (target: string, options: RequestOptions = {}) => data.request({ target, ...options });
 
     before(async () => {
-      instance = await Instance.start({ runtime, env: { ...env, PETREL_SECRET: 'of the platform' } });
-      const result = await specialise(instance, everything, {
-        port: transport === 'http1' ? await freePort() : 40123,
-      });
-      assert.equal(result.transport.kind, transport);
-      assert.equal(typeof result.loadMs, 'number');
-      data = await instance.caller();
+      ({ instance, data } = await loaded(suite));
     });
     after(() => instance?.stop());
 

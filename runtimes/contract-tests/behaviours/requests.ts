@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { after, before, describe } from 'node:test';
 import { header, type MuxClient, type RequestOptions, WINDOW } from '../client.ts';
 import type { Caller } from '../http-client.ts';
-import { freePort, Instance, until } from '../instance.ts';
-import { inFlight, isReset, MEGABYTE, pattern, type Suite, specialise } from './suite.ts';
+import { type Instance, until } from '../instance.ts';
+import { inFlight, isReset, loaded, MEGABYTE, pattern, type Suite } from './suite.ts';
 
 export function describeRequests(suite: Suite): void {
-  const { language, title, mux, skip, env, check, framed } = suite;
-  const { runtime, everything, transport } = language;
+  const { language, title, mux, skip, check, framed } = suite;
+  const { runtime, transport } = language;
 
   describe(`${title}: requests`, { skip, concurrency: false }, () => {
     let instance: Instance;
@@ -16,13 +16,7 @@ export function describeRequests(suite: Suite): void {
     const ask = (target: string, options: RequestOptions = {}) => data.request({ target, ...options });
 
     before(async () => {
-      instance = await Instance.start({ runtime, env: { ...env, PETREL_SECRET: 'of the platform' } });
-      const result = await specialise(instance, everything, {
-        port: transport === 'http1' ? await freePort() : 40123,
-      });
-      assert.equal(result.transport.kind, transport);
-      assert.equal(typeof result.loadMs, 'number');
-      data = await instance.caller();
+      ({ instance, data } = await loaded(suite));
     });
     after(() => instance?.stop());
 

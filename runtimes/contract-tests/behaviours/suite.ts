@@ -1,7 +1,9 @@
 /** What all behaviours of the contract have in common: one language, its titles and skips, and the words that tests use. */
+import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { ResetError } from '../client.ts';
-import type { Instance } from '../instance.ts';
+import type { Caller } from '../http-client.ts';
+import { freePort, Instance } from '../instance.ts';
 import type { Language, Source } from '../language.ts';
 
 export const MEGABYTE = 1048576;
@@ -54,8 +56,27 @@ export const isReset = (code: string) => (error: unknown) =>
       );
 
 /** Loads a source, built first where its runtime builds. */
-export const specialise = (instance: Instance, { files, ...loaded }: Source, params: object = {}) =>
-  instance.specialise(files, { ...loaded, ...params });
+export const specialise = (instance: Instance, { files, ...how }: Source, params: object = {}) =>
+  instance.specialise(files, { ...how, ...params });
+
+/** An instance that has loaded everything that a language answers, and a caller of it. */
+export async function loaded({
+  language: { runtime, everything, transport },
+  env,
+}: Suite): Promise<{ instance: Instance; data: Caller }> {
+  const instance = await Instance.start({ runtime, env: { ...env, PETREL_SECRET: 'of the platform' } });
+  try {
+    const port = transport === 'http1' ? await freePort() : 40123;
+    const result = await specialise(instance, everything, { port });
+    assert.equal(result.transport.kind, transport);
+    assert.equal(typeof result.loadMs, 'number');
+    return { instance, data: await instance.caller() };
+  } catch (error) {
+    await instance.stop();
+    throw error;
+  }
+}
+
 export const inFlight = async (instance: Instance) => (await instance.control.call('health')).inFlight;
 
 /** Bytes in which a lost, doubled or swapped piece shows. */

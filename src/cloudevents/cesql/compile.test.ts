@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { seeded } from '../../../test/lib/random.ts';
 import { type AttributeValue, type CloudEvent, makeEvent } from '../event.ts';
-import { seeded } from '../testing/events.ts';
 import { CesqlParseError, type CesqlValue, compile } from './compile.ts';
 import { like } from './like.ts';
 import { MAX_DEPTH, MAX_EXPRESSION } from './parser.ts';

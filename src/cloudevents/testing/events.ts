@@ -11,17 +11,6 @@ export function suiteFolder(name: string): { path: string; skip: string | false 
   return { path: path ?? paths[0]!, skip: path === undefined && `${paths[0]} is not there` };
 }
 
-/** Numbers from 0 up to 1 that depend on the seed alone (mulberry32). */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 const TEXT = [...'aZ09 "%\\\'<>&/:;,=?#~é€😀\u{10fffd}\u00a0'];
 const URI = [...'abc/:?#%20-._~@!$&()*+,;=é'].map((char) => (char === '%' ? '%41' : char));
 const NAME = [...'abcdefghijklmnopqrstuvwxyz0123456789'];

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { seeded } from '../../../test/lib/random.ts';
 import { simulatedClock } from '../../base/clock.ts';
 import type { SubscriptionSpec } from '../model.ts';
 import { createWorld, type Reaction, streamSpec, trigger, type World } from '../testing/delivery-world.ts';
@@ -7,17 +8,6 @@ import { newDisk } from '../testing/memory-log.ts';
 
 const BROKER = 'broker/ns/b';
 const SEEDS = Number(process.env.PETREL_SEEDS ?? 12);
-
-/** Uniform in [0, 1), the same for the same seed. */
-function seeded(seed: number): () => number {
-  let a = seed;
-  return () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 /** Subscriptions of all kinds. */
 const specs = (): SubscriptionSpec[] => [

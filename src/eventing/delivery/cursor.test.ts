@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { seeded } from '../../../test/lib/random.ts';
 import { makeEvent } from '../../cloudevents/event.ts';
 import { Cursor } from './cursor.ts';
 import { type Task, taskOf } from './task.ts';
@@ -29,7 +30,7 @@ test('the position is contiguous from below, and keeps what is resolved above', 
 });
 
 test('what an earlier life resolved is not delivered again, however often it stops half-way', () => {
-  const random = mulberry(7);
+  const random = seeded(7);
   for (let round = 0; round < 200; round++) {
     const delivered = new Set<number>();
     let position = { low: 0, above: [] as number[] };
@@ -56,13 +57,3 @@ test('what an earlier life resolved is not delivered again, however often it sto
     }
   }
 });
-
-function mulberry(seed: number): () => number {
-  let a = seed;
-  return () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}

@@ -24,20 +24,8 @@ after(() => world.stop());
 
 const CLASS = 'eventing.knative.dev/broker.class';
 
-/** A Broker that is ready, and its address. */
-async function broker(spec: object = {}): Promise<[name: string, url: string]> {
-  const name = world.name('broker');
-  await world.create(BROKERS, name, spec);
-  return [name, await world.address(BROKERS, name)];
-}
-
-/** A Trigger that is ready. */
-async function trigger(brokerName: string, subscriber: object, spec: object = {}): Promise<string> {
-  const name = world.name('trigger');
-  await world.create(TRIGGERS, name, { broker: brokerName, subscriber, ...spec });
-  await world.ready(TRIGGERS, name);
-  return name;
-}
+const broker = world.broker.bind(world);
+const trigger = world.trigger.bind(world);
 
 /** Upstream's stand-in for a subscriber: a Service with nobody behind it. */
 async function service(): Promise<{ ref: object }> {

@@ -4,7 +4,6 @@ import { after, before, describe, test } from 'node:test';
 import { conditionOf } from '../../../src/kinds/conditions.ts';
 import type { UntypedObject } from '../../../src/kinds/object.ts';
 import {
-  BROKERS,
   CONFIGMAPS,
   IN_MEMORY_CHANNELS,
   NAMESPACES,
@@ -21,18 +20,8 @@ const world = new EventWorld();
 before(() => world.start());
 after(() => world.stop());
 
-async function broker(spec: object = {}): Promise<[name: string, url: string]> {
-  const name = world.name('broker');
-  await world.create(BROKERS, name, spec);
-  return [name, await world.address(BROKERS, name)];
-}
-
-async function trigger(brokerName: string, subscriber: object, spec: object = {}): Promise<string> {
-  const name = world.name('trigger');
-  await world.create(TRIGGERS, name, { broker: brokerName, subscriber, ...spec });
-  await world.ready(TRIGGERS, name);
-  return name;
-}
+const broker = world.broker.bind(world);
+const trigger = world.trigger.bind(world);
 
 describe('TestTriggerDefaulting', () => {
   const created = () =>

@@ -8,7 +8,7 @@ import { fromHttp } from '../../../src/cloudevents/http.ts';
 import { conditionOf } from '../../../src/kinds/conditions.ts';
 import type { UntypedObject } from '../../../src/kinds/object.ts';
 import type { KubeClient, ResourceRef } from '../../../src/kube/client.ts';
-import { apiVersionOf } from '../../../src/kube/refs.ts';
+import { apiVersionOf, BROKERS, TRIGGERS } from '../../../src/kube/refs.ts';
 import { type Answer, call, eventually, Petrel, Scratch, type Status } from '../../lib/platform.ts';
 
 export const NAMESPACE = 'default';
@@ -185,6 +185,21 @@ export class EventWorld {
       metadata: { name, namespace: NAMESPACE, ...metadata },
       spec,
     } as UntypedObject);
+  }
+
+  /** A Broker that is ready, and its address. */
+  async broker(spec: object = {}): Promise<[name: string, url: string]> {
+    const name = this.name('broker');
+    await this.create(BROKERS, name, spec);
+    return [name, await this.address(BROKERS, name)];
+  }
+
+  /** A Trigger that is ready. */
+  async trigger(broker: string, subscriber: object, spec: object = {}): Promise<string> {
+    const name = this.name('trigger');
+    await this.create(TRIGGERS, name, { broker, subscriber, ...spec });
+    await this.ready(TRIGGERS, name);
+    return name;
   }
 
   get(resource: ResourceRef, name: string): Promise<UntypedObject> {

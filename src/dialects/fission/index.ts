@@ -13,12 +13,14 @@ import { createHold } from './hold.ts';
 import { createInvoker } from './invoke.ts';
 import type { Package } from './model.ts';
 import { createPackages, type Packages } from './packages.ts';
+import { createPresence } from './presence.ts';
 import { createQueues } from './queues.ts';
 import { createDirectory, createRouter } from './router.ts';
 import { ownRoutes } from './routes.ts';
 import { startServer } from './server.ts';
 import { createStorage } from './storage.ts';
 import { createTimers } from './timers.ts';
+import { createVersions } from './versions.ts';
 import { createWatches } from './watches.ts';
 
 export type { FissionOptions } from './context.ts';
@@ -69,6 +71,7 @@ export async function startFission(options: FissionOptions): Promise<Fission> {
     packages: options.packages,
     secret: options.storagePath,
     version: options.version,
+    clock,
     log,
     onArchive: pruneLater,
   });
@@ -80,9 +83,11 @@ export async function startFission(options: FissionOptions): Promise<Fission> {
   const directory = createDirectory(context);
   const invoker = createInvoker(context);
   const parts: Part[] = [
+    createPresence(context),
     createEnvironments(context),
     packages,
     functions,
+    createVersions(context),
     createRouter(context, directory, hold),
     createTimers(context, invoker),
     createWatches(context, invoker),

@@ -191,7 +191,17 @@ export interface CanaryConfig extends KubeObject {
 }
 
 export interface FunctionVersion extends KubeObject {
-  spec: { functionName: string; sequence: number; snapshot: FissionFunctionSpec; packageDigest: string };
+  spec: {
+    functionName: string;
+    functionUID?: string;
+    functionGeneration?: number;
+    sequence: number;
+    snapshot: FissionFunctionSpec;
+    packageDigest: string;
+    envObservedGeneration?: number;
+    envRuntimeImage?: string;
+    publishedAt?: string;
+  };
 }
 export interface FunctionAlias extends KubeObject {
   spec: {

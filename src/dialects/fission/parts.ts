@@ -43,6 +43,8 @@ export function podLabels({ object, spec, functionName, functionUid }: Subject):
     functionUid,
     executorType: executorOf(spec),
     'fission.io/managed-by': 'fission',
+    'fission.io/served': 'true',
+    managed: 'false',
     ...(spec.environment?.name
       ? {
           environmentName: spec.environment.name,

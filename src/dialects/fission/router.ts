@@ -1,11 +1,11 @@
 /** Keeps the gateway's path routes in line with functions, versions, aliases and HTTPTriggers, and tells triggers and aliases so. */
-import { timestamp } from '../../base/clock.ts';
 import { PetrelError } from '../../base/errors.ts';
 import type { PathRoute } from '../../gateway/contract.ts';
 import type { Condition, KubeObject } from '../../kinds/object.ts';
 import { createController } from '../../kube/controller.ts';
 import { keyOf, splitKey } from '../../kube/indexed-store.ts';
-import { refersTo } from './caches.ts';
+import { type AliasFacts, aliasStatus } from './aliases.ts';
+import { keyOfRef, refersTo } from './caches.ts';
 import { found, withFindings } from './conditions.ts';
 import { type Context, type Part, writeStatus } from './context.ts';
 import type { Hold } from './hold.ts';
@@ -19,9 +19,6 @@ import {
 } from './model.ts';
 import { translatedName } from './parts.ts';
 import { aliasTargets, type Directory, functionRoutes, resolvedVersion, triggerRoute } from './routes.ts';
-
-/** Former targets that an alias remembers. */
-const HISTORY = 20;
 
 /** What references are resolved against. */
 export function createDirectory({ caches }: Pick<Context, 'caches'>): Directory {
@@ -111,26 +108,23 @@ export function createRouter(context: Context, directory: Directory, hold: Hold)
   };
 
   const ofAlias = async (owner: string, alias: FunctionAlias): Promise<void> => {
-    const { namespace = 'default', name, generation } = alias.metadata;
+    const { namespace = 'default', name } = alias.metadata;
     const targets = aliasTargets(alias, directory);
     const problem: Problem | undefined = 'reason' in targets ? targets : undefined;
     const fn = directory.functionOf(namespace, alias.spec.functionName);
     const address = `${alias.spec.functionName}:${name}`;
     tellReady(owner, 'reason' in targets ? {} : functionRoutes(namespace, address, targets, alias, fn));
-    const resolved = resolvedVersion(alias, directory);
-    const { status = {} } = alias;
-    const switched = status.resolvedVersion && status.resolvedVersion !== resolved;
-    const history = switched
-      ? [
-          ...(status.history ?? []),
-          { version: status.resolvedVersion ?? '', switchedAt: timestamp(clock.now()) },
-        ].slice(-HISTORY)
-      : status.history;
-    await writeStatus(client, FISSION.aliases, alias, {
-      ...(resolved ? { resolvedVersion: resolved } : {}),
-      ...(history ? { history } : {}),
-      conditions: withFindings(status.conditions, [found('Resolved', problem)], generation, clock.now()),
-    });
+    const facts: AliasFacts = {
+      resolved: resolvedVersion(alias, directory),
+      problem,
+      version: (of) => caches.versions.get(namespace, of),
+      environmentOf({ spec: { snapshot } }) {
+        const key = keyOfRef(snapshot.environment, namespace);
+        const at = key === undefined ? undefined : splitKey(key);
+        return at && caches.environments.get(at.namespace, at.name);
+      },
+    };
+    await writeStatus(client, FISSION.aliases, alias, aliasStatus(alias, facts, clock.now()));
   };
 
   const reconcile: Record<string, (owner: string, namespace: string, name: string) => Promise<void>> = {
@@ -222,6 +216,12 @@ export function createRouter(context: Context, directory: Directory, hold: Hold)
       const triggers = caches.httpTriggers.byIndex('refers', refersTo('Function', namespace, name));
       for (const owner of [`Function/${keyOf(fn)}`, ...triggers.map((one) => `HTTPTrigger/${keyOf(one)}`)])
         if (holding.has(owner)) hold.release(owner, problem);
+    },
+  });
+  caches.environments.addHandler({
+    update(environment, { metadata: { generation } }) {
+      if (environment.metadata.generation === generation) return;
+      for (const alias of caches.aliases.list()) enqueue('FunctionAlias')(alias);
     },
   });
   follow('Function', caches.functions, true);

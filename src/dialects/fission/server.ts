@@ -1,6 +1,7 @@
 /** The router's own paths and the storage service, on a socket that only the gateway speaks to. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
+import type { Clock } from '../../base/clock.ts';
 import { PetrelError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { listenUnix } from '../../base/unix-server.ts';
@@ -70,6 +71,7 @@ export async function startServer(options: {
   /** Opens packages to who has a key made with it. */
   secret: string;
   version: string;
+  clock: Clock;
   log: Logger;
   /** An archive came or went. */
   onArchive(): void;
@@ -114,7 +116,10 @@ export async function startServer(options: {
     '/router-healthz': ok,
     '/readyz': ok,
     async '/_version'({ response }) {
-      send(response, 200, { Version: `petrel-${options.version}`, GitCommit: '', BuildDate: '' });
+      send(response, 200, {
+        Build: { Version: `petrel-${options.version}` },
+        ServerTime: { Timezone: 'UTC', CurrentTime: new Date(options.clock.now()).toISOString() },
+      });
     },
     async '/auth/login'(exchange) {
       fail(exchange, 404, 'not_found', 'This router asks for no token; access of a function is its own.');

@@ -1,10 +1,12 @@
 /** The real `fission` command, where there is one: a day's work with it. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { cpSync, existsSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { rawZip } from '../../../src/functions/testing/archives.ts';
 import { call, eventually, type Finished, Petrel, Scratch, type Status } from '../../lib/platform.ts';
 
 /** `$FISSION`, else the one on PATH. */
@@ -76,6 +78,58 @@ describe('the fission command', { skip: FISSION === undefined ? MISSING : false 
     assert.match(await fission('fn', 'list'), /hello/);
     assert.match(await fission('pkg', 'list'), /nodejs/);
     assert.match(await fission('ht', 'list'), /\/hello/);
+  });
+
+  test('fn create --deploy with an archive that is too large for a Package; pkg getdeploy brings it back', async () => {
+    const zip = rawZip([
+      { name: 'index.js', body: "module.exports = async () => ({ status: 200, body: 'large' });" },
+      { name: 'ballast.bin', body: randomBytes(300 * 1024).toString('latin1') },
+    ]);
+    writeFileSync(scratch.path('large.zip'), zip);
+    await fission('fn', 'create', '--name', 'large', '--env', 'nodejs', '--deploy', 'large.zip');
+    assert.match(await fission('fn', 'test', '--name', 'large'), /large/);
+    const listed: { metadata: { name: string } }[] = JSON.parse(await fission('pkg', 'list', '-o', 'json'));
+    const pkg = listed.find(({ metadata }) => metadata.name.startsWith('large-'));
+    await fission('pkg', 'getdeploy', '--name', pkg?.metadata.name ?? '', '--output', 'back.zip');
+    assert.deepEqual(readFileSync(scratch.path('back.zip')), zip);
+  });
+
+  test('fn create --versioning auto, alias create, fn update, fn rollback', async () => {
+    await fission(
+      'fn',
+      'create',
+      '--name',
+      'kept',
+      '--env',
+      'nodejs',
+      '--code',
+      'hello.js',
+      '--versioning',
+      'auto',
+    );
+    const versions = () => fission('fn', 'versions', '--name', 'kept');
+    await eventually('the first', async () => /kept-v1/.test(await versions()));
+    await fission('alias', 'create', '--name', 'prod', '--function', 'kept', '--version', 'kept-v1');
+    await fission('fn', 'update', '--name', 'kept', '--code', 'bye.js');
+    await eventually('the second', async () => /kept-v2/.test(await versions()));
+    assert.match(await fission('fn', 'test', '--name', 'kept', '--alias', 'prod'), /hello, world!/);
+    await fission('alias', 'update', '--name', 'prod', '--version', 'kept-v2', '--wait');
+    await eventually('it moves', async () =>
+      /good bye/.test(await fission('fn', 'test', '--name', 'kept', '--alias', 'prod')),
+    );
+    await fission('fn', 'rollback', '--name', 'kept', '--alias', 'prod', '--wait');
+    await eventually('it is back', async () =>
+      /hello/.test(await fission('fn', 'test', '--name', 'kept', '--alias', 'prod')),
+    );
+  });
+
+  test('timer showschedule and version know the time and the version here', async () => {
+    const year = String(new Date().getUTCFullYear());
+    assert.match(
+      await fission('timer', 'showschedule', '--cron', '@hourly'),
+      new RegExp(`Time: \\s*${year}`),
+    );
+    assert.match(await fission('version'), /petrel-/);
   });
 
   test('spec apply', async () => {

@@ -75,6 +75,10 @@ const argvOf = (command: string[], runtime: string): string[] =>
     ),
   );
 
+/** How the zygote of a runtime is started. */
+export const zygoteArgv = (runtime: string): string[] =>
+  argvOf(manifestOf(runtime).spec.zygote?.command ?? [], runtime);
+
 const preparedOf = (runtime: string): string => path.join(BUILD_CACHE, `${runtime}-prepared`);
 const prepared = new Set<string>();
 

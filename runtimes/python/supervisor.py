@@ -17,6 +17,10 @@ import time
 OPTIONS = {}
 
 
+# Longest time that our threads may take to end, s.
+REST = 1
+
+
 def read_options():
     """Takes the settings out of the environment: when life begins, as a forked process gets its variables after this was imported."""
     OPTIONS.update(
@@ -38,7 +42,8 @@ def read_options():
 # Only what HELLO needs is imported before it; the rest follows while nobody waits, or with `specialise`.
 from _petrel import frames as f  # noqa: E402
 from _petrel.connection import Connection  # noqa: E402
-from _petrel.errors import SETTINGS, SpecialiseError, load_error, main_thread_stack, stack_of  # noqa: E402
+from _petrel.errors import SETTINGS, SpecialiseError, stack_of  # noqa: E402
+from _petrel.outcome import Outcome, timer  # noqa: E402
 
 sys.path.pop(0)  # ours; user code has only its own
 
@@ -55,10 +60,18 @@ def warm_up():
 
 
 class Supervisor:
-    """The state of this instance, and what its connections and its loader ask of it."""
+    """
+    The state of this instance, and what its connections and its loader ask of it. `channel`: how it hears of those that are to be forked
+    from it once it has loaded code; `ahead`: what was loaded before it was forked.
+    """
 
-    def __init__(self):
+    def __init__(self, channel=None, ahead=None):
         self.state = "generic"
+        self.channel = channel
+        self.ahead = ahead
+        self.resting = False
+        self.server = None
+        self.signals = None
         self.dispatch = None
         self.stop_function = None
         self.in_flight = 0
@@ -82,7 +95,8 @@ class Supervisor:
     def hello(self):
         version = "%d.%d.%d" % sys.version_info[:3]
         state = "generic" if self.state == "specialising" else self.state
-        return {"version": 1, "runtime": "python", "language": version, "pid": os.getpid(), "state": state}
+        preloaded = {"preloaded": self.ahead.params.get("revision")} if self.ahead else {}
+        return {"version": 1, "runtime": "python", "language": version, "pid": os.getpid(), "state": state, **preloaded}
 
     def counted(self):
         with self.lock:
@@ -118,15 +132,13 @@ class Supervisor:
             self.connections.discard(connection)
             if connection.role == "control":
                 self.controls -= 1
-                if self.controls == 0:
+                if self.controls == 0 and not self.resting:
                     self.alone(OPTIONS["control_grace"])
 
     def alone(self, seconds):
         """Without a platform the instance ends."""
         self._company()
-        self.lonely = threading.Timer(seconds, self.leave, (0,))
-        self.lonely.daemon = True
-        self.lonely.start()
+        self.lonely = timer(seconds, self.leave, 0)
 
     def _company(self):
         if self.lonely is not None:
@@ -140,7 +152,9 @@ class Supervisor:
         params = call.get("params") or {}
         method = call["method"]
         if method == "specialise":
-            self.specialise(params, answer)
+            self.load(params, answer, self._specialise)
+        elif method == "preload" and self.channel is not None:
+            self.load(params, answer, self._preload)
         elif method == "health":
             answer(result={"state": self.hello()["state"], "inFlight": self.in_flight})
         elif method == "drain":
@@ -155,7 +169,7 @@ class Supervisor:
 
     # ---- specialise ----
 
-    def specialise(self, params, answer):
+    def load(self, params, answer, work):
         try:
             if self.state != "generic":
                 raise SpecialiseError("AlreadySpecialised", f"this instance is {self.state} already")
@@ -164,10 +178,10 @@ class Supervisor:
             answer(error=error.to_json())
             return
         self.state = "specialising"
-        self.jobs.put(lambda: self._specialise(params, answer))
+        self.jobs.put(lambda: work(params, Outcome(self, params, answer)))
 
     def _check(self, params):
-        kinds = {"code": str, "entry": str, "handler": str, "shape": str, "cache": str, "workdir": str, "env": dict}
+        kinds = {"code": str, "entry": str, "handler": str, "shape": str, "cache": str, "workdir": str, "env": dict, "revision": str}
         kinds.update(port=int, timeoutMs=(int, float), concurrency=int, function=str, namespace=str)
         for name, kind in kinds.items():
             value = params.get(name)
@@ -175,53 +189,66 @@ class Supervisor:
                 raise SpecialiseError("BadRequest", f"specialise: {name} has the wrong type")
         if not os.path.isdir(params["code"]):
             raise SpecialiseError("BadRequest", f"specialise: {params['code']} is not a directory")
+        if self.ahead is not None and not self.ahead.fits(params):
+            raise SpecialiseError("BadRequest", "this instance has been forked for other code")
 
-    def _specialise(self, params, answer):
-        began = time.perf_counter()
-        once = threading.Lock()
+    def _settle_in(self, params):
+        """Makes the process what the code expects around it."""
+        for name, value in (params.get("env") or {}).items():
+            if self.ahead is None or not self.ahead.has_set(name, value):
+                os.environ[name] = str(value)
+        if params.get("port") is not None:
+            os.environ.setdefault("PORT", str(params["port"]))
+        warm_up()
+        SETTINGS["development"] = params.get("development") is True
+        self.concurrency = params.get("concurrency") or 0
+        if self.ahead is None:
+            os.chdir(params.get("workdir") or params["code"])
 
+    def _specialise(self, params, outcome):
         def settle(shape, transport, dispatch, stop):
-            """The first to know the outcome says it: the loader, or the watch on the port."""
-            if not once.acquire(blocking=False):
-                return
-            timer.cancel()
-            self.dispatch, self.stop_function = dispatch, stop
-            self.state = "specialised"
-            took = round((time.perf_counter() - began) * 1000, 2)
-            answer(result={"shape": shape, "loadMs": took, "transport": transport})
-
-        def fail(error):
-            if not once.acquire(blocking=False):
-                return
-            timer.cancel()
-            self.state = "failed"
-            answer(error=load_error(error, os.path.join(params["code"], params.get("entry") or "")).to_json())
-            self.leave(1)
-
-        def too_late():
-            message = f"{params.get('entry') or 'the package'} did not finish loading within {self.load_seconds:.0f} s"
-            fail(SpecialiseError("LoadError", message, detail=f"{message}\n{main_thread_stack()}".strip()))
+            if outcome.first():
+                self.dispatch, self.stop_function = dispatch, stop
+                self.state = "specialised"
+                outcome.answer(result={"shape": shape, "loadMs": outcome.took(), "transport": transport})
 
         port = params.get("port")
         self.program_listens = lambda: settle("program", {"kind": "http1", "host": "127.0.0.1", "port": port}, None, None)
-        # A program has this limit of its own, and more to say about it.
-        timer = threading.Timer(self.load_seconds + (5 if params.get("shape") == "program" else 0), too_late)
-        timer.daemon = True
-        timer.start()
         try:
-            for name, value in (params.get("env") or {}).items():
-                os.environ[name] = str(value)
-            if port is not None:
-                os.environ.setdefault("PORT", str(port))
-            warm_up()
+            self._settle_in(params)
             from _petrel import loader
 
-            SETTINGS["development"] = params.get("development") is True
-            self.concurrency = params.get("concurrency") or 0
-            os.chdir(params.get("workdir") or params["code"])
-            settle(*loader.load(params, params.get("function") or "function", self))
+            code = self.ahead.code if self.ahead else loader.import_code(params, self)
+            settle(*loader.bind(code, params, params.get("function") or "function", self))
         except BaseException as error:  # noqa: B036: SystemExit at load is the code's fault too
-            fail(error)
+            outcome.fail(error)
+
+    def _preload(self, params, outcome):
+        """Loads a function's code for instances that are forked from here."""
+        from _petrel import ahead, forkable, loader
+
+        def refuse(problem):
+            if outcome.first():
+                self.state = "failed"
+                outcome.answer(result={"loadMs": outcome.took(), "problem": problem})
+                self.leave(1)
+
+        self.program_listens = lambda: refuse("it is a program")
+        try:
+            watch = forkable.Watch()
+            self._settle_in(params)
+            code = loader.import_code(params, self)
+            load_ms = outcome.took()
+            problem = "it is a program" if code.found is None else watch.problem(params.get("trusted") is True)
+        except BaseException as error:  # noqa: B036
+            outcome.fail(error)
+            return
+        if problem is not None:
+            refuse(problem)
+        elif outcome.first():
+            self.ahead = ahead.Ahead(params, code)
+            self.resting = True
+            outcome.answer(result={"loadMs": load_ms})
 
     def workers(self):
         if self._workers is None:
@@ -317,54 +344,99 @@ class Supervisor:
         """
         reading, writing = socket.socketpair()
         writing.setblocking(False)
-        signal.signal(signal.SIGTERM, lambda *_: None)
+        self.signals = writing
+        # Code that was loaded before may have a handler of its own.
+        if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, lambda *_: None)
         signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
 
         def wait():
-            while signal.SIGTERM not in reading.recv(64):
-                pass
+            while signal.SIGTERM not in (told := reading.recv(64)):
+                if not told:
+                    return  # it is at rest
             self.drain(OPTIONS["term_grace"])
             self.stop(0)
             writing.close()
 
         threading.Thread(target=wait, daemon=True, name="petrel-signals").start()
 
+    # ---- life ----
 
-def accept(server, supervisor):
-    while True:
-        sock, _ = server.accept()
-        Connection(sock, supervisor)
+    def listen(self, path):
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+        self.server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self.server.bind(path)
+        except OSError as error:
+            sys.stderr.write(f"petrel: cannot listen on {path}: {error}\n")
+            sys.exit(2)
+        self.server.listen(128)
+        self.alone(OPTIONS["orphan"])
+        threading.Thread(target=self._accept, daemon=True, name="petrel-accept").start()
+
+    def _accept(self):
+        while True:
+            try:
+                sock, _ = self.server.accept()
+            except OSError:
+                return  # it is at rest
+            Connection(sock, self)
+
+    def live(self):
+        """Works until it is to be forked."""
+        while not self.resting:
+            self.jobs.get()()
+
+    def rest(self):
+        """Ends all connections and threads: nothing of ours is under way then. Ends the process when that does not work."""
+        self._company()
+        # Not only closed: that would leave somebody who waits for connections waiting.
+        self.server.shutdown(socket.SHUT_RDWR)
+        signal.set_wakeup_fd(-1)
+        self.signals.close()
+        for connection in list(self.connections):
+            connection.close()
+        until = time.monotonic() + REST
+        for thread in threading.enumerate():
+            if thread is not threading.main_thread():
+                thread.join(max(0, until - time.monotonic()))
+        self.server.close()
+        # What has been joined may not have gone from the kernel yet.
+        while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < until:
+            time.sleep(0.001)
+        if len(os.listdir("/proc/self/task")) > 1:
+            sys.stderr.write("petrel: cannot be forked: a thread did not end\n")
+            os._exit(1)
 
 
-def main(warm=False):
-    """Begins the life of this process; `warm`: what the first function would wait for is imported."""
-    read_options()
-    path = OPTIONS["socket"]
-    if not path:
-        sys.stderr.write("petrel: PETREL_SOCKET is not set: the python runtime is started by the platform\n")
-        sys.exit(2)
+def main(warm=False, channel=None):
+    """Begins the life of this process; `warm`: what the first function would wait for is imported; `channel` as Supervisor has it."""
+    begun = dict(os.environ)
+    ahead = None
     # Standard input is at its end for user code, whatever the process was started with.
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    supervisor = Supervisor()
-    supervisor.warmed = warm
-    supervisor.watch_sigterm()
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
-    server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        server.bind(path)
-    except OSError as error:
-        sys.stderr.write(f"petrel: cannot listen on {path}: {error}\n")
-        sys.exit(2)
-    server.listen(128)
-    supervisor.alone(OPTIONS["orphan"])
-    threading.Thread(target=accept, args=(server, supervisor), daemon=True, name="petrel-accept").start()
     while True:
-        supervisor.jobs.get()()
+        read_options()
+        path = OPTIONS["socket"]
+        if not path:
+            sys.stderr.write("petrel: PETREL_SOCKET is not set: the python runtime is started by the platform\n")
+            sys.exit(2)
+        supervisor = Supervisor(channel, ahead)
+        supervisor.warmed = warm
+        supervisor.watch_sigterm()
+        supervisor.listen(path)
+        supervisor.live()
+        supervisor.rest()
+        from _petrel.ahead import serve
+
+        ahead = supervisor.ahead
+        serve(channel, begun)
+        channel = None  # from here on it is one of those that were forked
 
 
 if __name__ == "__main__":

@@ -1,133 +1,9 @@
 /** Instances of the node runtime that are forked from a process with their function's code in it (PROTOCOL.md, "Function zygote"), without a sandbox. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import fs from 'node:fs';
-import net, { type Socket } from 'node:net';
-import os from 'node:os';
-import path from 'node:path';
-import { after, before, test } from 'node:test';
-import { parse } from 'yaml';
-import { MuxClient } from '../client.ts';
+import { test } from 'node:test';
+import { functionZygotes, until } from '../function-zygote.ts';
 
-const RUNTIME = path.resolve(import.meta.dirname, '../../node');
-const { spec } = parse(fs.readFileSync(path.join(RUNTIME, 'runtime.yaml'), 'utf8'));
-const argv: string[] = spec.zygote.command.map((word: string) =>
-  word.replace('$(NODE)', process.execPath).replace('$(RUNTIME_DIR)', RUNTIME),
-);
-
-let dir = '';
-let zygote: ChildProcess;
-let control: Socket;
-let ready = false;
-let sequence = 0;
-const ups = new Map<number, string>();
-
-before(() => {
-  dir = fs.mkdtempSync(path.join(os.tmpdir(), 'petrel-function-zygote-'));
-  zygote = spawn(argv[0]!, argv.slice(1), {
-    env: { PATH: process.env.PATH },
-    stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
-  });
-  control = zygote.stdio[3] as Socket;
-  lines(control, (message) => {
-    ready ||= message.ready === true;
-    if (message.up || message.error) ups.set(message.id as number, String(message.error ?? ''));
-  });
-});
-after(async () => {
-  control.end();
-  await until(() => zygote.exitCode !== null || zygote.signalCode !== null, 'the end of the zygote');
-  fs.rmSync(dir, { recursive: true, force: true });
-});
-
-type Message = Record<string, unknown>;
-
-function lines(socket: Socket, take: (message: Message) => void): void {
-  let unread = '';
-  socket.setEncoding('utf8').on('data', (chunk: string) => {
-    const parts = (unread + chunk).split('\n');
-    unread = parts.pop() ?? '';
-    for (const line of parts) take(JSON.parse(line));
-  });
-}
-
-async function until<T>(probe: () => T | Promise<T>, what: string): Promise<NonNullable<T>> {
-  for (const deadline = Date.now() + 20_000; ; ) {
-    const found = await probe();
-    if (found) return found;
-    if (Date.now() > deadline) throw new Error(`waited for: ${what}`);
-    await new Promise((done) => setTimeout(done, 5));
-  }
-}
-
-const connect = (socket: string, role: 'control' | 'data') =>
-  until(() => MuxClient.open(socket, role).catch(() => undefined), `an answer on ${socket}`);
-
-/** A process that has loaded code, or why it cannot be forked; and instances of it. */
-async function load(files: Record<string, string>, more: Message = {}) {
-  const own = path.join(dir, String(++sequence));
-  const code = path.join(own, 'code');
-  fs.mkdirSync(code, { recursive: true });
-  for (const [name, text] of Object.entries(files)) fs.writeFileSync(path.join(code, name), text);
-  const [orders, answers] = ['orders', 'answers'].map((name) => path.join(own, name)) as [string, string];
-  execFileSync('mkfifo', [orders, answers]);
-  const open = (file: string) => fs.openSync(file, fs.constants.O_RDWR | fs.constants.O_NONBLOCK);
-  const to = open(orders);
-  const from = new net.Socket({ fd: open(answers), readable: true, writable: false });
-  const told: Message[] = [];
-  lines(from, (message) => told.push(message));
-  await until(() => ready, 'the runtime’s zygote');
-  const socket = path.join(own, 'z.sock');
-  const gate = { orders, answers, groups: [], fresh: [] };
-  const id = sequence;
-  control.write(`${JSON.stringify({ id, env: { PATH: process.env.PATH, PETREL_SOCKET: socket }, gate })}\n`);
-  await until(() => ups.has(id), 'the gate');
-  assert.equal(ups.get(id), '');
-  const entry = Object.keys(files)[0];
-  const params = { code, workdir: code, entry, revision: 'r-1', env: { WHO: 'zygote' }, ...more };
-  const platform = await connect(socket, 'control');
-  const result = await platform.call('preload', params).then(
-    (told) => ({ result: told, error: undefined }),
-    (error) => ({ result: undefined, error }),
-  );
-  let count = 0;
-  const fork = async (who: string) => {
-    await until(() => told.some((message) => message.ready), 'a process that can be forked');
-    const number = ++count;
-    const at = path.join(own, `${number}.sock`);
-    fs.writeSync(to, `${JSON.stringify({ fork: { id: number, groups: [], env: { PETREL_SOCKET: at } } })}\n`);
-    const answer = await until(
-      () => told.find((message) => message.id === number && (message.up || message.error)),
-      'a fork',
-    );
-    assert.equal(answer.error, undefined);
-    const instance = await connect(at, 'control');
-    const specialised = await instance.call('specialise', {
-      ...params,
-      env: { WHO: who, MORE: '1' },
-    });
-    const data = await connect(at, 'data');
-    return {
-      instance,
-      specialised,
-      ask: async (target = '/') => (await data.request({ target })).body.toString(),
-      async end() {
-        await instance.call('shutdown', {}).catch(() => {});
-        await until(() => told.some((message) => message.ended === number), 'its end');
-      },
-    };
-  };
-  const lose = async () => {
-    fs.writeSync(to, '{"end":true}\n');
-    await until(() => told.some((message) => message.lost !== undefined), 'the end of the zygote');
-  };
-  const end = async () => {
-    await lose();
-    from.destroy();
-    fs.closeSync(to);
-  };
-  return { result, fork, lose, end };
-}
+const { load } = functionZygotes('node');
 
 const ANSWER = `new Response(JSON.stringify({
   count: ++count, who: process.env.WHO, more: process.env.MORE, random: Math.random(), kept: kept(), loads: globalThis.loads,
@@ -215,7 +91,7 @@ test('code that does not load is told of as ever; other code is refused by an in
   const good = await load({ 'f.cjs': `exports.fetch = () => new Response('');` });
   const instance = await good.fork('one');
   await assert.rejects(
-    instance.instance.call('specialise', { code: dir, revision: 'r-2' }),
+    instance.instance.call('specialise', { code: '/', revision: 'r-2' }),
     ({ code }: { code?: string }) => code === 'AlreadySpecialised',
   );
   await instance.end();

@@ -152,11 +152,17 @@ def start_program(root, entry, port, limit_seconds, on_start, on_exit):
     raise SpecialiseError("LoadError", message, file=label, detail=f"{message}\n{text}".strip())
 
 
-def load(params, name, host):
-    """
-    Loads the package of a specialise call. `host` has workers(), loop(), on_exit, on_program_exit, load_seconds and
-    program_listens(). Returns (shape, transport, dispatch, stop).
-    """
+class Code:
+    """Code that has been loaded, and which part of it answers: `found` as `recognise.find` has it, None where it is a program."""
+
+    def __init__(self, root, entry, found):
+        self.root = root
+        self.entry = entry
+        self.found = found
+
+
+def import_code(params, host):
+    """Imports the package of a specialise call; `host` has program_listens(), called when that serves where it is loaded."""
     root = os.path.realpath(params["code"])
     ROOT["path"] = root
     entry = find_entry(root, params.get("entry"))
@@ -169,18 +175,8 @@ def load(params, name, host):
         open_debugger(params["debugPort"])
     if params.get("cache"):
         sys.pycache_prefix = os.path.join(params["cache"], "pycache")
-
-    def program():
-        child = start_program(root, entry, port, host.load_seconds, host.on_program_start, host.on_program_exit)
-
-        def stop():
-            child.terminate()
-            child.wait()
-
-        return "program", {"kind": "http1", "host": "127.0.0.1", "port": port}, None, stop
-
     if declared == "program":
-        return program()
+        return Code(root, entry, None)
     watch = PortWatch(port, host.program_listens)
     try:
         module = import_entry(root, entry)
@@ -189,9 +185,9 @@ def load(params, name, host):
     found = find(module, params.get("handler"), declared)
     if found is None:
         file = os.path.relpath(entry, root)
-        if port and not params.get("handler") and _has_main_guard(entry):
-            return program()
         wanted = params.get("handler")
+        if port and not wanted and _has_main_guard(entry):
+            return Code(root, entry, None)
         raise SpecialiseError(
             "HandlerNotFound",
             f"{file} has no callable named {wanted}; it has: {listing(module)}"
@@ -199,7 +195,24 @@ def load(params, name, host):
             else f"{file} has no handler; it has: {listing(module)}. Looked for, in this order: {', '.join(NAMES)}, a single function, and a program that listens on $PORT",
             file=file,
         )
-    _, value, shape = found
+    return Code(root, entry, found)
+
+
+def bind(code, params, name, host):
+    """
+    Makes loaded code answer requests: begins its event loop, its program. `host` has workers(), loop(), on_exit, on_program_start,
+    on_program_exit and load_seconds. Returns (shape, transport, dispatch, stop).
+    """
+    if code.found is None:
+        port = params.get("port")
+        child = start_program(code.root, code.entry, port, host.load_seconds, host.on_program_start, host.on_program_exit)
+
+        def stop():
+            child.terminate()
+            child.wait()
+
+        return "program", {"kind": "http1", "host": "127.0.0.1", "port": port}, None, stop
+    _, value, shape = code.found
     from . import shapes
 
     if shape == "asgi":

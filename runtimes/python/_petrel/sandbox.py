@@ -8,13 +8,23 @@ import os
 import socket
 
 _libc = ctypes.CDLL(None, use_errno=True)
+# Calls that Python must not let another thread run beside.
+_libc_alone = ctypes.PyDLL(None, use_errno=True)
+
+# Numbers of calls that the C library has no name for, or does more than is wanted in; and whether clone(2) has `ctid` before `tls`.
+_CALLS = {
+    "x86_64": {"clone": 56, "pivot_root": 155, "ctid_first": True},
+    "aarch64": {"clone": 220, "pivot_root": 41, "ctid_first": False},
+}
+_CLONE_FS, _CLONE_CHILD_CLEARTID, _CLONE_CHILD_SETTID, _SIGCHLD = 0x200, 0x00200000, 0x01000000, 17
+_MNT_DETACH = 2
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWPID = 0x20000000
 # Mount, ipc and uts; that for process ids is made before the fork.
 _NEW_NAMESPACES = CLONE_NEWNS | 0x08000000 | 0x04000000
 _RECURSIVE_PRIVATE = 0x4000 | 0x40000
-_PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 4, 24, 38
+_PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_GET_TID_ADDRESS = 4, 24, 38, 40
 _LAST_CAPABILITY = 63
 _CAPABILITY_VERSION = 0x20080522
 
@@ -41,11 +51,51 @@ def mount(source, target, kind, flags, data):
         raise OSError(error.errno, f"{error.strerror} at {target}") from None
 
 
+def unmount(target):
+    """At once for everybody who looks, in truth when nobody uses it any more."""
+    _call("umount2", os.fsencode(target), ctypes.c_int(_MNT_DETACH))
+
+
+def _number(name):
+    machine = os.uname().machine
+    if machine not in _CALLS or ctypes.sizeof(ctypes.c_void_p) != 8:
+        raise OSError(f"{name}: not known for {machine}")
+    return _CALLS[machine][name]
+
+
+def pivot(root):
+    """Makes a directory that is a mount the root of this mount namespace, and takes away what was there before."""
+    os.chdir(root)
+    _call("syscall", ctypes.c_long(_number("pivot_root")), b".", b".")
+    # The old root lies over the new one at the same place.
+    unmount(".")
+    os.chdir("/")
+
+
+def fork_sharing_root():
+    """
+    As os.fork(), for a process without threads, but root and working directory stay common to both: where one changes them, they change
+    for the other. Python is told nothing of it: a process of one thread has nothing that would have to be made anew.
+    """
+    number = _number("clone")
+    address = ctypes.c_void_p()
+    flags = _CLONE_FS | _SIGCHLD
+    # Where the C library keeps the number of its thread: old kernels may not tell, and few calls need it.
+    if _libc.prctl(_PR_GET_TID_ADDRESS, ctypes.byref(address), 0, 0, 0) == 0:
+        flags |= _CLONE_CHILD_SETTID | _CLONE_CHILD_CLEARTID
+    ctid = (address.value or 0, 0) if _number("ctid_first") else (0, address.value or 0)
+    rest = [ctypes.c_long(each) for each in (flags, 0, 0, *ctid)]
+    pid = _libc_alone.syscall(ctypes.c_long(number), *rest)
+    if pid < 0:
+        raise OSError(ctypes.get_errno(), f"clone: {os.strerror(ctypes.get_errno())}")
+    return pid
+
+
 def _prctl(option, value):
     _call("prctl", ctypes.c_int(option), *(ctypes.c_ulong(each) for each in (value, 0, 0, 0)))
 
 
-def _drop_privileges(user):
+def drop_privileges(user):
     """`user`: whom to become; None: the same, without capabilities."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     if user is None:
@@ -62,8 +112,8 @@ def _drop_privileges(user):
     _prctl(_PR_SET_DUMPABLE, 1)  # as after an exec: otherwise /proc/self belongs to root
 
 
-def enter(sandbox):
-    """Raises when the process could not be confined: it must end then."""
+def build_view(sandbox):
+    """Enters the control groups, and makes the namespaces and the view of the file system. Raises: the process must end then."""
     for path in sandbox["groups"]:
         with open(path, "w") as group:
             group.write("0")
@@ -75,6 +125,11 @@ def enter(sandbox):
             os.makedirs(each["target"], 0o755, exist_ok=True)
         for flags in each["flags"]:  # more than one: what a bind mount may do is settled by mounting it again
             mount(each["source"], each["target"], each["type"], flags, each["data"])
+
+
+def enter(sandbox):
+    """Raises when the process could not be confined: it must end then."""
+    build_view(sandbox)
     os.chroot(sandbox["root"])
     os.chdir("/")
-    _drop_privileges(sandbox.get("user"))
+    drop_privileges(sandbox.get("user"))

@@ -9,17 +9,29 @@ import type { ContainerDriver, ContainerSpec, RunningContainer, ZygoteSpec } fro
 import { createProcessDriver } from './driver.ts';
 
 const repository = resolve(import.meta.dirname, '../../../../..');
-const command = [
-  process.execPath,
-  '--disable-sigusr1',
-  '--single-threaded',
-  '--v8-pool-size=1',
-  '--no-memory-reducer',
-  join(repository, 'runtimes/node/zygote.cjs'),
-];
+const runtimes = join(repository, 'runtimes');
 const PATH = process.env.PATH ?? '';
-/** Writes on SIGUSR2 what it knows; takes all memory it can get on SIGWINCH. */
-const CODE = `
+/** A runtime whose functions are forked with their code loaded. */
+interface Language {
+  zygote: string[];
+  supervisor: string[];
+  entry: string;
+  /** Writes on SIGUSR2 what it knows; takes all memory it can get on SIGWINCH. */
+  code: string;
+}
+const LANGUAGES: Record<string, Language> = {
+  node: {
+    zygote: [
+      process.execPath,
+      '--disable-sigusr1',
+      '--single-threaded',
+      '--v8-pool-size=1',
+      '--no-memory-reducer',
+      join(runtimes, 'node/zygote.cjs'),
+    ],
+    supervisor: [process.execPath, join(runtimes, 'node/supervisor.cjs')],
+    entry: 'f.cjs',
+    code: `
 let count = 0;
 process.env.LOADED = 'yes';
 process.on('SIGUSR2', () => console.log(JSON.stringify({
@@ -28,7 +40,33 @@ process.on('SIGUSR2', () => console.log(JSON.stringify({
 })) || require('fs').writeFileSync('/tmp/mine-' + process.env.OWN, ''));
 process.on('SIGWINCH', () => { const kept = []; for (;;) kept.push(Buffer.alloc(1 << 20, 1)); });
 exports.fetch = () => new Response('');
-`;
+`,
+  },
+  python: {
+    zygote: ['python3', '-S', '-u', join(runtimes, 'python/zygote.py')],
+    supervisor: ['python3', '-S', '-u', join(runtimes, 'python/supervisor.py')],
+    entry: 'f.py',
+    code: `
+import json, os, random, signal, uuid
+count = 0
+os.environ["LOADED"] = "yes"
+def tell(*_):
+    global count
+    count += 1
+    print(json.dumps({"count": count, "random": random.random(), "drawn": [random.randrange(10**12), str(uuid.uuid4())], "own": os.environ["OWN"],
+        "loaded": os.environ["LOADED"], "cwd": os.getcwd(), "files": [name for name in os.listdir("/tmp") if name.startswith("mine-")]}))
+    open("/tmp/mine-" + os.environ["OWN"], "w").close()
+def eat(*_):
+    kept = []
+    while True:
+        kept.append(b"x" * (1 << 20))
+signal.signal(signal.SIGUSR2, tell)
+signal.signal(signal.SIGWINCH, eat)
+def handler(request):
+    return ""
+`,
+  },
+};
 
 let home = '';
 let code = '';
@@ -44,7 +82,7 @@ before(async () => {
   chmodSync(home, 0o755);
   code = join(home, 'code');
   mkdirSync(code);
-  writeFileSync(join(code, 'f.cjs'), CODE);
+  for (const { entry, code: text } of Object.values(LANGUAGES)) writeFileSync(join(code, entry), text);
   driver = createProcessDriver({
     runDir: join(home, 'run'),
     hidden: [homedir()],
@@ -79,10 +117,12 @@ interface Started {
   spec: ContainerSpec;
   channel: InstanceChannel;
   pid: number;
+  language: string;
   output(): string;
 }
 
-async function start(role: ZygoteSpec['role'], key = 'default/node'): Promise<Started> {
+async function start(language: string, role: ZygoteSpec['role'], tenant = 'default'): Promise<Started> {
+  const { zygote, supervisor } = LANGUAGES[language]!;
   const podUid = `pod-${count++}`;
   const socket = join(home, 'run', 'pods', podUid, 'i.sock');
   let output = '';
@@ -92,28 +132,29 @@ async function start(role: ZygoteSpec['role'], key = 'default/node'): Promise<St
   const spec: ContainerSpec = {
     podUid,
     name: 'c',
-    command: [process.execPath, join(repository, 'runtimes/node/supervisor.cjs')],
+    command: supervisor,
     env: { PATH, HOME: '/tmp', PETREL_SOCKET: socket },
     hostname: podUid,
     mounts: [],
     limits: { memoryBytes: 256 << 20 },
-    zygote: { key, command, env: { PATH }, ...(role && { role }) },
+    zygote: { key: `${tenant}/${language}`, command: zygote, env: { PATH }, ...(role && { role }) },
   };
   const running = await driver.start(spec, { stdout: write, stderr: write });
   const channel = await until(
     () => connectInstance(socket, { timeoutMs: 5000 }).catch(() => undefined),
     `an answer; output: ${output}`,
   );
-  return { running, spec, channel, pid: Number(running.id.split('.').at(-2)), output: () => output };
+  const pid = Number(running.id.split('.').at(-2));
+  return { running, spec, channel, pid, language, output: () => output };
 }
 
-const params = (own: string) => ({
+const params = (language: string, own: string) => ({
   namespace: 'default',
   function: 'f',
   revision: 'f-1',
   code,
   workdir: code,
-  entry: 'f.cjs',
+  entry: LANGUAGES[language]!.entry,
   env: { OWN: own },
   development: true,
   timeoutMs: 1000,
@@ -121,18 +162,19 @@ const params = (own: string) => ({
 });
 
 /** A function zygote that can be forked. */
-async function startParent(): Promise<Started> {
-  const parent = await start('parent');
-  const result = await parent.channel.call<{ problem?: string }>('preload', params('zygote'), 20_000);
+async function startParent(language: string): Promise<Started> {
+  const parent = await start(language, 'parent');
+  const given = params(language, 'zygote');
+  const result = await parent.channel.call<{ problem?: string }>('preload', given, 20_000);
   assert.equal(result.problem, undefined);
   parent.channel.close();
   return parent;
 }
 
 async function startChild(parent: Started, own: string): Promise<Started> {
-  const child = await start({ of: parent.spec.podUid });
+  const child = await start(parent.language, { of: parent.spec.podUid });
   assert.equal(child.channel.hello.preloaded, 'f-1');
-  await child.channel.call('specialise', params(own), 5000);
+  await child.channel.call('specialise', params(parent.language, own), 5000);
   return child;
 }
 
@@ -153,91 +195,93 @@ const status = (pid: number) => readFileSync(`/proc/${pid}/status`, 'utf8');
 const childrenOf = (pid: number) =>
   readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
 
-test('what has run a function’s code has no rights, and neither has what is forked from it', async (t) => {
-  if (why) return t.skip(why);
-  const parent = await startParent();
-  const child = await startChild(parent, 'a');
-  const [zygote] = childrenOf(parent.pid);
-  for (const pid of [zygote!, child.pid]) {
-    assert.match(status(pid), /^NoNewPrivs:\s+1$/m);
-    for (const set of ['CapEff', 'CapPrm', 'CapInh', 'CapAmb'])
-      assert.match(status(pid), new RegExp(`^${set}:\\s+0+$`, 'm'));
-    assert.match(status(pid), /^Uid:\s+65534\s+65534\s+65534\s+65534$/m);
-  }
-  assert.deepEqual(childrenOf(zygote!), [child.pid]);
-  // Neither the other roots nor the machine's.
-  const seen = await child.running.exec(
-    [
-      'sh',
-      '-c',
-      `ls -A /run /proc/1/root/run; cat ${home}/run/pods/*/* 2>&1; ls ${homedir()}; cd ..; ls -d ../../../../etc`,
-    ],
-    5000,
-  );
-  assert.doesNotMatch(seen.output, /slots/);
-  await end(child, parent);
-});
+for (const language of Object.keys(LANGUAGES)) {
+  test(`${language}: what has run a function’s code has no rights, and neither has what is forked from it`, async (t) => {
+    if (why) return t.skip(why);
+    const parent = await startParent(language);
+    const child = await startChild(parent, 'a');
+    const [zygote] = childrenOf(parent.pid);
+    for (const pid of [zygote!, child.pid]) {
+      assert.match(status(pid), /^NoNewPrivs:\s+1$/m);
+      for (const set of ['CapEff', 'CapPrm', 'CapInh', 'CapAmb'])
+        assert.match(status(pid), new RegExp(`^${set}:\\s+0+$`, 'm'));
+      assert.match(status(pid), /^Uid:\s+65534\s+65534\s+65534\s+65534$/m);
+    }
+    assert.deepEqual(childrenOf(zygote!), [child.pid]);
+    // Neither the other roots nor the machine's.
+    const seen = await child.running.exec(
+      [
+        'sh',
+        '-c',
+        `ls -A /run /proc/1/root/run; cat ${home}/run/pods/*/* 2>&1; ls ${homedir()}; cd ..; ls -d ../../../../etc`,
+      ],
+      5000,
+    );
+    assert.doesNotMatch(seen.output, /slots/);
+    await end(child, parent);
+  });
 
-test('instances of one zygote share nothing that they write: state, scratch space, random numbers, output, limits', async (t) => {
-  if (why) return t.skip(why);
-  const parent = await startParent();
-  const [one, other] = [await startChild(parent, 'one'), await startChild(parent, 'other')];
-  const first = await said(one);
-  const second = await said(one);
-  const third = await said(other);
-  assert.deepEqual([first.count, second.count, third.count], [1, 2, 1]);
-  assert.deepEqual([first.files, second.files, third.files], [[], ['mine-one'], []]);
-  assert.deepEqual([first.own, third.own], ['one', 'other']);
-  assert.deepEqual([first.loaded, first.cwd], ['yes', code]);
-  assert.notEqual(first.random, third.random);
-  for (const each of [0, 1])
-    assert.notEqual((first.drawn as unknown[])[each], (third.drawn as unknown[])[each]);
-  assert.doesNotMatch(other.output(), /"one"/);
-  const groups = ({ pid }: Started) => readFileSync(`/proc/${pid}/cgroup`, 'utf8');
-  assert.notEqual(groups(one), groups(other));
-  assert.match(groups(one), new RegExp(`${one.spec.podUid}\\.c`));
-  assert.ok((one.running.usage()?.memoryBytes ?? 0) > 0);
+  test(`${language}: instances of one zygote share nothing that they write: state, scratch space, random numbers, output, limits`, async (t) => {
+    if (why) return t.skip(why);
+    const parent = await startParent(language);
+    const [one, other] = [await startChild(parent, 'one'), await startChild(parent, 'other')];
+    const first = await said(one);
+    const second = await said(one);
+    const third = await said(other);
+    assert.deepEqual([first.count, second.count, third.count], [1, 2, 1]);
+    assert.deepEqual([first.files, second.files, third.files], [[], ['mine-one'], []]);
+    assert.deepEqual([first.own, third.own], ['one', 'other']);
+    assert.deepEqual([first.loaded, first.cwd], ['yes', code]);
+    assert.notEqual(first.random, third.random);
+    for (const each of [0, 1])
+      assert.notEqual((first.drawn as unknown[])[each], (third.drawn as unknown[])[each]);
+    assert.doesNotMatch(other.output(), /"one"/);
+    const groups = ({ pid }: Started) => readFileSync(`/proc/${pid}/cgroup`, 'utf8');
+    assert.notEqual(groups(one), groups(other));
+    assert.match(groups(one), new RegExp(`${one.spec.podUid}\\.c`));
+    assert.ok((one.running.usage()?.memoryBytes ?? 0) > 0);
 
-  one.running.signal('SIGWINCH');
-  assert.deepEqual(await one.running.exited, { exitCode: 137, oomKilled: true });
-  assert.equal((await said(other)).count, 2);
-  const next = await startChild(parent, 'next');
-  assert.deepEqual((await said(next)).files, []);
-  await end(next, other, parent);
-});
+    one.running.signal('SIGWINCH');
+    assert.deepEqual(await one.running.exited, { exitCode: 137, oomKilled: true });
+    assert.equal((await said(other)).count, 2);
+    const next = await startChild(parent, 'next');
+    assert.deepEqual((await said(next)).files, []);
+    await end(next, other, parent);
+  });
 
-test('instances outlive their zygote, and then end as they would', async (t) => {
-  if (why) return t.skip(why);
-  const parent = await startParent();
-  const child = await startChild(parent, 'a');
-  process.kill(childrenOf(parent.pid)[0]!, 'SIGKILL');
-  await until(() => childrenOf(parent.pid).length === 0, 'the end of the zygote');
-  assert.equal((await said(child)).count, 1);
-  // There is nothing to fork from any more: the runtime's own zygote has to do.
-  const generic = await start({ of: parent.spec.podUid });
-  assert.equal(generic.channel.hello.preloaded, undefined);
-  child.running.signal('SIGTERM');
-  await child.running.exited;
-  await parent.running.exited;
-  await end(generic);
-});
+  test(`${language}: instances outlive their zygote, and then end as they would`, async (t) => {
+    if (why) return t.skip(why);
+    const parent = await startParent(language);
+    const child = await startChild(parent, 'a');
+    process.kill(childrenOf(parent.pid)[0]!, 'SIGKILL');
+    await until(() => childrenOf(parent.pid).length === 0, 'the end of the zygote');
+    assert.equal((await said(child)).count, 1);
+    // There is nothing to fork from any more: the runtime's own zygote has to do.
+    const generic = await start(language, { of: parent.spec.podUid });
+    assert.equal(generic.channel.hello.preloaded, undefined);
+    child.running.signal('SIGTERM');
+    await child.running.exited;
+    await parent.running.exited;
+    await end(generic);
+  });
 
-test('a zygote that is told to end does so, and its namespaces with the last instance', async (t) => {
-  if (why) return t.skip(why);
-  const parent = await startParent();
-  const child = await startChild(parent, 'a');
-  parent.running.signal('SIGTERM');
-  await until(() => childrenOf(parent.pid).length === 0, 'the end of the zygote');
-  parent.running.kill();
-  assert.equal((await said(child)).count, 1);
-  await end(child);
-  await parent.running.exited;
-});
+  test(`${language}: a zygote that is told to end does so, and its namespaces with the last instance`, async (t) => {
+    if (why) return t.skip(why);
+    const parent = await startParent(language);
+    const child = await startChild(parent, 'a');
+    parent.running.signal('SIGTERM');
+    await until(() => childrenOf(parent.pid).length === 0, 'the end of the zygote');
+    parent.running.kill();
+    assert.equal((await said(child)).count, 1);
+    await end(child);
+    await parent.running.exited;
+  });
 
-test('nothing is forked for another tenant', async (t) => {
-  if (why) return t.skip(why);
-  const parent = await startParent();
-  const stranger = await start({ of: parent.spec.podUid }, 'other/node');
-  assert.equal(stranger.channel.hello.preloaded, undefined);
-  await end(stranger, parent);
-});
+  test(`${language}: nothing is forked for another tenant`, async (t) => {
+    if (why) return t.skip(why);
+    const parent = await startParent(language);
+    const stranger = await start(language, { of: parent.spec.podUid }, 'other');
+    assert.equal(stranger.channel.hello.preloaded, undefined);
+    await end(stranger, parent);
+  });
+}

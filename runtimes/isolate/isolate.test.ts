@@ -1,10 +1,11 @@
 /** What only the isolate runtime has: many functions in one process, each apart; modules of every kind; a process that is ended when one holds up all. */
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { HttpClient } from '../contract-tests/http-client.ts';
-import { type Files, Instance } from '../contract-tests/instance.ts';
+import { type Files, Instance, until } from '../contract-tests/instance.ts';
 
 const { bring } = createRequire(import.meta.url)('./bring.cjs') as { bring(): string | undefined };
 const why = bring();
@@ -87,19 +88,38 @@ test('a function that cannot be loaded harms none of its neighbours', { skip }, 
   await assert.rejects(lease(t, instance, 9999, counter), { code: 'BadRequest' });
 });
 
+const sleeper = {
+  'worker.js':
+    'export default { async fetch() { await new Promise((r) => setTimeout(r, 300)); return new Response("slept".padEnd(1e6)); } };',
+};
+/** Resolves when the function in a slot works on a request. */
+const working = (instance: Instance, slot: number) =>
+  until(async () => {
+    const { left } = await instance.control.call('drain-lease', { slot, graceMs: 0 });
+    return left === 1;
+  }, 'the request to begin');
+
 test('drain waits for what is being answered', { skip }, async (t) => {
   const instance = await started(t);
-  const slow = await lease(t, instance, 1, {
-    'worker.js':
-      'export default { async fetch() { await new Promise((r) => setTimeout(r, 300)); return new Response("slept"); } };',
-  });
+  const slow = await lease(t, instance, 1, sleeper);
   const open = slow();
-  for (;;) {
-    const { left } = await instance.control.call('drain-lease', { slot: 1, graceMs: 0 });
-    if (left === 1) break;
-  }
+  await working(instance, 1);
   assert.deepEqual(await instance.control.call('drain-lease', { slot: 1, graceMs: 10_000 }), { left: 0 });
-  assert.equal(await open, 'slept');
+  assert.equal((await open).trimEnd(), 'slept');
+});
+
+test('SIGTERM waits for the functions in all places, which take nothing new', { skip }, async (t) => {
+  const instance = await started(t);
+  const slow = await lease(t, instance, 2, sleeper);
+  const quick = await lease(t, instance, 1, counter, { env: { NAME: 'a' } });
+  const open = slow();
+  await working(instance, 2);
+  instance.kill('SIGTERM');
+  await until(() => !fs.existsSync(path.join(instance.dir, 'f1', 'h.sock')), 'the place to be closed');
+  await assert.rejects(quick());
+  const answer = await open;
+  assert.deepEqual([answer.trimEnd(), answer.length], ['slept', 1e6]);
+  assert.equal((await instance.exited).code, 0);
 });
 
 test('modules of every kind, under the names they have', { skip }, async (t) => {

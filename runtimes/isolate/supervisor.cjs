@@ -20,6 +20,10 @@ live({
   warmUp: () => functions().warmUp(),
   load: (params, context) => functions().load(params, context),
   reachable: () => functions().reachable(),
+  beside: {
+    drain: (graceMs) => functions().drainAll(graceMs),
+    stop: () => functions().stop('SIGTERM'),
+  },
   calls: {
     lease: (params, context) => functions().lease(params, context),
     leases: () => functions().held(),

@@ -21,6 +21,10 @@ live({
   language: process.versions.v8,
   warmUp: () => require('./lib/load.cjs').warmUp(),
   load: (params) => require('./lib/load.cjs').load(params),
+  beside: {
+    drain: async (graceMs) => (await made?.drain(graceMs)) ?? 0,
+    stop: async () => made?.hangUp(),
+  },
   calls: {
     lease: (params) => leases().lease(params),
     leases: () => leases().held(),

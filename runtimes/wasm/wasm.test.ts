@@ -222,3 +222,35 @@ test('drain-lease waits for what its function answers, and for nobody else', asy
   assert.deepEqual(await drained, { left: 0 });
   await b.goaway;
 });
+
+test('SIGTERM waits for the functions in all places', async (t) => {
+  const instance = await started(t);
+  const slow: Assembly = {
+    imports: [[WASI, 'poll_oneoff']],
+    code: call(0, 64, 512, 1, 24),
+    data: [
+      [80, [1]],
+      [88, u32(300e6, 0)],
+    ],
+  };
+  const [a, b] = [await lease(t, instance, 1, slow), await lease(t, instance, 2, counter)];
+  const open = a.request();
+  await until(async () => {
+    const { left } = await instance.control.call('drain-lease', { slot: 1, graceMs: 0 });
+    return left === 1;
+  }, 'the request to be worked on');
+  instance.kill('SIGTERM');
+  await b.goaway;
+  assert.equal((await open).status, 200);
+  assert.equal((await instance.exited).code, 0);
+});
+
+test('SIGTERM ends what hangs in a place after its grace', async (t) => {
+  const instance = await Instance.start({ runtime: 'wasm', env: { PETREL_TERM_GRACE_MS: '100' } });
+  t.after(() => instance.stop());
+  const hanging = await lease(t, instance, 1, stuck[0][1]);
+  const open = hanging.request();
+  instance.kill('SIGTERM');
+  await assert.rejects(open);
+  assert.equal((await instance.exited).code, 0);
+});

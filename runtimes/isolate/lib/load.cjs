@@ -115,20 +115,36 @@ class Functions {
     }
   }
 
-  /** @param {number} slot @returns {Promise<number>} */
-  async inFlight(slot) {
-    return (await this.workerd.say('/in-flight'))[slot] ?? 0;
+  /** @param {number[]} slots @returns {Promise<number>} */
+  async inFlight(...slots) {
+    const all = await this.workerd.say('/in-flight');
+    return slots.reduce((sum, slot) => sum + (all[slot] ?? 0), 0);
   }
 
-  /** @param {number} slot @param {number} graceMs @returns {Promise<number>} what is left */
-  async drain(slot, graceMs) {
-    this.workerd.close(slot);
+  /** @param {number[]} slots @param {number} graceMs @returns {Promise<number>} what is left when the time is over */
+  async idle(slots, graceMs) {
     const deadline = Date.now() + graceMs;
     for (;;) {
-      const left = await this.inFlight(slot);
+      const left = await this.inFlight(...slots);
       if (left === 0 || Date.now() > deadline) return left;
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
+  }
+
+  /** @param {number[]} slots that take nothing new from now on @param {number} graceMs @returns {Promise<number>} what is left */
+  drain(slots, graceMs) {
+    for (const slot of slots) this.workerd.close(slot);
+    return slots.length === 0 ? Promise.resolve(0) : this.idle(slots, graceMs);
+  }
+
+  /** @param {number} graceMs */
+  drainAll(graceMs) {
+    return this.drain([...this.leases.keys()], graceMs);
+  }
+
+  /** @param {NodeJS.Signals} signal */
+  stop(signal) {
+    return this.workerd.stop(signal);
   }
 
   /** The whole instance is one function's. @param {any} params @param {any} context @returns {Promise<import('../../node/lib/loader.cjs').Loaded>} */
@@ -138,11 +154,8 @@ class Functions {
       shape: 'fetch',
       transport: { kind: 'http1-unix' },
       inFlight: () => this.inFlight(0),
-      drain: (graceMs) => this.drain(0, graceMs),
-      stop: async (signal) => {
-        this.workerd.onExit = () => {};
-        this.workerd.child?.kill(signal);
-      },
+      drain: (graceMs) => this.drain([0], graceMs),
+      stop: (signal) => this.stop(signal),
     };
   }
 
@@ -177,13 +190,7 @@ class Functions {
 
   /** @param {{slot: number, graceMs: number}} params */
   async drainLease({ slot, graceMs }) {
-    const deadline = Date.now() + graceMs;
-    let left = await this.inFlight(slot);
-    while (left > 0 && Date.now() < deadline) {
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-      left = await this.inFlight(slot);
-    }
-    return { left };
+    return { left: await this.idle([slot], graceMs) };
   }
 }
 

@@ -207,6 +207,16 @@ class Workerd {
     });
   }
 
+  /** Ends it. At SIGTERM it answers first what it has been asked. @param {NodeJS.Signals} signal @returns {Promise<void>} resolves when it has ended */
+  async stop(signal) {
+    const { child } = this;
+    this.onExit = () => {};
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill(signal);
+    await ended;
+  }
+
   /** @param {number} slot requests for it are refused from now on, by there being nothing to connect to */
   close(slot) {
     fs.rmSync(socketOf(this.dir, slot), { force: true });

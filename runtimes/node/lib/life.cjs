@@ -51,6 +51,8 @@ const WARM_DELAY_MS = 5;
  *   further methods of the control connection
  * @property {boolean} [ownServer] requests go to an HTTP server of the runtime's own: a data connection is an error
  * @property {() => Promise<unknown>} [reachable] resolves when a request would be worked on, where that is not for this process to say
+ * @property {{drain: (graceMs: number) => Promise<number>, stop: () => Promise<unknown>}} [beside] the end of functions that the process
+ *   holds without being theirs: `drain` resolves with the requests that are left when the time is over, `stop` lets go of them
  * @property {() => void} [saveCaches] called at rest, after the first answer, and before the end
  * @property {{watch: () => {problem: (trusted: boolean) => Promise<string | undefined>}, serve: () => void}} [ahead] how this process is
  *   forked once it has loaded a function's code: `watch` is called before, `serve` returns in the forked process
@@ -348,6 +350,12 @@ function saveCaches() {
 async function drain(graceMs) {
   draining = true;
   for (const connection of connections) connection.goaway();
+  const left = await Promise.all([drainOwn(graceMs), runtime.beside?.drain(graceMs) ?? 0]);
+  return left[0] + left[1];
+}
+
+/** @param {number} graceMs @returns {Promise<number>} requests of the instance's own function that are left */
+async function drainOwn(graceMs) {
   if (loaded?.drain !== undefined) return loaded.drain(graceMs);
   if (inFlight > 0) {
     await new Promise((resolve) => {
@@ -363,7 +371,7 @@ async function stop(code) {
   try {
     if (state === 'specialised') saveCaches();
     await Promise.race([
-      loaded?.stop?.('SIGTERM'),
+      Promise.all([loaded?.stop?.('SIGTERM'), runtime.beside?.stop()]),
       new Promise((resolve) => setTimeout(resolve, options.termGraceMs)),
     ]);
   } catch (error) {

@@ -83,6 +83,16 @@ class Lease {
     return this.inFlight;
   }
 
+  /** Resolves when what has been written is on its way. */
+  async hangUp() {
+    this.server?.close();
+    const ends = [...this.connections].map(({ writer, socket }) => {
+      writer.flush();
+      return new Promise((resolve) => socket.end(resolve));
+    });
+    await Promise.all(ends);
+  }
+
   /** What is still worked on ends here. */
   close() {
     this.server?.close();
@@ -132,6 +142,16 @@ class Leases {
   /** @param {{slot: number, graceMs?: number}} params */
   async drainLease({ slot, graceMs = 30_000 }) {
     return { left: (await this.slots.get(slot)?.drain(Number(graceMs))) ?? 0 };
+  }
+
+  /** Takes nothing new in any place. @param {number} graceMs @returns {Promise<number>} requests that are left when the time is over */
+  async drain(graceMs) {
+    const left = await Promise.all([...this.slots.values()].map((lease) => lease.drain(graceMs)));
+    return left.reduce((sum, one) => sum + one, 0);
+  }
+
+  async hangUp() {
+    await Promise.all([...this.slots.values()].map((lease) => lease.hangUp()));
   }
 
   /** What is in the places, for a platform that was not there when it was put there. */

@@ -1,26 +1,29 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { metricsText } from './metrics.ts';
+import { metricsText } from '../base/openmetrics.ts';
+import { familiesOf } from './metrics.ts';
 
 test('everything that is counted is there, in the form that collectors read', () => {
-  const text = metricsText({
-    streams: {
-      'broker/ns/b': {
-        ...{ events: 3, bytes: 300, oldest: 1500, accepted: 5, refused: 2 },
-        refusals: { not_an_event: 1, disk_full: 1 },
+  const text = metricsText(
+    familiesOf({
+      streams: {
+        'broker/ns/b': {
+          ...{ events: 3, bytes: 300, oldest: 1500, accepted: 5, refused: 2 },
+          refusals: { not_an_event: 1, disk_full: 1 },
+        },
       },
-    },
-    subscriptions: {
-      'trigger/ns/t': { delivered: 4, failed: 3, retried: 2, dead: 1, filteredOut: 6, waiting: 7 },
-    },
-    engine: {
-      refusals: { no_address: 8 },
-      states: {
-        'eventsource/ns/"odd"': { ready: false, reason: 'Unreachable', message: 'x', lag: 9 },
-        'sink/ns/s': { ready: true, reason: 'Open', message: '' },
+      subscriptions: {
+        'trigger/ns/t': { delivered: 4, failed: 3, retried: 2, dead: 1, filteredOut: 6, waiting: 7 },
       },
-    },
-  });
+      engine: {
+        refusals: { no_address: 8 },
+        states: {
+          'eventsource/ns/"odd"': { ready: false, reason: 'Unreachable', message: 'x', lag: 9 },
+          'sink/ns/s': { ready: true, reason: 'Open', message: '' },
+        },
+      },
+    }),
+  );
   const lines = text.split('\n');
   for (const line of [
     '# TYPE petrel_events_accepted counter',
@@ -50,7 +53,7 @@ test('everything that is counted is there, in the form that collectors read', ()
 
 test('without anything there is nothing to tell', () => {
   assert.equal(
-    metricsText({ streams: {}, subscriptions: {}, engine: { refusals: {}, states: {} } }),
+    metricsText(familiesOf({ streams: {}, subscriptions: {}, engine: { refusals: {}, states: {} } })),
     '# EOF\n',
   );
 });

@@ -1,21 +1,6 @@
-/** What the engine has counted, as OpenMetrics text: for whoever collects such figures. */
+/** What the engine has counted, for whoever collects such figures. */
+import type { Family, Sample } from '../base/openmetrics.ts';
 import type { Questions } from './model.ts';
-
-/** Content type of the text. Source: https://github.com/prometheus/OpenMetrics, specification 1.0. */
-export const OPENMETRICS = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
-/** Where nothing of eventing is. */
-export const NO_METRICS = '# EOF\n';
-
-type Labels = Record<string, string>;
-type Sample = [labels: Labels, value: number];
-
-interface Family {
-  name: string;
-  /** Samples of a counter are called `<name>_total`. */
-  type: 'counter' | 'gauge';
-  help: string;
-  samples: Sample[];
-}
 
 export interface Counted {
   streams: Questions['streams']['answer'];
@@ -26,17 +11,17 @@ export interface Counted {
 /** Asks for everything there is. Rejects with `NotReady` while the engine begins. */
 export async function metricsOf(eventing: {
   ask<K extends keyof Questions>(question: K, input: Questions[K]['input']): Promise<Questions[K]['answer']>;
-}): Promise<string> {
+}): Promise<Family[]> {
   const [streams, subscriptions, engine] = await Promise.all([
     eventing.ask('streams', {}),
     eventing.ask('subscriptions', {}),
     eventing.ask('engine', {}),
   ]);
-  return metricsText({ streams, subscriptions, engine });
+  return familiesOf({ streams, subscriptions, engine });
 }
 
 /** Counts begin with the engine: a restart sets them back, as the form allows. */
-export function metricsText({ streams, subscriptions, engine }: Counted): string {
+export function familiesOf({ streams, subscriptions, engine }: Counted): Family[] {
   const ofStreams = Object.entries(streams);
   const ofSubscriptions = Object.entries(subscriptions);
   const states = Object.entries(engine.states);
@@ -45,7 +30,7 @@ export function metricsText({ streams, subscriptions, engine }: Counted): string
       const found = value(of);
       return found === undefined ? [] : [[{ stream }, found] satisfies Sample];
     });
-  const families: Family[] = [
+  return [
     {
       name: 'petrel_events_accepted',
       type: 'counter',
@@ -116,21 +101,7 @@ export function metricsText({ streams, subscriptions, engine }: Counted): string
       ),
     },
   ];
-  return `${families.map(familyText).join('')}# EOF\n`;
 }
 
 const byReason = (stream: string, refusals: Record<string, number>): Sample[] =>
   Object.entries(refusals).map(([reason, count]) => [{ stream, reason }, count]);
-
-function familyText({ name, type, help, samples }: Family): string {
-  if (samples.length === 0) return '';
-  const sample = type === 'counter' ? `${name}_total` : name;
-  const lines = samples.map(([labels, value]) => {
-    const inner = Object.entries(labels).map(([label, text]) => `${label}="${escaped(text)}"`);
-    return `${sample}{${inner.join(',')}} ${value}\n`;
-  });
-  return `# TYPE ${name} ${type}\n# HELP ${name} ${help}\n${lines.join('')}`;
-}
-
-const escaped = (text: string): string =>
-  text.replace(/[\\"\n]/g, (char) => (char === '\n' ? '\\n' : `\\${char}`));

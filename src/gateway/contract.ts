@@ -55,6 +55,8 @@ export interface PathRoute {
   access?: RouteAccess;
   /** Every request is asynchronous. */
   async?: boolean;
+  /** Its requests are counted under this label (`RevisionStats.calls`); those that are carried out later are not. */
+  count?: string;
   order: number;
 }
 
@@ -206,6 +208,28 @@ export interface RevisionStats {
   outcomes?: RevisionOutcomes;
   /** Copies of other revisions' requests since the last report; absent when there were none. */
   mirror?: MirrorCounts;
+  /** Requests that ended since the last report and came by path routes that ask for it (`PathRoute.count`); absent when there were none. */
+  calls?: RevisionCalls[];
+}
+
+/** Upper bounds of `RevisionCalls.buckets`, ms; beyond the last there is one more. Source: Prometheus' default buckets. */
+export const CALL_BUCKETS_MS: readonly number[] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000];
+
+/** Requests of one revision that came by one path, with one method and one outcome. */
+export interface RevisionCalls {
+  /** `PathRoute.count`. */
+  label: string;
+  /** `OTHER` for what is not one of HTTP's common methods. */
+  method: string;
+  /** 0: the client left; below 100: the answer broke off. */
+  status: number;
+  count: number;
+  /** Of these, how many found no instance when they came. */
+  cold: number;
+  /** Until the last byte, all together. */
+  sumMs: number;
+  /** By time: see `CALL_BUCKETS_MS`; each counts what is above the bound before it. */
+  buckets: number[];
 }
 
 /** What became of requests that were to be mirrored to a revision. */

@@ -3,6 +3,7 @@ import type { AccessTerms } from './access/access.ts';
 import type { HeldLoad } from './access/guard.ts';
 import type { RevisionKey } from './contract.ts';
 import { failure } from './failures.ts';
+import { loadCalls } from './paths/load.ts';
 import type { Destination } from './plane-types.ts';
 import { needle, withRequestLines } from './policy/lines.ts';
 import type { RequestBlock } from './request-block.ts';
@@ -27,6 +28,8 @@ export interface Asked {
   access: AccessTerms | undefined;
   /** Made by the platform, which was let through before: neither access nor limits on clients are for it. */
   trusted: boolean;
+  /** It is counted under this label; undefined: not at all. */
+  count: string | undefined;
 }
 
 /** What entering needs of the worker. */
@@ -100,6 +103,7 @@ function lead(state: RouteState, asked: Asked, around: EntranceSurroundings): De
   } else key ??= state.targets.next();
   const found = key === null ? undefined : around.revision(key);
   if (found === undefined) return notReady(state);
+  if (asked.count !== undefined) terms = new (loadCalls().CountedRequest)(terms, asked.count, asked.method);
   return { revision: found, prefix, failure: null, terms, target, block, lines: '' };
 }
 

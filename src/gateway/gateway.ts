@@ -22,7 +22,7 @@ import { guarded } from './guard.ts';
 import { DEFAULT_LIMITS, type GatewayLimits } from './limits.ts';
 import type { PlaneLink } from './links.ts';
 import { listenError } from './listening.ts';
-import { loadPathCheck } from './paths/load.ts';
+import { loadCalls, loadPathCheck } from './paths/load.ts';
 import type { PlaneCommand, PlaneEvents, PlaneStats } from './plane.ts';
 import type { GatewayIdentity } from './policy/around.ts';
 import { inFlightRow, memoryFor, type RouteMemory } from './policy/memory.ts';
@@ -395,7 +395,7 @@ export class GatewayControl implements Gateway {
 
   #merge(parts: PlaneStats[][], interval: number): RevisionStats[] {
     const merged = new Map<string, RevisionStats>();
-    for (const { key, integral, begun, outcomes, mirror } of parts.flat()) {
+    for (const { key, integral, begun, outcomes, mirror, calls } of parts.flat()) {
       const record = this.#revisions.get(key);
       if (record === undefined) continue;
       let entry = merged.get(key);
@@ -407,6 +407,7 @@ export class GatewayControl implements Gateway {
       entry.averageConcurrency += integral / interval;
       entry.requestCount += begun;
       if (outcomes !== undefined) entry.outcomes = addOutcomes(entry.outcomes, outcomes);
+      if (calls !== undefined) entry.calls = loadCalls().addCalls([...(entry.calls ?? []), ...calls]);
       if (mirror !== undefined) entry.mirror = addMirror(entry.mirror, mirror);
     }
     return [...merged.values()];

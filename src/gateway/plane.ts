@@ -7,6 +7,7 @@ import { ClientConnection, type ClientPlane } from './client.ts';
 import type {
   MirrorCounts,
   PathRoute,
+  RevisionCalls,
   RevisionEntry,
   RevisionFailure,
   RevisionOutcomes,
@@ -63,6 +64,7 @@ export interface PlaneStats {
   begun: number;
   outcomes?: RevisionOutcomes | undefined;
   mirror?: MirrorCounts | undefined;
+  calls?: RevisionCalls[] | undefined;
 }
 
 /** What a plane tells the main side. */
@@ -96,7 +98,7 @@ const INPUT_BYTES = 64 * 1024;
 const HEALTH = '/_petrel/healthz';
 
 /** A request that no path route has had a say in. */
-const PLAIN = { revision: null, later: false, access: undefined, trusted: false };
+const PLAIN = { revision: null, later: false, access: undefined, trusted: false, count: undefined };
 
 /** A client's connection, whatever it speaks. */
 interface PlaneClient {

@@ -4,10 +4,19 @@
  */
 
 import type { Deadlines } from '../base/deadlines.ts';
-import type { Endpoint, MirrorCounts, RevisionEntry, RevisionFailure, RevisionOutcomes } from './contract.ts';
+import type {
+  Endpoint,
+  MirrorCounts,
+  RevisionCalls,
+  RevisionEntry,
+  RevisionFailure,
+  RevisionOutcomes,
+} from './contract.ts';
 import { Counter, type RowRef } from './counters.ts';
 import { type Exchange, STATE } from './exchange.ts';
 import { type Failure, failure } from './failures.ts';
+import type { CallCounter } from './paths/calls.ts';
+import { loadCalls } from './paths/load.ts';
 import type { Chooser } from './policy/balance.ts';
 import { loadBalance, loadWatch } from './policy/load.ts';
 import type { Watch } from './policy/watch.ts';
@@ -75,6 +84,7 @@ export interface Collected {
   begun: number;
   outcomes: RevisionOutcomes | undefined;
   mirror: MirrorCounts | undefined;
+  calls: RevisionCalls[] | undefined;
 }
 
 export class RevisionState {
@@ -101,6 +111,7 @@ export class RevisionState {
   /** Null where nobody asks what becomes of requests. */
   #watch: Watch | null = null;
   #mirrored: MirrorCounts | null = null;
+  #calls: CallCounter | null = null;
 
   constructor(entry: RevisionEntry, queue: RowRef, worker: number, hooks: RevisionHooks) {
     this.entry = entry;
@@ -428,13 +439,27 @@ export class RevisionState {
     this.#account(now, 0);
     this.#surgeAt = this.entry.surge ?? Number.POSITIVE_INFINITY;
     const mirror = this.#mirrored ?? undefined;
-    if (this.#integral === 0 && this.#begun === 0 && mirror === undefined) return null;
+    const calls = this.#calls?.take();
+    if (this.#integral === 0 && this.#begun === 0 && mirror === undefined && calls === undefined) return null;
     const outcomes = this.#watch?.takeOutcomes();
-    const out: Collected = { integral: this.#integral, begun: this.#begun, outcomes, mirror };
+    const out: Collected = { integral: this.#integral, begun: this.#begun, outcomes, mirror, calls };
     this.#mirrored = null;
+    this.#calls = null;
     this.#integral = 0;
     this.#begun = 0;
     return out;
+  }
+
+  /** A request that is counted by its path has ended. */
+  called(label: string, method: string, status: number, ms: number, cold: boolean): void {
+    this.#calls ??= new (loadCalls().CallCounter)();
+    this.#calls.count(label, method, status, ms, cold);
+    if (this.#level === 0) this.#hooks.active(this);
+  }
+
+  /** There is no instance. */
+  get isEmpty(): boolean {
+    return this.#endpoints.size === 0;
   }
 
   /** Requests in flight or queued in this worker. */

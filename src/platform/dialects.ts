@@ -15,6 +15,7 @@ import { FUNCTIONS, ROUTES } from '../kube/refs.ts';
 import type { EarlyGateway } from './controllers.ts';
 import { onFirstObject } from './first-object.ts';
 import type { HomePaths } from './home.ts';
+import type { Counts } from './metrics.ts';
 import type { Parts } from './parts.ts';
 import { sessionSecret } from './session-secret.ts';
 
@@ -60,15 +61,18 @@ export function storageUrl(home: HomePaths, gateway: string): string {
 
 /**
  * Resolves when the objects that exist are translated; dialects of which there are none yet start with their first object. The result
- * are rows for the platform's socket.
+ *  are rows for the platform's socket, and what was counted.
  */
-export async function startDialects(options: DialectsOptions, parts: Parts): Promise<SocketRoute[]> {
+export async function startDialects(
+  options: DialectsOptions,
+  parts: Parts,
+): Promise<{ routes: SocketRoute[]; counts: Counts }> {
   const [fission] = await Promise.all([
     startFissionLater(options, parts),
     startLambdaLater(options, parts),
     openfaas(options, parts),
   ]);
-  return [fission];
+  return fission;
 }
 
 /** OpenFaaS' REST API, for those who ask for it: it brings a password of its own. */
@@ -135,7 +139,10 @@ async function startLambdaLater(options: DialectsOptions, parts: Parts): Promise
 export const FISSION_BEGIN = '/dialects/fission';
 
 /** Fission's objects are translated from the first one on; those that exist before this resolves. */
-async function startFissionLater(options: DialectsOptions, parts: Parts): Promise<SocketRoute> {
+async function startFissionLater(
+  options: DialectsOptions,
+  parts: Parts,
+): Promise<{ routes: SocketRoute[]; counts: Counts }> {
   const { log } = options;
   const dir = fissionDir(options.home);
   let started: Promise<Fission> | undefined;
@@ -163,7 +170,7 @@ async function startFissionLater(options: DialectsOptions, parts: Parts): Promis
     await (await started)?.stop();
   });
   if (existsSync(dir) || found.exists) await begin();
-  return {
+  const route: SocketRoute = {
     method: 'POST',
     path: FISSION_BEGIN,
     async handle(_, response) {
@@ -173,6 +180,7 @@ async function startFissionLater(options: DialectsOptions, parts: Parts): Promis
       sendJson(response, 200, {});
     },
   };
+  return { routes: [route], counts: async () => (started === undefined ? [] : (await started).counts()) };
 }
 
 /** Uploads of Fission's storage service; that it exists says that Fission's command is used here. */

@@ -15,6 +15,7 @@ import type { PushedMetrics } from '../serving/autoscaler/metrics.ts';
 import { type Address, formatAddress, listenError, parseAddress } from './address.ts';
 import { onFirstObject } from './first-object.ts';
 import type { HomePaths } from './home.ts';
+import type { Counts } from './metrics.ts';
 import type { Parts } from './parts.ts';
 
 /** Deliveries under way may end for this long, milliseconds: they are begun again at the next start. */
@@ -26,9 +27,6 @@ const MAX_QUESTION = 1024 * 1024;
 
 /** Row of the platform's socket: `{"question": …, "input": …}` is answered with `{"answer": …}`. See `Questions`. */
 export const EVENTS_ASK = '/events/ask';
-
-/** Row of the platform's socket: counts of everything as OpenMetrics text. */
-export const METRICS = '/metrics';
 
 const QUESTIONS: Record<keyof Questions, true> = {
   history: true,
@@ -52,8 +50,11 @@ export interface EventingPartOptions {
   queueLag: PushedMetrics;
 }
 
-/** Resolves when events are taken for the objects that exist. The result are rows for the platform's socket. */
-export async function startEventingLater(options: EventingPartOptions, parts: Parts): Promise<SocketRoute[]> {
+/** Resolves when events are taken for the objects that exist. `routes` are rows for the platform's socket. */
+export async function startEventingLater(
+  options: EventingPartOptions,
+  parts: Parts,
+): Promise<{ routes: SocketRoute[]; counts: Counts }> {
   const { home, gateway, log, client, store, queueLag } = options;
   const keda = await openKeda(options, parts);
   let started: Promise<Eventing> | undefined;
@@ -97,27 +98,25 @@ export async function startEventingLater(options: EventingPartOptions, parts: Pa
     await eventing?.stop(Math.min(graceMs, GRACE_MS));
   });
   if (found.exists) await begin().catch(() => {});
-  return [
-    {
-      method: 'GET',
-      path: METRICS,
-      async handle(_request, response) {
-        const { metricsOf, NO_METRICS, OPENMETRICS } = await import('../eventing/metrics.ts');
-        const text = started === undefined ? NO_METRICS : await metricsOf(await started);
-        response.writeHead(200, { 'content-type': OPENMETRICS }).end(text);
-      },
+  return {
+    async counts() {
+      if (started === undefined) return [];
+      const { metricsOf } = await import('../eventing/metrics.ts');
+      return metricsOf(await started);
     },
-    {
-      method: 'POST',
-      path: EVENTS_ASK,
-      async handle(request, response) {
-        const { question, input } = await readQuestion(request);
-        if (started === undefined) throw nothingYet();
-        const eventing = await started;
-        sendJson(response, 200, { answer: await eventing.ask(question, input) });
+    routes: [
+      {
+        method: 'POST',
+        path: EVENTS_ASK,
+        async handle(request, response) {
+          const { question, input } = await readQuestion(request);
+          if (started === undefined) throw nothingYet();
+          const eventing = await started;
+          sendJson(response, 200, { answer: await eventing.ask(question, input) });
+        },
       },
-    },
-  ];
+    ],
+  };
 }
 
 /** KEDA's push scaler, for those who ask for it with `PETREL_KEDA=host:port`. */

@@ -22,6 +22,7 @@ import { openGateway, startControllers } from './controllers.ts';
 import { startDialects } from './dialects.ts';
 import { startEventingLater } from './eventing.ts';
 import { type HomePaths, type PlatformRecord, type PlatformRole, removeRecord, writeRecord } from './home.ts';
+import { metricsRoute } from './metrics.ts';
 import { Parts } from './parts.ts';
 import { openSocket } from './socket.ts';
 
@@ -74,11 +75,12 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
       const controllers = await startControllers({ home, packages, log, client }, gateway, parts);
       const { store } = api;
       const { queueLag } = controllers;
-      const more = await Promise.all([
+      const [dialects, eventing] = await Promise.all([
         startDialects({ home, packages, log, client, gateway, store }, parts),
         startEventingLater({ home, log, client, gateway: gateway.gateway, store, queueLag }, parts),
       ]);
-      routes.push(...controllers.routes, ...more.flat());
+      routes.push(...controllers.routes, ...dialects.routes, ...eventing.routes);
+      routes.push(metricsRoute([eventing.counts, dialects.counts]));
     }
     const record: PlatformRecord = {
       pid: process.pid,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
-import { createServer, request, type ServerResponse } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -87,21 +87,9 @@ const isReady = (kind: 'trigger' | 'source', ...names: string[]) =>
     const rows = await petrel.json<Row[]>([kind, 'list']);
     return names.every((name) => rows.some((row) => row.name === name && row.ready === 'True'));
   });
-const metrics = () =>
-  new Promise<string>((resolve, reject) => {
-    request({ socketPath: join(petrel.home, 'run/platform.sock'), path: '/metrics' }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (part: string) => {
-        text += part;
-      });
-      response.on('end', () => resolve(text));
-    })
-      .on('error', reject)
-      .end();
-  });
 const counted = async (sample: string) =>
   Number(
-    (await metrics())
+    (await petrel.metrics())
       .split('\n')
       .find((line) => line.startsWith(`${sample} `))
       ?.split(' ')
@@ -109,7 +97,7 @@ const counted = async (sample: string) =>
   );
 
 test('a broker that is deleted takes what waits along, and one of its name begins anew', async () => {
-  assert.equal(await metrics(), '# EOF\n', 'without eventing there is nothing to count');
+  assert.equal(await petrel.metrics(), '# EOF\n', 'without eventing there is nothing to count');
   closed.add('/shop');
   await broker('shop');
   await trigger('shop', 'shop', `${base}/shop`, PATIENT);
@@ -229,7 +217,7 @@ test('two brokers that lead to each other: an event goes round until its time to
   await isReady('trigger', 'to-ping', 'to-pong');
   assert.equal(await send('ping', 'round'), 202);
   await eventually('it ends', async () => {
-    const text = await metrics();
+    const text = await petrel.metrics();
     return /petrel_events_refused_total\{stream="broker\/default\/p[io]ng",reason="loop"\} 1\n/.test(text);
   });
   const rounds =

@@ -4,9 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { createServer, request } from 'node:http';
+import { createServer } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { MAX_BATCH } from '../../src/cloudevents/json.ts';
 import type { UntypedObject } from '../../src/kinds/object.ts';
@@ -71,31 +70,15 @@ const served = async (id: string, body?: string, path?: string) => {
 const resident = () =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${platform.pid}/status`, 'utf8'))?.[1]) * 1024;
 
-const metrics = () =>
-  new Promise<Map<string, number>>((resolve, reject) => {
-    const asked = request(
-      { socketPath: join(petrel.home, 'run/platform.sock'), path: '/metrics' },
-      (response) => {
-        let text = '';
-        response.setEncoding('utf8').on('data', (part: string) => {
-          text += part;
-        });
-        response.on('end', () => {
-          const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
-          resolve(
-            new Map(
-              lines.map((line) => {
-                const at = line.lastIndexOf(' ');
-                return [line.slice(0, at), Number(line.slice(at + 1))];
-              }),
-            ),
-          );
-        });
-      },
-    );
-    asked.on('error', reject);
-    asked.end();
-  });
+const metrics = async () => {
+  const lines = (await petrel.metrics()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return new Map(
+    lines.map((line) => {
+      const at = line.lastIndexOf(' ');
+      return [line.slice(0, at), Number(line.slice(at + 1))];
+    }),
+  );
+};
 const refused = async (reason: string, stream = 'broker/default/default') =>
   (await metrics()).get(`petrel_events_refused_total{stream="${stream}",reason="${reason}"}`) ?? 0;
 

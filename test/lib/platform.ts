@@ -126,6 +126,23 @@ export class Petrel {
     const transport = httpsTransport(await loadKubeconfig(join(this.home, 'kubeconfig')));
     return { ...createClient(transport), close: () => transport.close() };
   }
+  /** What has been counted, as OpenMetrics text. */
+  metrics(): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const outgoing = request(
+        { socketPath: join(this.home, 'run/platform.sock'), path: '/metrics' },
+        (response) => {
+          let text = '';
+          response.setEncoding('utf8').on('data', (chunk: string) => {
+            text += chunk;
+          });
+          response.on('end', () => resolve(text));
+        },
+      );
+      outgoing.on('error', reject);
+      outgoing.end();
+    });
+  }
   /** Ends the platform, however it is. */
   async stop(): Promise<void> {
     await this.run(['down', '--now']);

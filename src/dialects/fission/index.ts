@@ -3,6 +3,7 @@
  * objects; until then nothing of it is loaded.
  */
 import { join } from 'node:path';
+import type { Family } from '../../base/openmetrics.ts';
 import type { EndpointAddress } from '../../gateway/contract.ts';
 import { createArchives, uploadId } from './archives.ts';
 import { createCaches } from './caches.ts';
@@ -11,6 +12,7 @@ import type { Context, FissionOptions, Part } from './context.ts';
 import { createEnvironments, createFunctions } from './functions.ts';
 import { createHold } from './hold.ts';
 import { createInvoker } from './invoke.ts';
+import { createMetrics } from './metrics.ts';
 import type { Package } from './model.ts';
 import { createPackages, type Packages } from './packages.ts';
 import { createPresence } from './presence.ts';
@@ -29,6 +31,8 @@ export type { FissionOptions } from './context.ts';
 const PRUNE_MS = 60 * 60_000;
 
 export interface Fission {
+  /** What has been counted, under Fission's names. */
+  counts(): Promise<Family[]>;
   stop(): Promise<void>;
 }
 
@@ -82,6 +86,7 @@ export async function startFission(options: FissionOptions): Promise<Fission> {
   const functions = createFunctions(context, () => packages);
   const directory = createDirectory(context);
   const invoker = createInvoker(context);
+  const metrics = createMetrics(context, storage);
   const parts: Part[] = [
     createPresence(context),
     createEnvironments(context),
@@ -93,6 +98,7 @@ export async function startFission(options: FissionOptions): Promise<Fission> {
     createWatches(context, invoker),
     createQueues(context),
     createCanaries(context),
+    metrics,
   ];
   caches.packages.addHandler({ delete: (pkg: Package) => pkg.spec.deployment?.url && pruneLater() });
 
@@ -100,6 +106,7 @@ export async function startFission(options: FissionOptions): Promise<Fission> {
   await Promise.all(Object.values(caches).map((cache) => cache.synced));
   await Promise.all(parts.map((part) => part.start()));
   return {
+    counts: () => metrics.families(),
     async stop() {
       pruning?.cancel();
       invoker.stop();

@@ -76,6 +76,7 @@ test('a relative URL is the whole path, and the function sees /', () => {
         'x-fission-function-namespace': 'default',
         'x-fission-function-resourceversion': '3',
       },
+      count: '/a',
       order: 1_767_225_600,
     },
   );

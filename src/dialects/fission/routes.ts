@@ -124,6 +124,7 @@ export function functionRoutes(
         rewrite: 'strip',
         to,
         headers: functionHeaders(fn),
+        count: '',
         order: ageOf(object),
       },
     ]),
@@ -180,6 +181,7 @@ export function triggerRoute(trigger: HttpTrigger, directory: Directory): PathRo
     },
     ...(access ? { access } : {}),
     ...(spec.invocationMode === 'async' ? { async: true } : {}),
+    count: value,
     order: ageOf(trigger),
   };
 }

@@ -17,6 +17,8 @@ export interface Storage {
   put(source: AsyncIterable<Uint8Array>): Promise<string>;
   get(id: string): Promise<StoredArchive | undefined>;
   list(): Promise<string[]>;
+  /** How many there are, and their bytes. */
+  usage(): Promise<{ count: number; bytes: number }>;
   /** Whether it was there. */
   remove(id: string): Promise<boolean>;
   /** Removes what nobody refers to and is older than `olderThanMs`. */
@@ -60,6 +62,13 @@ export function createStorage(dir: string): Storage {
       return found && file ? { bytes: found.size, stream: () => createReadStream(file) } : undefined;
     },
     list: ids,
+    async usage() {
+      const sizes = await Promise.all(
+        (await ids()).map(async (id) => (await stat(join(dir, id)).catch(() => undefined))?.size),
+      );
+      const there = sizes.filter((size) => size !== undefined);
+      return { count: there.length, bytes: there.reduce((sum, size) => sum + size, 0) };
+    },
     async remove(id) {
       const file = path(id);
       if (file === undefined || !(await stat(file).catch(() => undefined))) return false;

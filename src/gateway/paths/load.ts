@@ -8,6 +8,14 @@ export function loadPaths(): typeof import('./paths.ts') {
   return require('./paths.ts') as typeof import('./paths.ts');
 }
 
+let calls: typeof import('./calls.ts') | undefined;
+
+/** Counting requests by path; asked for with every request that is counted. */
+export function loadCalls(): typeof import('./calls.ts') {
+  calls ??= require('./calls.ts') as typeof import('./calls.ts');
+  return calls;
+}
+
 /** What a platform without path routes never needs of them. */
 export function loadPathCheck(): typeof import('./check.ts') {
   return require('./check.ts') as typeof import('./check.ts');

@@ -200,6 +200,7 @@ export class Paths {
       later: route.async === true,
       access: item.access,
       trusted: isEmpty(route.access),
+      count: route.count,
     };
     const { methods } = route;
     const named = methods.length === 0 || methods.includes(request.method);

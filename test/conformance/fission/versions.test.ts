@@ -99,6 +99,38 @@ describe('versions that are published by themselves', () => {
     assert.match(JSON.stringify(status.conditions), /EnvGenerationDrift.*node-env-22/);
   });
 
+  test("calls are counted under Fission's names, a version's as its own", async () => {
+    await fission.routeCreate('counted', {
+      relativeurl: '/counted',
+      methods: ['GET'],
+      functionref: { type: 'name', name: 'auto' },
+    });
+    await fission.wait('httptriggers', 'counted', 'Ready');
+    for (const path of ['/counted', '/counted', '/fission-function/auto:auto-v1']) await answer(path);
+    const own = 'function_namespace="default",function_name="auto"';
+    await eventually('the counts', async () => {
+      const text = await petrel.metrics();
+      const value = (name: string, labels: string) =>
+        Number(
+          text
+            .split('\n')
+            .find((line) => line.startsWith(`${name}{${labels}} `))
+            ?.split(' ')
+            .at(-1),
+        );
+      const trigger = `${own},path="/counted",method="GET",code="200"`;
+      const version = `${own},function_version="auto-v1",path="",method="GET",code="200"`;
+      return (
+        value('fission_function_calls_total', trigger) === 2 &&
+        value('fission_function_calls_total', version) >= 2 &&
+        value('fission_function_overhead_seconds_count', trigger) === 2 &&
+        value('fission_function_cold_starts_total', 'function_name="auto",function_namespace="default"') >=
+          0 &&
+        value('fission_router_routes', 'listener="public"') === 1
+      );
+    });
+  });
+
   test('versioning manual: nothing is published; retention counts all the same', async () => {
     await fission.fnCreate('hand', 'nodejs', says('one'), { versioning: { mode: 'manual' } });
     await fission.wait('functions', 'hand', 'Ready');

@@ -5,54 +5,69 @@ export type StreamName = 'stdout' | 'stderr';
 /** A line without a newline is written in pieces of this size, each but the last marked P. */
 export const MAX_PIECE = 16 * 1024;
 const NEWLINE = 10;
+const NOTHING = Buffer.alloc(0);
+
+/** Takes a line whole or not at all; `parts` are read before it returns. */
+export type LineSink = (parts: readonly Buffer[], bytes: number) => void;
 
 /** Cuts a stream of bytes into log lines. One per stream of a container; keeps at most one unfinished piece. */
 export interface LineCutter {
-  /** Complete lines, formatted, or an empty string. */
-  push(chunk: Buffer, time: string): Buffer[];
+  push(chunk: Buffer, time: string): void;
   /** What is left when the stream has ended. */
-  end(time: string): Buffer[];
+  end(time: string): void;
 }
 
-export function createLineCutter(stream: StreamName): LineCutter {
-  let rest: Buffer[] = [];
-  let held = 0;
-  const piece = (time: string, tag: 'F' | 'P', parts: Buffer[]) =>
-    Buffer.concat([Buffer.from(`${time} ${stream} ${tag} `), ...parts, Buffer.from('\n')]);
+const LINE_END = Buffer.from('\n');
+/** Room for the first bytes of a line that goes on in the next chunk. */
+const FIRST_ROOM = 256;
+
+/** Complete lines go to `sink`. Nothing is allocated per line. */
+export function createLineCutter(stream: StreamName, sink: LineSink): LineCutter {
+  /** The beginning of a line that has no end yet. */
+  let held: Buffer | undefined;
+  let size = 0;
+  const line = (head: Buffer, part: Buffer) => {
+    const rest = held === undefined ? NOTHING : held.subarray(0, size);
+    sink([head, rest, part, LINE_END], head.length + rest.length + part.length + 1);
+    held = undefined;
+    size = 0;
+  };
+  const hold = (part: Buffer) => {
+    const needed = size + part.length;
+    if (held === undefined || held.length < needed) {
+      const grown = Buffer.allocUnsafe(
+        Math.min(MAX_PIECE, Math.max(FIRST_ROOM, needed, 2 * (held?.length ?? 0))),
+      );
+      held?.copy(grown, 0, 0, size);
+      held = grown;
+    }
+    part.copy(held, size);
+    size = needed;
+  };
+  const headOf = (time: string, tag: 'F' | 'P') => Buffer.from(`${time} ${stream} ${tag} `, 'latin1');
   return {
     push(chunk, time) {
-      const lines: Buffer[] = [];
+      let full: Buffer | undefined;
       let from = 0;
       while (from < chunk.length) {
         const newline = chunk.indexOf(NEWLINE, from);
         const end = newline === -1 ? chunk.length : newline;
-        let part = chunk.subarray(from, end);
-        while (held + part.length > MAX_PIECE) {
-          const take = MAX_PIECE - held;
-          lines.push(piece(time, 'P', [...rest, part.subarray(0, take)]));
-          part = part.subarray(take);
-          rest = [];
-          held = 0;
+        while (size + end - from > MAX_PIECE) {
+          const cut = from + MAX_PIECE - size;
+          line(headOf(time, 'P'), chunk.subarray(from, cut));
+          from = cut;
         }
         if (newline === -1) {
-          // A copy: the chunk belongs to the stream and is large.
-          if (part.length > 0) rest.push(Buffer.from(part));
-          held += part.length;
+          if (end > from) hold(chunk.subarray(from, end));
         } else {
-          lines.push(piece(time, 'F', [...rest, part]));
-          rest = [];
-          held = 0;
+          full ??= headOf(time, 'F');
+          line(full, chunk.subarray(from, end));
         }
         from = end + 1;
       }
-      return lines;
     },
     end(time) {
-      if (held === 0) return [];
-      const line = piece(time, 'F', rest);
-      rest = [];
-      held = 0;
-      return [line];
+      if (size > 0) line(headOf(time, 'F'), NOTHING);
     },
   };
 }

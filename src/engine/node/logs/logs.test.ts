@@ -26,10 +26,15 @@ const read = async (path: string, options: ReadOptions = {}, writer?: ReturnType
 };
 
 test('lines are cut where they end, whatever the chunks', () => {
-  const cutter = createLineCutter('stdout');
-  const lines = ['a', 'b\nc', '\n', '\nd'].flatMap((chunk) => cutter.push(Buffer.from(chunk), 'T'));
-  lines.push(...cutter.end('T'));
-  assert.equal(Buffer.concat(lines).toString(), 'T stdout F ab\nT stdout F c\nT stdout F \nT stdout F d\n');
+  let lines = '';
+  const cutter = createLineCutter('stdout', (parts, bytes) => {
+    const line = Buffer.concat(parts);
+    assert.equal(line.length, bytes);
+    lines += line;
+  });
+  for (const chunk of ['a', 'b\nc', '\n', '\nd', 'é'.repeat(200), '!']) cutter.push(Buffer.from(chunk), 'T');
+  cutter.end('T');
+  assert.equal(lines, `T stdout F ab\nT stdout F c\nT stdout F \nT stdout F d${'é'.repeat(200)}!\n`);
 });
 
 test('a line without an end is written in pieces and read back as one', async () => {
@@ -51,6 +56,38 @@ test('the format is that of CRI', async () => {
   await writer.close();
   assert.equal(readFileSync(path, 'utf8'), '2026-01-02T03:04:05.678000000Z stdout F héllo wörld\n');
   assert.equal(parseLine(Buffer.from('no log line')), undefined);
+});
+
+test('more than a block of output is written as it came, over files', async () => {
+  const { path, writer } = write({ maxFileBytes: 100_000, maxFiles: 5 });
+  const all = Array.from({ length: 4000 }, (_, line) => `${line} ${'v'.repeat(line % 61)}\n`).join('');
+  for (let at = 0; at < all.length; at += 33_333) {
+    writer.write('stdout', Buffer.from(all.slice(at, at + 33_333)));
+    await writer.flush();
+  }
+  await writer.close();
+  assert.ok(readdirSync(join(path, '..')).length > 1);
+  assert.equal(await read(path), all);
+});
+
+test('what is printed costs no memory of its own', async () => {
+  const { writer } = write({ maxFileBytes: 1024 * 1024, maxFiles: 2 });
+  const chunk = Buffer.from(
+    'a line of the usual length, as programs print them by the million\n'.repeat(900),
+  );
+  const round = async () => {
+    for (let at = 0; at < 20; at++) writer.write('stdout', chunk);
+    await writer.flush();
+  };
+  await round();
+  const before = process.memoryUsage().arrayBuffers;
+  let most = 0;
+  for (let at = 0; at < 40; at++) {
+    await round();
+    most = Math.max(most, process.memoryUsage().arrayBuffers - before);
+  }
+  await writer.close();
+  assert.ok(most < 4 * 1024 * 1024, `${most} bytes for 47 MB`);
 });
 
 test('no output, no file, an empty log', async () => {

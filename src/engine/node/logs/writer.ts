@@ -4,7 +4,10 @@ import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { messageOf } from '../../../base/errors.ts';
 import type { Logger } from '../../../base/log.ts';
-import { createLineCutter, type StreamName } from './format.ts';
+import { createBlockQueue } from './blocks.ts';
+import { createLineCutter, type LineSink, type StreamName } from './format.ts';
+
+const NEWLINE = 10;
 
 export interface LogLimits {
   /** A file is set aside when it has reached this size. */
@@ -45,9 +48,7 @@ export function createLogWriter(options: {
 }): LogWriter {
   const limits = { ...LOG_LIMITS, ...options.limits };
   const { path, log } = options;
-  const cutters = { stdout: createLineCutter('stdout'), stderr: createLineCutter('stderr') };
-  let pending: Buffer[] = [];
-  let pendingBytes = 0;
+  const pending = createBlockQueue();
   let dropped = 0;
   let file: FileHandle | undefined;
   let size = 0;
@@ -71,19 +72,31 @@ export function createLogWriter(options: {
     writer.rotations++;
   };
 
+  const append = async (bytes: Buffer) => {
+    if (!file) {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+      file = await open(path, 'a', 0o600);
+      size = (await file.stat()).size;
+    }
+    await file.appendFile(bytes);
+    size += bytes.length;
+  };
+
+  const save = async (bytes: Buffer) => {
+    if (size + bytes.length < limits.maxFileBytes) return append(bytes);
+    // A block is longer than a line: there is an end of one in it.
+    const cut = bytes.lastIndexOf(NEWLINE) + 1;
+    await append(bytes.subarray(0, cut));
+    if (size >= limits.maxFileBytes) await rotate();
+    if (cut < bytes.length) await append(bytes.subarray(cut));
+  };
+
   const drain = async () => {
-    while (pending.length > 0) {
-      const batch = Buffer.concat(pending);
-      pending = [];
+    // All lines of the chunk that is being cut.
+    await undefined;
+    for (let bytes = pending.take(); bytes !== undefined; bytes = pending.take()) {
       try {
-        if (!file) {
-          mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-          file = await open(path, 'a', 0o600);
-          size = (await file.stat()).size;
-        }
-        await file.appendFile(batch);
-        size += batch.length;
-        if (size >= limits.maxFileBytes) await rotate();
+        await save(bytes);
       } catch (error) {
         // A full disk must not fill memory too: the lines are lost, the container lives.
         log.warn('log lines were lost', {
@@ -93,29 +106,23 @@ export function createLogWriter(options: {
         await file?.close().catch(() => {});
         file = undefined;
       }
-      pendingBytes -= batch.length;
+      pending.giveBack(bytes);
       if (dropped > 0) {
         const note = `${time()} stderr F [${dropped} bytes of output dropped: the disk was slower than the container]\n`;
         dropped = 0;
-        pending.push(Buffer.from(note));
-        pendingBytes += note.length;
+        pending.write(Buffer.from(note));
       }
       changed();
     }
     writing = undefined;
   };
 
-  const add = (lines: Buffer[]) => {
-    for (const line of lines) {
-      if (pendingBytes + line.length > limits.maxPendingBytes) {
-        dropped += line.length;
-        continue;
-      }
-      pending.push(line);
-      pendingBytes += line.length;
-    }
-    if (pending.length > 0) writing ??= drain();
+  const add: LineSink = (parts, bytes) => {
+    if (pending.size + bytes > limits.maxPendingBytes) dropped += bytes;
+    else for (const part of parts) pending.write(part);
+    if (pending.size > 0) writing ??= drain();
   };
+  const cutters = { stdout: createLineCutter('stdout', add), stderr: createLineCutter('stderr', add) };
 
   const writer: { -readonly [key in keyof LogWriter]: LogWriter[key] } = {
     closed: false,
@@ -123,15 +130,15 @@ export function createLogWriter(options: {
     version: 0,
     onChange,
     write(stream, chunk) {
-      add(cutters[stream].push(chunk, time()));
+      cutters[stream].push(chunk, time());
     },
     async flush() {
       while (writing) await writing;
     },
     async close() {
       if (writer.closed) return;
-      add(cutters.stdout.end(time()));
-      add(cutters.stderr.end(time()));
+      cutters.stdout.end(time());
+      cutters.stderr.end(time());
       await writer.flush();
       await file?.close().catch(() => {});
       file = undefined;

@@ -52,12 +52,12 @@ export async function run(context: CommandContext): Promise<number> {
   try {
     await loop.round();
     // What instances of before said is no news.
-    const query = existed ? 'tailLines=0' : '';
+    const tail = existed ? 0 : undefined;
     const { labelSelector, only } = await deployedAs(client, namespace, source.name).then(
       (object) => sourceOf(client, object),
       () => ({ labelSelector: instancesOf(source.name), only: undefined }), // the first try has failed
     );
-    followLogs({ session, out, query, prefixed: false, only }, namespace, labelSelector).catch(
+    followLogs({ session, out, tail, prefixed: false, only }, namespace, labelSelector).catch(
       (error: Error) =>
         interrupted.reject(
           new PetrelError('PlatformNotRunning', 'the platform has ended', {

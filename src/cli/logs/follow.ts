@@ -1,20 +1,29 @@
 /** Logs of a function's instances, as they come. */
 import { FUNCTION_LABELS, type Runtime } from '../../kinds/function.ts';
-import type { Pod } from '../../kinds/pod.ts';
 import { type KubeClient, orUndefined } from '../../kube/client.ts';
-import { PODS, pathOf, RUNTIMES } from '../../kube/refs.ts';
+import { runtimeGroup, serviceGroup } from '../../kube/logs/gone.ts';
+import {
+  findLogs,
+  type LogRequest,
+  type LogSource,
+  followLogs as readAndFollow,
+} from '../../kube/logs/index.ts';
+import { RUNTIMES } from '../../kube/refs.ts';
 import { type Deployed, isFunction } from '../deployed.ts';
 import type { Output } from '../output.ts';
 import type { Session } from '../session.ts';
 
-export interface LogRequest {
+export interface FollowRequest {
   session: Session;
   out: Output;
-  query: string;
+  /** Of what is there already; absent: all of it. */
+  tail?: number | undefined;
   /** Several instances: each line says whose it is. */
   prefixed: boolean;
   /** The function whose lines are meant, where instances are shared. */
   only?: string | undefined;
+  /** Gets each line instead of standard output. */
+  print?: (line: string) => void;
 }
 
 export const instancesOf = (name: string): string => `serving.knative.dev/service=${name}`;
@@ -23,15 +32,19 @@ export const instancesOf = (name: string): string => `serving.knative.dev/servic
 export async function sourceOf(
   client: KubeClient,
   object: Deployed,
-): Promise<{ labelSelector: string; only?: string }> {
+): Promise<{ labelSelector: string; group: string; only?: string }> {
   const { name } = object.metadata;
   if (isFunction(object)) {
     const { runtime } = object.spec;
     const found = await orUndefined(client.get<Runtime>(RUNTIMES, undefined, runtime));
     if (found?.spec.share !== undefined)
-      return { labelSelector: `${FUNCTION_LABELS.runtime}=${runtime}`, only: name };
+      return {
+        labelSelector: `${FUNCTION_LABELS.runtime}=${runtime}`,
+        group: runtimeGroup(runtime),
+        only: name,
+      };
   }
-  return { labelSelector: instancesOf(name) };
+  return { labelSelector: instancesOf(name), group: serviceGroup(name) };
 }
 
 /**
@@ -49,55 +62,35 @@ export function linesOf(name: string): (line: string) => string | undefined {
   };
 }
 
-/** Prints what every instance says, those that start later included, until the platform is gone. */
+/** Prints what every instance that exists says, those that start later included, until the platform is gone. */
 export async function followLogs(
-  { session, out, query, prefixed, only }: LogRequest,
+  request: FollowRequest,
   namespace: string,
   labelSelector: string,
 ): Promise<never> {
-  const list = () => session.client.list<Pod>(PODS, { namespace, labelSelector });
-  /** What is there may have said much; of an instance that comes later everything is wanted. */
-  let following = ['follow=true', ...(query ? [query] : [])].join('&');
-  const printing = new Set<string>();
-  const begin = (pod: Pod) => {
-    const uid = pod.metadata.uid ?? pod.metadata.name;
-    if (printing.has(uid)) return;
-    printing.add(uid);
-    printLog({ session, out, query: following, prefixed, only }, pod).catch((error: Error) =>
-      out.note(`${pod.metadata.name}: ${error.message}`),
-    );
+  const { session, out, tail, prefixed, only } = request;
+  const told = request.print ?? ((line: string) => out.line(line));
+  const logs: LogRequest = {
+    client: session.client,
+    transport: session.transport,
+    scope: { namespace, labelSelector },
+    tail,
+    keep: only === undefined ? undefined : () => linesOf(only),
+    refused: refusal(out),
   };
-  // A server ends a watch now and then; only when the platform is gone there is nothing more to follow.
-  for (;;) {
-    const { items, resourceVersion } = await list();
-    items.forEach(begin);
-    following = 'follow=true';
-    const watch = session.client.watch<Pod>(PODS, { namespace, labelSelector, resourceVersion });
-    for await (const event of watch)
-      if (event.type === 'ADDED' || event.type === 'MODIFIED') begin(event.object);
-  }
+  await readAndFollow(logs, await findLogs(logs), ({ source, text }) =>
+    told(prefixed ? prefixOf(source) + text : text),
+  );
+  throw new Error('nobody follows any more');
 }
 
-/** Prints one instance's log. */
-export async function printLog({ session, out, query, prefixed, only }: LogRequest, pod: Pod): Promise<void> {
-  const { namespace, name } = pod.metadata;
-  const container = pod.spec.containers[0]?.name ?? '';
-  const path = `${pathOf(PODS, namespace, name, 'log')}?container=${encodeURIComponent(container)}&${query}`;
-  const response = await session.transport.request({ method: 'GET', path });
-  const decoder = new TextDecoder();
-  const prefix = prefixed ? `[${name.slice(-5)}] ` : '';
-  const keep = only === undefined ? undefined : linesOf(only);
-  const print = (line: string) => {
-    const kept = response.status >= 400 || !keep ? line : keep(line);
-    if (response.status >= 400) out.note(`${name}: ${line}`);
-    else if (kept !== undefined) out.line(prefix + kept);
+/** Before a line, where several instances speak. */
+export const prefixOf = ({ instance }: LogSource): string => `[${instance.slice(-5)}] `;
+
+/** Says which log is not shown, unless it is one that is not there yet or not any more. */
+export const refusal =
+  (out: Output) =>
+  (source: LogSource, status: number, message: string): void => {
+    if (status === 404 || source.endedAt !== undefined) return;
+    out.note(`${source.instance}: ${message}`);
   };
-  let rest = '';
-  for await (const chunk of response.body) {
-    rest += decoder.decode(chunk, { stream: true });
-    const lines = rest.split('\n');
-    rest = lines.pop() ?? '';
-    lines.forEach(print);
-  }
-  if (rest !== '') print(rest);
-}

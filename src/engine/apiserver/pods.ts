@@ -1,4 +1,4 @@
-/** What is particular to Pods: binding to a node, eviction, and their logs, which the node's agent has. */
+/** What is particular to Pods: binding to a node, eviction, and their logs, which the node's agent has; and what else it tells. */
 import type { UntypedObject } from '../../kinds/object.ts';
 import type { KubeResponse } from '../../kube/transport.ts';
 import type { ApiContext } from './context.ts';
@@ -83,20 +83,38 @@ export async function podLog(
   const { spec } = stored.object;
   const container = containerOf(stored.object, query.get('container') ?? '');
   if (!spec.nodeName) throw badRequest(`pod ${name} does not have a host assigned`);
-  const agent = agentOf(store, spec.nodeName);
   const parameters = new URLSearchParams();
   for (const key of LOG_PARAMETERS) {
     const value = query.get(key);
     if (value !== null) parameters.set(key, value);
   }
-  const path = ['containerLogs', namespace, name, container].map(encodeURIComponent).join('/');
+  return askAgent(store, spec.nodeName, ['containerLogs', namespace, name, container], parameters, signal);
+}
+
+/** What a node's agent answers. Source: core/v1 `connectGetNodeProxyWithPath`. */
+export async function nodeProxy(
+  { store }: ApiContext,
+  { definition, name, path = [] }: Target,
+  query: URLSearchParams,
+  signal: AbortSignal | undefined,
+): Promise<KubeResponse> {
+  if (store.get(storeKey(definition), '', name) === undefined) throw notFound(definition, name);
+  return askAgent(store, name, path, query, signal);
+}
+
+async function askAgent(
+  store: ApiContext['store'],
+  node: string,
+  path: string[],
+  query: URLSearchParams,
+  signal: AbortSignal | undefined,
+): Promise<KubeResponse> {
+  const agent = agentOf(store, node);
   try {
     const { fetchLog } = await import('./pod-log.ts');
-    return await fetchLog({ ...agent, path: `/${path}?${parameters}`, signal });
+    return await fetchLog({ ...agent, path: `/${path.map(encodeURIComponent).join('/')}?${query}`, signal });
   } catch (error) {
-    throw internal(
-      `the agent of node ${JSON.stringify(spec.nodeName)} does not answer: ${(error as Error).message}`,
-    );
+    throw internal(`the agent of node ${JSON.stringify(node)} does not answer: ${(error as Error).message}`);
   }
 }
 

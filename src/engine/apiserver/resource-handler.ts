@@ -11,7 +11,7 @@ import { listObjects } from './list.ts';
 import { acceptedForm } from './negotiation.ts';
 import { flag, listParameters, watchParameters, wholeNumber } from './options.ts';
 import { decodePatch } from './patch.ts';
-import { bindPod, evictPod, podLog } from './pods.ts';
+import { bindPod, evictPod, nodeProxy, podLog } from './pods.ts';
 import { eventEncoder, includeObject, type Rendering, renderList, renderObject } from './render.ts';
 import { JSON_TYPE, json } from './reply.ts';
 import { parseSelection } from './selection.ts';
@@ -49,6 +49,7 @@ const OBJECT: Record<string, Methods> = {
   status: { GET: get, PUT: replace, PATCH: patch },
   finalize: { PUT: replace, PATCH: patch },
   log: { GET: ({ context, target, query, request }) => podLog(context, target, query, request.signal) },
+  proxy: { GET: ({ context, target, query, request }) => nodeProxy(context, target, query, request.signal) },
   binding: { POST: bind },
   eviction: {
     POST: async ({ context, target, request, query }) =>

@@ -12,6 +12,7 @@ const SUBRESOURCES: Record<string, Subresource> = {
   status: { verbs: ['get', 'patch', 'update'] },
   finalize: { verbs: ['update', 'patch'] },
   log: { verbs: ['get'] },
+  proxy: { verbs: ['get'], kind: { group: '', version: 'v1', kind: 'NodeProxyOptions' } },
   binding: { verbs: ['create'], kind: { group: '', version: 'v1', kind: 'Binding' } },
   eviction: { verbs: ['create'], kind: { group: 'policy', version: 'v1', kind: 'Eviction' } },
 };

@@ -12,6 +12,8 @@ export interface Target {
   name: string;
   /** Empty: the object itself. */
   subresource: string;
+  /** What stands behind `proxy`, the one subresource with paths of its own. */
+  path?: string[];
 }
 
 /** A path as its decoded segments, and its query. */
@@ -60,9 +62,9 @@ export function resolveTarget(registry: Registry, segments: string[]): Target | 
   }
   const [plural = '', name = '', subresource = '', ...more] = rest;
   const definition = registry.find(group, version, plural);
-  if (definition === undefined || more.length > 0) return undefined;
+  if (definition === undefined || (more.length > 0 && subresource !== 'proxy')) return undefined;
   if (namespace !== '' && !definition.namespaced) return undefined;
   // An object of a namespaced kind has no path without its namespace.
   if (name !== '' && definition.namespaced && namespace === '') return undefined;
-  return { definition, namespace, name, subresource };
+  return { definition, namespace, name, subresource, ...(more.length > 0 && { path: more }) };
 }

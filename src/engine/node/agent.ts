@@ -133,7 +133,12 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
     maxTasks: options.maxTasks ?? taskLimit(process.env.PETREL_MAX_PROCESSES),
     log,
   });
-  const logs = createLogStore({ dir: join(home, 'logs', 'pods'), now: clock.now, log });
+  const logs = createLogStore({
+    dir: join(home, 'logs', 'pods'),
+    goneDir: join(home, 'logs', 'gone'),
+    now: clock.now,
+    log,
+  });
   const events = createEventRecorder({ client, component: 'kubelet', log, now: clock.now });
   const pods = createInformer<Pod>({
     client,
@@ -235,6 +240,7 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
         token,
         now: clock.now,
         open: openLog,
+        gone: logs.gone,
         stats: () => summarize(nodeName, workers.values(), clock.now()),
       });
       runtimes.start();

@@ -5,6 +5,7 @@ import { FUNCTION_LABELS } from '../../kinds/function.ts';
 import { asUpdated, launchKey, overlaps, updateOf } from '../../kinds/in-place.ts';
 import type { Container, Pod } from '../../kinds/pod.ts';
 import { KubeError } from '../../kube/client.ts';
+import { logGroup } from '../../kube/logs/gone.ts';
 import { PODS } from '../../kube/refs.ts';
 import { type ContainerRun, followRun } from './container-run.ts';
 import type { WorkerContext } from './context.ts';
@@ -47,6 +48,7 @@ export interface PodWorker {
   shutdown(graceMs: number): Promise<void>;
 }
 
+const REVISION = 'serving.knative.dev/revision';
 const DEFAULT_GRACE_S = 30;
 const CONFIG_RETRY_MS = 60_000;
 const START_RETRY_MS = 10_000;
@@ -83,6 +85,12 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
   const isServing = () =>
     pod.spec.containers.some((container) => container.ports?.length && record(container.name).ready);
   const runs = () => [...live.values(), ...leaving];
+  /** Whose lines those in its log are. */
+  const ofFunction = () => {
+    const { labels } = pod.metadata;
+    const group = logGroup(labels);
+    return group === undefined ? undefined : { group, revision: labels?.[REVISION] ?? '' };
+  };
   const all = () => [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
   /** Whether it takes part in the Pod's readiness, and may be probed. */
   const serves = (container: Container) =>
@@ -188,7 +196,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
       const { spec, socket } = prepareLaunch(context, pod, container, config);
       if (!isPooled(pod)) events.record(pod, 'Normal', 'Created', `Created container: ${container.name}`);
       const restarts = ran || before.containerID ? before.restarts + 1 : 0;
-      const writer = logs.begin({ ...owner, container: container.name }, restarts);
+      const writer = logs.begin({ ...owner, container: container.name }, restarts, ofFunction());
       const running = await driver.start(spec, {
         stdout: (chunk) => writer.write('stdout', chunk),
         stderr: (chunk) => writer.write('stderr', chunk),
@@ -447,7 +455,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
       await Promise.all([...starting.values()]);
       await Promise.all(runs().map(({ running }) => running.exited));
       release();
-      logs.release(owner);
+      await logs.release(owner, ofFunction());
     },
     async shutdown(graceMs) {
       const current = runs();

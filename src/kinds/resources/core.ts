@@ -97,7 +97,7 @@ export const CORE_RESOURCES: ResourceDefinition[] = [
       plural: 'nodes',
       shortNames: ['no'],
       namespaced: false,
-      subresources: ['status'],
+      subresources: ['status', 'proxy'],
       columns: NODE_COLUMNS,
       selectable: { 'spec.unschedulable': (o: UntypedObject) => String(o.spec?.unschedulable ?? false) },
     },

@@ -174,7 +174,13 @@ test('output faster than the disk is dropped and counted, not kept in memory', a
 
 test('logs of Pods that are gone are kept up to a total, the oldest go first', async () => {
   const dir = join(base, 'store');
-  const store = createLogStore({ dir, now: () => NOW, log: silentLogger, maxGoneBytes: 25 });
+  const store = createLogStore({
+    dir,
+    goneDir: join(base, 'gone'),
+    now: () => NOW,
+    log: silentLogger,
+    maxGoneBytes: 25,
+  });
   for (const [index, uid] of ['one', 'two', 'three', 'live'].entries()) {
     const path = join(dir, `ns_p_${uid}`, 'c');
     await mkdir(path, { recursive: true });
@@ -187,7 +193,7 @@ test('logs of Pods that are gone are kept up to a total, the oldest go first', a
 
 test('runs before the previous one are removed', async () => {
   const dir = join(base, 'runs');
-  const store = createLogStore({ dir, now: () => NOW, log: silentLogger });
+  const store = createLogStore({ dir, goneDir: join(base, 'gone'), now: () => NOW, log: silentLogger });
   const owner = { namespace: 'ns', pod: 'p', uid: 'u', container: 'c' };
   for (let run = 0; run < 4; run++) {
     const writer = store.begin(owner, run);

@@ -89,11 +89,14 @@ export async function* readLog(
   const files = await openAll(path);
   let current: FileHandle | undefined;
   let left = options.limitBytes ?? Number.POSITIVE_INFINITY;
+  let atStart = true;
   const show = (raw: Buffer): Buffer | undefined => {
     const line = parseLine(raw);
     if (!line || (options.since !== undefined && Date.parse(line.time) < options.since)) return undefined;
     const parts = [line.text];
-    if (options.timestamps) parts.unshift(Buffer.from(`${line.time} `));
+    // Before a line, not before each of its pieces.
+    if (options.timestamps && atStart) parts.unshift(Buffer.from(`${line.time} `));
+    atStart = line.full;
     if (line.full) parts.push(Buffer.from('\n'));
     const shown = Buffer.concat(parts).subarray(0, left);
     left -= shown.length;

@@ -1,6 +1,7 @@
 /**
  * What the agent answers over loopback HTTP, as kubelet does: container logs to the API server (`GET
- * /containerLogs/<ns>/<pod>/<container>`) and what Pods use (`GET /stats/summary`).
+ * /containerLogs/<ns>/<pod>/<container>`), what Pods use (`GET /stats/summary`), and logs of instances that are gone (`GET
+ * /goneLogs/…`).
  */
 import { timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
@@ -8,8 +9,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { messageOf } from '../../../base/errors.ts';
 import { createServer } from '../../../base/http.ts';
+import { GONE_LOGS } from '../../../kube/logs/gone.ts';
 import type { StatsSummary } from '../../../kube/node-stats.ts';
-import type { ReadOptions } from './reader.ts';
+import type { GoneLogs } from './gone.ts';
+import { type ReadOptions, readLog } from './reader.ts';
 
 /** Why a log cannot be shown; `message` is kubelet's text. */
 export class LogRefusal extends Error {
@@ -65,6 +68,7 @@ export async function startLogServer(options: {
   token: string;
   now: () => number;
   open: OpenLog;
+  gone: GoneLogs;
   /** What Pods use now. */
   stats: () => StatsSummary;
 }): Promise<LogServer> {
@@ -76,34 +80,42 @@ export async function startLogServer(options: {
 
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
     const url = new URL(request.url ?? '/', 'http://node');
-    const [kind, namespace, pod, container, ...more] = url.pathname
-      .split('/')
-      .slice(1)
-      .map(decodeURIComponent);
+    const [kind, ...segments] = url.pathname.split('/').slice(1).map(decodeURIComponent);
     if (!allowed(request)) throw new LogRefusal(401, 'Unauthorized');
     if (request.method !== 'GET') throw new LogRefusal(405, 'Method Not Allowed');
-    if (url.pathname === '/stats/summary') {
+    const json = (body: unknown) => {
       response.writeHead(200, { 'content-type': 'application/json' });
-      return void response.end(JSON.stringify(options.stats()));
-    }
+      response.end(JSON.stringify(body));
+    };
+    const { previous, ...read } = parseLogQuery(url.searchParams, options.now());
+    const left = new AbortController();
+    response.on('close', () => left.abort());
+    if (url.pathname === '/stats/summary') return json(options.stats());
+    if (kind === GONE_LOGS && segments.length === 2)
+      return json(await options.gone.list(segments[0]!, segments[1]!));
+    if (kind === GONE_LOGS) return send(response, goneLog(segments, read), left.signal);
+    const [namespace, pod, container, ...more] = segments;
     if (kind !== 'containerLogs' || !namespace || !pod || !container || more.length > 0) {
       throw new LogRefusal(
         404,
-        'not found: use /containerLogs/<namespace>/<pod>/<container> or /stats/summary',
+        'not found: use /containerLogs/<namespace>/<pod>/<container>, /goneLogs/… or /stats/summary',
       );
     }
-    const { previous, ...read } = parseLogQuery(url.searchParams, options.now());
-    const gone = new AbortController();
-    response.on('close', () => gone.abort());
-    const log = options.open(namespace, pod, container, previous, { ...read, signal: gone.signal });
-    response.writeHead(200, { 'content-type': 'text/plain' });
-    // A client that follows a silent container must see that it is connected.
-    response.flushHeaders();
-    for await (const chunk of log) {
-      if (gone.signal.aborted) return;
-      if (!response.write(chunk)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
-    }
-    response.end();
+    return send(
+      response,
+      options.open(namespace, pod, container, previous, { ...read, signal: left.signal }),
+      left.signal,
+    );
+  };
+
+  const goneLog = (segments: string[], read: ReadOptions): AsyncGenerator<Buffer> => {
+    const [namespace = '', group = '', id = '', container = '', run = '', ...more] = segments;
+    const path =
+      more.length > 0 || !/^\d{1,6}$/.test(run)
+        ? undefined
+        : options.gone.find(namespace, group, id, container, Number(run));
+    if (path === undefined) throw new LogRefusal(404, 'this log is not kept, or not any more');
+    return readLog(path, read, undefined);
   };
 
   const server = createServer((request, response) => {
@@ -125,4 +137,15 @@ export async function startLogServer(options: {
       server.closeAllConnections();
     },
   };
+}
+
+async function send(response: ServerResponse, log: AsyncGenerator<Buffer>, gone: AbortSignal): Promise<void> {
+  response.writeHead(200, { 'content-type': 'text/plain' });
+  // A client that follows a silent container must see that it is connected.
+  response.flushHeaders();
+  for await (const chunk of log) {
+    if (gone.aborted) return;
+    if (!response.write(chunk)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+  }
+  response.end();
 }

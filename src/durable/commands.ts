@@ -9,6 +9,8 @@ export interface DurableFile<Command, Result> {
   version: number;
   /** Statements that make an empty file. */
   schema: string;
+  /** Statements that bring a file of that version to the next one. */
+  upgrades?: Readonly<Record<number, string>>;
   /**
    * Prepares statements once; the result carries out one command inside the transaction of its group, and sees the commands before
    * it. It must not throw for anything that a client can cause: a throw undoes the whole group.

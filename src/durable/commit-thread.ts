@@ -20,6 +20,15 @@ ensureSchema(database, path, durable);
 const execute = durable.prepare(database);
 let commands = 0;
 let bytes = 0;
+/** As the file was opened. */
+let synced = true;
+
+/** In a write-ahead log NORMAL leaves the flush to the next commit with FULL, or to the checkpoint. */
+const setSync = (sync: boolean) => {
+  if (sync === synced) return;
+  database.exec(`PRAGMA synchronous = ${sync ? 'FULL' : 'NORMAL'}`);
+  synced = sync;
+};
 
 const fold = (mode: 'PASSIVE' | 'TRUNCATE') => {
   try {
@@ -29,7 +38,7 @@ const fold = (mode: 'PASSIVE' | 'TRUNCATE') => {
   }
 };
 
-port.on('message', (group: { commands: unknown[]; bytes: number } | 'close') => {
+port.on('message', (group: { commands: unknown[]; bytes: number; sync: boolean } | 'close') => {
   if (group === 'close') {
     fold('TRUNCATE');
     database.close();
@@ -38,6 +47,7 @@ port.on('message', (group: { commands: unknown[]; bytes: number } | 'close') => 
     return;
   }
   try {
+    setSync(group.sync);
     database.exec('BEGIN IMMEDIATE');
     const results = group.commands.map((command) => execute(command));
     database.exec('COMMIT');

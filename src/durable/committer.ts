@@ -20,10 +20,15 @@ export interface CommandTerms {
   bytes?: number;
   /** Nobody waits for it: it goes with the next one that somebody waits for, and alone only after a moment. */
   patient?: boolean;
+  /**
+   * It may be lost when the machine loses power before the next command that is not so (the end of the process loses nothing): it is
+   * answered when it can be read, without waiting for the disk.
+   */
+  unsynced?: boolean;
 }
 
 export interface Committer<Command, Result> {
-  /** Resolves with the command's result when it is on disk. Rejects with `PetrelError` (`DiskFull`, `Internal` …) when nothing of it is. */
+  /** Resolves with the command's result when it is on disk (or can be read, if `unsynced`). Rejects with `PetrelError` (`DiskFull`, `Internal` …) when nothing of it is. */
   run(command: Command, terms?: CommandTerms): Promise<Result>;
   /** A connection for reading what is committed; on the caller's thread. Closed with the committer. */
   readonly reader: DatabaseSync;
@@ -41,6 +46,7 @@ export interface CommitterOptions<Command, Result> {
 interface Queued {
   command: unknown;
   bytes: number;
+  unsynced: boolean;
   // biome-ignore lint/suspicious/noExplicitAny: results of all commands pass through here
   done: PromiseWithResolvers<any>;
 }
@@ -127,7 +133,8 @@ export function createCommitter<Command, Result>(
     urgent &&= queue.length > 0;
     worker.ref();
     const bytes = working.reduce((sum, one) => sum + one.bytes, 0);
-    worker.postMessage({ commands: working.map(({ command }) => command), bytes });
+    const sync = working.some(({ unsynced }) => !unsynced);
+    worker.postMessage({ commands: working.map(({ command }) => command), bytes, sync });
   };
 
   worker.on('message', (answer: Answer) => {
@@ -148,12 +155,12 @@ export function createCommitter<Command, Result>(
 
   return {
     reader,
-    run(command, { bytes = 256, patient = false } = {}) {
+    run(command, { bytes = 256, patient = false, unsynced = false } = {}) {
       if (dead !== undefined) return Promise.reject(dead);
       if (closing !== undefined)
         return Promise.reject(new PetrelError('NotReady', 'the platform is stopping', { fix: 'Try again.' }));
       const done = Promise.withResolvers<Result>();
-      queue.push({ command, bytes, done });
+      queue.push({ command, bytes, unsynced, done });
       urgent ||= !patient;
       schedule();
       return done.promise;

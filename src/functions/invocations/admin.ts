@@ -69,6 +69,7 @@ export async function administer(
   response: ServerResponse,
 ): Promise<void> {
   const query = new URL(request.url ?? '/', 'http://platform').searchParams;
+  await engine?.store.settled();
   const id = query.get('id') ?? '';
   if (action === 'list') {
     const rows = engine?.store.list(filterOf(query)) ?? [];

@@ -38,9 +38,14 @@ export interface Engine {
 export function openEngine(options: EngineOptions): Engine {
   const { clock, random, spec } = options;
   const log = options.log.with({ component: 'invocations' });
-  const store = openInvocationStore(options.path);
+  const store = openInvocationStore({
+    path: options.path,
+    clock,
+    log,
+    stored: ({ id, target }) => dispatcher.accepted(id, target),
+  });
   const delivery = createDelivery({ clock, address: options.address });
-  const dispatcher = createDispatcher({ store, delivery, clock, random, log, spec });
+  const dispatcher: Dispatcher = createDispatcher({ store, delivery, clock, random, log, spec });
   const intake = createIntake({ store, dispatcher, clock });
   dispatcher.start();
   return {

@@ -21,6 +21,12 @@ const QUEUED = STATES.indexOf('queued');
 const FAILED = STATES.indexOf('failed');
 const DEAD = STATES.indexOf('dead');
 
+/** Of the journal that accepts: what it is known by, and its last record that is in the file. */
+const JOURNAL = `
+CREATE TABLE journal (id INTEGER NOT NULL, upto INTEGER NOT NULL);
+INSERT INTO journal VALUES (abs(random() % 4294967296), 0);
+`;
+
 const SCHEMA = `
 CREATE TABLE invocation (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, target TEXT NOT NULL, url TEXT, state INTEGER NOT NULL,
@@ -40,11 +46,11 @@ CREATE TABLE dedup (
   target TEXT NOT NULL, key TEXT NOT NULL, id TEXT NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (target, key)
 ) WITHOUT ROWID;
 CREATE INDEX until ON dedup (until);
-`;
+${JOURNAL}`;
 
 function prepare(database: DatabaseSync): (command: InvocationCommand) => InvocationResult {
-  const known = database.prepare('SELECT id, until FROM dedup WHERE target = ? AND key = ?');
   const remember = database.prepare('INSERT OR REPLACE INTO dedup VALUES (?, ?, ?, ?)');
+  const reached = database.prepare('UPDATE journal SET upto = ?');
   const insert = database.prepare(
     `INSERT INTO invocation (id, target, url, state, due, accepted, depth, failures, attempts) VALUES (?, ?, ?, ${QUEUED}, ?, ?, ?, 0, '[]')`,
   );
@@ -72,17 +78,11 @@ function prepare(database: DatabaseSync): (command: InvocationCommand) => Invoca
     drop.run(seq);
   };
 
-  const accept = ({ dedup, request, ...row }: NewInvocation): { id: string; duplicate: boolean } => {
-    if (dedup !== undefined) {
-      const before = known.get(row.target, dedup.key);
-      if (before !== undefined && Number(before.until) > row.acceptedAt)
-        return { id: String(before.id), duplicate: true };
-      remember.run(row.target, dedup.key, row.id, dedup.until);
-    }
+  const accept = ({ dedup, request, ...row }: NewInvocation): void => {
+    if (dedup !== undefined) remember.run(row.target, dedup.key, row.id, dedup.until);
     const { lastInsertRowid } = insert.run(row.id, row.target, row.url, row.due, row.acceptedAt, row.depth);
     const seq = Number(lastInsertRowid);
     insertRequest.run(seq, request.method, request.path, JSON.stringify(request.headers), request.body);
-    return { id: row.id, duplicate: false };
   };
 
   const withAttempt = (text: unknown, attempt: Attempt | undefined): string => {
@@ -98,7 +98,16 @@ function prepare(database: DatabaseSync): (command: InvocationCommand) => Invoca
   };
 
   return (command) => {
-    if (command.do === 'accept') return { accepted: command.invocations.map(accept) };
+    if (command.do === 'accept') {
+      for (const invocation of command.invocations) accept(invocation);
+      if (command.upTo !== undefined) reached.run(command.upTo);
+      return {};
+    }
+    if (command.do === 'sync') {
+      // Something has to be written, or the commit flushes nothing.
+      reached.run(command.upTo);
+      return {};
+    }
     if (command.do === 'collect') {
       const rows = expired.all(command.now);
       for (const { seq } of rows) remove(Number(seq));
@@ -142,7 +151,8 @@ function prepare(database: DatabaseSync): (command: InvocationCommand) => Invoca
 }
 
 export const durable: DurableFile<InvocationCommand, InvocationResult> = {
-  version: 1,
+  version: 2,
   schema: SCHEMA,
+  upgrades: { 1: JOURNAL },
   prepare,
 };

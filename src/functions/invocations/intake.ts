@@ -87,9 +87,7 @@ export function createIntake(options: {
       throw new Refusal('queue_full', `${LIMITS.queued} invocations of ${target} wait already`, {
         'retry-after': '10',
       });
-    const { accepted = [] } = await store.run({ do: 'accept', invocations });
-    for (const { id, duplicate } of accepted) if (!duplicate) dispatcher.accepted(id, target);
-    return accepted;
+    return store.accept(invocations);
   };
 
   return {

@@ -74,6 +74,7 @@ export async function answerStatus(
   const [id = '', part, ...rest] = url.pathname.slice(STATUS_PATH.length + 1).split('/');
   const unknown = () => new Refusal('not_found', 'there is no such invocation, or it is over for long');
   if (!ID.test(id) || rest.length > 0 || (part !== undefined && part !== 'result')) throw unknown();
+  await store.arriving(id);
   let row = store.get(id);
   if (row === undefined) throw unknown();
   const method = request.method === 'HEAD' ? 'GET' : request.method;

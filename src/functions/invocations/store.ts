@@ -1,5 +1,9 @@
 /** The invocations on disk: what changes them is committed in groups, what reads them sees what is committed. */
+import type { Clock } from '../../base/clock.ts';
+import type { Logger } from '../../base/log.ts';
+import { storageError } from '../../base/sqlite.ts';
 import { type Committer, createCommitter } from '../../durable/committer.ts';
+import { type Accepting, createAccepting } from './accepting.ts';
 import { durable } from './file.ts';
 import {
   type Attempt,
@@ -7,6 +11,7 @@ import {
   type InvocationCommand,
   type InvocationResult,
   type InvocationRow,
+  type NewInvocation,
   STATES,
   type StoredRequest,
   type StoredResult,
@@ -23,7 +28,7 @@ export interface ListFilter {
   limit: number;
 }
 
-export interface InvocationStore {
+export interface InvocationStore extends Pick<Accepting, 'accept' | 'arriving' | 'settled'> {
   /** See `Committer.run`. */
   run(command: InvocationCommand): Promise<InvocationResult>;
   get(id: string): InvocationRow | undefined;
@@ -60,6 +65,9 @@ const toRow = (raw: Raw): InvocationRow => ({
 
 const QUEUED = STATES.indexOf('queued');
 
+/** Outcomes of attempts: what is lost of them is attempted again. They are on disk with whatever is, or soon after. */
+const LAZY: ReadonlySet<InvocationCommand['do']> = new Set(['retry', 'finish']);
+
 /** About how many bytes a command writes. */
 function sizeOf(command: InvocationCommand): number {
   const bodies =
@@ -71,8 +79,17 @@ function sizeOf(command: InvocationCommand): number {
   return bodies.reduce((sum, body) => sum + (body?.length ?? 0), 512);
 }
 
+export interface StoreOptions {
+  /** The SQLite file. */
+  path: string;
+  clock: Clock;
+  log: Logger;
+  /** What was accepted is in the file now; also for what a crash left in the journal. */
+  stored(invocation: NewInvocation): void;
+}
+
 /** Opens the file, making it when it is not there. Throws `PetrelError` when it cannot be used. */
-export function openInvocationStore(path: string): InvocationStore {
+export function openInvocationStore({ path, clock, log, stored }: StoreOptions): InvocationStore {
   const committer: Committer<InvocationCommand, InvocationResult> = createCommitter({
     path,
     file: durable,
@@ -93,12 +110,38 @@ export function openInvocationStore(path: string): InvocationStore {
   );
   const nextExpiry = reader.prepare('SELECT min(expires) AS at FROM invocation WHERE expires IS NOT NULL');
   const nextForgotten = reader.prepare('SELECT min(until) AS at FROM dedup');
+  const known = reader.prepare('SELECT id FROM dedup WHERE target = ? AND key = ? AND until > ?');
+  const journal = reader.prepare('SELECT id, upto FROM journal').get();
+  let accepting: Accepting;
+  try {
+    accepting = createAccepting({
+      path,
+      journal: { id: Number(journal?.id), upTo: Number(journal?.upto) },
+      clock,
+      log,
+      write: (command, terms) => committer.run(command, terms),
+      known(target, key, at) {
+        const id = known.get(target, key, at)?.id;
+        return id === undefined ? undefined : String(id);
+      },
+      stored,
+    });
+  } catch (error) {
+    void committer.close();
+    throw storageError(error, path);
+  }
   return {
-    run: (command) =>
-      committer.run(command, {
+    accept: accepting.accept,
+    arriving: accepting.arriving,
+    settled: accepting.settled,
+    run(command) {
+      if (LAZY.has(command.do)) accepting.syncSoon();
+      return committer.run(command, {
         bytes: sizeOf(command),
-        patient: command.do === 'retry' || command.do === 'finish',
-      }),
+        patient: LAZY.has(command.do),
+        unsynced: LAZY.has(command.do),
+      });
+    },
     get(id) {
       const raw = get.get(id);
       return raw && toRow(raw);
@@ -157,6 +200,9 @@ export function openInvocationStore(path: string): InvocationStore {
       const times = [nextExpiry.get()?.at, nextForgotten.get()?.at].filter((at) => typeof at === 'number');
       return times.length > 0 ? Math.min(...times) : undefined;
     },
-    close: () => committer.close(),
+    async close() {
+      await accepting.close();
+      await committer.close();
+    },
   };
 }

@@ -67,13 +67,15 @@ export interface NewInvocation {
   due: number;
   depth: number;
   request: StoredRequest;
-  /** While a request with the same key is remembered, it is this one again. */
+  /** While a request with the same key is remembered, it is this one again: decided before it comes here. */
   dedup?: { key: string; until: number };
 }
 
 export type InvocationCommand =
-  /** All of them or, when the disk is full, none. */
-  | { do: 'accept'; invocations: NewInvocation[] }
+  /** All of them or, when the disk is full, none. `upTo`: records of the journal up to that number are in the file then. */
+  | { do: 'accept'; invocations: NewInvocation[]; upTo?: number }
+  /** Makes sure that all commands before it are on disk. */
+  | { do: 'sync'; upTo: number }
   /** An attempt failed and another follows. Without `attempt`, only the time moves. */
   | { do: 'retry'; id: string; due: number; attempt?: Attempt }
   /** It is over. `keepRequest`: it may be redriven. Invocations that follow from it are accepted in the same commit. */
@@ -97,9 +99,7 @@ export type InvocationCommand =
 
 /** What a command came to. */
 export interface InvocationResult {
-  /** `accept`: for each request the id that stands for it now, and whether that was known already. */
-  accepted?: { id: string; duplicate: boolean }[];
-  /** Others: absent when nothing was in the state that the command is for. */
+  /** Absent of `accept` and `collect`, and when nothing was in the state that the command is for. */
   id?: string;
   /** `collect`: rows removed. */
   removed?: number;

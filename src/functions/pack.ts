@@ -5,11 +5,11 @@ import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { constants, createZstdCompress } from 'node:zlib';
+import { pump } from '../base/archive/pump.ts';
+import { TAR_END, tarHeader, tarPadding } from '../base/archive/tar.ts';
 import { PetrelError } from '../base/errors.ts';
 import type { Digest } from '../kinds/function.ts';
 import { type ArchiveLimits, createLayout, DEFAULT_LIMITS, type Layout } from './archive/layout.ts';
-import { pump } from './archive/pump.ts';
-import { TAR_END, tarHeader, tarPadding } from './archive/tar.ts';
 import { type Ignore, parseIgnore } from './ignore.ts';
 
 /** Archives up to this size stay in memory; larger ones go to a temporary file. */

@@ -189,7 +189,7 @@ const fissionDir = (home: HomePaths): string => join(home.dir, 'fission');
 async function startFission({ home, packages, gateway, log, client }: DialectsOptions): Promise<Fission> {
   const [{ startFission: start }, tar, { formatOf }] = await Promise.all([
     import('../dialects/fission/index.ts'),
-    import('../functions/archive/tar.ts'),
+    import('../base/archive/tar.ts'),
     import('../functions/archive/unpack.ts'),
   ]);
   async function* packFile(name: string, body: Buffer, executable: boolean): AsyncGenerator<Uint8Array> {

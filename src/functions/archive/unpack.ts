@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import type { Transform } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
+import { pump } from '../../base/archive/pump.ts';
+import { looksLikeTar, readTar, type TarEntry } from '../../base/archive/tar.ts';
 import { PetrelError } from '../../base/errors.ts';
 import { type ArchiveLimits, createLayout, DEFAULT_LIMITS, unsafe } from './layout.ts';
-import { pump } from './pump.ts';
-import { looksLikeTar, readTar, type TarEntry } from './tar.ts';
 import { readZip } from './zip.ts';
 
 /** Files up to this size are taken into memory and written at once: four calls take a tenth of the time of four waits. */

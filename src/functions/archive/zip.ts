@@ -4,9 +4,9 @@
  */
 import type { FileHandle } from 'node:fs/promises';
 import { crc32, createInflateRaw } from 'node:zlib';
+import { pump } from '../../base/archive/pump.ts';
+import type { TarEntry } from '../../base/archive/tar.ts';
 import { PetrelError } from '../../base/errors.ts';
-import { pump } from './pump.ts';
-import type { TarEntry } from './tar.ts';
 
 const END = 0x06054b50;
 const CENTRAL = 0x02014b50;

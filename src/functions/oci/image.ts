@@ -5,8 +5,8 @@
  * A program (`web` in its Procfile, `scripts.start` in package.json) is what the image runs, on `$PORT` 8080. A handler has no server of its
  * own: such an image keeps the entry point of its base, and says by labels how Petrel loads it.
  */
-import { createHash } from 'node:crypto';
-import type { Descriptor } from './registry.ts';
+import { sha256Of } from '../../base/oci/image.ts';
+import type { Descriptor } from '../../base/oci/registry.ts';
 
 /** Where the package is in the image. */
 export const IMAGE_WORKDIR = '/workspace';
@@ -53,8 +53,6 @@ export interface ImageRequest {
   labels: Record<string, string>;
   architecture: string;
 }
-
-export const sha256Of = (text: string): string => `sha256:${createHash('sha256').update(text).digest('hex')}`;
 
 /** Configuration and manifest; the same request gives the same bytes. */
 export function imageOf({ layer, base, command, labels, architecture }: ImageRequest): {

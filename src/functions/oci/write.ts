@@ -6,11 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { PetrelError } from '../../base/errors.ts';
-import { type Base, type ImageConfigFile, imageOf, sha256Of } from './image.ts';
+import { ARCHITECTURE, readImage, sha256Of } from '../../base/oci/image.ts';
+import { loginFor } from '../../base/oci/login.ts';
+import { parseReference, registryUrl } from '../../base/oci/reference.ts';
+import { type BlobBody, createRegistry, MANIFEST_TYPE, type Registry } from '../../base/oci/registry.ts';
+import { type Base, type ImageConfigFile, imageOf } from './image.ts';
 import { writeLayer } from './layer.ts';
-import { loginFor } from './login.ts';
-import { parseReference, registryUrl } from './reference.ts';
-import { type BlobBody, createRegistry, type Descriptor, MANIFEST_TYPE, type Registry } from './registry.ts';
 
 export interface ImageOptions {
   /** The unpacked package. */
@@ -32,40 +33,20 @@ interface Target {
   finish(manifest: string): Promise<void>;
 }
 
-const ARCHITECTURES: Record<string, string> = { x64: 'amd64', arm64: 'arm64' };
-
 async function repository(
   reference: string,
   env: NodeJS.ProcessEnv,
 ): Promise<{ registry: Registry; tag: string }> {
-  const { host = '', repository: name, tag } = parseReference(reference);
+  const { host = '', repository: name, tag, digest } = parseReference(reference);
   const login = await loginFor(host, env);
   const registry = createRegistry({ url: registryUrl(host), repository: name, ...(login ? { login } : {}) });
-  return { registry, tag };
+  return { registry, tag: digest ?? tag };
 }
 
-/** The image for this kind of machine. Throws `NotFound`. */
+/** What an image is built on. Throws `NotFound`. */
 async function readBase(registry: Registry, tag: string, reference: string): Promise<Base> {
-  const absent = () =>
-    new PetrelError('NotFound', `there is no image ${reference}`, { fix: 'correct --base' });
-  let found = await registry.manifest(tag);
-  const { manifests } = JSON.parse(found?.text ?? '{}') as {
-    manifests?: (Descriptor & { platform?: { os?: string; architecture?: string } })[];
-  };
-  if (manifests) {
-    const wanted = ARCHITECTURES[process.arch] ?? process.arch;
-    const match = manifests.find(
-      ({ platform }) => platform?.os === 'linux' && platform.architecture === wanted,
-    );
-    found = match && (await registry.manifest(match.digest));
-  }
-  if (!found) throw absent();
-  const { layers = [], config } = JSON.parse(found.text) as { layers?: Descriptor[]; config: Descriptor };
-  const blob = await registry.readBlob(config.digest);
-  if (!blob) throw absent();
-  const parts: Uint8Array[] = [];
-  for await (const part of blob.stream) parts.push(part);
-  return { layers, config: JSON.parse(Buffer.concat(parts).toString('utf8')) as ImageConfigFile };
+  const { layers, config } = await readImage(registry, tag, reference);
+  return { layers, config: JSON.parse(config) as ImageConfigFile };
 }
 
 /** Command line of a package that is a program; undefined for handlers. */
@@ -136,7 +117,7 @@ export async function writeImage(options: ImageOptions): Promise<string> {
     const { config, manifest, digest } = imageOf({
       layer,
       labels,
-      architecture: ARCHITECTURES[process.arch] ?? process.arch,
+      architecture: ARCHITECTURE,
       ...(base ? { base } : {}),
       ...(command ? { command } : {}),
     });

@@ -28,9 +28,9 @@ export function packageDriver(env: NodeJS.ProcessEnv): (() => Promise<ArchiveDri
     if (url.host === '' || repository === '') throw wrong('it names no registry and repository');
     return async () => {
       const [{ createRegistry }, { registryUrl }, { loginFor }, { createOciDriver }] = await Promise.all([
-        import('../oci/registry.ts'),
-        import('../oci/reference.ts'),
-        import('../oci/login.ts'),
+        import('../../base/oci/registry.ts'),
+        import('../../base/oci/reference.ts'),
+        import('../../base/oci/login.ts'),
         import('./oci/driver.ts'),
       ]);
       const login = await loginFor(url.host, env);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { createRegistry } from '../../oci/registry.ts';
+import { createRegistry } from '../../../base/oci/registry.ts';
 import { chunks, rawTar, temporaryDirectory } from '../../testing/archives.ts';
 import { startRegistry } from '../../testing/registry.ts';
 import { createPackageStore } from '../store.ts';

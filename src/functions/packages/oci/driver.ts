@@ -3,7 +3,7 @@
  * with its digest; what was built from which inputs is a manifest tagged `build-<inputs>`.
  */
 import { createHash } from 'node:crypto';
-import { INDEX_TYPE, MANIFEST_TYPE, type Registry } from '../../oci/registry.ts';
+import { INDEX_TYPE, MANIFEST_TYPE, type Registry } from '../../../base/oci/registry.ts';
 import type { ArchiveDriver, KeptArchive } from '../driver.ts';
 
 const PACKAGE_TYPE = 'application/vnd.petrel.package.v1';

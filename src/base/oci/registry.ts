@@ -1,6 +1,6 @@
 /** A repository in a registry: blobs and manifests. Source: OCI distribution specification 1.1; tokens as Docker's registries hand them out. */
-import { PetrelError } from '../../base/errors.ts';
-import { type Incoming, type Outgoing, send, textOf } from '../../base/outgoing.ts';
+import { PetrelError } from '../errors.ts';
+import { type Incoming, type Outgoing, send, textOf } from '../outgoing.ts';
 
 export interface RegistryOptions {
   url: URL;

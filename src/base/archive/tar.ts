@@ -3,7 +3,7 @@
  * Our own because an archive comes from a stranger: every length that a header declares is bounded before it is
  * believed. Source of the format: POSIX.1-2017 `pax`, and GNU tar's manual, "Basic Tar Format".
  */
-import { PetrelError } from '../../base/errors.ts';
+import { PetrelError } from '../errors.ts';
 
 const BLOCK = 512;
 /** Longest extended header (pax records or a GNU long name) that is read into memory, bytes. */
@@ -20,6 +20,9 @@ export interface TarHeader {
   size: number;
   /** Permission bits. */
   mode: number;
+  /** Numbers of owner and group, where they are known. */
+  uid?: number;
+  gid?: number;
 }
 
 /** One entry; its body must be read (or left) before the next entry is asked for. */
@@ -182,6 +185,9 @@ export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerato
       }
       const link = pax.get('linkpath') ?? (longLink || text(block.subarray(157, 257)));
       const mode = number(block.subarray(100, 108), 'a mode') & 0o7777;
+      const owner = (key: string, from: number) =>
+        pax.has(key) ? Number(pax.get(key)) : number(block.subarray(from, from + 8), 'an owner');
+      const [uid, gid] = [owner('uid', 108), owner('gid', 116)];
       longName = '';
       longLink = '';
       pax = new Map();
@@ -197,7 +203,7 @@ export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerato
           yield part;
         }
       };
-      yield { type, name, link, size: hasBody ? size : 0, mode, body };
+      yield { type, name, link, size: hasBody ? size : 0, mode, uid, gid, body };
       for await (const _ of body());
       if (padding > 0 && (await reader.exactly(padding, 'padding')) === undefined) {
         throw damaged(`it ends after "${name}"`);

@@ -116,6 +116,7 @@ export interface Container {
   terminationMessagePath?: string;
   terminationMessagePolicy?: string;
   image?: string;
+  imagePullPolicy?: string;
   command?: string[];
   args?: string[];
   workingDir?: string;
@@ -133,6 +134,7 @@ export interface PodSpec {
   initContainers?: Container[];
   volumes?: Volume[];
   restartPolicy?: 'Always' | 'OnFailure' | 'Never';
+  imagePullSecrets?: { name?: string }[];
   terminationGracePeriodSeconds?: number;
   securityContext?: PodSecurityContext;
   hostAliases?: { ip: string; hostnames?: string[] }[];

@@ -16,8 +16,11 @@ const TAG = /^\w[\w.-]{0,127}$/;
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
 /** Its images are kept under another address, and names without a folder are in `library/`. */
 const DOCKER_HUB = 'registry-1.docker.io';
-/** Registries that nobody can push to. Source: `engine/node/local-images.ts`. */
+/** Registries that nobody can push to or pull from: their images lie on this machine. */
 const LOCAL = new Set(['dev.local', 'ko.local', 'kind.local', 'petrel.local']);
+
+/** Whether an image is of such a registry. */
+export const isLocal = (reference: string): boolean => LOCAL.has(reference.slice(0, reference.indexOf('/')));
 
 /** Reads `[host[:port]/]repository[:tag][@digest]`. Throws `InvalidArgument`. */
 export function parseReference(reference: string): Reference {

@@ -164,10 +164,13 @@ test('a missing Secret is named, and the container starts when it appears', asyn
   await cluster.says('needs', 'c', 'needs:s3:$(UNKNOWN):$(POD)\n');
 });
 
-test('an image this node cannot run says what to do', async () => {
-  await cluster.run('image', { containers: [{ image: 'nginx:1.27' }] });
+test('an image needs a sandbox, and says so', async () => {
+  await cluster.run('image', { containers: [{ image: '127.0.0.1:1/nginx:1.27' }] });
   const pod = await cluster.until('image', (each) => state(each)?.waiting?.reason === 'ImageNotSupported');
-  assert.match(state(pod)?.waiting?.message ?? '', /cannot run image "nginx:1.27".*petrel.dev\/host/);
+  assert.match(
+    state(pod)?.waiting?.message ?? '',
+    /cannot run image "127.0.0.1:1\/nginx:1.27".*petrel.dev\/host/,
+  );
 });
 
 test('an image that is not here says what to do, and waits longer and longer', async () => {

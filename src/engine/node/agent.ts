@@ -25,6 +25,9 @@ import { findLocalImage } from './local-images.ts';
 import { LogRefusal, type LogServer, type OpenLog, startLogServer } from './logs/server.ts';
 import { createLogStore } from './logs/store.ts';
 import { registerNode, unregisterNode } from './node-object.ts';
+import type { OwnerOf } from './oci/layer.ts';
+import { createPuller } from './oci/puller.ts';
+import { createImageStore } from './oci/store.ts';
 import { createPodWorker, type PodWorker } from './pod-worker.ts';
 import { createPreparations } from './prepare.ts';
 import { summarize } from './stats.ts';
@@ -132,6 +135,14 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
     zygotes: options.zygotes ?? canFork(),
     maxTasks: options.maxTasks ?? taskLimit(process.env.PETREL_MAX_PROCESSES),
     log,
+  });
+  const localImage = (image: string) => findLocalImage(image, imageDirs);
+  const images = createImageStore({
+    dir: join(home, 'images', '.pulled'),
+    layouts: imageDirs,
+    log,
+    now: clock.now,
+    owner: () => ownerIn(driver.imageOwner()),
   });
   const logs = createLogStore({
     dir: join(home, 'logs', 'pods'),
@@ -288,7 +299,22 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
         path: `${dirname(node)}:${PATH}`,
         runtime: (name) => runtimes.get(undefined, name),
         prepare: createPreparations({ runtimesDir, cacheDir, node, path: `${dirname(node)}:${PATH}`, log }),
-        localImage: (image) => findLocalImage(image, imageDirs),
+        localImage,
+        pulledImage: images.find,
+        pull: createPuller({
+          client,
+          driver,
+          clock,
+          store: images,
+          localImage,
+          env: process.env,
+          inUse: () =>
+            new Set(
+              [...workers.values()].flatMap(({ pod: { spec } }) =>
+                [...(spec.initContainers ?? []), ...spec.containers].map(({ image = '' }) => image),
+              ),
+            ),
+        }),
         config: config.read,
       };
       pods.start();
@@ -311,6 +337,10 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
     },
   };
 }
+
+/** Files of root in an image belong to the user whom containers run as; all others keep their numbers. */
+const ownerIn = (root: { uid: number; gid: number } | undefined): OwnerOf =>
+  root && ((uid, gid) => ({ uid: uid === 0 ? root.uid : uid, gid: gid === 0 ? root.gid : gid }));
 
 /** Volumes lie in the run directory, those in memory where every Linux has a file system in memory. */
 function volumeDirs(runDir: string): VolumeDirs {

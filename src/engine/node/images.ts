@@ -1,10 +1,12 @@
-/** What a container image means on a machine without a container runtime: a directory, one of our runtimes, or a command of the host. */
+/** What a container image means here: one that was brought from a registry, a directory, one of our runtimes, or a command of the host. */
 
 import { expand } from '../../kinds/container-env.ts';
 import { HOST_IMAGE, RUNTIME_IMAGE_PREFIX, type Runtime, runtimeDirectory } from '../../kinds/function.ts';
 import type { Container } from '../../kinds/pod.ts';
-import type { ContainerMount } from './drivers/driver.ts';
-import { ImageError, type LocalImage } from './local-images.ts';
+import type { ContainerMount, RootFs } from './drivers/driver.ts';
+import { type ImageConfig, ImageError, type LocalImage } from './local-images.ts';
+import { accountOf } from './oci/accounts.ts';
+import type { PulledImage } from './oci/store.ts';
 import { preparedDir } from './prepare.ts';
 
 export type ResolvedImage =
@@ -19,8 +21,12 @@ export type ResolvedImage =
       workingDir?: string;
       /** The image's own user, unless the container says otherwise. */
       user?: string;
-      /** Files of the image. */
+      /** Files of the image, beside the machine's. */
       mounts?: ContainerMount[];
+      /** All files of the image, in place of the machine's. */
+      rootfs?: RootFs;
+      /** Name and digest of what runs, for the container's status. */
+      id?: string;
       /** A warm process that can be forked instead of running `command`. */
       zygote?: { runtime: string; command: string[]; env: Record<string, string> };
     }
@@ -38,19 +44,44 @@ export interface ImageFacts {
   socket: string;
   /** Looks for an image that is a directory of this machine, see `findLocalImage`. */
   localImage(image: string): LocalImage | undefined;
+  /** Looks for an image that has been brought here. */
+  pulledImage(image: string): PulledImage | undefined;
 }
 
 /** The image's own words are final: only the container's may refer to its variables. */
 const literal = (text: string) => text.replaceAll('$', '$$$$');
 
+/** What an image without a `PATH` gets. Source: containerd `oci/spec_opts.go`. */
+const IMAGE_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+function runPulled(container: Container, { config, tree, id }: PulledImage): ResolvedImage {
+  const { user, home } = accountOf(tree, config.User);
+  const run = runConfig(container, config, (part) => part);
+  if (run.kind !== 'run') return run;
+  return {
+    ...run,
+    env: { PATH: IMAGE_PATH, HOME: home, ...run.env },
+    rootfs: { tree, readOnly: container.securityContext?.readOnlyRootFilesystem === true },
+    id,
+    ...(user === undefined ? { user: undefined } : { user }),
+  };
+}
+
+/** A directory of this machine: `$(NODE)` in its words is the platform's own. */
+function runLocal(container: Container, { config, mounts }: LocalImage, node: string): ResolvedImage {
+  const run = runConfig(container, config, (part) =>
+    expand(part, (name) => (name === 'NODE' ? node : undefined)),
+  );
+  return run.kind === 'run' ? { ...run, mounts } : run;
+}
+
 /** `command` replaces `Entrypoint` and `Cmd`, `args` alone replaces `Cmd`, as in Kubernetes. */
-function runLocal(
+function runConfig(
   { command = [], args = [] }: Container,
-  { config, mounts }: LocalImage,
-  node: string,
+  config: ImageConfig,
+  filled: (part: string) => string,
 ): ResolvedImage {
-  const own = (list: string[] | undefined) =>
-    (list ?? []).map((part) => literal(expand(part, (name) => (name === 'NODE' ? node : undefined))));
+  const own = (list: string[] | undefined) => (list ?? []).map((part) => literal(filled(part)));
   const line =
     command.length > 0
       ? [...command, ...args]
@@ -66,7 +97,6 @@ function runLocal(
     command: line,
     env: Object.fromEntries(env),
     socket: false,
-    mounts,
     ...(config.WorkingDir ? { workingDir: config.WorkingDir } : {}),
     ...(config.User ? { user: config.User } : {}),
   };
@@ -107,16 +137,15 @@ export function resolveImage(container: Container, facts: ImageFacts): ResolvedI
   try {
     const local = facts.localImage(image);
     if (local) return runLocal(container, local, facts.node);
+    const pulled = facts.pulledImage(image);
+    if (pulled) return runPulled(container, pulled);
   } catch (error) {
     if (!(error instanceof ImageError)) throw error;
     return { kind: 'unavailable', reason: error.reason, message: error.message };
   }
   return {
     kind: 'unavailable',
-    reason: 'ImageNotSupported',
-    message:
-      `cannot run image "${image}": this node runs processes, it has no container runtime. ` +
-      `Use image ${HOST_IMAGE} with a command, ${RUNTIME_IMAGE_PREFIX}<name>, dev.local/<name> with the image as a directory, ` +
-      'or a cluster with a container runtime',
+    reason: 'ErrImagePull',
+    message: `image "${image}" is not on this node any more`,
   };
 }

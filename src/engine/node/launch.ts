@@ -29,6 +29,8 @@ export interface Launchable {
   spec: ContainerSpec;
   /** Ready only when its socket accepts connections. */
   socket?: string;
+  /** What was brought for it. */
+  imageID?: string;
 }
 
 const DEFAULT_LAST_WORDS = '/dev/termination-log';
@@ -128,7 +130,8 @@ export function prepareLaunch(
   try {
     const base = { PATH: context.path, HOME: '/tmp', HOSTNAME: name, ...image.env };
     const env = containerEnv(pod, container, base, config, context.facts);
-    const user = userOf(pod, container, image.user, context.driver.userProblem);
+    const { userProblem, imageUserProblem } = context.driver;
+    const user = userOf(pod, container, image.user, image.rootfs ? imageUserProblem : userProblem);
     // A runtime's instance speaks over its socket, and there are many of them.
     const last = image.socket ? undefined : prepareTerminationLog(shown, container.name);
     const zygote = zygoteOf(context, pod, container, image);
@@ -139,6 +142,7 @@ export function prepareLaunch(
       env,
       workingDir: container.workingDir || image.workingDir,
       hostname: name,
+      ...(image.rootfs ? { rootfs: image.rootfs } : {}),
       mounts: [
         ...(image.mounts ?? []),
         ...etcMounts(shown, pod),
@@ -152,7 +156,7 @@ export function prepareLaunch(
         ? { terminationLog: { source: last, target: container.terminationMessagePath || DEFAULT_LAST_WORDS } }
         : {}),
     };
-    return image.socket ? { spec, socket } : { spec };
+    return { spec, ...(image.socket ? { socket } : {}), ...(image.id ? { imageID: image.id } : {}) };
   } catch (error) {
     if (error instanceof ConfigError || error instanceof SecurityProblem) {
       throw new CannotStart('CreateContainerConfigError', error.message);

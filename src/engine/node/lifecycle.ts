@@ -28,6 +28,8 @@ export interface ContainerRecord {
   /** `started` was true once: what waits for a sidecar no longer does. */
   passed: boolean;
   containerID?: string;
+  /** Name and digest of its image, where one was brought. */
+  imageID?: string;
   /** What the current run was started as, see `launchKey`. */
   key?: string;
   /** Wait before the next restart, milliseconds; doubles with every crash. */

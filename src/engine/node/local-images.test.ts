@@ -37,6 +37,7 @@ const resolved = (container: object) =>
       cacheDir: '/c',
       socket: '/s',
       localImage: (name) => findLocalImage(name, [base]),
+      pulledImage: () => undefined,
     },
   );
 

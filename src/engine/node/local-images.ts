@@ -6,10 +6,9 @@
  */
 import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { isLocal } from '../../base/oci/reference.ts';
 import type { ContainerMount } from './drivers/driver.ts';
 
-/** Registries that nobody can pull from: an image of theirs is looked for in the images directories. */
-const LOCAL_REGISTRIES = new Set(['dev.local', 'ko.local', 'kind.local', 'petrel.local']);
 /** Components of a repository name. Source: OCI distribution specification, `<name>`. */
 const COMPONENT = /^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*$/;
 /** A tree that shadows the machine's own directories is shown entry by entry; this bounds how many. */
@@ -47,7 +46,7 @@ export class ImageError extends Error {
 export function localReference(image: string): { registry: string; repository: string } | undefined {
   const slash = image.indexOf('/');
   const registry = image.slice(0, slash);
-  if (slash === -1 || !LOCAL_REGISTRIES.has(registry)) return undefined;
+  if (!isLocal(image)) return undefined;
   const [withTag = ''] = image.slice(slash + 1).split('@');
   const colon = withTag.lastIndexOf(':');
   const repository = colon > withTag.lastIndexOf('/') ? withTag.slice(0, colon) : withTag;
@@ -92,24 +91,32 @@ const TYPES: Record<keyof ImageConfig, (value: unknown) => boolean> = {
 };
 
 function readConfig(path: string): ImageConfig {
-  let config: ImageConfig;
+  let config: unknown;
   try {
-    config = JSON.parse(readFileSync(path, 'utf8')) as ImageConfig;
+    config = JSON.parse(readFileSync(path, 'utf8'));
   } catch (error) {
     throw new ImageError('ErrImagePull', `${path} cannot be read: ${(error as Error).message}`);
   }
+  return checkImageConfig(config, path);
+}
+
+/** The keys that mean something here. Throws `ImageError` naming `place` when one is not what it has to be. */
+export function checkImageConfig(config: unknown, place: string): ImageConfig {
   if (typeof config !== 'object' || config === null)
-    throw new ImageError('ErrImagePull', `${path} is no object`);
+    throw new ImageError('ErrImagePull', `${place} is no object`);
+  const found: Record<string, unknown> = {};
   for (const [key, fits] of Object.entries(TYPES)) {
-    const value = config[key as keyof ImageConfig];
-    if (value !== undefined && value !== null && !fits(value)) {
+    const value = (config as Record<string, unknown>)[key];
+    if (value === undefined || value === null) continue;
+    if (!fits(value)) {
       throw new ImageError(
         'ErrImagePull',
-        `${path}: ${key} is not what the OCI image configuration says it is`,
+        `${place}: ${key} is not what the OCI image configuration says it is`,
       );
     }
+    found[key] = value;
   }
-  return config;
+  return found as ImageConfig;
 }
 
 /**

@@ -48,7 +48,7 @@ function containerStatus(
     started: record.started,
     restartCount: record.restarts,
     image: container.image ?? '',
-    imageID: '',
+    imageID: record.imageID ?? '',
     ...(record.containerID ? { containerID: record.containerID } : {}),
   };
 }

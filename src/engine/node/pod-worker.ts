@@ -192,8 +192,13 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
       const config = await context.config(pod);
       const preparation = context.prepare(container.image);
       if (preparation) await preparation;
+      const pulling = context.pull(pod, container, (type, reason, message) =>
+        events.record(pod, type, reason, message),
+      );
+      if (pulling) await pulling;
       if (gone || terminating) return;
-      const { spec, socket } = prepareLaunch(context, pod, container, config);
+      const { spec, socket, imageID } = prepareLaunch(context, pod, container, config);
+      if (imageID) change(container.name, { imageID });
       if (!isPooled(pod)) events.record(pod, 'Normal', 'Created', `Created container: ${container.name}`);
       const restarts = ran || before.containerID ? before.restarts + 1 : 0;
       const writer = logs.begin({ ...owner, container: container.name }, restarts, ofFunction());

@@ -12,6 +12,8 @@ export interface RawEntry {
   link?: string;
   body?: string | Buffer;
   mode?: number;
+  /** Owner and group; default 1000. */
+  owner?: number;
   /** Size that the header claims, when it lies. */
   claims?: number;
 }
@@ -20,8 +22,9 @@ function header(entry: RawEntry, size: number): Buffer {
   const block = Buffer.alloc(512);
   block.write(entry.name, 0, 100);
   block.write(`${(entry.mode ?? 0o644).toString(8).padStart(7, '0')}\0`, 100);
-  block.write('0001750\0', 108);
-  block.write('0001750\0', 116);
+  const owner = (entry.owner ?? 1000).toString(8).padStart(7, '0');
+  block.write(`${owner}\0`, 108);
+  block.write(`${owner}\0`, 116);
   block.write(`${size.toString(8).padStart(11, '0')}\0`, 124);
   block.write('14000000000\0', 136);
   block.write('        ', 148);

@@ -28,6 +28,14 @@ export interface ContainerUser {
   groups: number[];
 }
 
+/** The file system of an image. */
+export interface RootFs {
+  /** Directory of the host; nobody writes to it. */
+  tree: string;
+  /** Otherwise what the container changes is kept in memory until it ends. */
+  readOnly: boolean;
+}
+
 /** A warm process that such containers can be forked from. It runs with the driver's rights: never a user's code. */
 export interface ZygoteSpec {
   /** Whom it may be forked for: one tenant's instances of one runtime. */
@@ -54,6 +62,8 @@ export interface ContainerSpec {
   workingDir?: string;
   hostname: string;
   mounts: ContainerMount[];
+  /** Absent: the container sees the machine's own files. */
+  rootfs?: RootFs;
   limits: ContainerLimits;
   /** Absent: somebody without privileges, of the driver's choice. */
   user?: ContainerUser;
@@ -132,6 +142,12 @@ export interface ContainerDriver {
   start(spec: ContainerSpec, output: ContainerOutput): Promise<RunningContainer>;
   /** Why containers cannot run as this user here, as a sentence; undefined when they can. */
   userProblem(user: ContainerUser): string | undefined;
+  /** The same for a container that has an image's file system, and sees nothing of the machine's. */
+  imageUserProblem(user: ContainerUser): string | undefined;
+  /** Why containers cannot have the file system of an image here; undefined when they can. Tries it once. */
+  imageProblem(): Promise<string | undefined>;
+  /** To whom files belong that are root's in an image, so that the container's own user owns them; undefined: to the platform's user. */
+  imageOwner(): { uid: number; gid: number } | undefined;
   /** Creates the directory of a Pod that its containers may write to, empty, and returns its path. */
   preparePodDir(podUid: string): string;
   /** Makes files that the agent has written (volumes) readable, or writable, for the containers' user, and for a group if one is named. */

@@ -4,6 +4,7 @@ import type { Logger } from '../../../../base/log.ts';
 import type { ContainerExit, ContainerOutput, ContainerSpec, RunningContainer } from '../driver.ts';
 import type { ContainerGroup } from './cgroup.ts';
 import { startTimeOf } from './host.ts';
+import { forgetEntry, imageEntry } from './image-launch.ts';
 import { removeGroup } from './leftovers.ts';
 import { type ContainerProcesses, closed } from './processes.ts';
 import { execLaunch, mountLaunch } from './script.ts';
@@ -41,6 +42,7 @@ export function superviseContainer(container: SupervisedContainer): StartedConta
   // Written while the process starts: nobody waits for it, and the marker in its arguments covers the gap.
   if (pid !== undefined) void writeFile(record, `${pid} ${started ?? ''}\n`).catch(() => {});
   let ended = false;
+  let executions = 0;
   let oomBefore = group?.oomKills() ?? 0;
 
   stdout.on('data', output.stdout);
@@ -57,7 +59,7 @@ export function superviseContainer(container: SupervisedContainer): StartedConta
     ended = true;
     const oomKilled = exitCode !== 0 && group !== undefined && group.oomKills() > oomBefore;
     void rm(record, { force: true }).catch(() => {});
-    void rm(`${record}.fstab`, { force: true }).catch(() => {});
+    for (const ending of ['fstab', 'entry']) void rm(`${record}.${ending}`, { force: true }).catch(() => {});
     void removeGroup(group);
     return { exitCode, oomKilled };
   })();
@@ -79,9 +81,15 @@ export function superviseContainer(container: SupervisedContainer): StartedConta
       if (target === undefined)
         return { exitCode: 1, output: 'the container is not running', timedOut: false };
       if (!sandbox) return finished({ argv: command, env: spec.env }, { timeoutMs, cwd: spec.workingDir });
-      return finished(execLaunch(sandbox.tools, sandbox.privileges, target, { ...spec, command }), {
-        timeoutMs,
-      });
+      const file = `${record}.${executions++}.entry`;
+      const what = { ...spec, command };
+      const entry = spec.rootfs && { entry: imageEntry(file, root, sandbox, what) };
+      const launch = execLaunch(sandbox.tools, sandbox.privileges, target, { ...what, ...entry });
+      try {
+        return await finished(launch, { timeoutMs });
+      } finally {
+        if (entry) forgetEntry(file);
+      }
     },
     async addMount(mount) {
       const target = ended ? undefined : processes.init();

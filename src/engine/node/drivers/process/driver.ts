@@ -8,6 +8,8 @@ import type { ContainerDriver, ContainerOutput, ContainerSpec, RunningContainer 
 import { type SupervisedContainer, superviseContainer } from './container.ts';
 import { forkContainer, isForkable } from './fork.ts';
 import { createForkDirs, type FunctionZygote, forkChild } from './function-zygote.ts';
+import { imageEntry, imageUserProblem, overlayProblem } from './image-launch.ts';
+import { prepareImageView } from './image-view.ts';
 import { cleanLeftovers, removeGroup } from './leftovers.ts';
 import { createPipePool, type PipePool, releaseWriters } from './pipes.ts';
 import { spawnedProcesses } from './processes.ts';
@@ -51,6 +53,7 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
   const prepareView = createViews(options, now);
   let examined: Promise<Machine> | undefined;
   let machine: Machine | undefined;
+  let overlay: Promise<string | undefined> | undefined;
   let pipes: PipePool | undefined;
   let zygotes: Zygotes | undefined;
   const forkDirs = createForkDirs(runDir);
@@ -110,9 +113,9 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
     spec: ContainerSpec,
     output: ContainerOutput,
   ): SupervisedContainer => {
-    if (!sandbox && spec.mounts.length > 0) {
+    if (!sandbox && (spec.mounts.length > 0 || spec.rootfs)) {
       throw new Error(
-        'volumes cannot be mounted: on this machine containers have no file system view of their own',
+        'neither volumes nor images can be mounted: on this machine containers have no file system view of their own',
       );
     }
     // Numbered, because what an earlier run of the same container leaves is removed in the background.
@@ -135,16 +138,22 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
         const processes = spawnedProcesses({ child, pipes: taken, sandboxed: false, group });
         return { id, record, spec, processes, group, output, log };
       }
-      const view = prepareView({
-        podDir,
+      const wanted = {
         mounts: spec.mounts,
         workingDir: spec.workingDir,
         terminationLog: spec.terminationLog,
         group: sandbox.showsGroups ? group : undefined,
         recursive: sandbox.recursive,
         fstab: `${record}.fstab`,
-      });
-      const child = spawnLaunch(sandboxLaunch({ ...sandbox, ...spec, ...view, ...common }), undefined, fds);
+      };
+      const view = spec.rootfs
+        ? prepareImageView(runDir, spec.rootfs, sandbox.privileges, wanted)
+        : prepareView({ podDir, ...wanted });
+      const entry = spec.rootfs && {
+        entry: imageEntry(`${record}.entry`, view.root, sandbox, spec),
+      };
+      const launch = sandboxLaunch({ ...sandbox, ...spec, ...view, ...common, ...entry });
+      const child = spawnLaunch(launch, undefined, fds);
       const processes = spawnedProcesses({ child, pipes: taken, sandboxed: true, group });
       return { id, record, spec, processes, group, output, log, sandbox, root: view.root };
     } catch (error) {
@@ -279,6 +288,21 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
     name: 'process',
     capabilities: async () => (await examine()).capabilities,
     start,
+    imageUserProblem: (user) => imageUserProblem(user, machine?.sandbox?.privileges),
+    async imageProblem() {
+      const { sandbox } = await examine();
+      if (!sandbox) return 'containers have no file system of their own on this machine, see `petrel doctor`';
+      overlay ??= (async () => {
+        const dir = join(runDir, 'roots', 'overlay-test');
+        mkdirSync(dir, { recursive: true });
+        return overlayProblem(sandbox, dir);
+      })();
+      return overlay;
+    },
+    imageOwner() {
+      const privileges = machine?.sandbox?.privileges;
+      return privileges?.kind === 'user' ? { uid: privileges.uid, gid: privileges.gid } : undefined;
+    },
     userProblem: (user) => userProblem(user, machine?.sandbox?.privileges, readAccounts()),
     preparePodDir,
     handOver,

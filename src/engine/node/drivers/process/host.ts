@@ -75,6 +75,7 @@ export interface Tools {
   nsenter: string;
   env: string;
   mkfifo: string;
+  mkdir: string;
   /** Sets the host name where writing it to /proc is not permitted. */
   hostname?: string;
 }
@@ -83,7 +84,7 @@ const TOOL_DIRS = ['/usr/bin', '/bin', '/usr/sbin', '/sbin', '/usr/local/bin', '
 
 /** Absolute paths of the tools, or the names of those that are missing. */
 export function findTools(): { tools: Tools } | { missing: string[] } {
-  const names = ['sh', 'setpriv', 'unshare', 'mount', 'chroot', 'nsenter', 'env', 'mkfifo'] as const;
+  const names = ['sh', 'setpriv', 'unshare', 'mount', 'chroot', 'nsenter', 'env', 'mkfifo', 'mkdir'] as const;
   const found: Record<string, string> = {};
   for (const name of [...names, 'hostname']) {
     const path = TOOL_DIRS.map((dir) => `${dir}/${name}`).find((candidate) => kindOf(candidate) === 'file');

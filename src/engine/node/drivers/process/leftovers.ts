@@ -21,7 +21,7 @@ export async function cleanLeftovers(options: {
   for (const name of readdirSync(options.recordsDir)) {
     const path = join(options.recordsDir, name);
     const [pid, started] = (await readFile(path, 'utf8').catch(() => '')).trim().split(' ');
-    if (!name.endsWith('.fstab') && pid && started) {
+    if (!/\.(fstab|entry)$/.test(name) && pid && started) {
       // The start time tells the process from a later one with the same number; a group outlives its first process, and
       // as long as it does its number is not given to another.
       const now = startTimeOf(Number(pid));

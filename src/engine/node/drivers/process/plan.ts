@@ -41,7 +41,7 @@ export interface SandboxRequest {
 export interface PlannedMount {
   source: string;
   target: string;
-  type: 'none' | 'tmpfs' | 'proc' | 'devpts';
+  type: 'none' | 'tmpfs' | 'proc' | 'devpts' | 'overlay';
   options: string[];
 }
 
@@ -55,8 +55,8 @@ export interface SandboxPlan {
 }
 
 /** Devices a process may expect; everything else of the host's /dev stays out of reach. */
-const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty'];
-const DEVICE_LINKS = {
+const DEVICES: readonly string[] = ['null', 'zero', 'full', 'random', 'urandom', 'tty'];
+export const DEVICE_LINKS: Readonly<Record<string, string>> = {
   ptmx: 'pts/ptmx',
   fd: '/proc/self/fd',
   stdin: '/proc/self/fd/0',
@@ -70,7 +70,7 @@ const PSEUDO = new Set(
   ),
 );
 /** Where a program looks for what it may use. */
-const GROUPS = '/sys/fs/cgroup';
+export const GROUPS = '/sys/fs/cgroup';
 /** Top-level directories that are never the host's. `lost+found` and a root's leftovers are of no use to anyone. */
 const OWN = new Set(['proc', 'sys', 'dev', 'run', 'tmp', 'lost+found']);
 const KEPT_OPTIONS = new Set(['nosuid', 'nodev', 'noexec']);
@@ -81,7 +81,7 @@ export function within(path: string, dir: string): boolean {
 }
 
 /** Parents before children, siblings by name. */
-function byDepth(a: string, b: string): number {
+export function byDepth(a: string, b: string): number {
   const left = a.split('/');
   const right = b.split('/');
   for (let i = 0; i < Math.min(left.length, right.length); i++) {
@@ -89,6 +89,50 @@ function byDepth(a: string, b: string): number {
   }
   return left.length - right.length;
 }
+
+/** The options of the host's mount at a path that a mount of it must keep. */
+export const flagsOf =
+  (host: HostView) =>
+  (path: string): string[] => {
+    let best = { target: '', options: [] as string[] };
+    for (const mount of host.mounts) {
+      if (within(path, mount.target) && mount.target.length >= best.target.length) best = mount;
+    }
+    return best.options.filter((option) => KEPT_OPTIONS.has(option));
+  };
+
+/** What the kernel gives to any container: its own processes, what may be known of the machine, harmless devices. */
+export function kernelMounts(
+  host: HostView,
+  bind: 'bind' | 'rbind',
+  flagsAt: (path: string) => string[],
+): PlannedMount[] {
+  const shown = (path: string, options: string[]): PlannedMount[] =>
+    host.kind(path) ? [{ source: path, target: path, type: 'none', options }] : [];
+  return [
+    { source: 'proc', target: '/proc', type: 'proc', options: ['nosuid', 'nodev', 'noexec'] },
+    // Without these a process of user 0 could change the machine's kernel settings even without any capability.
+    ...['/proc/sys', '/proc/irq', '/proc/bus', '/proc/sysrq-trigger'].flatMap((path) =>
+      shown(path, ['bind', 'ro']),
+    ),
+    ...shown('/sys', [bind, 'ro', ...flagsAt('/sys')]),
+    ...DEVICES.flatMap((name) => shown(`/dev/${name}`, [bind])),
+    {
+      source: 'devpts',
+      target: '/dev/pts',
+      type: 'devpts',
+      options: ['newinstance', 'ptmxmode=0666', 'mode=0620', 'nosuid', 'noexec'],
+    },
+  ];
+}
+
+/** Whether a container may have something of its own there. */
+export const isMountable = (target: string): boolean =>
+  target !== '/' && !['/proc', '/sys', '/dev'].some((own) => within(target, own) && target !== '/dev/shm');
+
+/** Why not. */
+export const notMountable = (path: string): string =>
+  `mountPath ${path} is not possible: choose a path outside /, /proc, /sys and /dev`;
 
 /** Plans the view. Throws with a message for the user when a mount path is impossible. */
 export function planSandbox(host: HostView, request: SandboxRequest): SandboxPlan {
@@ -101,13 +145,7 @@ export function planSandbox(host: HostView, request: SandboxRequest): SandboxPla
   const open = new Set<string>(['/']);
   const scratch = new Set<string>();
 
-  const flagsAt = (path: string): string[] => {
-    let best = { target: '', options: [] as string[] };
-    for (const mount of host.mounts) {
-      if (within(path, mount.target) && mount.target.length >= best.target.length) best = mount;
-    }
-    return best.options.filter((option) => KEPT_OPTIONS.has(option));
-  };
+  const flagsAt = flagsOf(host);
   const show = (source: string, target: string, readOnly: boolean) =>
     mounts.set(target, {
       source,
@@ -138,36 +176,12 @@ export function planSandbox(host: HostView, request: SandboxRequest): SandboxPla
 
   openUp('/');
   for (const name of ['proc', 'sys', 'dev', 'run', 'tmp']) dirs.add(`/${name}`);
-  mounts.set('/proc', {
-    source: 'proc',
-    target: '/proc',
-    type: 'proc',
-    options: ['nosuid', 'nodev', 'noexec'],
-  });
-  // Without these a process of user 0 could change the machine's kernel settings even without any capability.
-  for (const path of ['/proc/sys', '/proc/irq', '/proc/bus', '/proc/sysrq-trigger']) {
-    if (host.kind(path))
-      mounts.set(path, { source: path, target: path, type: 'none', options: ['bind', 'ro'] });
-  }
-  if (host.kind('/sys')) show('/sys', '/sys', true);
-  for (const name of DEVICES) {
-    if (!host.kind(`/dev/${name}`)) continue;
-    files.add(`/dev/${name}`);
-    mounts.set(`/dev/${name}`, {
-      source: `/dev/${name}`,
-      target: `/dev/${name}`,
-      type: 'none',
-      options: [bind],
-    });
+  for (const mount of kernelMounts(host, bind, flagsAt)) {
+    if (mount.target.startsWith('/dev/') && mount.type === 'none') files.add(mount.target);
+    mounts.set(mount.target, mount);
   }
   for (const [name, to] of Object.entries(DEVICE_LINKS)) links.set(`/dev/${name}`, to);
   for (const name of ['/dev/shm', '/dev/pts']) dirs.add(name);
-  mounts.set('/dev/pts', {
-    source: 'devpts',
-    target: '/dev/pts',
-    type: 'devpts',
-    options: ['newinstance', 'ptmxmode=0666', 'mode=0620', 'nosuid', 'noexec'],
-  });
   open.add('/dev');
 
   for (const { target, fstype } of host.mounts) {
@@ -202,14 +216,7 @@ export function planSandbox(host: HostView, request: SandboxRequest): SandboxPla
 
   for (const mount of request.mounts) {
     const target = host.resolve(mount.target);
-    if (
-      target === '/' ||
-      ['/proc', '/sys', '/dev'].some((own) => within(target, own) && target !== '/dev/shm')
-    ) {
-      throw new Error(
-        `mountPath ${mount.target} is not possible: choose a path outside /, /proc, /sys and /dev`,
-      );
-    }
+    if (!isMountable(target)) throw new Error(notMountable(mount.target));
     const kind = host.kind(mount.source) ?? 'dir';
     makeRoomFor(target, kind);
     show(mount.source, target, mount.readOnly);

@@ -24,13 +24,17 @@ export const NO_GROUP = 'cannot enter the control group ';
 
 /**
  * First process of the namespaces; stays as the parent that reaps orphans and reports the exit code. Arguments: platform
- * pid, host name, fstab, number of entrances of control groups, these, the command. File descriptor 4: `SET_UP`, or why it failed.
+ * pid, host name, fstab, directory for changes to an image (empty: there are none), number of entrances of control groups, these, the
+ * command. File descriptor 4: `SET_UP`, or why it failed.
  */
 const INIT = `fail() { echo "$1" >&4; exit 125; }
 [ -d "/proc/$1" ] || exit 125
 { echo "$2" >/proc/sys/kernel/hostname; } 2>/dev/null || SETNAME "$2"
-fstab=$3; n=$4; shift 4
+fstab=$3; upper=$4; n=$5; shift 5
 while [ "$n" -gt 0 ]; do echo 0 >"$1" || fail "${NO_GROUP}$1"; shift; n=$((n-1)); done
+if [ "$upper" ]; then
+  why=$(MOUNT -t tmpfs -o mode=755,size=1g,nosuid,nodev tmpfs "$upper" 2>&1 && MKDIR -m 1777 "$upper/u" "$upper/w" 2>&1) || fail "cannot make room for changes: $why"
+fi
 if [ "$fstab" ]; then why=$(MOUNT --all --fstab "$fstab" 2>&1) || fail "cannot build the file system view: $why"; fi
 echo ${SET_UP} >&4; exec 4>&-
 "$@"
@@ -84,11 +88,15 @@ export interface SandboxLaunch {
   /** Path of the mount table, and the directory it is about. */
   fstab: string;
   root: string;
+  /** Directory for changes to an image. */
+  upper?: string;
   entrances: string[];
   command: string[];
   env: Record<string, string>;
   workingDir?: string;
   user?: ContainerUser;
+  /** The root is an image: what becomes the command there. */
+  entry?: string[];
 }
 
 /** How a user namespace shows the platform's own user: as root, or as whom the container asks for. */
@@ -99,10 +107,11 @@ const mapping = (user: ContainerUser | undefined) =>
 
 /** argv of a container in its own mount, pid, ipc and uts namespaces, that dies with the process that spawns it. */
 export function sandboxLaunch(options: SandboxLaunch): Launch {
-  const { tools, privileges, root, entrances, user } = options;
-  const inner = enter(tools, options);
-  const drop =
-    privileges.kind === 'user'
+  const { tools, privileges, root, entrances, user, entry } = options;
+  const inner: Launch = entry ? { argv: entry, env: {} } : enter(tools, options);
+  const drop = entry
+    ? []
+    : privileges.kind === 'user'
       ? [
           tools.chroot,
           `--userspec=+${user?.uid ?? privileges.uid}:+${user?.gid ?? privileges.gid}`,
@@ -124,11 +133,14 @@ export function sandboxLaunch(options: SandboxLaunch): Launch {
       '--',
       tools.sh,
       '-c',
-      INIT.replace('MOUNT', tools.mount).replace('SETNAME', tools.hostname ?? ':'),
+      INIT.replaceAll('MOUNT', tools.mount)
+        .replace('MKDIR', tools.mkdir)
+        .replace('SETNAME', tools.hostname ?? ':'),
       options.marker,
       String(options.platformPid),
       options.hostname,
       options.fstab,
+      options.upper ?? '',
       String(entrances.length),
       ...entrances,
       ...drop,
@@ -140,18 +152,26 @@ export function sandboxLaunch(options: SandboxLaunch): Launch {
 const joinUser = (privileges: Privileges) =>
   privileges.kind === 'same' && privileges.userNamespace ? ['--user', '--preserve-credentials'] : [];
 
-/** argv of a command beside a sandboxed container's main process \`pid\`. */
+/** argv of a command beside a sandboxed container's main process \`pid\`. `entry`: as in `SandboxLaunch`. */
 export function execLaunch(
   tools: Tools,
   privileges: Privileges,
   pid: number,
-  options: { command: string[]; env: Record<string, string>; workingDir?: string; user?: ContainerUser },
+  options: {
+    command: string[];
+    env: Record<string, string>;
+    workingDir?: string;
+    user?: ContainerUser;
+    entry?: string[];
+  },
 ): Launch {
-  const { user } = options;
-  const inner = enter(tools, options);
-  const into = [tools.nsenter, `--target=${pid}`, '--mount', '--pid', '--ipc', '--uts', '--root', '--wd'];
-  const drop =
-    privileges.kind === 'user'
+  const { user, entry } = options;
+  const inner: Launch = entry ? { argv: entry, env: {} } : enter(tools, options);
+  const root = entry ? [] : ['--root', '--wd'];
+  const into = [tools.nsenter, `--target=${pid}`, '--mount', '--pid', '--ipc', '--uts', ...root];
+  const drop = entry
+    ? [...joinUser(privileges), '--']
+    : privileges.kind === 'user'
       ? [`--setuid=${user?.uid ?? privileges.uid}`, `--setgid=${user?.gid ?? privileges.gid}`, '--']
       : [...joinUser(privileges), '--', tools.setpriv, ...NO_CAPABILITIES];
   return {

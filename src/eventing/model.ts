@@ -47,6 +47,8 @@ export interface Target {
   route?: string;
   /** An answer that is no event is dropped; otherwise it fails the delivery, as upstream has it. */
   anyAnswer?: true;
+  /** Where its answers go: one that is an event as it is, any other with a body as the data of one from `source`. */
+  answers?: { to: Target; source: string };
 }
 
 /** `delivery` of Knative with defaults applied. Arithmetic of retries: knative.dev/pkg, `knative.md` §4.3. */

@@ -156,6 +156,7 @@ const own: TypeTexts = {
     type: 'kafka, nats, redis, rabbitmq, mqtt, postgresql, s3, timer, webhook, http, files, kubernetes. Never changes.',
     config: 'As docs/sources says for the type. A value may be `{secretKeyRef: {name, key}}`.',
     delivery: DELIVERY,
+    reply: 'Where answers of the sink go: events as they are, other bodies as the data of one.',
     paused: 'Nothing is fetched; what was accepted is kept.',
   },
   EventSink: { '': 'EventSink is a topic, a queue, a table or a bucket as an address.', ...KIND },

@@ -183,6 +183,7 @@ const own: TypeTexts = {
     type: '0 string o ?',
     config: '0 any o ?',
     ...SOURCE_SPEC,
+    reply: `0 ${DUCK}.Destination * o ?`,
     delivery: DELIVERY,
     paused: '0 bool o ?',
   },

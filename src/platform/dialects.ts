@@ -215,6 +215,10 @@ async function startFission({ home, packages, gateway, log, client }: DialectsOp
     socket: join(home.runDir, 'fission.sock'),
     storagePath: `${STORAGE_PATH}/${storageToken(home)}`,
     node: process.execPath,
+    fromKeda: async (type) => {
+      const { SOURCE_MODULES } = await import('../eventing/sources/modules.ts');
+      return (await SOURCE_MODULES[type]?.())?.fromKeda;
+    },
     version: VERSION,
     log,
     clock: systemClock,

@@ -87,7 +87,9 @@ export function createCaches(options: { client: KubeClient; log: Logger; clock: 
     }),
     timeTriggers: cache<TimeTrigger>(FISSION.timeTriggers),
     watchTriggers: cache<WatchTrigger>(FISSION.watchTriggers),
-    queueTriggers: cache<QueueTrigger>(FISSION.queueTriggers),
+    queueTriggers: cache<QueueTrigger>(FISSION.queueTriggers, {
+      indexes: { refers: ({ metadata, spec }) => referred(spec.functionref, metadata.namespace) },
+    }),
     canaries: cache<CanaryConfig>(FISSION.canaries),
     versions: cache<FunctionVersion>(FISSION.versions, {
       indexes: parts<FunctionVersion>((version) => version.spec.snapshot),

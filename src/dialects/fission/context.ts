@@ -7,6 +7,7 @@ import type { KubeObject } from '../../kinds/object.ts';
 import { type KubeClient, orUndefined, type ResourceRef } from '../../kube/client.ts';
 import type { FissionPackages } from './archives.ts';
 import type { Caches } from './caches.ts';
+import type { FromKeda } from './queue-sources.ts';
 
 export interface FissionOptions {
   client: KubeClient;
@@ -26,6 +27,8 @@ export interface FissionOptions {
   follow(listener: (stats: readonly RevisionStats[]) => void): () => void;
   /** Path of the Node binary with which the fetcher beside an environment's image is run. */
   node: string;
+  /** What the source of a type makes of KEDA's metadata; undefined: there is no such source, or it knows none. */
+  fromKeda(type: string): Promise<FromKeda | undefined>;
   /** For `/_version`. */
   version: string;
   log: Logger;

@@ -172,6 +172,8 @@ export interface QueueTrigger extends Observed {
     respTopic?: string;
     errorTopic?: string;
     maxRetries?: number | string;
+    /** Of what the function is sent. */
+    contentType?: string;
     /** Of KEDA's scaler. */
     metadata?: Record<string, string>;
     /** Name of a Secret with KEDA's parameters of authentication. */

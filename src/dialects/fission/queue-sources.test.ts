@@ -1,12 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { SOURCE_MODULES } from '../../eventing/sources/modules.ts';
 import type { QueueTrigger } from './model.ts';
-import { type QueueObjects, queueObjects } from './queue-sources.ts';
+import { type FromKeda, type QueueObjects, queueObjects } from './queue-sources.ts';
 
 const BASE = 'http://127.0.0.1:8080';
-const FUNCTION = { apiVersion: 'petrel.dev/v1', kind: 'Function' };
+const FUNCTION = { apiVersion: 'petrel.dev/v1', kind: 'Function', name: 'f' };
+const KEDA = new Map<string, FromKeda | undefined>();
+for (const type of ['kafka', 'nats', 'redis', 'rabbitmq'])
+  KEDA.set(type, (await SOURCE_MODULES[type]?.())?.fromKeda);
 
-function objects(spec: Partial<QueueTrigger['spec']>, secret: Record<string, string> = {}): QueueObjects {
+function objects(
+  spec: Partial<QueueTrigger['spec']>,
+  secret: Record<string, string> = {},
+  target: typeof FUNCTION | null = FUNCTION,
+): QueueObjects {
   const trigger = {
     apiVersion: 'fission.io/v1',
     kind: 'MessageQueueTrigger',
@@ -16,8 +24,10 @@ function objects(spec: Partial<QueueTrigger['spec']>, secret: Record<string, str
   return queueObjects(trigger, {
     secret,
     base: BASE,
-    target: FUNCTION,
-    errorsName: 't-errors',
+    path: '/fission-mqt/x/shop/t',
+    fromKeda: (type) => KEDA.get(type),
+    names: { errors: 't-errors', answers: 't-answers' },
+    ...(target && { target }),
   }) as QueueObjects;
 }
 const config = (spec: Partial<QueueTrigger['spec']>, secret?: Record<string, string>) =>
@@ -44,7 +54,7 @@ test('a Kafka trigger is a source with retries, and a sink for what fails', () =
   assert.deepEqual(source, {
     type: 'kafka',
     config: { ...reach, topics: ['in'], consumerGroup: 'g', initialOffset: 'latest' },
-    sink: { ref: { ...FUNCTION, name: 'f', namespace: 'shop' } },
+    sink: { ref: { ...FUNCTION, namespace: 'shop' }, uri: '/fission-mqt/x/shop/t' },
     delivery: {
       retry: 3,
       backoffPolicy: 'exponential',
@@ -89,12 +99,24 @@ test('what cannot be done is told', () => {
   assert.equal(problem({ messageQueueType: 'stan' }).reason, 'SourceNotAvailable');
   assert.equal(problem({ messageQueueType: 'constructor' }).reason, 'SourceNotAvailable');
   assert.equal(problem({ messageQueueType: 'kafka' }).reason, 'InvalidMetadata');
-  const functionref = { type: 'function-weights', functionweights: { a: 1 } };
-  assert.equal(problem({ messageQueueType: 'kafka', functionref }).reason, 'InvalidReference');
 });
 
-test('an alias is called by the path that the router has for it', () => {
-  const spec = { messageQueueType: 'redis', metadata: { address: 'r:6379' } };
-  const { sink } = objects({ ...spec, functionref: { type: 'name', name: 'f', alias: 'live' } }).source;
-  assert.deepEqual(sink, { uri: `${BASE}/fission-function/shop/f:live` });
+test('what is no function by its name is called by the path alone', () => {
+  const { source } = objects({ messageQueueType: 'redis', metadata: { address: 'r:6379' } }, {}, null);
+  assert.deepEqual(source.sink, { uri: `${BASE}/fission-mqt/x/shop/t` });
+});
+
+test('answers go to respTopic, on a list as the function has said them', () => {
+  const spec = { respTopic: 'out', metadata: { address: 'r:6379', bootstrapServers: 'k:9092' } };
+  const list = objects({ ...spec, messageQueueType: 'redis' });
+  assert.deepEqual(list.source.reply, {
+    ref: { apiVersion: 'petrel.dev/v1', kind: 'EventSink', name: 't-answers', namespace: 'shop' },
+  });
+  assert.deepEqual(list.answers, {
+    type: 'redis',
+    config: { address: 'r:6379', list: 'out', dataOnly: true },
+  });
+  const kafka = objects({ ...spec, messageQueueType: 'kafka' });
+  assert.deepEqual(kafka.answers, { type: 'kafka', config: { bootstrapServers: ['k:9092'], topic: 'out' } });
+  assert.equal(kafka.errors, undefined);
 });

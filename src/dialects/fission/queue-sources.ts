@@ -1,225 +1,157 @@
 /**
- * From a MessageQueueTrigger to an EventSource. Pure. The names of its metadata are those of KEDA's scalers, which Fission passes on; the names of
- * the configuration are those of the sources (`docs/sources`). Source: Fission `pkg/mqtrigger/scalermanager`, keda.sh `docs/scalers`.
+ * From a MessageQueueTrigger to an EventSource, and EventSinks for the topics that it writes to. Pure. Its metadata is that of KEDA's scalers, which
+ * Fission passes on; the sources themselves know what it means. Source: Fission `pkg/mqtrigger/scalermanager`, keda.sh `docs/scalers`.
  */
+import { PetrelError } from '../../base/errors.ts';
 import type { Json } from '../../kinds/object.ts';
-import { addressOf } from './invoke.ts';
 import type { Problem, QueueTrigger } from './model.ts';
 
 /** The text of keys of the trigger's Secret; what is secret in it is only referred to. */
 export type SecretData = Readonly<Record<string, string>>;
 
 type Config = Record<string, Json>;
-type Text = (key: string) => string | undefined;
 
-/** What is asked of the trigger, and what it becomes. */
-interface Asked {
-  topic: string;
-  /** Of the metadata or the Secret. */
-  text: Text;
-  /** A reference to that key of the Secret, where it has it; else what the metadata says. */
-  hidden(key: string): Json | undefined;
-}
-
-class Lacking extends Error {}
-
-const required = (text: Text, key: string): string => {
-  const found = text(key);
-  if (!found) throw new Lacking(`metadata.${key} is missing`);
-  return found;
-};
-const list = (text: string): string[] => text.split(',').map((one) => one.trim());
-const given = (fields: Record<string, Json | undefined>): Config =>
-  Object.fromEntries(
-    Object.entries(fields).filter((field): field is [string, Json] => field[1] !== undefined),
-  );
-
-const tls = ({ text, hidden }: Asked, enabled: boolean): Config | undefined =>
-  enabled && text('tls') !== 'disable'
-    ? given({ enabled: true, caCerts: hidden('ca'), cert: hidden('cert'), key: hidden('key') })
-    : undefined;
-
-const SASL: Readonly<Record<string, string>> = {
-  plaintext: 'PLAIN',
-  scram_sha256: 'SCRAM-SHA-256',
-  scram_sha512: 'SCRAM-SHA-512',
-};
-
-const kafka = (asked: Asked): Config => {
-  const { text, hidden } = asked;
-  const mechanism = text('sasl') ?? 'none';
-  return given({
-    bootstrapServers: list(required(text, 'bootstrapServers')),
-    sasl:
-      mechanism === 'none'
-        ? undefined
-        : given({
-            mechanism: SASL[mechanism] ?? mechanism,
-            username: hidden('username'),
-            password: hidden('password'),
-          }),
-    tls: tls(asked, text('tls') === 'enable'),
-  });
-};
-
-const nats = ({ text, hidden }: Asked): Config => {
-  const server = text('natsServer') ?? text('fromSubject');
-  const monitor = text('natsServerMonitoringEndpoint')
-    ?.replace(/^\w+:\/\//, '')
-    .replace(/:\d+$/, ':4222');
-  const found = server ?? monitor;
-  if (!found) throw new Lacking('metadata.natsServerMonitoringEndpoint is missing');
-  return given({
-    servers: list(found),
-    username: hidden('username'),
-    password: hidden('password'),
-    token: hidden('token'),
-  });
-};
-
-const redis = (asked: Asked): Config => {
-  const { text, hidden } = asked;
-  const [host, port] = [text('host'), text('port')];
-  const database = text('databaseIndex');
-  return given({
-    address: host && port ? `${host}:${port}` : required(text, 'address'),
-    username: hidden('username'),
-    password: hidden('password'),
-    database: database === undefined ? undefined : Number(database),
-    tls: tls(asked, text('enableTLS') === 'true'),
-  });
-};
-
-const rabbitmq = (asked: Asked): Config => {
-  const { text, hidden } = asked;
-  const host = required(text, 'host');
-  if (!URL.canParse(host)) throw new Lacking('metadata.host is no URL');
-  const url = new URL(host);
-  const secure = url.protocol === 'amqps:' || url.protocol === 'https:';
-  const part = (value: string) => (value === '' ? undefined : decodeURIComponent(value));
-  return given({
-    address: `${url.hostname}:${url.port || (secure ? 5671 : 5672)}`,
-    username: hidden('username') ?? part(url.username),
-    password: hidden('password') ?? part(url.password),
-    vhost: text('vhostName') ?? part(url.pathname.slice(1)),
-    tls: tls(asked, secure),
-  });
-};
+/** What a source makes of KEDA's metadata and parameters of authentication. Throws `PetrelError` `InvalidArgument`. */
+export type FromKeda = (metadata: Record<string, string>, authentication: Record<string, string>) => Config;
 
 interface Queue {
+  /** Of the EventSource. */
   type: string;
-  /** How the broker is reached. */
-  reach(asked: Asked): Config;
-  /** What is read. */
-  read(asked: Asked): Config;
+  /** What the metadata says where the trigger says only its topic. */
+  metadata(topic: string): Record<string, string>;
+  /** What is said besides. */
+  read?(topic: string): Config;
+  /** Fields of the source that say what is read, and not how the broker is reached. */
+  reading: readonly string[];
   /** Where a topic is written. */
   write(topic: string): Config;
+  /** Of an answer, where that is not the same. */
+  answer?: Config;
 }
 
 const QUEUES: Readonly<Record<string, Queue>> = {
   kafka: {
     type: 'kafka',
-    reach: kafka,
-    read: ({ topic, text }) =>
-      given({
-        topics: [topic],
-        consumerGroup: text('consumerGroup'),
-        initialOffset: text('offsetResetPolicy') ?? 'latest',
-      }),
+    metadata: (topic) => ({ topic }),
+    reading: ['topics', 'consumerGroup', 'initialOffset'],
     write: (topic) => ({ topic }),
   },
   'nats-jetstream': {
     type: 'nats',
-    reach: nats,
-    read: ({ topic, text }) =>
-      given({ stream: required(text, 'stream'), consumer: text('consumer'), filterSubject: topic }),
+    metadata: () => ({}),
+    read: (topic) => ({ filterSubject: topic }),
+    reading: ['stream', 'consumer', 'filterSubject'],
     write: (subject) => ({ subject }),
   },
   redis: {
     type: 'redis',
-    reach: redis,
-    read: ({ topic, text }) => ({ list: text('listName') ?? topic }),
-    write: (key) => ({ list: key }),
+    metadata: (listName) => ({ listName }),
+    reading: ['list'],
+    write: (list) => ({ list }),
+    // Who waits at the list wants what the function has said.
+    answer: { dataOnly: true },
   },
   'redis-streams': {
     type: 'redis',
-    reach: redis,
-    read: ({ topic, text }) => given({ stream: text('stream') ?? topic, group: text('consumerGroup') }),
+    metadata: (stream) => ({ stream }),
+    reading: ['stream', 'group'],
     write: (stream) => ({ stream }),
   },
   rabbitmq: {
     type: 'rabbitmq',
-    reach: rabbitmq,
-    read: ({ topic, text }) => ({ queue: text('queueName') ?? topic }),
+    metadata: (queueName) => ({ queueName }),
+    reading: ['queue'],
     write: (queue) => ({ queue }),
   },
 };
 
+/** Keys of a Secret that stand in the configuration as they are, and are only referred to; others are read, for instance the URL of a server. */
+const REFERRED = ['username', 'password', 'token', 'ca', 'cert', 'key'];
+/** Stands for such a value while the configuration is worked out. */
+const placeholder = (key: string): string => `\0${key}`;
+
+/** The configuration with references in the place of what is secret. */
+function referring(value: Json, secret: string): Json {
+  if (typeof value === 'string')
+    return value.startsWith('\0') ? { secretKeyRef: { name: secret, key: value.slice(1) } } : value;
+  if (Array.isArray(value)) return value.map((one) => referring(one, secret));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, one]) => [key, referring(one as Json, secret)] as const),
+  );
+}
+
 export interface QueueSurroundings {
   secret: SecretData;
+  /** What the source of a type makes of KEDA's words. */
+  fromKeda(type: string): FromKeda | undefined;
+  /** The path by which the trigger calls its function, at the gateway. */
+  path: string;
+  /** The gateway as a URL. */
   base: string;
-  target?: { apiVersion: string; kind: string };
-  errorsName: string;
+  /** What stands for the function, where it is one and known: it scales by what waits. */
+  target?: { apiVersion: string; kind: string; name: string };
+  /** Of the EventSinks. */
+  names: { errors: string; answers: string };
 }
 
-/** What stands for a trigger: specs of an EventSource, and of an EventSink for messages that the function never took. */
+/** What stands for a trigger: specs of an EventSource, and of EventSinks for answers and for messages that the function never took. */
 export interface QueueObjects {
-  source: Record<string, Json>;
-  errors?: Record<string, Json>;
+  source: Config;
+  errors?: Config;
+  answers?: Config;
 }
 
-/** `base`: the gateway as a URL; `target`: what stands for the function, where it is known; `errorsName`: of the EventSink. */
+/** Type of the source for a kind of queue. */
+export const sourceType = (messageQueueType: string): string | undefined =>
+  Object.hasOwn(QUEUES, messageQueueType) ? QUEUES[messageQueueType]?.type : undefined;
+
 export function queueObjects(
   { metadata, spec }: QueueTrigger,
-  { secret, base, target, errorsName }: QueueSurroundings,
+  around: QueueSurroundings,
 ): QueueObjects | Problem {
-  const { messageQueueType = '', topic, errorTopic, maxRetries = 0, functionref } = spec;
+  const { messageQueueType = '', topic, respTopic, errorTopic, maxRetries = 0 } = spec;
   const queue = Object.hasOwn(QUEUES, messageQueueType) ? QUEUES[messageQueueType] : undefined;
-  if (queue === undefined)
+  const fromKeda = queue && around.fromKeda(queue.type);
+  if (queue === undefined || fromKeda === undefined)
     return {
       reason: 'SourceNotAvailable',
       message: `Messages of "${messageQueueType}" are not fetched; there are ${Object.keys(QUEUES).join(', ')}.`,
     };
-  if (functionref.type === 'function-weights')
-    return { reason: 'InvalidReference', message: 'Messages go to one function: weights are not heeded.' };
-  const { namespace = 'default' } = metadata;
-  const texts: Record<string, string> = { ...spec.metadata, ...secret };
-  const text: Text = (key) => (Object.hasOwn(texts, key) ? texts[key] : undefined);
-  const asked: Asked = {
-    topic,
-    text,
-    hidden: (key) =>
-      Object.hasOwn(secret, key) && spec.secret ? { secretKeyRef: { name: spec.secret, key } } : text(key),
-  };
-  const { name = '', alias, version } = functionref;
-  const sink: Json =
-    target && !alias && !version
-      ? { ref: { ...target, name, namespace } }
-      : { uri: `${base}/fission-function/${namespace}/${addressOf(functionref, 0)}` };
+  const { secret, base, path, target, names } = around;
+  const hidden = Object.entries(secret).map(
+    ([key, text]) => [key, REFERRED.includes(key) ? placeholder(key) : text] as const,
+  );
+  let config: Config;
   try {
-    const reach = queue.reach(asked);
-    const errors = errorTopic && {
-      deadLetterSink: {
-        ref: { apiVersion: 'petrel.dev/v1', kind: 'EventSink', name: errorsName, namespace },
-      },
-    };
-    return {
-      source: {
-        type: queue.type,
-        config: { ...reach, ...queue.read(asked) },
-        sink,
-        // Fission tries again at once; a little time is what most failures need.
-        delivery: {
-          retry: Math.max(0, Number(maxRetries)),
-          backoffPolicy: 'exponential',
-          backoffDelay: 'PT0.2S',
-          ...errors,
-        },
-      },
-      ...(errorTopic && { errors: { type: queue.type, config: { ...reach, ...queue.write(errorTopic) } } }),
-    };
+    const said = fromKeda({ ...queue.metadata(topic), ...spec.metadata }, Object.fromEntries(hidden));
+    config = referring({ ...said, ...queue.read?.(topic) }, spec.secret ?? '') as Config;
   } catch (error) {
-    if (!(error instanceof Lacking)) throw error;
-    return { reason: 'InvalidMetadata', message: `${error.message}.` };
+    if (!(error instanceof PetrelError)) throw error;
+    return { reason: 'InvalidMetadata', message: [`${error.message}.`, error.fix].filter(Boolean).join(' ') };
   }
+  const { namespace = 'default' } = metadata;
+  const reach = Object.fromEntries(Object.entries(config).filter(([key]) => !queue.reading.includes(key)));
+  const sink = (name: string) => ({
+    ref: { apiVersion: 'petrel.dev/v1', kind: 'EventSink', name, namespace },
+  });
+  return {
+    source: {
+      type: queue.type,
+      config,
+      sink: target ? { ref: { ...target, namespace }, uri: path } : { uri: `${base}${path}` },
+      ...(respTopic && { reply: sink(names.answers) }),
+      // Fission tries again at once; a little time is what most failures need.
+      delivery: {
+        retry: Math.max(0, Number(maxRetries)),
+        backoffPolicy: 'exponential',
+        backoffDelay: 'PT0.2S',
+        ...(errorTopic && { deadLetterSink: sink(names.errors) }),
+      },
+    },
+    ...(errorTopic && { errors: { type: queue.type, config: { ...reach, ...queue.write(errorTopic) } } }),
+    ...(respTopic && {
+      answers: { type: queue.type, config: { ...reach, ...queue.write(respTopic), ...queue.answer } },
+    }),
+  };
 }

@@ -1,4 +1,4 @@
-/** MessageQueueTriggers: an EventSource each, and an EventSink for `errorTopic`, which belong to the trigger. */
+/** MessageQueueTriggers: an EventSource each, and EventSinks for `respTopic` and `errorTopic`, which belong to the trigger. */
 import { reachableHost } from '../../base/reachable.ts';
 import { childName } from '../../kinds/child-name.ts';
 import { conditionOf } from '../../kinds/conditions.ts';
@@ -12,12 +12,21 @@ import { apiVersionOf, EVENT_SINKS, EVENT_SOURCES, SECRETS } from '../../kube/re
 import { found, withFindings } from './conditions.ts';
 import { type Context, type Part, writeStatus } from './context.ts';
 import { FISSION, type Problem, type QueueTrigger } from './model.ts';
-import { type QueueObjects, queueObjects, type SecretData } from './queue-sources.ts';
+import { translatedName } from './parts.ts';
+import {
+  type QueueObjects,
+  type QueueSurroundings,
+  queueObjects,
+  type SecretData,
+  sourceType,
+} from './queue-sources.ts';
+import { queuePath } from './routes.ts';
 
 /** Which trigger an object belongs to. */
 const TRIGGER_LABEL = 'fission.io/message-queue-trigger';
 
-export function createQueues({ caches, client, gateway, clock, log }: Context): Part {
+export function createQueues(context: Context): Part {
+  const { caches, client, gateway, clock, log } = context;
   /** Begins with the first trigger. */
   let sources: Informer<UntypedObject> | undefined;
 
@@ -81,31 +90,56 @@ export function createQueues({ caches, client, gateway, clock, log }: Context): 
     return client.update(resource, { ...there, spec });
   };
 
-  const targetOf = ({ metadata, spec }: QueueTrigger): { apiVersion: string; kind: string } | undefined => {
-    const { name = '' } = spec.functionref;
+  /** What stands for a function that is called by its name alone. */
+  const targetOf = ({ metadata, spec }: QueueTrigger): QueueSurroundings['target'] => {
+    const { type, name: of = '', alias, version } = spec.functionref;
+    if (type === 'function-weights' || alias || version) return undefined;
+    const name = translatedName(of);
     if (caches.targets.get(metadata.namespace, name))
-      return { apiVersion: 'petrel.dev/v1', kind: 'Function' };
+      return { apiVersion: 'petrel.dev/v1', kind: 'Function', name };
     if (caches.services.get(metadata.namespace, name))
-      return { apiVersion: 'serving.knative.dev/v1', kind: 'Service' };
+      return { apiVersion: 'serving.knative.dev/v1', kind: 'Service', name };
+    return undefined;
+  };
+
+  /** A sink of the trigger's own, or none any more. */
+  const ensureSink = async (
+    trigger: QueueTrigger,
+    name: string,
+    spec: Record<string, Json> | undefined,
+  ): Promise<Problem | undefined> => {
+    if (spec !== undefined)
+      return (await ensure(EVENT_SINKS, trigger, name, spec)) ? undefined : taken('EventSink', name);
+    const { namespace } = trigger.metadata;
+    const there = await orUndefined(client.get<UntypedObject>(EVENT_SINKS, namespace, name));
+    if (there && isControlledBy(there, trigger))
+      await orUndefined(client.delete(EVENT_SINKS, namespace, name));
     return undefined;
   };
 
   const apply = async (trigger: QueueTrigger): Promise<Problem | undefined> => {
     const { name } = trigger.metadata;
-    const errorsName = childName(name, '-errors');
+    const names = { errors: childName(name, '-errors'), answers: childName(name, '-answers') };
     const secret = await secretOf(trigger);
     if (secret === undefined)
       return { reason: 'SecretNotFound', message: `There is no Secret "${trigger.spec.secret}".` };
     const base = `http://${reachableHost(gateway.address.host)}:${gateway.address.port}`;
     const target = targetOf(trigger);
-    const wanted = queueObjects(trigger, { secret, base, errorsName, ...(target && { target }) });
-    if (isProblem(wanted)) return wanted;
-    const taken = (kind: string, of: string): Problem => ({
-      reason: 'NameTaken',
-      message: `There is another ${kind} "${of}".`,
+    const type = sourceType(trigger.spec.messageQueueType ?? '');
+    const fromKeda = type === undefined ? undefined : await context.fromKeda(type);
+    const wanted = queueObjects(trigger, {
+      secret,
+      base,
+      path: queuePath(context.storagePath, trigger),
+      names,
+      fromKeda: () => fromKeda,
+      ...(target && { target }),
     });
-    if (wanted.errors && !(await ensure(EVENT_SINKS, trigger, errorsName, wanted.errors)))
-      return taken('EventSink', errorsName);
+    if (isProblem(wanted)) return wanted;
+    for (const sink of ['errors', 'answers'] as const) {
+      const problem = await ensureSink(trigger, names[sink], wanted[sink]);
+      if (problem) return problem;
+    }
     const source = await ensure(EVENT_SOURCES, trigger, name, wanted.source);
     if (source === undefined) return taken('EventSource', name);
     const ready = conditionOf(source, 'Ready');
@@ -126,7 +160,6 @@ export function createQueues({ caches, client, gateway, clock, log }: Context): 
       const problem = await apply(trigger);
       const { generation } = trigger.metadata;
       const findings = [found('BindingReady', problem), found('Ready', problem)];
-      if (trigger.spec.respTopic) findings.push(found('RepliesSent', NO_REPLIES));
       await writeStatus(client, FISSION.queueTriggers, trigger, {
         observedGeneration: generation ?? 1,
         conditions: withFindings(trigger.status?.conditions, findings, generation, clock.now()),
@@ -147,9 +180,9 @@ export function createQueues({ caches, client, gateway, clock, log }: Context): 
 
 const KIND = { apiVersion: 'fission.io/v1', kind: FISSION.queueTriggers.kind };
 
-const NO_REPLIES: Problem = {
-  reason: 'NotSupported',
-  message: 'Answers of the function are not written to respTopic. A function can write to it by itself.',
-};
+const taken = (kind: string, of: string): Problem => ({
+  reason: 'NameTaken',
+  message: `There is another ${kind} "${of}".`,
+});
 
 const isProblem = (value: QueueObjects | Problem): value is Problem => !('source' in value);

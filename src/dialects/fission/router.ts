@@ -18,7 +18,14 @@ import {
   type Problem,
 } from './model.ts';
 import { translatedName } from './parts.ts';
-import { aliasTargets, type Directory, functionRoutes, resolvedVersion, triggerRoute } from './routes.ts';
+import {
+  aliasTargets,
+  type Directory,
+  functionRoutes,
+  queueRoute,
+  resolvedVersion,
+  triggerRoute,
+} from './routes.ts';
 
 /** What references are resolved against. */
 export function createDirectory({ caches }: Pick<Context, 'caches'>): Directory {
@@ -152,6 +159,11 @@ export function createRouter(context: Context, directory: Directory, hold: Hold)
       if (trigger) await ofTrigger(owner, trigger);
       else tellReady(owner, {});
     },
+    async MessageQueueTrigger(owner, namespace, name) {
+      const trigger = caches.queueTriggers.get(namespace, name);
+      const route = trigger && queueRoute(trigger, directory, context.storagePath);
+      tellReady(owner, route && !isProblem(route) ? { [`fission/queue/${keyOf(trigger)}`]: route } : {});
+    },
   };
 
   const controller = createController({
@@ -171,6 +183,8 @@ export function createRouter(context: Context, directory: Directory, hold: Hold)
   const referrers = (kind: string, namespace: string | undefined, name: string) => {
     const index = refersTo(kind, namespace, name);
     for (const trigger of caches.httpTriggers.byIndex('refers', index)) enqueue('HTTPTrigger')(trigger);
+    for (const trigger of caches.queueTriggers.byIndex('refers', index))
+      enqueue('MessageQueueTrigger')(trigger);
     for (const alias of caches.aliases.byIndex('refers', index)) {
       enqueue('FunctionAlias')(alias);
       referrers('FunctionAlias', namespace, alias.metadata.name);
@@ -228,6 +242,7 @@ export function createRouter(context: Context, directory: Directory, hold: Hold)
   follow('FunctionVersion', caches.versions, true);
   follow('FunctionAlias', caches.aliases, true);
   follow('HTTPTrigger', caches.httpTriggers, false);
+  follow('MessageQueueTrigger', caches.queueTriggers, false);
 
   return {
     async start() {
@@ -237,6 +252,7 @@ export function createRouter(context: Context, directory: Directory, hold: Hold)
         FunctionVersion: caches.versions.list(),
         FunctionAlias: caches.aliases.list(),
         HTTPTrigger: caches.httpTriggers.list(),
+        MessageQueueTrigger: caches.queueTriggers.list(),
       };
       const first = Object.entries(known).flatMap(([kind, objects]) =>
         objects.map(({ metadata: { namespace = 'default', name } }) =>

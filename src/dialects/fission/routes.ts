@@ -1,9 +1,10 @@
-/** HTTPTriggers, functions, versions and aliases → path routes of the gateway. Pure. */
+/** HTTPTriggers, MessageQueueTriggers, functions, versions and aliases → path routes of the gateway. Pure. */
+import { createHmac } from 'node:crypto';
 import type { EndpointAddress, PathRoute, RouteAccess } from '../../gateway/contract.ts';
 import { parseGoDuration } from '../../kinds/go-duration.ts';
 import type { KubeObject } from '../../kinds/object.ts';
 import { PACKAGE_PATH } from './images.ts';
-import type { FunctionAlias, FunctionReference, HttpTrigger, Problem } from './model.ts';
+import type { FunctionAlias, FunctionReference, HttpTrigger, Problem, QueueTrigger } from './model.ts';
 import { translatedName } from './parts.ts';
 
 /** What the router asks of the objects behind a reference. */
@@ -183,6 +184,37 @@ export function triggerRoute(trigger: HttpTrigger, directory: Directory): PathRo
     ...(spec.invocationMode === 'async' ? { async: true } : {}),
     count: value,
     order: ageOf(trigger),
+  };
+}
+
+/** Path by which a trigger's messages come; it has a secret in it, since who knows it speaks as the trigger. */
+export function queuePath(secret: string, { metadata: { namespace, name } }: KubeObject): string {
+  const key = createHmac('sha256', secret).update('message queue triggers').digest('hex').slice(0, 32);
+  return `/fission-mqt/${key}/${namespace ?? 'default'}/${name}`;
+}
+
+/** The route of a trigger's messages: the function sees whose they are, and of what type. */
+export function queueRoute(trigger: QueueTrigger, directory: Directory, secret: string): PathRoute | Problem {
+  const { functionref, topic, respTopic, errorTopic, contentType } = trigger.spec;
+  const namespace = trigger.metadata.namespace ?? 'default';
+  const targets = referenceTargets(functionref, namespace, directory);
+  if ('reason' in targets) return targets;
+  const only = functionref.type === 'function-weights' ? undefined : functionref.name;
+  return {
+    hosts: [],
+    path: { type: 'exact', value: queuePath(secret, trigger) },
+    methods: [],
+    rewrite: { to: '/' },
+    to: targets,
+    headers: {
+      ...functionHeaders(only === undefined ? undefined : directory.functionOf(namespace, only)),
+      'x-fission-mqtrigger-topic': topic,
+      ...(respTopic && { 'x-fission-mqtrigger-resptopic': respTopic }),
+      ...(errorTopic && { 'x-fission-mqtrigger-errortopic': errorTopic }),
+      ...(contentType && { 'content-type': contentType }),
+    },
+    count: '',
+    order: 0,
   };
 }
 

@@ -36,7 +36,7 @@ export function eventSources(context: ControlContext): Kind<EventSource> {
     dependents: ['SinkProvided', CONDITION],
     async reconcile(pass) {
       const { object, namespace, name, status } = pass;
-      const { type, config, delivery, paused } = object.spec;
+      const { type, config, reply, delivery, paused } = object.spec;
       const key = keyOf(namespace, name);
       if (ADDRESSED.includes(type))
         status.address = { name: 'http', url: addressUrl(context.base, `source/${namespace}/${name}`) };
@@ -48,6 +48,7 @@ export function eventSources(context: ControlContext): Kind<EventSource> {
           type,
           config,
           condition: CONDITION,
+          ...(reply && { reply }),
           ...(delivery && { delivery }),
           ...(paused && { paused }),
         });

@@ -70,6 +70,15 @@ test('an EventSource waits for its Secret, then for the engine', async (t) => {
   const ready = await condition(EVENT_SOURCES, 'e', 'True');
   assert.equal(ready.status.sinkUri, SINK.uri);
   assert.ok(!JSON.stringify(await get(EVENT_SOURCES, 'e')).includes('hush'), 'a Secret stays one');
+  const reply = { ref: { apiVersion: 'petrel.dev/v1', kind: 'EventSink', name: 'nowhere' } };
+  await patch(EVENT_SOURCES, 'e', { spec: { reply } });
+  await condition(EVENT_SOURCES, 'e', 'False ReplyResolveFailed');
+  await patch(EVENT_SOURCES, 'e', { spec: { reply: { ref: null, uri: 'http://answers.test/' } } });
+  await condition(EVENT_SOURCES, 'e', 'True');
+  assert.deepEqual(engine.sources.get('eventsource/default/e')?.sink.answers, {
+    to: { url: 'http://answers.test/' },
+    source: '/apis/v1/namespaces/default/eventsources/e#answers',
+  });
   await patch(EVENT_SOURCES, 'e', { spec: { paused: true } });
   await eventually('rest', () => (engine.sources.get('eventsource/default/e')?.paused ? true : undefined));
   await made.remove(EVENT_SOURCES, 'e');

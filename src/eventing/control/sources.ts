@@ -3,7 +3,13 @@
  * Source: knative-extensions/eventing-kafka-broker `pkg/reconciler/source`.
  */
 import type { ConditionManager } from '../../kinds/conditions.ts';
-import type { DeliverySpec, KafkaSource, SecretKeyRef, SourceObject } from '../../kinds/eventing/objects.ts';
+import type {
+  DeliverySpec,
+  Destination,
+  KafkaSource,
+  SecretKeyRef,
+  SourceObject,
+} from '../../kinds/eventing/objects.ts';
 import type { Json } from '../../kinds/object.ts';
 import { KAFKA_SOURCES } from '../../kube/refs.ts';
 import type { Target } from '../model.ts';
@@ -24,6 +30,8 @@ export interface SourceTerms {
   type: string;
   /** May hold `{secretKeyRef}`. */
   config: Record<string, Json>;
+  /** Where answers go; absent: nowhere. */
+  reply?: Destination;
   delivery?: DeliverySpec;
   paused?: boolean;
   /** The condition that a missing Secret breaks, and what the engine reports goes to. */
@@ -55,7 +63,7 @@ export async function provideSink<T extends SourceObject>(pass: Pass<T>): Promis
 export async function runSource<T extends SourceObject>(
   { engine, stateOf }: ControlContext,
   pass: Pass<T>,
-  { key, type, config, delivery, paused = false, condition, ceAttributes }: SourceTerms,
+  { key, type, config, reply, delivery, paused = false, condition, ceAttributes }: SourceTerms,
 ): Promise<boolean> {
   const { object, namespace, status, conditions } = pass;
   if (ceAttributes) status.ceAttributes = ceAttributes;
@@ -63,25 +71,34 @@ export async function runSource<T extends SourceObject>(
   const sink = await provideSink(pass);
   const secrets = await withSecrets(pass.reader, namespace, config);
   const dead = delivery?.deadLetterSink && (await pass.resolve(delivery.deadLetterSink));
-  const lacks = sink === undefined || !secrets.ok || dead?.ok === false;
+  const answers = reply && (await pass.resolve(reply));
+  const lacks = sink === undefined || !secrets.ok || dead?.ok === false || answers?.ok === false;
   engine.setSource(key, {
     key,
     uid: object.metadata.uid ?? '',
     type,
     config: secrets.config,
-    sink: sink ?? nowhere(before),
+    sink: {
+      ...(sink ?? nowhere(before)),
+      ...(answers?.ok && { answers: { to: answers.target, source: answerSource(pass) } }),
+    },
     extensions: lowerCase(object.spec.ceOverrides?.extensions),
     terms: deliveryTerms(delivery ?? PATIENT, dead?.ok ? dead.target : undefined),
     paused: paused || lacks,
   });
   if (!secrets.ok) conditions.markFalse(condition, 'SecretNotFound', secrets.message);
   else if (dead?.ok === false) conditions.markFalse(condition, 'DeadLetterSinkResolveFailed', dead.message);
+  else if (answers?.ok === false) conditions.markFalse(condition, 'ReplyResolveFailed', answers.message);
   else if (lacks)
     conditions.markUnknown(condition, 'SinkMissing', 'The source begins when its sink is there.');
   else if (paused) conditions.markTrue(condition, 'Paused', 'The source is paused.');
   else return markState(conditions, condition, stateOf(key));
   return false;
 }
+
+/** Where events come from that are made of answers. */
+const answerSource = ({ object, namespace, name }: Pass<SourceObject>): string =>
+  `/apis/v1/namespaces/${namespace}/${object.kind.toLowerCase()}s/${name}#answers`;
 
 function markState(conditions: ConditionManager, condition: string, state: PartState | undefined): boolean {
   if (state === undefined) conditions.markUnknown(condition, 'Starting', 'The source is being started.');

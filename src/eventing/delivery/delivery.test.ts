@@ -193,6 +193,29 @@ test('where any answer will do, one that is no event is dropped', async () => {
   assert.equal(world.ids('/strict').length, 4);
 });
 
+test('answers of a subscriber that is listened to go on as they are, or as the data of an event; none is lost', async () => {
+  let failures = 1;
+  const react = ({ path }: { path: string }) => {
+    if (path === '/out') return failures-- > 0 ? 503 : 202;
+    return { status: 200, headers: ['content-type', 'application/json'], body: '{"ok":true}' };
+  };
+  const answers = { to: { url: 'http://sink/out' }, source: '/asked' };
+  const subscriber = { url: 'http://sink/a', anyAnswer: true as const, answers };
+  const world = await started({ react }, trigger('a', { subscriber }));
+  await world.accept(BROKER, { id: 'x' });
+  await world.clock.advance(LONG);
+  assert.deepEqual(
+    world.received.map(({ path }) => path),
+    ['/a', '/out', '/out'],
+    'who has answered is not asked again',
+  );
+  const [event] = world.received.at(-1)!.events;
+  assert.deepEqual(
+    [event?.id, event?.source, event?.type, event?.datacontenttype, event?.data?.toString()],
+    ['x', '/asked', 'dev.petrel.source.answer', 'application/json', '{"ok":true}'],
+  );
+});
+
 test('an address that cannot be asked is one that does not answer', async () => {
   const dls = { url: 'http://sink/dls' };
   const world = await started(

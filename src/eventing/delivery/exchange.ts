@@ -1,10 +1,14 @@
 /** One attempt with everything that belongs to it: the request, what its answer means, and the reply's way on. */
 import type { Clock } from '../../base/clock.ts';
-import type { CloudEvent } from '../../cloudevents/event.ts';
+import { type CloudEvent, makeEvent } from '../../cloudevents/event.ts';
+import { mediaType } from '../connectors/messages.ts';
 import type { DeliveryTerms, Target } from '../model.ts';
-import type { Sender } from './contract.ts';
+import type { Outcome, Sender } from './contract.ts';
 import { following, type Task, withoutOwn } from './task.ts';
 import { type Failure, type Judgement, judge, withError } from './verdict.ts';
+
+/** Type of an event that is made of an answer. */
+export const ANSWER_TYPE = 'dev.petrel.source.answer';
 
 /** What an attempt came to. */
 export type Attempted =
@@ -59,6 +63,15 @@ export async function attempt(
   const batch = events.length > 1 ? new Set(events.map(({ id }) => id)) : undefined;
   const judged = judge(outcome, { strict: broker && subscriber.anyAnswer !== true, batch }, clock.now());
   const { status } = outcome;
+  const { answers } = subscriber;
+  if (
+    answers !== undefined &&
+    (judged.is === 'replied' || (judged.is === 'done' && outcome.body.length > 0))
+  ) {
+    const replies =
+      judged.is === 'replied' ? judged.replies : [answerOf(outcome, events[0]!, answers.source)];
+    return pass(sender, clock, party, tasks[0]!, replies, status);
+  }
   switch (judged.is) {
     case 'done':
       return { is: 'done', status, replied: 0 };
@@ -80,6 +93,13 @@ export async function attempt(
   }
 }
 
+/** The event about an answer that is none; asked again, it has the same id. */
+function answerOf({ headers, body }: Outcome, asked: CloudEvent, source: string): CloudEvent {
+  const at = headers.indexOf('content-type');
+  const type = mediaType(at % 2 === 0 ? headers[at + 1] : undefined);
+  return makeEvent(asked.id, source, ANSWER_TYPE, undefined, undefined, type, undefined, {}, body);
+}
+
 /** Passes replies on, one after the other. */
 export async function pass(
   sender: Sender,
@@ -89,7 +109,8 @@ export async function pass(
   replies: readonly CloudEvent[],
   status?: number,
 ): Promise<Attempted> {
-  const { reply, broker } = party;
+  const { broker } = party;
+  const reply = party.subscriber?.answers?.to ?? party.reply;
   if (reply === undefined) return { is: 'done', status, replied: 0 };
   const answered = task.item.event;
   for (const [i, one] of replies.entries()) {

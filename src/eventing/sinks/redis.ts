@@ -16,6 +16,11 @@ export const FIELDS = {
     what: 'the key of a stream: attributes are fields `ce_…`, the data is the field `data`; either this or `list`',
   },
   list: { is: 'text', what: 'the key of a list: an event is pushed to its left end as JSON' },
+  dataOnly: {
+    is: 'flag',
+    what: 'of a list: an item is the data of an event, without its attributes',
+    default: false,
+  },
   maxLength: {
     is: 'count',
     min: 1,
@@ -40,13 +45,13 @@ export const redisSink: SinkModule = {
   check,
   async start(context) {
     const config = readFields(context.config, FIELDS);
-    const { stream, list = '', maxLength } = config;
+    const { stream, list = '', dataOnly, maxLength } = config;
     return downstream(context, { what: redisName(config) }, async () => {
       const redis = await connectRedis(await loadClient('redis'), config);
       return {
         async send(event) {
           if (stream === undefined) {
-            await redis.run('LPUSH', list, toJson(event));
+            await redis.run('LPUSH', list, dataOnly ? (event.data ?? '') : toJson(event));
             return;
           }
           const { headers, value } = toKafka(event);

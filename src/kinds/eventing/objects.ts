@@ -278,7 +278,14 @@ export type SinkBinding = SourceObject<{
 export type ContainerSource = SourceObject<{ template: UntypedObject }>;
 
 export type EventSource = SourceObject<
-  { type: string; config: Record<string, Json>; delivery?: DeliverySpec; paused?: boolean },
+  {
+    type: string;
+    config: Record<string, Json>;
+    /** Where answers of the sink go. */
+    reply?: Destination;
+    delivery?: DeliverySpec;
+    paused?: boolean;
+  },
   { address?: Addressable }
 >;
 

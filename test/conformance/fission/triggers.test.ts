@@ -147,14 +147,20 @@ describe('what calls functions', () => {
       functionref,
       topic: 'in',
       respTopic: 'out',
+      contentType: 'application/json',
     });
-    const { status } = await fission.wait('messagequeuetriggers', 'good', 'BindingReady');
-    assert.match(JSON.stringify(status.conditions), /"type":"RepliesSent","status":"False"/);
+    await fission.wait('messagequeuetriggers', 'good', 'BindingReady');
     await client.sendCommand(['LPUSH', 'in', '{"n":1}']);
     const call = await called('the message', ({ headers }) =>
       headers['ce-type']?.startsWith('dev.petrel.redis'),
     );
-    assert.equal(Buffer.from(call.body.data).toString(), '{"n":1}', 'bytes: nothing says what they are');
+    assert.deepEqual(call.body, { n: 1 }, 'it is what contentType says');
+    assert.equal(call.url, '/');
+    assert.equal(call.headers['x-fission-mqtrigger-topic'], 'in');
+    assert.equal(call.headers['x-fission-mqtrigger-resptopic'], 'out');
+    assert.equal(call.headers['x-fission-function-name'], 'recorder');
+    const answer = () => client.sendCommand(['LRANGE', 'out', '0', '-1']);
+    await eventually('the answer', async () => String(await answer()) === 'noted');
 
     await fission.create('MessageQueueTrigger', 'messagequeuetriggers', 'bad', {
       ...queue,

@@ -2,7 +2,7 @@
 import type { FieldError, Json } from '../../../kinds/object.ts';
 import { checkFields, type Fields, invalid, type Read, readFields } from '../../connectors/fields.ts';
 import { KAFKA_FIELDS } from '../../connectors/kafka.ts';
-import { compact, list, required } from '../../connectors/keda.ts';
+import { compact, either, list, required } from '../../connectors/keda.ts';
 
 export const FIELDS = {
   ...KAFKA_FIELDS,
@@ -82,7 +82,7 @@ export function fromKeda(
   return compact({
     bootstrapServers: list(required(metadata, 'bootstrapServers')),
     topics: list(required(metadata, 'topic')),
-    consumerGroup: required(metadata, 'consumerGroup'),
+    consumerGroup: either(metadata, 'consumerGroup'),
     initialOffset: metadata.offsetResetPolicy ?? 'latest',
     sasl:
       mechanism === 'none'

@@ -6,7 +6,7 @@ import type { CloudEvent } from '../../../cloudevents/event.ts';
 import { fromNats } from '../../../cloudevents/nats.ts';
 import type { FieldError, Json } from '../../../kinds/object.ts';
 import { checkFields, type Fields, invalid, type Read, readFields } from '../../connectors/fields.ts';
-import { compact, required } from '../../connectors/keda.ts';
+import { compact, either, list, required } from '../../connectors/keda.ts';
 import { about, attributeName, attributeText, carried } from '../../connectors/messages.ts';
 import { connectNats, NATS_FIELDS, natsName } from '../../connectors/nats.ts';
 import { aborted, type Connection, upstream } from '../../connectors/upstream.ts';
@@ -71,11 +71,16 @@ function startOf(text: string): Partial<ConsumerConfig> | undefined {
 
 /** KEDA's scaler `nats-jetstream`. Its monitoring endpoint is not the server's address: the host is, with the client port. */
 function fromKeda(metadata: Record<string, string>, auth: Record<string, string>): Record<string, Json> {
-  const endpoint = required({ ...metadata, ...auth }, 'natsServerMonitoringEndpoint');
+  const all = { ...metadata, ...auth };
+  const servers = either(all, 'natsServer', 'fromSubject');
+  const monitor = () => required(all, 'natsServerMonitoringEndpoint').replace(/^\w+:\/\//, '');
   return compact({
-    servers: [`${endpoint.replace(/^\w+:\/\//, '').replace(/:\d+$/, '')}:4222`],
+    servers: servers === undefined ? [`${monitor().replace(/:\d+$/, '')}:4222`] : list(servers),
+    username: auth.username,
+    password: auth.password,
+    token: auth.token,
     stream: required(metadata, 'stream'),
-    consumer: required(metadata, 'consumer'),
+    consumer: either(metadata, 'consumer'),
   });
 }
 

@@ -28,6 +28,7 @@ import {
   type Scope,
   scopeOf,
   validateDelivery,
+  validateDestination,
   validateSource,
 } from './destination.ts';
 
@@ -285,6 +286,7 @@ export const EVENT_SOURCE_STRATEGY: ResourceStrategy = {
     object.spec ??= {};
     object.spec.config ??= {};
     defaultDestination(object.spec.sink, object.metadata.namespace);
+    defaultDestination(object.spec.reply, object.metadata.namespace);
     defaultDelivery(object.spec.delivery, object.metadata.namespace);
   },
   deny(object, old, context) {
@@ -296,6 +298,7 @@ export const EVENT_SOURCE_STRATEGY: ResourceStrategy = {
         ...validateType(spec.type),
         ...validateConfig(spec.config, 'spec.config'),
         ...validateSource(spec, 'spec', scope),
+        ...(spec.reply ? validateDestination(spec.reply, 'spec.reply', scope) : []),
         ...validateDelivery(spec.delivery, 'spec.delivery', scope),
         ...(moved
           ? [problem(IMMUTABLE_FIELDS, 'spec.type', differences(old.spec?.type, spec.type, 'spec.type'))]

@@ -6,6 +6,7 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { spawnSync } = require('node:child_process');
+const { bringDelve } = require('./delve.cjs');
 const { handlerOf, NAMES, readSource } = require('./source.cjs');
 
 /** Directory of the package in which the launcher looks (../launch/README.md). */
@@ -21,6 +22,7 @@ const NOT_COPIED = new Set(['.git', 'vendor', GENERATED, BUILD]);
 const root = process.cwd();
 const output = process.env.PETREL_OUTPUT ?? '';
 const cache = process.env.PETREL_CACHE ?? '';
+const debug = process.env.PETREL_DEBUG === '1';
 const wanted = process.env.PETREL_HANDLER || undefined;
 
 /** @param {string} message what the user reads @returns {never} */
@@ -199,7 +201,8 @@ function build() {
     '-trimpath',
     '-buildvcs=false',
     `-tags=${tags.join(',')}`,
-    '-ldflags=-s -w',
+    // A debugger needs the symbols, and the lines and variables of the function's own code as they were written.
+    ...(debug ? ['-gcflags=./...=-N -l'] : ['-ldflags=-s -w']),
     '-o',
     path.join(into, kind),
   ];
@@ -208,6 +211,7 @@ function build() {
     path.join(into, 'about.json'),
     `${JSON.stringify({ language: 'go', module: name, looked: `package main has a main of its own` })}\n`,
   );
+  if (debug) bringDelve(path.join(into, 'dlv'), env, cache, give);
   copyRest(root, output);
 }
 

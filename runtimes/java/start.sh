@@ -15,5 +15,8 @@ mkdir -p "$own/here" && cd "$own/here" || exit 1
 options=
 [ -f "$ready/options" ] && read -r options <"$ready/options"
 [ -f "$ready/supervisor.jsa" ] && options="$options -XX:SharedArchiveFile=$ready/supervisor.jsa"
+# A JVM lets a debugger in only when it was started for that.
+[ -n "$PETREL_DEBUG_PORT" ] &&
+  options="$options -agentlib:jdwp=transport=dt_socket,server=y,suspend=n,quiet=y,address=127.0.0.1:$PETREL_DEBUG_PORT"
 exec java $options -Xshare:auto -XX:+UseSerialGC -XX:-UsePerfData -XX:MaxRAMPercentage=70 -XX:+ExitOnOutOfMemoryError \
   -Xlog:disable -Xlog:all=error:stderr -cp "$ready/supervisor.jar" petrel.Supervisor

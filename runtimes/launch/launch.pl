@@ -9,6 +9,7 @@ use POSIX ();
 use Socket qw(AF_UNIX AF_INET SOCK_STREAM INADDR_LOOPBACK pack_sockaddr_un pack_sockaddr_in unpack_sockaddr_in);
 use Petrel::Child;
 use Petrel::Connection;
+use Petrel::Debugger;
 use Petrel::Json;
 use Petrel::Package;
 
@@ -75,7 +76,7 @@ sub check {
     for my $name (qw(entry handler shape cache workdir namespace function revision)) {
         return "$name must be a string" if ref $params->{$name};
     }
-    for my $name (qw(port timeoutMs concurrency)) {
+    for my $name (qw(port timeoutMs concurrency debugPort)) {
         return "$name must be a number" if defined $params->{$name} && $params->{$name} !~ /^\d+(?:\.\d+)?$/;
     }
     return 'env must be an object' if defined $params->{env} && ref $params->{env} ne 'HASH';
@@ -102,6 +103,7 @@ sub specialise {
         cwd   => $params->{workdir} // $params->{code},
         env   => \%env,
     );
+    $how{debugged} = 1 if defined debugger($params);
     my $started = eval { $target->{kind} eq 'handler' ? start_handler(\%how) : start_program(\%how, $params->{port}); 1 };
     load_failed({code => 'LoadError', message => "$@" =~ s/\s+\z//r}) if !$started;
     return;
@@ -116,7 +118,9 @@ sub start_handler {
     listen $http, 4096;
     $child = Petrel::Child->start(%$how, http => $http);
     my $params = $loading->{params};
-    $child->tell(join ' ', 'specialise', map { $_ . '=' . ($params->{$_} || 0) } qw(development timeoutMs concurrency));
+    debugged($how, sub {
+        $child->tell(join ' ', 'specialise', map { $_ . '=' . ($params->{$_} || 0) } qw(development timeoutMs concurrency));
+    });
     after(load => $load_timeout, sub {
         load_failed({code => 'LoadError', message => 'the function did not finish loading within ' . $load_timeout / 1000 . ' s', words()});
     });
@@ -138,8 +142,40 @@ sub start_program {
         $wait = $wait * 1.5 > 50 ? 50 : $wait * 1.5;
         after(load => $wait, $look);
     };
-    after(load => $wait, $look);
+    debugged($how, sub { after(load => $wait, $look) });
     return;
+}
+
+# The debugger that the package has, where one is asked for.
+sub debugger {
+    my ($params) = @_;
+    return $params->{debugPort} ? Petrel::Debugger::of($params->{code}) : undef;
+}
+
+# Goes on with `$then`, at once or when a debugger holds the function.
+sub debugged {
+    my ($how, $then) = @_;
+    my $params = $loading->{params};
+    my $delve = debugger($params);
+    return $then->() if !defined $delve;
+    # The revision before has the port until its requests are over.
+    my ($port) = grep { !accepts($_) } map { $params->{debugPort} + $_ } 0 .. 3;
+    die "no debugger can listen on the ports $params->{debugPort} to @{[$params->{debugPort} + 3]}: they are taken\n" if !defined $port;
+    my ($pid, $debugger, $look) = ($child->{pid});
+    $look = sub {
+        return if !$child->{pid};
+        if ($debugger && $debugger->ended) {
+            return load_failed({code => 'LoadError', message => "dlv could not attach to the function; its own words are in the log (petrel logs $params->{function})"});
+        }
+        if ($debugger && Petrel::Debugger::holds($pid)) {
+            print STDERR "Debugger listening on 127.0.0.1:$port\n";
+            return $then->();
+        }
+        $debugger ||= Petrel::Debugger->start(delve => $delve, pid => $pid, path => $how->{path}, port => $port)
+          if Petrel::Debugger::begun($pid, $how->{path});
+        after(debugger => 10, $look);
+    };
+    return $look->();
 }
 
 sub accepts {

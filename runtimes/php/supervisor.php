@@ -27,6 +27,26 @@ function loadWorker(): void
     require __DIR__ . '/lib/public/Response.php';
 }
 
+/**
+ * PHP has to be started for its debugger: this process becomes another that is. Where there is no Xdebug it stays, and the load fails with
+ * words that say so.
+ */
+function withDebugger(string $port): void
+{
+    if ($port === '' || getenv('XDEBUG_CONFIG') !== false || !function_exists('pcntl_exec')) {
+        return;
+    }
+    $loaded = extension_loaded('xdebug');
+    if (!$loaded && !is_file(ini_get('extension_dir') . '/xdebug.so')) {
+        return;
+    }
+    $settings = array_map(fn (string $name) => "-d$name=" . ini_get($name), Crew::SETTINGS);
+    $xdebug = ['xdebug.mode=debug', 'xdebug.start_with_request=trigger', 'xdebug.client_host=127.0.0.1', "xdebug.client_port=$port", 'xdebug.log_level=0'];
+    $more = array_map(fn (string $one) => "-d$one", $loaded ? $xdebug : ['zend_extension=xdebug', ...$xdebug]);
+    // The variable would win over the setting; the other one tells that this has been done.
+    pcntl_exec(PHP_BINARY, [...$settings, ...$more, MAIN], ['XDEBUG_MODE' => 'debug', 'XDEBUG_CONFIG' => 'log_level=0'] + getenv());
+}
+
 /** @return resource|null The channel of a worker; null in the supervisor, which does not come back. */
 function start()
 {
@@ -44,6 +64,7 @@ function start()
         // Requests in flight at SIGTERM.
         'termGrace' => $seconds('PETREL_TERM_GRACE_MS', 25000),
     ];
+    withDebugger((string) getenv('PETREL_DEBUG_PORT'));
     foreach (array_keys(getenv()) as $name) {
         if (str_starts_with($name, 'PETREL_')) {
             putenv($name);

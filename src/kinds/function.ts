@@ -51,7 +51,7 @@ export interface FunctionSpec {
   provisioned?: FunctionProvisioned;
   /** Requests with the same key go to the same instance while it lives. Exactly one of the two. */
   sticky?: { header?: string; queryParameter?: string };
-  /** A debugger listens on this port of loopback in the one instance that there is then: node's inspector, or debugpy. */
+  /** A debugger listens on this port of loopback in the one instance that there is then, as `spec.debugger` of the Runtime says. */
   debugPort?: number;
   /** An instance works on one request in its life. Implies a concurrency of 1. */
   onceOnly?: boolean;
@@ -223,12 +223,27 @@ export interface RuntimeSpec {
   build?: RuntimeBuild;
   /** Programs that must be on the machine for instances (`for: run`) or builds (`for: build`). */
   tools?: RuntimeTool[];
+  /** How a debugger gets in, where a Function has a `debugPort`. Absent: it cannot. */
+  debugger?: RuntimeDebugger;
   /** How instances are forked from a warm process; see `runtimes/PROTOCOL.md`. Absent: every instance is started by `command`. */
   zygote?: {
     command: string[];
     /** What it forks may load a function's code and be forked itself then. */
     functions?: boolean;
   };
+}
+
+export interface RuntimeDebugger {
+  /** What is spoken on the port: `inspector`, `debugpy`, `delve`, `jdwp`, `rdbg`, `xdebug`, or another of the language's own. */
+  protocol: string;
+  /** The port that the language's tools have by default. */
+  port: number;
+  /** A process can be debugged only when it was started for that: its instance has a Pod of its own, with `PETREL_DEBUG_PORT`. */
+  atStart?: boolean;
+  /** The build makes something else then, and gets `PETREL_DEBUG=1`. */
+  build?: boolean;
+  /** The debugger listens, and the function calls it: nobody has to listen in the instance. */
+  reversed?: boolean;
 }
 
 export interface RuntimeBuild {

@@ -85,6 +85,13 @@ export const FUNCTION_PART_TYPES: TypeTexts = {
     bring: '0 []string o ? l=atomic',
   },
   RuntimeZygote: { command: '0 []string l=atomic', functions: '0 bool o ?' },
+  RuntimeDebugger: {
+    protocol: '0 string',
+    port: '0 int32',
+    atStart: '0 bool o ?',
+    build: '0 bool o ?',
+    reversed: '0 bool o ?',
+  },
   FunctionAlias: {
     '': 'kind',
     metadata: `0 ${META}.ObjectMeta o ?`,
@@ -164,6 +171,14 @@ export const FUNCTION_PART_DOCS: TypeTexts = {
     for: "'run' for instances, 'build' for builds.",
     install: 'How to get it.',
     bring: 'argv that brings it when the first function asks for the runtime and it is not there.',
+  },
+  RuntimeDebugger: {
+    '': 'RuntimeDebugger is how a debugger gets into an instance.',
+    protocol: 'What is spoken on the port, for example delve or jdwp.',
+    port: "The port that the language's tools have by default.",
+    atStart: 'Instances have to be started for it: they have Pods of their own, with PETREL_DEBUG_PORT.',
+    build: 'The build makes something else then, and gets PETREL_DEBUG=1.',
+    reversed: 'The debugger listens, and the function calls it.',
   },
   RuntimeZygote: {
     '': 'RuntimeZygote is a warm process that instances are forked from.',

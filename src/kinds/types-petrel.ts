@@ -64,6 +64,7 @@ export const PETREL_TYPES: TypeTexts = {
     build: '0 RuntimeBuild * o ?',
     tools: '0 []RuntimeTool o ? l=map lk=command',
     zygote: '0 RuntimeZygote * o ?',
+    debugger: '0 RuntimeDebugger * o ?',
   },
   RuntimeStatus: { observedGeneration: '0 int64 o ?', conditions: CONDITIONS, warm: '0 int32 o ?' },
 };
@@ -133,6 +134,7 @@ export const PETREL_DOCS: TypeTexts = {
     build: 'How source becomes what instances load. Left out: it is loaded as it is.',
     tools: 'Programs that must be on the machine.',
     zygote: 'A warm process that instances are forked from. Left out: each is started.',
+    debugger: 'How a debugger gets into an instance. Left out: it cannot.',
   },
   RuntimeStatus: {
     observedGeneration: 'The generation of the spec that this status describes.',

@@ -18,7 +18,7 @@ final class Crew
     private const STUCK_SECONDS = 5;
 
     /** With which PHP was started, for workers that cannot be forked. */
-    private const SETTINGS = ['display_errors', 'log_errors', 'html_errors', 'opcache.enable_cli', 'disable_functions'];
+    public const SETTINGS = ['display_errors', 'log_errors', 'html_errors', 'opcache.enable_cli', 'disable_functions'];
 
     /** @var array<int, WorkerProcess> */
     public array $workers = [];

@@ -231,6 +231,11 @@ final class Supervisor
             $message = ($params['entry'] ?? 'the package') . " did not finish loading within {$this->options['load']} s";
             $this->failed(['code' => 'LoadError', 'message' => $message, 'detail' => $message]);
         });
+        if (isset($params['debugPort']) && !extension_loaded('xdebug')) {
+            $message = 'a debugger was asked for, and Xdebug is not installed: apt install php-xdebug, or pecl install xdebug';
+            $this->failed(['code' => 'LoadError', 'message' => $message, 'detail' => $message]);
+            return;
+        }
         $this->crew->specialise($params);
     }
 

@@ -25,7 +25,7 @@ import type { PackageStore } from '../packages/store.ts';
 import { CANCEL_ANNOTATION } from './annotations.ts';
 import { createBuildEndpoint } from './endpoint.ts';
 import { createImages } from './images.ts';
-import { answers, missingTools, requestOf, searchPath, toolchainOf } from './inputs.ts';
+import { answers, builtForDebugger, missingTools, requestOf, searchPath, toolchainOf } from './inputs.ts';
 import {
   buildObjects,
   CACHE_LABEL,
@@ -139,6 +139,7 @@ export function createBuilds(options: BuildsOptions): Builds {
       env: {
         ...passedOn(options.env),
         PETREL_RUNTIME_DIR: runtimeDir,
+        ...(builtForDebugger(fn.spec, runtime) ? { PETREL_DEBUG: '1' } : {}),
         ...(fn.spec.entry === undefined ? {} : { PETREL_ENTRY: fn.spec.entry }),
         ...(fn.spec.handler === undefined ? {} : { PETREL_HANDLER: fn.spec.handler }),
       },

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import type { PetrelFunction, Runtime, RuntimeTool } from '../../kinds/function.ts';
+import type { FunctionSpec, PetrelFunction, Runtime, RuntimeTool } from '../../kinds/function.ts';
 import { REBUILD_ANNOTATION } from './annotations.ts';
 
 const short = (value: unknown): string =>
@@ -22,8 +22,13 @@ export function requestOf({ metadata, spec }: PetrelFunction, runtime: Runtime):
     spec.entry ?? null,
     spec.handler ?? null,
     metadata.annotations?.[REBUILD_ANNOTATION] ?? null,
+    ...(builtForDebugger(spec, runtime) ? ['debug'] : []),
   ]);
 }
+
+/** Whether the build makes what a debugger can read. */
+export const builtForDebugger = (spec: FunctionSpec, runtime: Runtime): boolean =>
+  spec.debugPort !== undefined && runtime.spec.debugger?.build === true;
 
 /** Whether a build with these inputs is the one that the Function asks for now. */
 export const answers = (inputs: string | undefined, request: string): boolean =>

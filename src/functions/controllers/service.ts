@@ -46,10 +46,9 @@ function templateOf({ metadata, spec }: PetrelFunction, digest: Digest): Revisio
   if (spec.debugPort !== undefined) annotations[CODE_ANNOTATIONS.debugPort] = String(spec.debugPort);
   if (spec.onceOnly) annotations[ONCE_ONLY_ANNOTATION] = 'true';
   if (spec.state !== undefined) annotations[CODE_ANNOTATIONS.state] = spec.state.keyspace ?? metadata.name;
-  if (spec.scale?.min !== undefined)
-    annotations['autoscaling.knative.dev/min-scale'] = String(spec.scale.min);
-  // A debugger's port can be had once.
-  const max = spec.debugPort === undefined ? spec.scale?.max : 1;
+  // A debugger's port can be had once, and is there before the first request.
+  const { min, max } = spec.debugPort === undefined ? (spec.scale ?? {}) : { min: 1, max: 1 };
+  if (min !== undefined) annotations['autoscaling.knative.dev/min-scale'] = String(min);
   if (max !== undefined) annotations['autoscaling.knative.dev/max-scale'] = String(max);
   const container: Container = { name: USER_CONTAINER, image: RUNTIME_IMAGE_PREFIX + spec.runtime };
   for (const key of ['env', 'envFrom', 'resources', 'volumeMounts'] as const) {

@@ -15,6 +15,9 @@ export const USER_CONTAINER = 'user-container';
 /** On a specialised Pod: where it takes requests, `mux` or `http1:<port>`; read when a Pod is adopted. */
 export const ADDRESS_ANNOTATION = 'petrel.dev/address';
 
+/** Tells an instance to start so that a debugger gets in. */
+const DEBUG_PORT_VARIABLE = 'PETREL_DEBUG_PORT';
+
 /** Labels of a revision that are about serving it, not about its Pods. */
 const SERVING_PREFIX = 'serving.knative.dev/';
 const SERVING_LABELS = ['serving.knative.dev/service', 'serving.knative.dev/configuration'] as const;
@@ -76,11 +79,18 @@ export function userContainer(revision: Revision): Container {
   return revision.spec.containers[0] ?? { name: USER_CONTAINER };
 }
 
+/** The port that an instance has to be started with, so that a debugger gets in. */
+function startedFor(revision: Revision, runtime: Runtime | undefined): number | undefined {
+  return runtime?.spec.debugger?.atStart ? codeOf(revision)?.debugPort : undefined;
+}
+
 /** Whether a revision needs something that a process already running cannot be given; limits neither, where others are in it. */
-export function needsOwnPod(revision: Revision, shared = false): boolean {
+export function needsOwnPod(revision: Revision, runtime?: Runtime): boolean {
   const { volumeMounts, command, resources } = userContainer(revision);
+  const shared = runtime?.spec.share !== undefined;
   const has = (value: object | undefined) => value !== undefined && Object.keys(value).length > 0;
   return (
+    startedFor(revision, runtime) !== undefined ||
     has(volumeMounts) ||
     has(command) ||
     (shared && has(resources)) ||
@@ -159,8 +169,10 @@ export function dedicatedPod(runtime: Runtime, revision: Revision, name: string)
   const generic = genericPod(runtime, revision.metadata.namespace ?? 'default', name);
   const { containers, volumes, runtimeClassName, serviceAccountName, initContainers } = revision.spec;
   const user = userContainer(revision);
+  const port = startedFor(revision, runtime);
   const container: Container = {
     ...(generic.spec.containers[0] as Container),
+    ...(port === undefined ? {} : { env: [{ name: DEBUG_PORT_VARIABLE, value: String(port) }] }),
     ...(user.resources ? { resources: user.resources } : {}),
     ...(user.volumeMounts ? { volumeMounts: user.volumeMounts } : {}),
   };

@@ -6,7 +6,6 @@ import { type Clock, sleep } from '../../base/clock.ts';
 import { PetrelError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { EndpointAddress, RevisionKey } from '../../gateway/contract.ts';
-import type { Runtime } from '../../kinds/function.ts';
 import type { Pod } from '../../kinds/pod.ts';
 import type { Revision } from '../../kinds/serving.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
@@ -188,11 +187,10 @@ export function createSource(options: SourceOptions): FunctionSource {
     if (ready !== undefined) return ready;
     const { runtime } = codeOf(revision) as { runtime: string };
     const namespace = revision.metadata.namespace ?? 'default';
-    const share = pools.runtime(runtime)?.spec.share !== undefined;
-    if (!needsOwnPod(revision, share)) {
-      if (!share) return pools.take(runtime, namespace, signal);
-      const shared = pools.runtime(runtime) as Runtime;
-      return shares.take(shared, namespace, revision.metadata.name, signal);
+    const known = pools.runtime(runtime);
+    if (!needsOwnPod(revision, known)) {
+      if (known?.spec.share === undefined) return pools.take(runtime, namespace, signal);
+      return shares.take(known, namespace, revision.metadata.name, signal);
     }
     const make = (name: string) => {
       const found = pools.runtime(runtime);

@@ -175,6 +175,11 @@ export const FUNCTION_STRATEGY: ResourceStrategy = {
   validate: validateFunction,
 };
 
+function validateDebugger({ protocol, port }: Untyped): FieldError[] {
+  const missing = protocol ? [] : [required('spec.debugger.protocol', 'what is spoken on the port')];
+  return [...missing, ...within(port ?? 0, 1, 65_535, 'spec.debugger.port')];
+}
+
 function validateRuntime({ spec = {} }: UntypedObject): FieldError[] {
   const errors: FieldError[] = [];
   if (!spec.language) errors.push(required('spec.language'));
@@ -195,6 +200,7 @@ function validateRuntime({ spec = {} }: UntypedObject): FieldError[] {
     ...validateBounds(spec.pool, LIMITS.pool, 'spec.pool'),
     ...within(spec.share, 1, LIMITS.share, 'spec.share'),
     ...validateRuntimeBuild(spec),
+    ...(spec.debugger ? validateDebugger(spec.debugger) : []),
   ];
 }
 

@@ -8,7 +8,7 @@ use Socket qw(AF_UNIX SOCK_STREAM PF_UNSPEC);
 
 # Number of prctl(2), by which the kernel ends a process with its parent. Perl has no name for it.
 my %PRCTL = (x86_64 => 157, aarch64 => 167);
-my ($PR_SET_PDEATHSIG, $SIGKILL) = (1, 9);
+my ($PR_SET_PDEATHSIG, $SIGKILL, $PR_SET_PTRACER) = (1, 9, 0x59616d61);
 my $prctl = $PRCTL{(POSIX::uname())[4]};
 
 # Bytes at the end of stderr that are kept for what is told of a crash.
@@ -27,10 +27,9 @@ sub start {
     die "fork: $!\n" unless defined $pid;
     if ($pid == 0) {
         $SIG{$_} = 'DEFAULT' for qw(TERM CHLD PIPE);
-        if ($prctl) {
-            syscall $prctl, $PR_SET_PDEATHSIG, $SIGKILL;
-            POSIX::_exit(1) if getppid != $parent;
-        }
+        end_with($parent);
+        # A debugger is no ancestor of what it holds, which some kernels refuse otherwise.
+        syscall $prctl, $PR_SET_PTRACER, -1 if $prctl && $o{debugged};
         POSIX::dup2(fileno $stderr, 2);
         my $null = POSIX::open('/dev/null', O_RDONLY);
         POSIX::dup2($null, 0);
@@ -50,6 +49,15 @@ sub start {
         fcntl $handle, F_SETFL, fcntl($handle, F_GETFL, 0) | O_NONBLOCK;
     }
     return $self;
+}
+
+# Has this process, just forked, end when its parent does.
+sub end_with {
+    my ($parent) = @_;
+    return if !$prctl;
+    syscall $prctl, $PR_SET_PDEATHSIG, $SIGKILL;
+    POSIX::_exit(1) if getppid != $parent;
+    return;
 }
 
 sub fail {

@@ -131,6 +131,7 @@ final class Worker
 
     private function answer(Call $call, callable $handler, ?Psr $psr): void
     {
+        self::callDebugger();
         try {
             $value = $handler($psr?->request($call) ?? new Request($call));
             if (is_object($value) && is_a($value, 'Psr\Http\Message\ResponseInterface')) {
@@ -145,11 +146,20 @@ final class Worker
         }
     }
 
+    /** Where a debugger listens, it gets this request; PHP's calls it, not the other way round. */
+    private static function callDebugger(): void
+    {
+        if (function_exists('xdebug_connect_to_client') && !xdebug_is_debugger_active()) {
+            xdebug_connect_to_client();
+        }
+    }
+
     /** Of a script: waits for the only request of this process, which `entry`, included then, answers. */
     public function takeScript(): void
     {
         $this->loaded('script');
         $call = $this->nextCall();
+        self::callDebugger();
         $this->phase = 'script'; // it says itself how it ended
         if (Answer::refusesUpgrade($call)) {
             exit(0);

@@ -29,6 +29,10 @@ module PetrelRuntime
         # Nothing of the function is shown to strangers unless it asks for that itself.
         ENV['RACK_ENV'] ||= 'production'
         reach_gems(root)
+        if params['debugPort']
+          require_relative 'debugger'
+          Debugger.open(params['debugPort'])
+        end
         $LOAD_PATH.unshift(*[root, File.join(root, 'lib'), File.dirname(entry)].uniq.select { |dir| File.directory?(dir) })
         $LOAD_PATH << File.join(Errors::OWN, 'lib') # `require 'petrel'`
         return ['rack', Handlers.rack(RackUp.load(entry), host)] if entry.end_with?('.ru')

@@ -30,6 +30,9 @@ export class Args {
   given(): string[] {
     return [...this.#values.keys()];
   }
+  has(name: string): boolean {
+    return this.#values.has(name);
+  }
   flag(name: string): boolean {
     return this.#values.get(name) === true;
   }
@@ -68,7 +71,7 @@ export function parse(command: CommandSpec, argv: readonly string[]): Args {
       Object.entries(specs).map(([name, spec]) => [
         name,
         {
-          type: spec.kind === 'flag' ? ('boolean' as const) : ('string' as const),
+          type: takesNext(spec) ? ('string' as const) : ('boolean' as const),
           ...(spec.short ? { short: spec.short } : {}),
         },
       ]),
@@ -91,6 +94,9 @@ export function parse(command: CommandSpec, argv: readonly string[]): Args {
   return new Args(values, positionals);
 }
 
+/** Whether the word that follows belongs to it. */
+const takesNext = ({ kind }: OptionSpec) => kind !== 'flag' && kind !== 'optional';
+
 function readValue(
   command: CommandSpec,
   raw: string,
@@ -102,6 +108,7 @@ function readValue(
     if (value !== undefined) throw usage(command, `${raw} takes no value`, `write ${raw} alone`);
     return true;
   }
+  if (spec.kind === 'optional' && value === undefined) return true;
   // A value that looks like an option is nearly always a forgotten value; `--option=-x` says that it is meant.
   if (value === undefined || (!inline && value.startsWith('-') && value !== '-')) {
     throw usage(command, `${raw} needs a value`, `write ${raw} <${spec.value ?? 'value'}>`);
@@ -109,9 +116,13 @@ function readValue(
   if (spec.choices && !spec.choices.includes(value)) {
     throw usage(command, `${raw} ${value} is not known`, `use one of ${spec.choices.join(', ')}`);
   }
-  if (spec.kind !== 'integer') return value;
+  if (spec.kind !== 'integer' && spec.kind !== 'optional') return value;
   if (!/^\d{1,9}$/.test(value))
-    throw usage(command, `${raw} ${value} is not a whole number`, `write ${raw} <${spec.value ?? 'number'}>`);
+    throw usage(
+      command,
+      `${raw} ${value} is not a whole number`,
+      `write ${raw}${spec.kind === 'optional' ? '=' : ' '}<${spec.value ?? 'number'}>`,
+    );
   return Number(value);
 }
 

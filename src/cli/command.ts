@@ -5,8 +5,8 @@ import type { Output } from './output.ts';
 
 /** One option of a command. */
 export interface OptionSpec {
-  /** `flag` takes no value; `integer` refuses anything else; `list` may be given several times. */
-  kind: 'flag' | 'text' | 'integer' | 'list';
+  /** `flag` takes no value; `integer` refuses anything else; `optional` is one that may be left out (`--debug`, `--debug=5005`); `list` may be given several times. */
+  kind: 'flag' | 'text' | 'integer' | 'optional' | 'list';
   short?: string;
   /** What stands for the value in help, for example `host:port`. */
   value?: string;

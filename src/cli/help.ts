@@ -46,7 +46,8 @@ export function commandHelp(command: CommandSpec): string {
 }
 
 function optionLabel(name: string, spec: OptionSpec): string {
-  const value = spec.kind === 'flag' ? '' : ` <${spec.value ?? 'value'}>`;
+  const shown = spec.value ?? 'value';
+  const value = { flag: '', optional: `[=${shown}]` }[spec.kind as string] ?? ` <${shown}>`;
   return `${spec.short ? `-${spec.short}, ` : '    '}--${name}${value}${spec.kind === 'list' ? ' ...' : ''}`;
 }
 

@@ -89,12 +89,12 @@ export class Output {
     }
   }
 
-  /** Prints a failure and returns the exit code that it stands for. */
-  failure(error: unknown): number {
+  /** Prints a failure, as JSON on `one` line of many, and returns the exit code that it stands for. */
+  failure(error: unknown, one = false): number {
     const known = error instanceof PetrelError ? error : unexpected(error);
     if (this.format === 'json') {
       const { code, message, why, fix } = known;
-      this.line(JSON.stringify({ error: { code, message, why, fix } }, null, 2));
+      this.line(JSON.stringify({ error: { code, message, why, fix } }, null, one ? 0 : 2));
     } else {
       this.note(`error: ${indent(known.message)}`);
       if (known.why) this.note(`  why: ${indent(known.why)}`);

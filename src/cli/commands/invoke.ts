@@ -20,10 +20,19 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
     });
   }
   const name = args.required(0);
-  const { method, path, headers, body } = await requestOf(args);
+  const base = `/fn/${encodeURIComponent(args.text('namespace') ?? 'default')}/${encodeURIComponent(name)}`;
+  if (args.flag('check')) return check(args, out, `http://${record.gateway}${base}`);
+  const keep = args.text('save');
+  if (args.flag('expect') && keep === undefined)
+    throw new PetrelError('InvalidArgument', '--expect is for requests that are saved', {
+      fix: 'add --save <name>',
+    });
+  const saved = await requestOf(args);
+  const { method, path, headers, body } = saved;
+  if (keep !== undefined && !args.flag('expect')) saveRequest(keep, saved);
   const outgoing = request(`http://${record.gateway}`, {
     method,
-    path: `/fn/${encodeURIComponent(args.text('namespace') ?? 'default')}/${encodeURIComponent(name)}${path.startsWith('/') ? '' : '/'}${path}`,
+    path: `${base}${path.startsWith('/') ? '' : '/'}${path}`,
     agent: false,
   });
   for (const [key, value] of headers) outgoing.appendHeader(key, value);
@@ -48,10 +57,20 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
       out.line(`${response.rawHeaders[i]}: ${response.rawHeaders[i + 1]}`);
     out.line('');
   }
+  const said: Buffer[] = [];
   await pipeline(response, async (chunks) => {
-    for await (const chunk of chunks) out.raw(chunk as Buffer);
+    for await (const chunk of chunks) {
+      out.raw(chunk as Buffer);
+      if (args.flag('expect')) said.push(chunk as Buffer);
+    }
   });
   const status = response.statusCode ?? 0;
+  if (keep !== undefined && args.flag('expect')) {
+    const { expectationOf } = await import('../invoke/expect.ts');
+    const answer = { status, headers: response.headers, body: Buffer.concat(said).toString('utf8') };
+    const file = saveRequest(keep, { ...saved, expect: expectationOf(answer) });
+    out.note(`\nkept in ${file}, with this answer as what is expected; petrel invoke ${name} --check`);
+  }
   if (status >= 400 && !args.flag('include'))
     out.note(`\n${name} answered ${status} ${response.statusMessage}`);
   return status >= 400 ? ANSWERED_WITH_ERROR : 0;
@@ -67,9 +86,31 @@ async function requestOf(args: Args): Promise<SavedRequest> {
     headers: [...(saved?.headers ?? []), ...args.list('header').map(splitHeader)],
     ...(body === undefined ? {} : { body }),
   };
-  const name = args.text('save');
-  if (name !== undefined) saveRequest(name, request);
-  return request;
+  return saved?.expect === undefined ? request : { ...request, expect: saved.expect };
+}
+
+/** Sends the saved requests that expect something, or one of them, and tells how the answers differ. */
+async function check(args: Args, out: CommandContext['out'], url: string): Promise<number> {
+  const { checkRequests, expecting } = await import('../invoke/check.ts');
+  const one = args.text('saved');
+  if (one !== undefined && savedRequest(one).expect === undefined)
+    throw new PetrelError('InvalidArgument', `the saved request "${one}" expects nothing`, {
+      fix: `add "expect" to .petrel/requests/${one}.json, or save it again with --expect`,
+    });
+  const requests = expecting('.').filter(({ name }) => one === undefined || name === one);
+  if (requests.length === 0)
+    throw new PetrelError('NotFound', 'no saved request expects anything', {
+      why: 'they are looked for in .petrel/requests of this folder',
+      fix: `keep one with its answer: petrel invoke ${args.required(0)} --save home --expect`,
+    });
+  const checked = await checkRequests(url, requests);
+  await out.data(checked, () => {
+    for (const { name, passed, ms, problems } of checked) {
+      out.line(`${passed ? '✔' : '✖'} ${name} (${Math.round(ms)} ms)`);
+      for (const problem of problems) out.line(`  ${problem}`);
+    }
+  });
+  return checked.every(({ passed }) => passed) ? 0 : ANSWERED_WITH_ERROR;
 }
 
 async function bodyOf(data: string | undefined): Promise<string | Buffer | undefined> {

@@ -1,4 +1,5 @@
 /** What a deploy shows of the build that it causes, and how it ends it. */
+import { stripVTControlCharacters } from 'node:util';
 import { CANCEL_ANNOTATION, REBUILD_ANNOTATION } from '../../functions/builds/annotations.ts';
 import type { FunctionSpec, PetrelFunction } from '../../kinds/function.ts';
 import type { Pod } from '../../kinds/pod.ts';
@@ -31,36 +32,61 @@ export async function untilDeployed(
   fn: PetrelFunction,
   past?: string,
 ): Promise<PetrelFunction> {
-  let shown: { job: string; log: Promise<void> } | undefined;
-  let newest = fn;
+  const build = shownBuild(session, out);
   const onInterrupt = () => {
-    if (!isBuilding(newest)) process.exit(130);
+    if (!build.cancel()) process.exit(130);
     out.note('ending the build ...');
-    cancelBuild(session, newest).catch((error: Error) => out.note(error.message));
   };
   process.once('SIGINT', onInterrupt);
   try {
     return await untilReady(session.client, fn, {
       ...(past === undefined ? {} : { past }),
-      held(object) {
-        newest = object;
-        const { build } = object.status ?? {};
-        if (build?.job && build.job !== shown?.job && isBuilding(object)) {
-          // Compilers work for a long time without a word.
-          out.note(`building ${object.metadata.name} ...`);
-          shown = {
-            job: build.job,
-            log: printBuildLog(session, out, object, { follow: true }).catch(() => {}),
-          };
-        }
-        return isBuilding(object);
-      },
+      held: build.held,
     });
   } finally {
     process.removeListener('SIGINT', onInterrupt);
-    // The log ends with its Pod, which has ended; what is still on its way belongs before the outcome.
-    if (shown && !isBuilding(newest)) await Promise.race([shown.log, afterMs(LOG_LIMIT_MS)]);
+    await build.told();
   }
+}
+
+/** A build that is looked at while somebody waits for the Function. */
+export interface ShownBuild {
+  /** Takes a new state of the Function; says whether it is being built. */
+  held(fn: PetrelFunction): boolean;
+  /** Ends the build; false when none is under way. */
+  cancel(): boolean;
+  /** Resolves when what it said has been printed. */
+  told(): Promise<void>;
+}
+
+/** Prints what builds of a Function say, from the first of its states on that tells of one. */
+export function shownBuild(session: Session, out: Output): ShownBuild {
+  let shown: { job: string; log: Promise<void> } | undefined;
+  let newest: PetrelFunction | undefined;
+  return {
+    held(object) {
+      newest = object;
+      const { build } = object.status ?? {};
+      if (build?.job && build.job !== shown?.job && isBuilding(object)) {
+        // Compilers work for a long time without a word.
+        out.note(`building ${object.metadata.name} ...`);
+        shown = {
+          job: build.job,
+          log: printBuildLog(session, out, object, { follow: true }).catch(() => {}),
+        };
+      }
+      return isBuilding(object);
+    },
+    cancel() {
+      if (newest === undefined || !isBuilding(newest)) return false;
+      cancelBuild(session, newest).catch((error: Error) => out.note(error.message));
+      return true;
+    },
+    async told() {
+      // The log ends with its Pod, which has ended; what is still on its way belongs before the outcome.
+      if (shown && newest && !isBuilding(newest)) await Promise.race([shown.log, afterMs(LOG_LIMIT_MS)]);
+    },
+  };
 }
 
 /** How long the rest of a log is waited for once a build is over. */
@@ -97,10 +123,13 @@ export async function printBuildLog(
     rest += decoder.decode(chunk, { stream: true });
     const lines = rest.split('\n');
     rest = lines.pop() ?? '';
-    if (response.status < 400) lines.forEach(print);
+    if (response.status < 400) lines.filter(says).forEach(print);
   }
   if (rest !== '' && response.status < 400) print(rest);
 }
+
+/** Whether there is more on a line than colours: tools that are told to be quiet leave those behind. */
+const says = (line: string): boolean => line === '' || stripVTControlCharacters(line).trim() !== '';
 
 /** The newest Pod of a Job once it has a log to read; without `wait`, as things are. */
 async function startedPod(

@@ -3,6 +3,7 @@ import { PetrelError } from '../../base/errors.ts';
 import type { FunctionSpec } from '../../kinds/function.ts';
 import { dns1123Subdomain } from '../../kinds/name.ts';
 import type { EnvFromSource, Volume, VolumeMount } from '../../kinds/pod.ts';
+import { parseQuantity } from '../../kinds/quantity.ts';
 import type { Args } from '../args.ts';
 import { accessOf } from './access-options.ts';
 import { buildOf } from './build-options.ts';
@@ -32,7 +33,7 @@ export function specOf(args: Args, code: Code, current: FunctionSpec | undefined
   if (timeoutSeconds !== undefined) spec.timeoutSeconds = timeoutSeconds;
   const scale = bounds(args, current?.scale);
   if (scale) spec.scale = scale;
-  const limits = { ...present('memory', args.text('memory')), ...present('cpu', args.text('cpu')) };
+  const limits = { ...amount(args, 'memory', '256Mi'), ...amount(args, 'cpu', '500m') };
   if (Object.keys(limits).length > 0)
     spec.resources = { ...current?.resources, limits: { ...current?.resources?.limits, ...limits } };
   if (args.list('env').length > 0) spec.env = variables(args.list('env'), current?.env ?? [], '--env');
@@ -51,8 +52,12 @@ export function specOf(args: Args, code: Code, current: FunctionSpec | undefined
   return { ...others, ...Object.fromEntries(asked) };
 }
 
-function present(key: string, value: string | undefined): Record<string, string> {
-  return value === undefined ? {} : { [key]: value };
+/** The limit that an option of its name says. */
+function amount(args: Args, name: string, example: string): Record<string, string> {
+  const value = args.text(name);
+  if (value === undefined) return {};
+  if (parseQuantity(value) > 0) return { [name]: value };
+  throw invalid(`--${name} ${value} is no amount`, `write --${name} ${example}`);
 }
 
 function bounds(args: Args, current: FunctionSpec['scale']): FunctionSpec['scale'] {

@@ -6,6 +6,7 @@ import { DEFAULT_MAX_PACKAGE_BYTES } from '../../functions/packages/store.ts';
 import type { Digest, PetrelFunction, Runtime } from '../../kinds/function.ts';
 import { RUNTIMES } from '../../kube/refs.ts';
 import type { CommandContext } from '../command.ts';
+import { shownBuild } from '../deploy/build.ts';
 import { write } from '../deploy/code.ts';
 import type { FuncFile } from '../deploy/func-yaml.ts';
 import { PROCFILE } from '../deploy/program.ts';
@@ -13,6 +14,7 @@ import { chooseRuntime, type Source } from '../deploy/source.ts';
 import type { Code } from '../deploy/spec.ts';
 import { untilReady } from '../deploy/wait.ts';
 import { apiError, type Session } from '../session.ts';
+import type { Debugging } from './debugging.ts';
 
 /** How long a request may stand at a breakpoint: the longest that a function allows. */
 const BREAKPOINT_SECONDS = 600;
@@ -30,9 +32,17 @@ export interface Loop {
   round(): Promise<void>;
 }
 
+/** What a loop does in its rounds. */
+export interface Deployer {
+  /** Packs, uploads and writes the source, and waits until it answers. Throws what `petrel deploy` throws. */
+  deploy(): Promise<Round>;
+  /** Nobody wants what is under way any more: a build of it ends. */
+  supersede(): void;
+}
+
 /** One source as rounds that never overlap. `onRound` and `onError` get what came of each. */
 export function createLoop(
-  deploy: () => Promise<Round>,
+  { deploy, supersede }: Deployer,
   onRound: (round: Round) => void,
   onError: (error: unknown) => void,
 ): Loop {
@@ -53,53 +63,71 @@ export function createLoop(
   return {
     round() {
       again = running !== undefined;
+      if (again) supersede();
       running ??= work();
       return running;
     },
   };
 }
 
-/** Packs, uploads and writes the source, and waits until it answers. Throws what `petrel deploy` throws. */
-export function deployer(
-  context: CommandContext,
-  session: Session,
-  source: Source,
-  declared: FuncFile | undefined,
-): () => Promise<Round> {
-  const { args, home } = context;
+export interface DeployerOptions {
+  context: CommandContext;
+  session: Session;
+  source: Source;
+  declared: FuncFile | undefined;
+  /** Lets a debugger in, once the runtime is known. */
+  debug(runtime: Runtime | undefined, runtimes: readonly Runtime[]): Promise<Debugging | undefined>;
+}
+
+export function createDeployer(options: DeployerOptions): Deployer {
+  const { context, session, source, declared } = options;
+  const { args, home, out } = context;
   const namespace = args.text('namespace') ?? declared?.namespace ?? 'default';
   const command = source.program?.command;
-  const inspect = args.integer('inspect');
+  const build = shownBuild(session, out);
   let before: { digest: Digest; fn: PetrelFunction } | undefined;
   let runtime: string | undefined;
-  return async () => {
-    const began = performance.now();
-    const packed = await packDirectory(source.path, {
-      maxBytes: DEFAULT_MAX_PACKAGE_BYTES,
-      ...(command === undefined ? {} : { extra: { [PROCFILE]: `web: ${command}\n` } }),
-    });
-    try {
-      if (before?.digest === packed.digest) return { fn: before.fn, changed: false, ms: 0 };
-      if (runtime === undefined) {
-        const { items } = await session.client.list<Runtime>(RUNTIMES);
-        runtime = chooseRuntime(source, args.text('runtime') ?? declared?.runtime, items);
+  let debugging: Debugging | undefined;
+
+  const prepare = async (): Promise<string> => {
+    const { items } = await session.client.list<Runtime>(RUNTIMES);
+    const chosen = chooseRuntime(source, args.text('runtime') ?? declared?.runtime, items);
+    const found = source.program ? undefined : items.find(({ metadata }) => metadata.name === chosen);
+    debugging = await options.debug(found, items);
+    return chosen;
+  };
+
+  return {
+    supersede: () => void build.cancel(),
+    async deploy() {
+      const began = performance.now();
+      const packed = await packDirectory(source.path, {
+        maxBytes: DEFAULT_MAX_PACKAGE_BYTES,
+        ...(command === undefined ? {} : { extra: { [PROCFILE]: `web: ${command}\n` } }),
+      });
+      try {
+        if (before?.digest === packed.digest) return { fn: before.fn, changed: false, ms: 0 };
+        runtime ??= await prepare();
+        const port = await debugging?.next();
+        await uploadPackage(home.socket, packed);
+        const code: Code = {
+          runtime,
+          package: { digest: packed.digest },
+          entry: source.entry,
+          ...(source.program ? { shape: 'program' } : {}),
+          ...(port === undefined ? {} : { debugPort: port, timeoutSeconds: BREAKPOINT_SECONDS }),
+        };
+        const written = await write(session.client, context, namespace, source, code, declared);
+        const fn = await untilReady(session.client, written, { held: build.held });
+        if (port !== undefined) debugging?.answers(port);
+        before = { digest: packed.digest, fn };
+        return { fn, changed: true, ms: performance.now() - began };
+      } catch (error) {
+        throw error instanceof PetrelError ? error : apiError(error);
+      } finally {
+        await build.told();
+        await packed.dispose();
       }
-      await uploadPackage(home.socket, packed);
-      const code: Code = {
-        runtime,
-        package: { digest: packed.digest },
-        entry: source.entry,
-        ...(source.program ? { shape: 'program' } : {}),
-        ...(inspect === undefined ? {} : { debugPort: inspect, timeoutSeconds: BREAKPOINT_SECONDS }),
-      };
-      const written = await write(session.client, context, namespace, source, code, declared);
-      const fn = await untilReady(session.client, written);
-      before = { digest: packed.digest, fn };
-      return { fn, changed: true, ms: performance.now() - began };
-    } catch (error) {
-      throw error instanceof PetrelError ? error : apiError(error);
-    } finally {
-      await packed.dispose();
-    }
+    },
   };
 }

@@ -8,6 +8,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { PetrelError } from '../../base/errors.ts';
 import { closest } from '../suggest.ts';
+import { type Expectation, wrongExpectation } from './expect.ts';
 
 const FOLDER = join('.petrel', 'requests');
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
@@ -18,6 +19,8 @@ export interface SavedRequest {
   path: string;
   headers: [name: string, value: string][];
   body?: string | Buffer;
+  /** What its answer is to be: it is a test then. */
+  expect?: Expectation;
 }
 
 /** As it stands in the file: a body that is no text is base64. */
@@ -36,7 +39,7 @@ function fileOf(name: string, folder: string): string {
 /** Keeps a request; one of that name is replaced. Returns the file's path. Headers that carry secrets are left out: see `isSecret`. */
 export function saveRequest(name: string, request: SavedRequest, folder = '.'): string {
   const path = fileOf(name, folder);
-  const { body, ...rest } = request;
+  const { body, expect, ...rest } = request;
   const bytes = body === undefined ? undefined : Buffer.from(body);
   const written: Written = {
     ...rest,
@@ -46,6 +49,7 @@ export function saveRequest(name: string, request: SavedRequest, folder = '.'): 
       : isUtf8(bytes)
         ? { body: bytes.toString() }
         : { bodyBase64: bytes.toString('base64') }),
+    ...(expect === undefined ? {} : { expect }),
   };
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, `${JSON.stringify(written, null, 2)}\n`);
@@ -64,7 +68,7 @@ export function savedRequest(name: string, folder = '.'): SavedRequest {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    const known = namesIn(join(folder, FOLDER));
+    const known = savedNames(folder);
     const near = closest(name, known);
     throw new PetrelError('NotFound', `there is no saved request "${name}"`, {
       why: (error as Error).message,
@@ -76,22 +80,31 @@ export function savedRequest(name: string, folder = '.'): SavedRequest {
     });
   }
   try {
-    const { method, path: target, headers, body, bodyBase64 } = JSON.parse(text) as Written;
+    const { method, path: target, headers, body, bodyBase64, expect } = JSON.parse(text) as Written;
     if (typeof method !== 'string' || typeof target !== 'string' || !Array.isArray(headers))
       throw new Error('method, path and headers must be there');
+    const wrong = expect === undefined ? undefined : wrongExpectation(expect);
+    if (wrong) throw new Error(wrong);
     const bytes = bodyBase64 === undefined ? body : Buffer.from(bodyBase64, 'base64');
-    return { method, path: target, headers, ...(bytes === undefined ? {} : { body: bytes }) };
+    return {
+      method,
+      path: target,
+      headers,
+      ...(bytes === undefined ? {} : { body: bytes }),
+      ...(expect === undefined ? {} : { expect }),
+    };
   } catch (error) {
     throw new PetrelError('InvalidArgument', `${path} is no saved request`, {
       why: (error as Error).message,
-      fix: 'save it again',
+      fix: 'correct it, or save it again',
     });
   }
 }
 
-function namesIn(folder: string): string[] {
+/** Names of the requests that a folder has, sorted. */
+export function savedNames(folder = '.'): string[] {
   try {
-    return readdirSync(folder)
+    return readdirSync(join(folder, FOLDER))
       .filter((file) => file.endsWith('.json'))
       .map((file) => file.slice(0, -'.json'.length))
       .sort();

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { Family } from '../../base/openmetrics.ts';
 import type { EndpointAddress } from '../../gateway/contract.ts';
 import { createArchives, uploadId } from './archives.ts';
+import { createAuth } from './auth.ts';
 import { createCaches } from './caches.ts';
 import { createCanaries } from './canaries.ts';
 import type { Context, FissionOptions, Part } from './context.ts';
@@ -67,9 +68,11 @@ export async function startFission(options: FissionOptions): Promise<Fission> {
   };
 
   const address: EndpointAddress = { kind: 'http1-unix', path: options.socket };
+  const auth = createAuth(context);
   const hold = createHold(gateway, address, clock);
   const server = await startServer({
     hold,
+    login: (given) => auth.login(given),
     socket: options.socket,
     storage,
     packages: options.packages,
@@ -85,7 +88,7 @@ export async function startFission(options: FissionOptions): Promise<Fission> {
   const packages: Packages = createPackages(context, archives, (key) => functions.packageChanged(key));
   const functions = createFunctions(context, () => packages);
   const directory = createDirectory(context);
-  const invoker = createInvoker(context);
+  const invoker = createInvoker(context, auth.headers);
   const metrics = createMetrics(context, storage);
   const parts: Part[] = [
     createPresence(context),
@@ -93,7 +96,7 @@ export async function startFission(options: FissionOptions): Promise<Fission> {
     packages,
     functions,
     createVersions(context),
-    createRouter(context, directory, hold),
+    createRouter(context, directory, hold, auth),
     createTimers(context, invoker),
     createWatches(context, invoker),
     createQueues(context),
@@ -103,7 +106,7 @@ export async function startFission(options: FissionOptions): Promise<Fission> {
   caches.packages.addHandler({ delete: (pkg: Package) => pkg.spec.deployment?.url && pruneLater() });
 
   for (const cache of Object.values(caches)) cache.start();
-  await Promise.all(Object.values(caches).map((cache) => cache.synced));
+  await Promise.all([auth.start(), ...Object.values(caches).map((cache) => cache.synced)]);
   await Promise.all(parts.map((part) => part.start()));
   return {
     counts: () => metrics.families(),
@@ -111,6 +114,7 @@ export async function startFission(options: FissionOptions): Promise<Fission> {
       pruning?.cancel();
       invoker.stop();
       for (const part of parts.toReversed()) await part.stop();
+      await auth.stop();
       for (const cache of Object.values(caches)) cache.stop();
       for (const id of Object.keys(own)) gateway.setPathRoute?.(id, null);
       await server.close();

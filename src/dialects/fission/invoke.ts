@@ -42,7 +42,12 @@ export function addressOf(
   return weights.at(-1)?.[0] ?? '';
 }
 
-export function createInvoker({ gateway, clock, log }: Context, random: () => number = Math.random): Invoker {
+/** `own`: fields of every call. */
+export function createInvoker(
+  { gateway, clock, log }: Context,
+  own: () => Record<string, string>,
+  random: () => number = Math.random,
+): Invoker {
   const stopping = new AbortController();
   const agent = new Agent({ keepAlive: false });
 
@@ -59,6 +64,7 @@ export function createInvoker({ gateway, clock, log }: Context, random: () => nu
         path: `/fission-function/${call.namespace}/${address}${call.path === '/' ? '' : call.path}`,
         headers: {
           ...call.headers,
+          ...own(),
           ...(call.body === undefined ? {} : { 'content-length': Buffer.byteLength(call.body) }),
         },
       },

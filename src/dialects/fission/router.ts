@@ -5,6 +5,7 @@ import type { Condition, KubeObject } from '../../kinds/object.ts';
 import { createController } from '../../kube/controller.ts';
 import { keyOf, splitKey } from '../../kube/indexed-store.ts';
 import { type AliasFacts, aliasStatus } from './aliases.ts';
+import type { Auth } from './auth.ts';
 import { keyOfRef, refersTo } from './caches.ts';
 import { found, withFindings } from './conditions.ts';
 import { type Context, type Part, writeStatus } from './context.ts';
@@ -48,17 +49,24 @@ function says(target: (KubeObject & { status?: { conditions?: Condition[] } }) |
   );
 }
 
-export function createRouter(context: Context, directory: Directory, hold: Hold): Part {
+export function createRouter(context: Context, directory: Directory, hold: Hold, auth: Auth): Part {
   const { caches, client, clock, gateway, log } = context;
   /** Object → its routes as they were told, by id. */
   const told = new Map<string, Map<string, string>>();
+
+  /** The same as they were given, without what is asked of everybody. */
+  const given = new Map<string, Record<string, PathRoute>>();
 
   /** Returns why the gateway does not take one of the routes. */
   const tell = (owner: string, routes: Record<string, PathRoute>): Problem | undefined => {
     let problem: Problem | undefined;
     const before = told.get(owner) ?? new Map<string, string>();
     const after = new Map<string, string>();
-    for (const [id, route] of Object.entries(routes)) {
+    given.set(owner, routes);
+    // A queue's path has a secret of its own.
+    const asked = owner.startsWith('MessageQueueTrigger/') ? undefined : auth.access();
+    for (const [id, one] of Object.entries(routes)) {
+      const route = asked === undefined ? one : { ...one, access: { ...one.access, auth: asked } };
       const text = JSON.stringify(route);
       after.set(id, text);
       if (before.get(id) === text) continue;
@@ -72,9 +80,16 @@ export function createRouter(context: Context, directory: Directory, hold: Hold)
     }
     for (const id of before.keys()) if (!after.has(id)) gateway.setPathRoute?.(id, null);
     if (after.size > 0) told.set(owner, after);
-    else told.delete(owner);
+    else {
+      told.delete(owner);
+      given.delete(owner);
+    }
     return problem;
   };
+
+  auth.onChange(() => {
+    for (const [owner, routes] of [...given]) tell(owner, routes);
+  });
 
   const isReady = (route: string): boolean => {
     const { namespace, name } = splitKey(route);

@@ -6,6 +6,7 @@ import { PetrelError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { listenUnix } from '../../base/unix-server.ts';
 import type { FissionPackages } from './archives.ts';
+import type { Auth } from './auth.ts';
 import { HOLD_HEADER, type Hold } from './hold.ts';
 import { isPackageKey, packageStream } from './images.ts';
 import { boundaryOf, filePart } from './multipart.ts';
@@ -54,6 +55,28 @@ function fail(
   );
 }
 
+/** Most of what a user has to say to log in, bytes. */
+const LOGIN_MAX = 16 * 1024;
+
+/** What somebody logs in with. Throws `InvalidArgument`. */
+async function credentials(request: IncomingMessage): Promise<{ username?: unknown; password?: unknown }> {
+  const wrong = () =>
+    new PetrelError('InvalidArgument', 'The body must be JSON with username and password.', {
+      fix: 'Send {"username": …, "password": …}.',
+    });
+  let text = '';
+  // Read to its end, so that who sends it sees the answer.
+  for await (const part of request.setEncoding('utf8')) if (text.length <= LOGIN_MAX) text += part;
+  if (text.length > LOGIN_MAX) throw wrong();
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null) return value;
+  } catch {
+    // told below
+  }
+  throw wrong();
+}
+
 const STATUS: Partial<Record<PetrelError['code'], number>> = {
   InvalidArgument: 400,
   PackageTooLarge: 413,
@@ -67,6 +90,7 @@ export async function startServer(options: {
   socket: string;
   storage: Storage;
   hold: Hold;
+  login: Auth['login'];
   packages: FissionPackages;
   /** Opens packages to who has a key made with it. */
   secret: string;
@@ -122,7 +146,19 @@ export async function startServer(options: {
       });
     },
     async '/auth/login'(exchange) {
-      fail(exchange, 404, 'not_found', 'This router asks for no token; access of a function is its own.');
+      const { request, response } = exchange;
+      if (request.method !== 'POST')
+        return fail(exchange, 405, 'method_not_allowed', 'Logging in is a POST.');
+      const outcome = options.login(await credentials(request));
+      if (outcome === 'off')
+        return fail(
+          exchange,
+          404,
+          'not_found',
+          'This router asks for no token; access of a function is its own.',
+        );
+      if (outcome === 'refused') return send(response, 401, 'unauthorized: invalid username or password\n');
+      send(response, 201, { accesstoken: outcome.token, tokentype: 'Bearer' });
     },
     async '/v1/archive'(exchange) {
       const handle = archive[exchange.request.method ?? ''];

@@ -2,8 +2,9 @@
  * Tokens for the service accounts of Pods, as `serviceAccountToken` volumes hold them: JSON Web Tokens (RFC 7519) with the claims of
  * Kubernetes, signed (HS256) with the node's own secret, which the API server can read too.
  */
-import { createHmac, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../base/clock.ts';
+import { signToken } from '../../base/jwt.ts';
 import type { Pod } from '../../kinds/pod.ts';
 
 export interface TokenIssuer {
@@ -19,9 +20,6 @@ const ISSUER = 'https://kubernetes.default.svc.cluster.local';
 /** Renewed when a fifth of its time is left. Source: kubelet `token_manager.go`. */
 const RENEW_AT = 0.8;
 
-const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
-const HEADER = encode({ alg: 'HS256', typ: 'JWT' });
-
 export function createTokenIssuer(secret: string, clock: Clock): TokenIssuer {
   /** Pod uid → audience and lifetime → token. */
   const issued = new Map<string, Map<string, { token: string; renewAt: number }>>();
@@ -30,7 +28,7 @@ export function createTokenIssuer(secret: string, clock: Clock): TokenIssuer {
     const iat = Math.floor(clock.now() / 1000);
     const { name, namespace = 'default', uid } = metadata;
     const account = spec.serviceAccountName || 'default';
-    const payload = encode({
+    return signToken(secret, {
       iss: ISSUER,
       sub: `system:serviceaccount:${namespace}:${account}`,
       aud: [audience],
@@ -40,8 +38,6 @@ export function createTokenIssuer(secret: string, clock: Clock): TokenIssuer {
       jti: randomUUID(),
       'kubernetes.io': { namespace, pod: { name, uid }, serviceaccount: { name: account } },
     });
-    const signature = createHmac('sha256', secret).update(`${HEADER}.${payload}`).digest('base64url');
-    return `${HEADER}.${payload}.${signature}`;
   };
 
   return {

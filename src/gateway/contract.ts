@@ -83,6 +83,8 @@ export interface RouteAccess {
       audiences?: string[];
       keys: Record<string, unknown>[];
       claims?: Record<string, string>;
+      /** Tokens without `exp` are accepted. */
+      withoutExpiry?: boolean;
     };
     /** The body is held back, up to 1 MiB, until its signature is checked. */
     hmac?: { header: string; secrets: string[] };

@@ -124,6 +124,8 @@ export interface AuthPolicy {
     jwksUrl?: string;
     secret?: string;
     requiredClaims?: Record<string, string>;
+    /** Also tokens without `exp`, which hold until their key goes. Default false. */
+    allowWithoutExpiry?: boolean;
   };
   /** A signature of the body: `sha256=<hex>` of HMAC-SHA-256 with the Secret's key `secret`. Header default `x-hub-signature-256`. */
   hmac?: { secret: string; header?: string };

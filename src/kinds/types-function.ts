@@ -48,6 +48,7 @@ export const FUNCTION_PART_TYPES: TypeTexts = {
     jwksUrl: '0 string o ?',
     secret: '0 string o ?',
     requiredClaims: '0 {}string o ?',
+    allowWithoutExpiry: '0 bool o ?',
   },
   HmacAuth: { secret: '0 string', header: '0 string o ?' },
   FunctionState: {

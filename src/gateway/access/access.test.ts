@@ -193,7 +193,10 @@ test('a token is asked for its signature, and a key that is not known is told of
   await shop.stock('a', [(s) => s.respond(200, {}, s.headers['x-petrel-auth-subject'] ?? '')]);
   shop.open({ a: 100 }, undefined, { access: { auth: { jwt: { keys } } } });
   const bearer = (token: string) => shop.ask({ headers: [`Authorization: Bearer ${token}`] });
-  assert.equal((await bearer(hs256({ sub: 'ann@x.test' }, 'k1'))).body, 'ann@x.test');
+  assert.equal(
+    (await bearer(hs256({ sub: 'ann@x.test', exp: Date.now() / 1000 + 60 }, 'k1'))).body,
+    'ann@x.test',
+  );
   const unknown = await bearer(hs256({ sub: 'ann' }, 'k2'));
   assert.equal(unknown.status, 403);
   assert.match(unknown.headers['www-authenticate'] ?? '', /invalid_token/);

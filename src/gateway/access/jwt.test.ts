@@ -24,8 +24,9 @@ const SIGNERS: Record<string, (data: Buffer) => Buffer> = {
   HS256: (data) => createHmac('sha256', SECRET).update(data).digest(),
 };
 
+/** Valid for an hour from `NOW` on, unless the claims say otherwise. */
 function token(alg: string, claims: Jwk = { sub: 'ann' }, header: Jwk = {}, signer = SIGNERS[alg]!): string {
-  const signed = `${part({ alg, ...header })}.${part(claims)}`;
+  const signed = `${part({ alg, ...header })}.${part({ exp: NOW + 3600, ...claims })}`;
   return `${signed}.${signer(Buffer.from(signed)).toString('base64url')}`;
 }
 
@@ -99,6 +100,15 @@ test('times have a minute of leeway, and an accepted token is not accepted for e
   for (const exp of ['2999-01-01', null, '9999999999']) {
     assert.match(verdict({ keys }, token('HS256', { exp })), /expired/, String(exp));
   }
+});
+
+test('a token that never expires is refused, unless such are allowed', () => {
+  const keys = [KEYS.HS256!];
+  const eternal = token('HS256', { sub: 'ann', exp: undefined });
+  assert.match(verdict({ keys }, eternal), /never expires/);
+  assert.equal(verdict({ keys, withoutExpiry: true }, eternal), 'ok ann');
+  assert.match(verdict({ keys, withoutExpiry: true }, token('HS256', { exp: NOW - 60 })), /has expired/);
+  assert.match(verdict({ keys, withoutExpiry: true }, token('HS256', { exp: null })), /has expired/);
 });
 
 test('issuer, audience and claims have to be what is required', () => {

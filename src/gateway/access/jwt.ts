@@ -149,7 +149,8 @@ export class JwtVerifier {
 
   #objection(claims: Claims, now: number): string | undefined {
     const { exp, nbf, iss, aud } = claims;
-    const { issuer, audiences, claims: required = {} } = this.#settings;
+    const { issuer, audiences, claims: required = {}, withoutExpiry = false } = this.#settings;
+    if (exp === undefined && !withoutExpiry) return 'it never expires: it has no "exp"';
     if (exp !== undefined && !(typeof exp === 'number' && now < exp + LEEWAY_S)) return 'it has expired';
     if (nbf !== undefined && !(typeof nbf === 'number' && now >= nbf - LEEWAY_S))
       return 'it is not valid yet';

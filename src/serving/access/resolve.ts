@@ -84,12 +84,13 @@ function authOf({ apiKey, jwt, hmac }: AuthPolicy, sources: AccessSources): NonN
     };
   }
   if (jwt) {
-    const { issuer, audiences, requiredClaims } = jwt;
+    const { issuer, audiences, requiredClaims, allowWithoutExpiry } = jwt;
     auth.jwt = {
       keys: jwtKeys(jwt, sources),
       ...(issuer !== undefined && { issuer }),
       ...(audiences !== undefined && { audiences }),
       ...(requiredClaims !== undefined && { claims: requiredClaims }),
+      ...(allowWithoutExpiry && { withoutExpiry: true }),
     };
   }
   if (hmac) {

@@ -23,6 +23,7 @@ import { createFunctionZygotes, unforkableText } from './pool/function-zygotes.t
 import { createSocketWatcher } from './pool/link.ts';
 import { createLoader, type StateAccess } from './pool/load.ts';
 import { createMembers, type Member } from './pool/members.ts';
+import { defaultMemory } from './pool/memory.ts';
 import { reportMemoryKill } from './pool/memory-kills.ts';
 import { codeOf, functionOf } from './pool/pods.ts';
 import { createPools } from './pool/pools.ts';
@@ -67,6 +68,8 @@ export interface FunctionsOptions {
   forks?: boolean;
   /** Processors to plan starts for. Default those of the machine. */
   cores?: number;
+  /** Memory that an instance may use whose function has no limit, as `512Mi`, or `none`. Default 1 GiB. */
+  memory?: string | undefined;
   /** State of functions that have it. */
   state?: StateAccess;
 }
@@ -88,6 +91,7 @@ export function createFunctions(options: FunctionsOptions): Functions {
   const log = options.log.with({ component: 'functions' });
   const clock = options.clock ?? systemClock;
   const random = options.random ?? Math.random;
+  const memory = defaultMemory(options.memory);
   const sockets = createSocketWatcher(options.runDir, clock);
   const ports = createPorts(random);
   const config = createConfigCache({ client, clock, log });
@@ -99,7 +103,12 @@ export function createFunctions(options: FunctionsOptions): Functions {
     clock,
     log,
     onMemoryKill: (pod) =>
-      reportMemoryKill(pod, (namespace, name) => controller.functions.get(namespace, name), events),
+      reportMemoryKill(pod, {
+        find: (namespace, name) => controller.functions.get(namespace, name),
+        events,
+        memory,
+        tell: controller.memoryKill,
+      }),
   });
   const pools = createPools({
     members,
@@ -131,13 +140,14 @@ export function createFunctions(options: FunctionsOptions): Functions {
     random,
     cores: options.cores ?? availableParallelism(),
     memory: totalmem(),
+    limit: memory,
     possible: options.forks ?? true,
     onUnforkable(revision, problem) {
       const fn = controller.functions.get(revision.metadata.namespace, functionOf(revision));
       if (fn) events.record(fn, 'Normal', 'NotForked', unforkableText(problem));
     },
   });
-  const source = createSource({ client, pools, members, shares, zygotes, loader, clock, log });
+  const source = createSource({ client, pools, members, shares, zygotes, loader, clock, log, memory });
 
   const runtimes = createRuntimeController({
     client,

@@ -116,6 +116,7 @@ export async function startControllers(
     cacheDir: home.cache,
     node: process.execPath,
     gatewayUrl: `http://${formatAddress(loopback(early.gateway))}`,
+    memory: process.env.PETREL_FUNCTION_MEMORY,
     log,
     state: {
       ready: () => services.stateReady(),

@@ -7,11 +7,13 @@ import { conditionOf } from '../../src/kinds/conditions.ts';
 import { FUNCTION_LABELS } from '../../src/kinds/function.ts';
 import type { KubeObject } from '../../src/kinds/object.ts';
 import type { Pod } from '../../src/kinds/pod.ts';
-import { EVENTS, PODS } from '../../src/kube/refs.ts';
+import { EVENTS, FUNCTIONS, PODS } from '../../src/kube/refs.ts';
 import { call, eventually, Petrel, processesNaming, Scratch, type Status } from '../lib/platform.ts';
 
 /** Processes one container may have here: enough for a supervisor, soon reached by a bomb. */
 const MAX_PROCESSES = 120;
+/** What functions here may use that say nothing of memory. */
+const USUAL_MIB = 192;
 const MIB = 2 ** 20;
 const REQUESTS_PER_SECOND = 20;
 
@@ -104,7 +106,7 @@ before(async () => {
     'bomb.sh': `#!/bin/sh\nsetsid /bin/sh -c ': >/tmp/lit; b() { b & b & wait; }; b' ${BOMB} >/dev/null 2>&1 &\nuntil [ -e /tmp/lit ]; do sleep 0.02; done\necho lit\n`,
   });
   platform = await petrel.json<Status>(['up', '--detach', '--gateway', ':0', '--api', ':0'], {
-    env: { PETREL_MAX_PROCESSES: String(MAX_PROCESSES) },
+    env: { PETREL_MAX_PROCESSES: String(MAX_PROCESSES), PETREL_FUNCTION_MEMORY: `${USUAL_MIB}Mi` },
   });
   api = await petrel.api();
   await petrel.deploy(scratch.path('neighbour.mjs'), '--min', '1');
@@ -158,8 +160,32 @@ test('memory that leaks: the instance is ended, its Pod and its Function say so,
   const told = await eventually('the Function says why', async () =>
     (await eventsOf('Function', 'leaky')).find(({ reason }) => reason === 'OOMKilled'),
   );
-  assert.match(told.message, /more memory than its limit of 128Mi/);
+  assert.match(told.message, /more memory than its limit of 128Mi and was ended.*petrel deploy leaky --memory/);
   await limited('leaky', 128);
+  const within = async () => {
+    const fn = await api.get<KubeObject>(FUNCTIONS, 'default', 'leaky');
+    assert.equal(conditionOf(fn, 'Ready')?.status, 'True');
+    return conditionOf(fn, 'WithinMemory');
+  };
+  const condition = await eventually('its condition says so', within);
+  assert.deepEqual([condition.status, condition.reason], ['False', 'OOMKilled']);
+  assert.equal(condition.message, told.message);
+  await deployFaulty('leaky', '--memory', '160Mi');
+  await eventually('a change takes the condition away', async () => (await within()) === undefined);
+});
+
+test('a function that says nothing of memory has the limit of the platform, one that says 0 has none', async (t) => {
+  if (skipped(t)) return;
+  await deployFaulty('plain');
+  await limited('plain', USUAL_MIB);
+  assert.equal((await at('plain', '/leak')).status, 502);
+  await recovers('plain');
+  const told = await eventually('the Function says why', async () =>
+    (await eventsOf('Function', 'plain')).find(({ reason }) => reason === 'OOMKilled'),
+  );
+  assert.match(told.message, /limit of 192Mi \(that of functions without one\)/);
+  await deployFaulty('plain', '--memory', '0');
+  await eventually('it has none', async () => !(Number(await says('plain', '/limit')) < 2 ** 40));
 });
 
 test('limits hold while the code is loaded, too', async (t) => {

@@ -22,6 +22,7 @@ import {
   readyOf,
   serviceOf,
 } from './service.ts';
+import { withMemoryKill } from './within-memory.ts';
 
 /** A package that is missing is looked for again after this time; nothing tells of an upload, ms. */
 const PACKAGE_AGAIN_MS = 15_000;
@@ -51,6 +52,8 @@ export interface FunctionController {
   runtimeChanged(runtime: string): void;
   /** Looks at one Function again. */
   changed(namespace: string, name: string): void;
+  /** An instance of it was ended for memory: its conditions are to say so. */
+  memoryKill(fn: PetrelFunction, message: string): void;
   start(): void;
   stop(): Promise<void>;
 }
@@ -68,6 +71,9 @@ export function createFunctionController(options: FunctionControllerOptions): Fu
     },
   });
   const services = createInformer<Service>({ client, resource: KSERVICES, log, clock });
+
+  /** By key, what is to be said of ends for memory. */
+  const memoryKills = new Map<string, string>();
 
   const problemOf = async (fn: PetrelFunction): Promise<Problem | undefined> => {
     const { digest } = fn.spec.package;
@@ -132,8 +138,11 @@ export function createFunctionController(options: FunctionControllerOptions): Fu
   };
 
   const writeStatus = async (fn: PetrelFunction, status: PetrelFunction['status']): Promise<void> => {
-    if (JSON.stringify(status) === JSON.stringify(fn.status)) return;
-    await client.updateStatus<PetrelFunction>(FUNCTIONS, { ...fn, status: status as never });
+    const key = keyOf(fn);
+    const told = memoryKills.get(key);
+    if (JSON.stringify(status) !== JSON.stringify(fn.status))
+      await client.updateStatus<PetrelFunction>(FUNCTIONS, { ...fn, status: status as never });
+    if (memoryKills.get(key) === told) memoryKills.delete(key);
   };
 
   const controller: Controller = createController({
@@ -143,7 +152,11 @@ export function createFunctionController(options: FunctionControllerOptions): Fu
     async reconcile(key) {
       const { namespace, name } = splitKey(key);
       const found = functions.get(namespace, name);
-      if (found === undefined || found.metadata.deletionTimestamp !== undefined) return undefined;
+      if (found === undefined || found.metadata.deletionTimestamp !== undefined) {
+        memoryKills.delete(key);
+        return undefined;
+      }
+      const now = withMemoryKill(found, memoryKills.get(key), clock.now());
       const asked = options.runtime(found.spec.runtime);
       const brought = asked && options.bring(asked);
       if (brought !== undefined) {
@@ -153,13 +166,13 @@ export function createFunctionController(options: FunctionControllerOptions): Fu
       }
       const problem = await problemOf(found);
       if (problem !== undefined) {
-        await writeStatus(found, problemStatus(found, problem, clock.now()));
+        await writeStatus(found, problemStatus(now, problem, clock.now()));
         return problem.reason === 'PackageMissing' ? PACKAGE_AGAIN_MS : undefined;
       }
       const runtime = options.runtime(found.spec.runtime);
       // Not known yet, and so is not whether there is something to build; `runtimeChanged` comes.
       if (runtime === undefined) return undefined;
-      const { fn, digest } = await built(found, runtime);
+      const { fn, digest } = await built(now, runtime);
       if (digest === undefined) {
         await writeStatus(found, buildingStatus(fn, clock.now()));
         return undefined;
@@ -189,6 +202,10 @@ export function createFunctionController(options: FunctionControllerOptions): Fu
       for (const fn of functions.byIndex('runtime', runtime)) enqueue(fn);
     },
     changed: (namespace, name) => controller.enqueue(`${namespace}/${name}`),
+    memoryKill(fn, message) {
+      memoryKills.set(keyOf(fn), message);
+      enqueue(fn);
+    },
     start() {
       functions.start();
       services.start();

@@ -34,6 +34,8 @@ export interface FunctionZygotesOptions {
   cores: number;
   /** Bytes of memory of this machine. */
   memory: number;
+  /** Limit of instances whose function has none. */
+  limit?: string | undefined;
   /** Default true. */
   possible?: boolean;
   /** The process that has loaded the revision's code cannot be forked. */
@@ -164,7 +166,8 @@ export function createFunctionZygotes(options: FunctionZygotesOptions): Function
         failed(entry, reason);
       },
     };
-    const make = (name: string) => standbyPod(found, revision, name, parent);
+    const make = (name: string) =>
+      standbyPod({ runtime: found, revision, name, memory: options.limit }, parent);
     const member = members.create(runtime, `${runtime}-${randomSuffix(options.random)}`, make, owner);
     entry.starting.add(member);
   };
@@ -246,7 +249,8 @@ export function createFunctionZygotes(options: FunctionZygotesOptions): Function
         else end(entry);
       },
     };
-    const make = (name: string) => zygotePod(found, revision, name, cache);
+    const make = (name: string) =>
+      zygotePod({ runtime: found, revision, name, memory: options.limit }, cache);
     const member = members.create(runtime, `${runtime}-zygote-${randomSuffix(options.random)}`, make, owner);
     entry.zygote = member;
   };

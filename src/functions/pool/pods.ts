@@ -9,6 +9,7 @@ import {
 import type { OwnerReference } from '../../kinds/object.ts';
 import { type Container, NODE_ANNOTATIONS, type Pod } from '../../kinds/pod.ts';
 import type { Revision } from '../../kinds/serving.ts';
+import { resourcesOf, resourcesPatch } from './memory.ts';
 
 /** Name of the container that runs user code, as in Knative. */
 export const USER_CONTAINER = 'user-container';
@@ -195,49 +196,57 @@ export function dedicatedPod(runtime: Runtime, revision: Revision, name: string)
   };
 }
 
+/** A Pod for one revision that is to be made; `memory` is the limit of functions without one. */
+export interface RevisionPod {
+  runtime: Runtime;
+  revision: Revision;
+  name: string;
+  memory: string | undefined;
+}
+
 /** A generic instance that is there for one revision, with its limits from the start. */
-function revisionPod(runtime: Runtime, revision: Revision, name: string, part: string, role: string): Pod {
+function revisionPod({ runtime, revision, name, memory }: RevisionPod, part: string, role: string): Pod {
   const generic = genericPod(runtime, revision.metadata.namespace ?? 'default', name);
   return {
     ...generic,
     metadata: {
       ...generic.metadata,
       labels: { ...generic.metadata.labels, [FUNCTION_LABELS.pool]: part },
-      annotations: { ...limitsPatch(revision)?.metadata.annotations, [NODE_ANNOTATIONS.zygoteRole]: role },
+      annotations: {
+        ...limitsPatch(revision, memory)?.metadata.annotations,
+        [NODE_ANNOTATIONS.zygoteRole]: role,
+      },
       ownerReferences: [revisionOwner(revision)],
     },
   };
 }
 
 /** The Pod of a process that loads a revision's code for those that are forked from it. It is not started again when it ends. */
-export function zygotePod(
-  runtime: Runtime,
-  revision: Revision,
-  name: string,
-  codeCache: string | undefined,
-): Pod {
-  const pod = revisionPod(runtime, revision, name, 'zygote', 'parent');
+export function zygotePod(wanted: RevisionPod, codeCache: string | undefined): Pod {
+  const pod = revisionPod(wanted, 'zygote', 'parent');
   if (codeCache !== undefined)
     Object.assign(pod.metadata.annotations ?? {}, { [NODE_ANNOTATIONS.codeCache]: codeCache });
   return { ...pod, spec: { ...pod.spec, restartPolicy: 'Never' } };
 }
 
 /** An instance that is to be forked from the process of a Pod (uid) that has loaded the revision's code, and stands by. */
-export const standbyPod = (runtime: Runtime, revision: Revision, name: string, of: string): Pod =>
-  revisionPod(runtime, revision, name, 'standby', `child-of:${of}`);
+export const standbyPod = (wanted: RevisionPod, of: string): Pod =>
+  revisionPod(wanted, 'standby', `child-of:${of}`);
 
-/** Merge patch by which a Pod from a pool gets the revision's limits; undefined: it has none. */
-export function limitsPatch(revision: Revision) {
-  const { resources } = userContainer(revision);
-  if (resources === undefined) return undefined;
-  return { metadata: { annotations: { [NODE_ANNOTATIONS.resources]: JSON.stringify(resources) } } };
-}
+/** Merge patch by which a Pod from a pool gets the revision's limits, or those of functions without; undefined: it has none. */
+export const limitsPatch = (revision: Revision, memory?: string) =>
+  resourcesPatch(resourcesOf(userContainer(revision), memory));
 
 /** Merge patch that makes a Pod say whose it has become. */
-export function specialisedPatch(revision: Revision, address: string, codeCache: string | undefined) {
+export function specialisedPatch(
+  revision: Revision,
+  address: string,
+  codeCache: string | undefined,
+  memory: string | undefined,
+) {
   const annotations: Record<string, string> = { [ADDRESS_ANNOTATION]: address };
   if (codeCache !== undefined) annotations[NODE_ANNOTATIONS.codeCache] = codeCache;
-  Object.assign(annotations, limitsPatch(revision)?.metadata.annotations);
+  Object.assign(annotations, limitsPatch(revision, memory)?.metadata.annotations);
   for (const key of Object.values(CODE_ANNOTATIONS)) {
     const value = revision.metadata.annotations?.[key];
     if (value !== undefined) annotations[key] = value;

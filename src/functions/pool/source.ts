@@ -76,6 +76,8 @@ export interface SourceOptions {
   loader: Loader;
   clock: Clock;
   log: Logger;
+  /** Limit of instances whose function has none. */
+  memory?: string | undefined;
 }
 
 const keyOfRevision = (revision: Revision): RevisionKey =>
@@ -103,7 +105,7 @@ export function createSource(options: SourceOptions): FunctionSource {
     clock.after(DESCRIBE_AFTER_MS, () => {
       if (!running.has(uidOf(member))) return;
       const cache = member.channel && codeCacheOf(revision, member.channel.hello.language);
-      const patch = specialisedPatch(revision, addressText(address), cache);
+      const patch = specialisedPatch(revision, addressText(address), cache, options.memory);
       client.patch(PODS, member.namespace, member.name, 'merge', patch as never).catch((error) => {
         if (error instanceof KubeError && error.code === 404) return;
         log.warn('a Pod could not be labelled as specialised', {
@@ -114,7 +116,10 @@ export function createSource(options: SourceOptions): FunctionSource {
     });
   };
 
-  /** Limits hold from the load on, which is code of the function already; not waited for, as it is the cold start's time. */
+  /**
+   * Limits hold from the load on, which is code of the function already; not waited for, as it is the cold start's time. The limit of those
+   * without one comes with `describe`: for it alone nothing is written in that time.
+   */
   const limit = (revision: Revision, member: Member): void => {
     const patch = needsOwnPod(revision) || shares.isLease(member) ? undefined : limitsPatch(revision);
     if (patch === undefined) return;

@@ -25,7 +25,7 @@ export interface View {
 }
 
 const SCRATCH = [
-  { path: '/tmp', options: 'mode=1777,size=1g,nosuid,nodev' },
+  { path: '/tmp', options: 'mode=1777,size=512m,nosuid,nodev' },
   { path: '/var/tmp', options: 'mode=1777,size=256m,nosuid,nodev' },
   { path: '/dev/shm', options: 'mode=1777,size=64m,nosuid,nodev' },
   { path: '/run', options: 'mode=755,size=16m,nosuid,nodev' },

@@ -18,6 +18,7 @@ import type { KubeClient } from '../kube/client.ts';
 import { createPushedMetrics, type PushedMetrics, routeOf } from '../serving/autoscaler/metrics.ts';
 import { createServing } from '../serving/serving.ts';
 import { type Address, formatAddress } from './address.ts';
+import { callbackHosts } from './callback-hosts.ts';
 import type { HomePaths } from './home.ts';
 import type { Parts } from './parts.ts';
 import { sessionSecret } from './session-secret.ts';
@@ -142,6 +143,8 @@ export async function startControllers(
     stateBackend: process.env.PETREL_STATE_BACKEND,
     blobsBackend: process.env.PETREL_STATE_BLOBS,
     toolOrigins: (process.env.PETREL_MCP_ORIGINS ?? '').split(',').filter((origin) => origin !== ''),
+    callbackHosts: callbackHosts(),
+    withoutFunctions: process.env.PETREL_OPENFAAS === 'on',
     clock: systemClock,
     random: Math.random,
     log,

@@ -12,6 +12,8 @@ import { type SocketRoute, sendJson } from '../functions/packages/server.ts';
 import type { PackageStore } from '../functions/packages/store.ts';
 import { type KubeClient, orUndefined, type ResourceRef } from '../kube/client.ts';
 import { FUNCTIONS, ROUTES } from '../kube/refs.ts';
+import type { KubeTransport } from '../kube/transport.ts';
+import { callbackHosts } from './callback-hosts.ts';
 import type { EarlyGateway } from './controllers.ts';
 import { onFirstObject } from './first-object.ts';
 import type { HomePaths } from './home.ts';
@@ -42,6 +44,7 @@ export interface DialectsOptions {
   gateway: Pick<EarlyGateway, 'gateway' | 'follow'>;
   log: Logger;
   client(name: string): KubeClient;
+  transport(name: string): KubeTransport;
   /** The store behind the API, when it is in this process. */
   store: Store | undefined;
 }
@@ -76,13 +79,24 @@ export async function startDialects(
 }
 
 /** OpenFaaS' REST API, for those who ask for it: it brings a password of its own. */
-async function openfaas({ home, gateway, client, log }: DialectsOptions, parts: Parts): Promise<void> {
+async function openfaas(
+  { home, gateway, client, transport, log }: DialectsOptions,
+  parts: Parts,
+): Promise<void> {
   if (process.env.PETREL_OPENFAAS !== 'on') return;
-  const { startOpenfaas } = await import('../dialects/openfaas/index.ts');
+  const [{ startOpenfaas }, { createOutsidePolicy }, { sealCallback }] = await Promise.all([
+    import('../dialects/openfaas/index.ts'),
+    import('../base/outside.ts'),
+    import('../base/callback.ts'),
+  ]);
+  const { problem } = createOutsidePolicy(() => gateway.gateway.address.port, callbackHosts());
+  const secret = sessionSecret(home);
   const started = await startOpenfaas({
     client: client('openfaas'),
+    transport: transport('openfaas'),
     gateway: gateway.gateway,
     socket: join(home.runDir, 'openfaas.sock'),
+    callbacks: { problem, seal: (route, callback) => sealCallback(secret, route, callback) },
     password: openfaasPassword(home),
     version: VERSION,
     log: log.with({ dialect: 'openfaas' }),

@@ -76,7 +76,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
       const { store } = api;
       const { queueLag } = controllers;
       const [dialects, eventing] = await Promise.all([
-        startDialects({ home, packages, log, client, gateway, store }, parts),
+        startDialects({ home, packages, log, client, transport: api.transport, gateway, store }, parts),
         startEventingLater({ home, log, client, gateway: gateway.gateway, store, queueLag }, parts),
       ]);
       routes.push(...controllers.routes, ...dialects.routes, ...eventing.routes);

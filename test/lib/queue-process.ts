@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { systemClock } from '../../src/base/clock.ts';
 import { createLogger } from '../../src/base/log.ts';
+import { createOutsidePolicy } from '../../src/base/outside.ts';
 import { listenUnix } from '../../src/base/unix-server.ts';
 import { answering } from '../../src/functions/answering.ts';
 import { openEngine } from '../../src/functions/invocations/engine.ts';
@@ -17,6 +18,8 @@ const engine = openEngine({
   log,
   spec: () => spec,
   address: (target) => ({ host: '127.0.0.1', port: Number(port), prefix: `/fn/${target}` }),
+  secret: 'secret',
+  outside: createOutsidePolicy(() => 0, ['127.0.0.1']),
 });
 await listenUnix(join(dir, 'accept.sock'), answering(engine.accept, log));
 await listenUnix(join(dir, 'status.sock'), answering(engine.status, log));

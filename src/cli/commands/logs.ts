@@ -1,9 +1,10 @@
 import { PetrelError } from '../../base/errors.ts';
 import { parseGoDuration } from '../../kinds/go-duration.ts';
 import { findLogs, followLogs, type LogEntry, type LogRequest, readLogs } from '../../kube/logs/index.ts';
+import { linesOf } from '../../kube/logs/scope.ts';
 import type { CommandContext } from '../command.ts';
 import { deployedAs } from '../deployed.ts';
-import { linesOf, prefixOf, refusal, sourceOf } from '../logs/follow.ts';
+import { prefixOf, refusal, sourceOf } from '../logs/follow.ts';
 import { withSession } from '../session.ts';
 
 /** Prints the logs of a function's instances in the order of their lines, following those that start later when asked to. */

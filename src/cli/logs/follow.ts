@@ -1,14 +1,12 @@
 /** Logs of a function's instances, as they come. */
-import { FUNCTION_LABELS, type Runtime } from '../../kinds/function.ts';
-import { type KubeClient, orUndefined } from '../../kube/client.ts';
-import { runtimeGroup, serviceGroup } from '../../kube/logs/gone.ts';
+import type { KubeClient } from '../../kube/client.ts';
 import {
   findLogs,
   type LogRequest,
   type LogSource,
   followLogs as readAndFollow,
 } from '../../kube/logs/index.ts';
-import { RUNTIMES } from '../../kube/refs.ts';
+import { instancesOf, linesOf, type Scoped, scopeOf } from '../../kube/logs/scope.ts';
 import { type Deployed, isFunction } from '../deployed.ts';
 import type { Output } from '../output.ts';
 import type { Session } from '../session.ts';
@@ -26,41 +24,11 @@ export interface FollowRequest {
   print?: (line: string) => void;
 }
 
-export const instancesOf = (name: string): string => `serving.knative.dev/service=${name}`;
+export { instancesOf };
 
-/** Where a function's lines are: in instances of its own, or among those of others in instances that its runtime shares. */
-export async function sourceOf(
-  client: KubeClient,
-  object: Deployed,
-): Promise<{ labelSelector: string; group: string; only?: string }> {
-  const { name } = object.metadata;
-  if (isFunction(object)) {
-    const { runtime } = object.spec;
-    const found = await orUndefined(client.get<Runtime>(RUNTIMES, undefined, runtime));
-    if (found?.spec.share !== undefined)
-      return {
-        labelSelector: `${FUNCTION_LABELS.runtime}=${runtime}`,
-        group: runtimeGroup(runtime),
-        only: name,
-      };
-  }
-  return { labelSelector: instancesOf(name), group: serviceGroup(name) };
-}
-
-/**
- * Keeps the lines of one function: those that begin with its name in brackets, and what follows them without a name of anybody. The
- * name is taken off.
- */
-export function linesOf(name: string): (line: string) => string | undefined {
-  let mine = false;
-  return (line) => {
-    const whose = /^\[([a-z0-9-]+)\] /.exec(line);
-    if (whose !== null) mine = whose[1] === name;
-    else if (line.startsWith('petrel: ')) mine = false;
-    if (!mine) return undefined;
-    return whose === null ? line : line.slice(whose[0].length);
-  };
-}
+/** See `scopeOf`. */
+export const sourceOf = (client: KubeClient, object: Deployed): Promise<Omit<Scoped, 'namespace'>> =>
+  scopeOf(client, object.metadata.name, isFunction(object) ? object.spec.runtime : undefined);
 
 /** Prints what every instance that exists says, those that start later included, until the platform is gone. */
 export async function followLogs(

@@ -5,6 +5,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
+import { CALLBACK_FIELD, type Callback } from '../../base/callback.ts';
 import { Agent, request as httpRequest } from '../../base/http.ts';
 import type { Logger } from '../../base/log.ts';
 import { reachableHost } from '../../base/reachable.ts';
@@ -12,6 +13,8 @@ import { listenUnix } from '../../base/unix-server.ts';
 import type { Gateway } from '../../gateway/contract.ts';
 import { type KubeClient, KubeError, orUndefined } from '../../kube/client.ts';
 import { ROUTES } from '../../kube/refs.ts';
+import type { KubeTransport } from '../../kube/transport.ts';
+import { answerLogs } from './logs.ts';
 import { type Answer, type Call, OPERATIONS } from './rest.ts';
 import { parseName } from './translate.ts';
 
@@ -20,10 +23,16 @@ const MAX_WAYS = 1000;
 const PATHS = ['/system', '/function', '/async-function', '/healthz'];
 const OWN_HOSTS = ['localhost', '127.0.0.1', '[::1]'];
 
+const UNAUTHORIZED: Answer = { status: 401, body: 'invalid credentials' };
+
 export interface OpenfaasOptions {
   client: KubeClient;
+  /** Of the same API. */
+  transport: KubeTransport;
   gateway: Pick<Gateway, 'address' | 'setPathRoute'>;
   socket: string;
+  /** Who may be told of the outcome of an asynchronous call, and the field that says it to `route`; see `sealCallback`. */
+  callbacks: { problem(url: URL): string | undefined; seal(route: string, callback: Callback): string };
   /** Of the user `admin`. */
   password: string;
   version: string;
@@ -104,7 +113,19 @@ export async function startOpenfaas(options: OpenfaasOptions): Promise<Openfaas>
     const { host, port } = gateway.address;
     const callId = String(request.headers['x-call-id'] ?? crypto.randomUUID());
     const headers: OutgoingHttpHeaders = { ...request.headers, 'x-call-id': callId };
-    if (later) headers['x-petrel-invoke-mode'] = 'async';
+    delete headers[CALLBACK_FIELD];
+    if (later) {
+      headers['x-petrel-invoke-mode'] = 'async';
+      const asked = headers['x-callback-url'];
+      delete headers['x-callback-url'];
+      if (asked !== undefined && asked !== '') {
+        const url = callbackUrl(String(asked), reachableHost(host), port);
+        const wrong = url === undefined ? 'it is no address' : options.callbacks.problem(url);
+        if (url === undefined || wrong !== undefined)
+          return { status: 400, body: `X-Callback-Url: ${wrong}` };
+        headers[CALLBACK_FIELD] = options.callbacks.seal(route, { url: url.href, name: text });
+      }
+    }
     delete headers.host;
     delete headers['transfer-encoding'];
     const answered = Promise.withResolvers<IncomingMessage>();
@@ -134,12 +155,12 @@ export async function startOpenfaas(options: OpenfaasOptions): Promise<Openfaas>
     let answer: Answer | undefined;
     if (url.pathname === '/healthz') answer = { status: 200, body: 'OK' };
     else if (!url.pathname.startsWith('/system')) answer = await invoke(request, response, url);
-    else if (allowed(request)) answer = await system(request, url);
-    else {
-      response.setHeader('www-authenticate', 'Basic realm="Restricted"');
-      answer = { status: 401, body: 'invalid credentials' };
-    }
+    else if (!allowed(request)) answer = UNAUTHORIZED;
+    else if (url.pathname === '/system/logs' && request.method === 'GET')
+      answer = await answerLogs(options, url.searchParams, response);
+    else answer = await system(request, url);
     if (answer === undefined) return;
+    if (answer === UNAUTHORIZED) response.setHeader('www-authenticate', 'Basic realm="Restricted"');
     request.resume();
     const text = typeof answer.body === 'string';
     response.writeHead(answer.status, {
@@ -174,6 +195,17 @@ export async function startOpenfaas(options: OpenfaasOptions): Promise<Openfaas>
       await server.close();
     },
   };
+}
+
+/** OpenFaaS' own names of its gateway, by which its users call one function after the other. */
+const GATEWAY_NAMES = new Set(['gateway', 'gateway.openfaas', 'gateway.openfaas.svc.cluster.local']);
+
+/** Undefined when it is no address. */
+function callbackUrl(text: string, host: string, port: number): URL | undefined {
+  if (!URL.canParse(text)) return undefined;
+  const url = new URL(text);
+  if (url.protocol === 'http:' && GATEWAY_NAMES.has(url.hostname)) url.host = `${host}:${port}`;
+  return url;
 }
 
 /** The body as text; undefined when it is too long. */

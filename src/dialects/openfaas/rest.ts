@@ -99,6 +99,35 @@ function secretOf(call: Call, found?: Secret): Secret | undefined {
   };
 }
 
+/** What a namespace of OpenFaaS says of itself; others are not for its clients to change. */
+const NAMESPACE_MARK = 'openfaas';
+
+/** What clients may say of a namespace: names and texts. Undefined when it is something else. */
+function namespaceFrom(call: Call, found?: KubeObject): KubeObject | undefined {
+  const { name, labels = {}, annotations = {} } = call.body ?? {};
+  const named = call.rest || name;
+  if (typeof named !== 'string' || named === '' || (name ?? named) !== named) return undefined;
+  for (const map of [labels, annotations])
+    if (typeof map !== 'object' || Object.values(map ?? {}).some((value) => typeof value !== 'string'))
+      return undefined;
+  const mark = { [NAMESPACE_MARK]: '1' };
+  return {
+    ...found,
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: {
+      ...found?.metadata,
+      name: named,
+      labels: { ...labels, ...mark },
+      annotations: { ...annotations, ...mark },
+    },
+  };
+}
+
+const isOpenfaas = ({ metadata }: KubeObject): boolean =>
+  metadata.annotations?.[NAMESPACE_MARK] !== undefined;
+const foreign = (name: string): Answer => refuse(403, `namespace ${name} was not made by OpenFaaS' clients`);
+
 /** `METHOD /path` → what it does; a path that ends in `/` takes a name behind it. */
 export const OPERATIONS: Readonly<Record<string, Operation>> = {
   'GET /system/functions': async (client, call) => {
@@ -170,6 +199,34 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
       body: items.map(({ metadata }) => metadata.name).filter((name) => !name.startsWith('kube-')),
     };
   },
+  'GET /system/namespace/': async (client, { rest }) => {
+    const found = await orUndefined(client.get<KubeObject>(NAMESPACES, undefined, namespaceOf(rest)));
+    if (found === undefined) return refuse(404, `namespace ${rest} not found`);
+    const { name, labels = {}, annotations = {} } = found.metadata;
+    return { status: 200, body: { name, labels, annotations } };
+  },
+  'POST /system/namespace': async (client, call) => {
+    const namespace = namespaceFrom({ ...call, rest: '' });
+    if (namespace === undefined) return refuse(400, 'name: must be the name of the namespace');
+    await client.create<KubeObject>(NAMESPACES, namespace);
+    return { status: 201 };
+  },
+  'PUT /system/namespace/': async (client, call) => {
+    const found = await orUndefined(client.get<KubeObject>(NAMESPACES, undefined, call.rest));
+    if (found === undefined) return refuse(404, `namespace ${call.rest} not found`);
+    if (!isOpenfaas(found)) return foreign(call.rest);
+    const namespace = namespaceFrom(call, found);
+    if (namespace === undefined) return refuse(400, 'name: must be that of the path');
+    await client.update<KubeObject>(NAMESPACES, namespace);
+    return accepted;
+  },
+  'DELETE /system/namespace/': async (client, { rest }) => {
+    const found = await orUndefined(client.get<KubeObject>(NAMESPACES, undefined, rest));
+    if (found === undefined) return refuse(404, `namespace ${rest} not found`);
+    if (!isOpenfaas(found)) return foreign(rest);
+    await client.delete(NAMESPACES, undefined, rest);
+    return accepted;
+  },
   'GET /system/info': async (_client, _call, version) => ({
     status: 200,
     body: {
@@ -182,6 +239,4 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
       arch: process.arch === 'x64' ? 'x86_64' : process.arch,
     },
   }),
-  'GET /system/logs': async () =>
-    refuse(501, 'logs are not served here: petrel logs <function>, or kubectl logs'),
 };

@@ -1,8 +1,10 @@
 /** One attempt: a request to the function through the gateway, or to a destination's address. */
 import type { Agent as HttpAgent, IncomingMessage, RequestOptions } from 'node:http';
+import { CALLBACK_FIELD } from '../../base/callback.ts';
 import type { Clock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import { Agent, request as httpRequest } from '../../base/http.ts';
+import type { OutsidePolicy } from '../../base/outside.ts';
 import { ownBytes } from '../../durable/bytes.ts';
 import { EVENT_FIELD } from '../services/contract.ts';
 import { headerOf, type Tried } from './policy.ts';
@@ -45,6 +47,8 @@ export function createDelivery(options: {
   clock: Clock;
   /** `event`: the value of `EVENT_FIELD`, when the request came with it. */
   address(target: string, event?: string): FunctionAddress;
+  /** Where requests go whose address a stranger has named. */
+  outside: OutsidePolicy;
 }): Delivery {
   const { clock } = options;
   const agent: HttpAgent = new Agent({ keepAlive: true, timeout: KEEP_ALIVE_MS, maxSockets: Infinity });
@@ -64,6 +68,12 @@ export function createDelivery(options: {
     const url = new URL(row.url);
     const { protocol, hostname, port, pathname, search } = url;
     const where: RequestOptions = { protocol, hostname, port, path: pathname + search, agent: false };
+    if (headerOf(headers, CALLBACK_FIELD) !== undefined) {
+      const problem = options.outside.problem(url);
+      if (problem !== undefined) throw new Error(problem);
+      const lookup = options.outside.lookup(url);
+      if (lookup) where.lookup = lookup;
+    }
     const send = protocol === 'https:' ? (await import('node:https')).request : httpRequest;
     if (url.username !== '')
       where.auth = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
@@ -90,7 +100,8 @@ export function createDelivery(options: {
       );
       outgoing.on('error', answered.reject);
       outgoing.setHeader('host', host);
-      for (const [name, value] of [...request.headers, ...own(row)]) outgoing.appendHeader(name, value);
+      for (const [name, value] of [...request.headers, ...own(row)])
+        if (name.toLowerCase() !== CALLBACK_FIELD) outgoing.appendHeader(name, value);
       if (request.body.length > 0 || !WITHOUT_BODY.has(request.method))
         outgoing.setHeader('content-length', request.body.length);
       outgoing.end(request.body);

@@ -1,10 +1,12 @@
 /** What a destination is told of an outcome. Pure. */
+import { CALLBACK_FIELD, type Callback } from '../../base/callback.ts';
 import { timestamp } from '../../base/clock.ts';
 import { ownText } from '../../durable/bytes.ts';
 import type { FunctionInvocation } from '../../kinds/function.ts';
 import { bodyAsJson } from './body.ts';
-import { MAX_DEPTH, type Tried } from './policy.ts';
-import type { InvocationRow, NewInvocation, StoredRequest } from './types.ts';
+import { callbackRequest } from './callbacks.ts';
+import { headerOf, MAX_DEPTH, type Tried } from './policy.ts';
+import type { HeaderLine, InvocationRow, NewInvocation, StoredRequest } from './types.ts';
 
 /** Body bytes of the request that an envelope carries; a longer one is left out, and said to be. */
 const ENVELOPE_BODY_LIMIT = 256 * 1024;
@@ -55,41 +57,56 @@ export function envelope({ row, state, reason, request, tried, now }: Outcome): 
 }
 
 /**
- * The invocations that follow from an outcome, at most one. What was told to an address has no destination of its own; a chain that
+ * The invocations that follow from an outcome: its destination, and whom its caller wants to be told. What was told to an address has no destination of its own; a chain that
  * is too long ends, and `onLoop` is told.
  */
 export function follow(
   spec: FunctionInvocation | undefined,
   outcome: Outcome,
-  make: { id: () => string; onLoop: (target: string) => void },
+  make: {
+    id: () => string;
+    onLoop: (target: string) => void;
+    /** Reads the field of a request that names a callback. */
+    callback: (target: string, field: string) => Callback | undefined;
+  },
 ): NewInvocation[] {
-  const { row, state, now } = outcome;
+  const { row, state, now, request } = outcome;
+  if (row.url !== null) return [];
   const destination = state === 'succeeded' ? spec?.onSuccess : spec?.onFailure;
-  if (row.url !== null || destination === undefined) return [];
+  const field = headerOf(request.headers, CALLBACK_FIELD);
+  const callback = field === undefined ? undefined : make.callback(row.target, field);
+  if (destination === undefined && callback === undefined) return [];
   const depth = row.depth + 1;
   if (depth > MAX_DEPTH) {
     make.onLoop(row.target);
     return [];
   }
-  const namespace = row.target.split('/')[0];
-  const { function: name, url } = destination;
-  return [
-    {
-      id: make.id(),
-      target: name === undefined ? row.target : `${namespace}/${name}`,
-      url: name === undefined ? (url ?? null) : null,
-      acceptedAt: now,
-      due: now,
-      depth,
-      request: {
+  const next = (target: string, url: string | null, told: StoredRequest): NewInvocation => ({
+    id: make.id(),
+    target,
+    url,
+    acceptedAt: now,
+    due: now,
+    depth,
+    request: told,
+  });
+  const all: NewInvocation[] = [];
+  if (destination !== undefined) {
+    const { function: name, url } = destination;
+    const target = name === undefined ? row.target : `${row.target.split('/')[0]}/${name}`;
+    const headers: HeaderLine[] = [
+      ['content-type', 'application/json'],
+      ['x-petrel-source-invocation', row.id],
+    ];
+    all.push(
+      next(target, name === undefined ? (url ?? null) : null, {
         method: 'POST',
         path: '/',
-        headers: [
-          ['content-type', 'application/json'],
-          ['x-petrel-source-invocation', row.id],
-        ],
+        headers,
         body: envelope(outcome),
-      },
-    },
-  ];
+      }),
+    );
+  }
+  if (callback !== undefined) all.push(next(row.target, callback.url, callbackRequest(callback, outcome)));
+  return all;
 }

@@ -3,6 +3,7 @@
  * expired. The file is the truth; memory holds only what is under way and a window of what is next.
  */
 import { randomBytes } from 'node:crypto';
+import type { Callback } from '../../base/callback.ts';
 import { type Clock, sleep } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
@@ -35,6 +36,8 @@ export interface DispatcherOptions {
   log: Logger;
   /** The function behind a target as it is now; undefined when there is none. */
   spec(target: string): FunctionSpec | undefined;
+  /** Reads the field of a request that names a callback; undefined when it is not the platform's own. */
+  callback(target: string, field: string): Callback | undefined;
 }
 
 export interface Dispatcher {
@@ -137,6 +140,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       { row, state, reason, request, tried, now },
       {
         id: newId,
+        callback: options.callback,
         onLoop: (target) => log.warn('a chain of destinations was ended: it is too long', { target }),
       },
     );

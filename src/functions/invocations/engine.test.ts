@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { systemClock } from '../../base/clock.ts';
 import { silentLogger } from '../../base/log.ts';
+import { createOutsidePolicy } from '../../base/outside.ts';
 import { listenUnix } from '../../base/unix-server.ts';
 import type { FunctionInvocation, FunctionSpec } from '../../kinds/function.ts';
 import { answering } from '../answering.ts';
@@ -74,6 +75,8 @@ async function world(dir = mkdtempSync(join(tmpdir(), 'pi-'))): Promise<World> {
       log: silentLogger,
       spec: (target) => self.specs.get(target) as FunctionSpec | undefined,
       address: (target) => ({ host: '127.0.0.1', port, prefix: `/fn/${target}` }),
+      secret: 'secret',
+      outside: createOutsidePolicy(() => 0, ['127.0.0.1']),
     });
   const servers = await Promise.all([
     listenUnix(

@@ -1,7 +1,9 @@
 /** Everything that runs once there is an invocation: opened with the first one, or at the start when the file is there. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { openCallback } from '../../base/callback.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
+import type { OutsidePolicy } from '../../base/outside.ts';
 import type { FunctionSpec } from '../../kinds/function.ts';
 import { createDelivery, type FunctionAddress } from './deliver.ts';
 import { createDispatcher, type Dispatcher } from './dispatcher.ts';
@@ -19,6 +21,10 @@ export interface EngineOptions {
   spec(target: string): FunctionSpec | undefined;
   /** Where requests for it go; see `createDelivery`. */
   address(target: string, event?: string): FunctionAddress;
+  /** Of this home: what callbacks are proven with. */
+  secret: string;
+  /** Where callbacks may go. */
+  outside: OutsidePolicy;
 }
 
 export interface Engine {
@@ -44,8 +50,16 @@ export function openEngine(options: EngineOptions): Engine {
     log,
     stored: ({ id, target }) => dispatcher.accepted(id, target),
   });
-  const delivery = createDelivery({ clock, address: options.address });
-  const dispatcher: Dispatcher = createDispatcher({ store, delivery, clock, random, log, spec });
+  const delivery = createDelivery({ clock, address: options.address, outside: options.outside });
+  const dispatcher: Dispatcher = createDispatcher({
+    store,
+    delivery,
+    clock,
+    random,
+    log,
+    spec,
+    callback: (target, field) => openCallback(options.secret, target, field),
+  });
   const intake = createIntake({ store, dispatcher, clock });
   dispatcher.start();
   return {

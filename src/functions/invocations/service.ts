@@ -81,9 +81,19 @@ export function createInvocationService(context: ServiceContext): FunctionServic
   const spec = (target: string) => behind(target)?.spec;
 
   const engine = (): Promise<Engine> => {
-    opening ??= import('./engine.ts')
-      .then(async ({ openEngine }) => {
-        const opened = openEngine({ path, clock, random, log, spec, address });
+    opening ??= Promise.all([import('./engine.ts'), import('../../base/outside.ts')])
+      .then(async ([{ openEngine }, { createOutsidePolicy }]) => {
+        const outside = createOutsidePolicy(() => gateway.address.port, context.callbackHosts);
+        const opened = openEngine({
+          path,
+          clock,
+          random,
+          log,
+          spec,
+          address,
+          secret: context.secret,
+          outside,
+        });
         if (draining) await opened.drain(0);
         return opened;
       })
@@ -139,19 +149,24 @@ export function createInvocationService(context: ServiceContext): FunctionServic
     },
   }));
 
+  const open = () => {
+    listening ??= listen();
+    listening.catch((error) => {
+      listening = undefined;
+      log.error('asynchronous requests cannot be accepted', { error: messageOf(error) });
+    });
+  };
+
   return {
     routes,
     seen(fn) {
       if (stopped) return;
-      listening ??= listen();
-      listening.catch((error) => {
-        listening = undefined;
-        log.error('asynchronous requests cannot be accepted', { error: messageOf(error) });
-      });
+      open();
       guard(fn);
     },
     gone: (fn) => guard(fn, true),
     async start() {
+      if (context.withoutFunctions) open();
       if (existsSync(path)) await engine();
     },
     async drain(graceMs) {

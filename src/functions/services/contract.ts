@@ -30,6 +30,10 @@ export interface ServiceContext {
   blobsBackend?: string;
   /** Origins of web pages that may use functions as tools, besides this machine's own. */
   toolOrigins: readonly string[];
+  /** Asynchronous requests are accepted before there is a function: for Services that are none. */
+  withoutFunctions: boolean;
+  /** Hosts that outcomes may be told to although not everybody can reach them. */
+  callbackHosts: readonly string[];
   clock: Clock;
   /** Uniform in [0, 1). */
   random: () => number;

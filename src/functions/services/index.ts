@@ -94,6 +94,7 @@ export function createServices(context: ServiceContext): Services {
     stateEnv: (...args) => running.get('state')?.env?.(...args) ?? {},
     stateReady: () => (running.has('state') ? undefined : need('state')),
     start() {
+      if (context.withoutFunctions) need('invocations').catch(() => {}); // logged where it failed
       context.functions.addHandler({
         add: (fn) => tell(fn, 'seen'),
         update: (fn) => tell(fn, 'seen'),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { linesOf } from './follow.ts';
+import { linesOf } from './scope.ts';
 
 test('of a log that functions share, the lines of one, and what follows them', () => {
   const keep = linesOf('shop');

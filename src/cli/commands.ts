@@ -27,7 +27,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       {
         name: 'path',
         required: true,
-        help: 'source file, folder with sources or a program, executable, archive or its URL, git repository (#branch:folder), YAML file or folder, - for YAML on stdin',
+        help: 'source file, folder with sources or a program, executable, archive or its URL, git repository (#branch:folder), image (oci://registry/name:tag), YAML file or folder, - for YAML on stdin',
       },
     ],
     options: {
@@ -56,6 +56,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       ['petrel deploy https://example.com/shop.git#main:api', 'a folder of a git repository'],
       ['petrel deploy ./server', 'a compiled program, or a folder with one: it listens on $PORT'],
       ["petrel deploy ./site --command 'ruby app.rb'", 'any command in a folder'],
+      ['petrel deploy oci://registry.example.com/shop:1.2', 'an image; it listens on $PORT'],
       ['petrel deploy service.yaml', 'Kubernetes objects of any kind, as kubectl apply does'],
       ['petrel deploy hello.ts --no-traffic --tag green', 'beside the present one; petrel traffic --promote'],
       ['petrel deploy app.py --min 1 --concurrency 10', 'keep one instance warm, ten requests each'],

@@ -11,6 +11,10 @@ export async function run(context: CommandContext): Promise<number> {
   const place = args.required(0);
   const origin = originOf(place);
   if (origin.kind === 'local') return deployAt(context);
+  if (origin.kind === 'image') {
+    const { deployImage } = await import('../deploy/image.ts');
+    return deployImage(context, origin.image, origin.name);
+  }
   const { bring } = await import('../deploy/place.ts');
   const brought = await context.out.progress(`fetching ${place}`, bring(place, origin));
   try {

@@ -41,20 +41,30 @@ interface Applied {
 }
 
 export async function deployManifests(context: CommandContext): Promise<number> {
-  const { args, out } = context;
+  const { args } = context;
   refuseCodeOptions(context);
   const path = args.required(0);
   const declared = inOrder(await readDocuments(path)).map((document) =>
     placed(document, args.text('namespace')),
   );
+  return deployDocuments(context, path, () => resolved(declared, path, context));
+}
+
+/** Applies objects, `what` being what people call them, and waits for those that answer requests. */
+export async function deployDocuments(
+  context: CommandContext,
+  what: string,
+  read: (session: Session) => Promise<Document[]>,
+): Promise<number> {
+  const { args, out } = context;
   const session = await openSession(runningPlatform(await findOrStart(context)));
   try {
-    const documents = await resolved(declared, path, context);
+    const documents = await read(session);
     const applied = await applyAll(session, documents);
     const final = args.flag('no-wait')
       ? applied
       : await out.progress(
-          `waiting for ${path === '-' ? 'what was applied' : path}`,
+          `waiting for ${what === '-' ? 'what was applied' : what}`,
           Promise.all(applied.map((one) => ready(session, one))),
         );
     await print(context, final);

@@ -21,6 +21,12 @@ const cases: [string, object][] = [
   ['app.zip', { kind: 'archive', path: 'app.zip', name: 'app' }],
   ['/x/app.tar.gz', { kind: 'archive', path: '/x/app.tar.gz', name: 'app' }],
   ['https://host/a/app.tgz?x=1', { kind: 'archive', url: 'https://host/a/app.tgz?x=1', name: 'app' }],
+  ['oci://host:5000/team/shop:1.2', { kind: 'image', image: 'host:5000/team/shop:1.2', name: 'shop' }],
+  ['docker://shop', { kind: 'image', image: 'shop', name: 'shop' }],
+  [
+    `oci://host/shop@sha256:${'0'.repeat(64)}`,
+    { kind: 'image', image: `host/shop@sha256:${'0'.repeat(64)}`, name: 'shop' },
+  ],
 ];
 for (const [place, origin] of cases) test(`place: ${place}`, () => assert.deepEqual(originOf(place), origin));
 

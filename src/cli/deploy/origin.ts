@@ -5,9 +5,12 @@ import { PetrelError } from '../../base/errors.ts';
 export type Origin =
   | { kind: 'local' }
   | { kind: 'git'; url: string; ref: string; folder: string; name: string }
-  | { kind: 'archive'; url?: string; path?: string; name: string };
+  | { kind: 'archive'; url?: string; path?: string; name: string }
+  | { kind: 'image'; image: string; name: string };
 
 const ARCHIVE = /\.(zip|tar|tar\.gz|tgz|tar\.zst)$/i;
+/** As skopeo and podman write it. */
+const IMAGE = /^(oci|docker):\/\/(.+)$/;
 const SCHEME = /^(git\+)?(https?|ssh|git|file):\/\//;
 /** `user@host:path`, as ssh and git write it. */
 const SCP = /^[\w.-]+@[\w.-]+:[^/].*/;
@@ -20,6 +23,11 @@ const nameOf = (path: string): string =>
 
 /** Reads a place. Throws `InvalidArgument` for a reference or folder that cannot be meant. */
 export function originOf(place: string): Origin {
+  const image = IMAGE.exec(place)?.[2];
+  if (image !== undefined) {
+    const [path = ''] = image.split('@');
+    return { kind: 'image', image, name: nameOf(path.replace(/:[^/:]*$/, '')) };
+  }
   const hash = place.indexOf('#');
   const whole = hash === -1 ? place : place.slice(0, hash);
   const isUrl = SCHEME.test(whole);

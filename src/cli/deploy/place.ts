@@ -22,7 +22,7 @@ const MAX_BYTES = 512 * 1024 * 1024;
  * Brings what is not here. Throws `FileNotFound`, `UnsupportedSource` (with the words of git or of the server), `UnsafeArchive` or
  * `PackageTooLarge`.
  */
-export async function bring(place: string, origin: Origin): Promise<Place> {
+export async function bring(place: string, origin: Exclude<Origin, { kind: 'image' }>): Promise<Place> {
   if (origin.kind === 'local') return { path: place, dispose: async () => {} };
   const scratch = await mkdtemp(join(tmpdir(), 'petrel-source-'));
   const dispose = () => rm(scratch, { recursive: true, force: true });

@@ -25,9 +25,8 @@ import { findLocalImage } from './local-images.ts';
 import { LogRefusal, type LogServer, type OpenLog, startLogServer } from './logs/server.ts';
 import { createLogStore } from './logs/store.ts';
 import { registerNode, unregisterNode } from './node-object.ts';
+import { createImages } from './oci/index.ts';
 import type { OwnerOf } from './oci/layer.ts';
-import { createPuller } from './oci/puller.ts';
-import { createImageStore } from './oci/store.ts';
 import { createPodWorker, type PodWorker } from './pod-worker.ts';
 import { createPreparations } from './prepare.ts';
 import { summarize } from './stats.ts';
@@ -137,12 +136,23 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
     log,
   });
   const localImage = (image: string) => findLocalImage(image, imageDirs);
-  const images = createImageStore({
+  const images = createImages({
     dir: join(home, 'images', '.pulled'),
     layouts: imageDirs,
     log,
     now: clock.now,
     owner: () => ownerIn(driver.imageOwner()),
+    client,
+    driver,
+    clock,
+    localImage,
+    env: process.env,
+    inUse: () =>
+      new Set(
+        [...workers.values()].flatMap(({ pod: { spec } }) =>
+          [...(spec.initContainers ?? []), ...spec.containers].map(({ image = '' }) => image),
+        ),
+      ),
   });
   const logs = createLogStore({
     dir: join(home, 'logs', 'pods'),
@@ -301,20 +311,7 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
         prepare: createPreparations({ runtimesDir, cacheDir, node, path: `${dirname(node)}:${PATH}`, log }),
         localImage,
         pulledImage: images.find,
-        pull: createPuller({
-          client,
-          driver,
-          clock,
-          store: images,
-          localImage,
-          env: process.env,
-          inUse: () =>
-            new Set(
-              [...workers.values()].flatMap(({ pod: { spec } }) =>
-                [...(spec.initContainers ?? []), ...spec.containers].map(({ image = '' }) => image),
-              ),
-            ),
-        }),
+        pull: images.pull,
         config: config.read,
       };
       pods.start();

@@ -10,7 +10,7 @@ import type { EventRecorder } from '../../kube/events.ts';
 import type { ContainerDriver } from './drivers/driver.ts';
 import type { LocalImage } from './local-images.ts';
 import type { LogStore } from './logs/store.ts';
-import type { createPuller } from './oci/puller.ts';
+import type { Images } from './oci/index.ts';
 import type { PulledImage } from './oci/store.ts';
 import type { TokenIssuer } from './tokens.ts';
 import type { VolumeDirs } from './volumes.ts';
@@ -36,8 +36,8 @@ export interface WorkerContext {
   runtime(name: string): Runtime | undefined;
   localImage(image: string): LocalImage | undefined;
   pulledImage(image: string): PulledImage | undefined;
-  /** See `createPuller`. */
-  pull: ReturnType<typeof createPuller>;
+  /** See `Images`. */
+  pull: Images['pull'];
   /** See `createPreparations`. */
   prepare(image: string | undefined): Promise<void> | undefined;
   /** Secrets and ConfigMaps a Pod refers to, from memory once they have been asked for. */

@@ -134,15 +134,15 @@ export function resolveImage(container: Container, facts: ImageFacts): ResolvedI
       ...(forkable ? { zygote: { runtime: name, command: line(zygote.command), env } } : {}),
     };
   }
+  const pulled = facts.pulledImage(image);
   try {
     const local = facts.localImage(image);
     if (local) return runLocal(container, local, facts.node);
-    const pulled = facts.pulledImage(image);
-    if (pulled) return runPulled(container, pulled);
   } catch (error) {
     if (!(error instanceof ImageError)) throw error;
-    return { kind: 'unavailable', reason: error.reason, message: error.message };
+    if (!pulled) return { kind: 'unavailable', reason: error.reason, message: error.message };
   }
+  if (pulled) return runPulled(container, pulled);
   return {
     kind: 'unavailable',
     reason: 'ErrImagePull',

@@ -3,7 +3,7 @@ import type { Clock } from '../../../base/clock.ts';
 import { messageOf, PetrelError } from '../../../base/errors.ts';
 import { loginFor, loginIn } from '../../../base/oci/login.ts';
 import { isLocal } from '../../../base/oci/reference.ts';
-import { HOST_IMAGE, RUNTIME_IMAGE_PREFIX } from '../../../kinds/function.ts';
+import { HOST_IMAGE } from '../../../kinds/function.ts';
 import type { Container, Pod, Secret } from '../../../kinds/pod.ts';
 import { type KubeClient, KubeError } from '../../../kube/client.ts';
 import { SECRETS } from '../../../kube/refs.ts';
@@ -24,16 +24,17 @@ export interface PullerOptions {
   inUse(): ReadonlySet<string>;
 }
 
-type Tell = (type: 'Normal' | 'Warning', reason: string, message: string) => void;
+/** For an Event about the Pod. */
+export type Tell = (type: 'Normal' | 'Warning', reason: string, message: string) => void;
 
 /** What was not used for so long goes when another image comes, ms. */
 const KEPT_MS = 7 * 24 * 3600 * 1000;
 const CONFIG_KEY = '.dockerconfigjson';
 
-/** Returns what has to be awaited before the container can be started; undefined: nothing. It rejects with `CannotStart`. */
+/** Returns what sees to it that the image of a container is here; it rejects with `CannotStart`. */
 export function createPuller(
   options: PullerOptions,
-): (pod: Pod, container: Container, tell: Tell) => Promise<void> | undefined {
+): (pod: Pod, container: Container, tell: Tell) => Promise<void> {
   const { client, driver, clock, store, env } = options;
 
   const secretsOf = async ({ spec, metadata }: Pod): Promise<string[]> => {
@@ -95,15 +96,14 @@ export function createPuller(
     }
   };
 
-  return (pod, { image, imagePullPolicy = 'IfNotPresent' }, tell) => {
-    if (!image || image === HOST_IMAGE || image.startsWith(RUNTIME_IMAGE_PREFIX)) return undefined;
+  return async (pod, { image = '', imagePullPolicy = 'IfNotPresent' }, tell) => {
     // Of registries that nobody can pull from; what they have may have been built anew.
     const local = isLocal(image);
-    if (local && (isDirectory(image) || !store.hasLayout(image))) return undefined;
+    if (local && (isDirectory(image) || !store.hasLayout(image))) return;
     if (!local && imagePullPolicy !== 'Always' && store.find(image)) {
       tell('Normal', 'Pulled', `Container image "${image}" already present on machine`);
-      return undefined;
+      return;
     }
-    return bring(pod, image, imagePullPolicy, tell);
+    await bring(pod, image, imagePullPolicy, tell);
   };
 }

@@ -21,6 +21,7 @@ import {
   UnschedulableError,
 } from './contract.ts';
 import { probeEarly } from './early-probe.ts';
+import type { PinnedImages } from './pinned-images.ts';
 import {
   conversionPatch,
   convertible,
@@ -54,6 +55,8 @@ export interface PlainPodsOptions {
   log: Logger;
   clock: Clock;
   random: () => number;
+  /** Told what Pods say of their images. */
+  images?: Pick<PinnedImages, 'saw'>;
   /** See `findFreePort`. */
   freePort?: typeof findFreePort;
 }
@@ -179,6 +182,7 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
   };
 
   const changed = (seen: Pod, gone: boolean) => {
+    options.images?.saw(seen);
     const uid = seen.metadata.uid ?? '';
     const waiter = waiting.get(uid);
     const pod = waiter?.since ? sinceUpdate(seen, waiter.since) : seen;

@@ -47,6 +47,10 @@ export function podFor(revision: Revision, name: string, port: number, eager = f
   const service = metadata.labels?.[LABELS.service] ?? '';
   const configuration = metadata.labels?.[LABELS.configuration] ?? '';
   const main = servingContainer(revision);
+  // All instances run what the first one did, whatever the tag stands for by now.
+  const digests = new Map(
+    revision.status?.containerStatuses?.map((status) => [status.name, status.imageDigest]),
+  );
   const declared = [declaredPort(revision), main?.ports?.[0]?.name];
   const identity = {
     PORT: String(port),
@@ -81,9 +85,11 @@ export function podFor(revision: Revision, name: string, port: number, eager = f
       ...podSpec,
       terminationGracePeriodSeconds: timeoutSeconds,
       containers: spec.containers.map((container) => {
+        const digest = digests.get(container.name);
         const named = {
           terminationMessagePolicy: 'FallbackToLogsOnError',
           ...container,
+          ...(digest === undefined ? {} : { image: digest }),
           name: container.name || 'user-container',
         };
         if (container !== main) return named;

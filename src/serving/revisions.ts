@@ -4,6 +4,7 @@ import type { Revision } from '../kinds/serving.ts';
 import { splitKey } from '../kube/indexed-store.ts';
 import { REVISIONS } from '../kube/refs.ts';
 import type { ServingContext } from './context.ts';
+import type { PinnedImages } from './pinned-images.ts';
 import { FAILED_CREATE, UNSCHEDULABLE } from './scaler/attempts.ts';
 import type { RevisionScale } from './scaler/revision-scaler.ts';
 import type { Scaler } from './scaler/scaler.ts';
@@ -16,12 +17,14 @@ const QUEUED = 'Requests to the target are being buffered as resources are provi
 export interface RevisionReconcilerOptions {
   context: ServingContext;
   scaler: Scaler;
+  images: PinnedImages;
   reachable(key: string): boolean;
   /** Whether the revision appeared while we were watching, so that it cannot have instances yet. */
   isFresh(key: string): boolean;
 }
 
-export function createRevisionReconciler({ context, scaler, reachable, isFresh }: RevisionReconcilerOptions) {
+export function createRevisionReconciler(options: RevisionReconcilerOptions) {
+  const { context, scaler, images, reachable, isFresh } = options;
   return async (key: string): Promise<number | undefined> => {
     const { namespace, name } = splitKey(key);
     const revision = context.caches.revisions.get(namespace, name);
@@ -32,7 +35,7 @@ export function createRevisionReconciler({ context, scaler, reachable, isFresh }
     await scaler.upsert(revision, reachable(key), isFresh(key));
     const scale = scaler.scale(key);
     if (!scale) return undefined;
-    const status = revisionStatus(revision, scale, context.clock.now());
+    const status = revisionStatus(revision, scale, images, context.clock.now());
     const isReady = status.conditions?.some(
       ({ type, status: value }) => type === 'Ready' && value === 'True',
     );
@@ -48,6 +51,7 @@ export function createRevisionReconciler({ context, scaler, reachable, isFresh }
 function revisionStatus(
   revision: Revision,
   scale: RevisionScale,
+  images: PinnedImages,
   now: number,
 ): NonNullable<Revision['status']> {
   const manager = conditions.manage(revision.status?.conditions, now);
@@ -61,23 +65,25 @@ function revisionStatus(
     ...revision.status,
     observedGeneration: revision.metadata.generation,
     conditions: manager.conditions,
-    containerStatuses: imagesOf(revision.spec.containers),
+    containerStatuses: imagesOf(revision, revision.spec.containers, images),
     ...(revision.spec.initContainers?.length && {
-      initContainerStatuses: imagesOf(revision.spec.initContainers),
+      initContainerStatuses: imagesOf(revision, revision.spec.initContainers, images),
     }),
     actualReplicas: scale.ready,
     desiredReplicas: scale.desired,
   };
 }
 
-/**
- * No tag is resolved here: images of this machine's own names have no registry to ask, and what a tag stands for is settled where
- * the image is fetched. A digest that the user gives is the digest.
- */
-function imagesOf(containers: { name: string; image?: string }[]): { name: string; imageDigest?: string }[] {
-  return containers.map(({ name, image = '' }) =>
-    image.includes('@sha256:') ? { name, imageDigest: image } : { name },
-  );
+/** A digest that the user gives is the digest. */
+function imagesOf(
+  revision: Revision,
+  containers: { name: string; image?: string }[],
+  images: PinnedImages,
+): { name: string; imageDigest?: string }[] {
+  return containers.map(({ name, image = '' }) => {
+    const imageDigest = image.includes('@sha256:') ? image : images.of(revision, name);
+    return { name, ...(imageDigest === undefined ? {} : { imageDigest }) };
+  });
 }
 
 function markReadiness(manager: ConditionManager, revision: Revision, scale: RevisionScale): void {

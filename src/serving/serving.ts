@@ -26,6 +26,7 @@ import { createCollector } from './gc.ts';
 import { createLabeler } from './labeler.ts';
 import { createMirror, rememberedRollout } from './mirror/mirror.ts';
 import { LABELS } from './names.ts';
+import { createPinnedImages } from './pinned-images.ts';
 import { createPlaceholders } from './placeholders.ts';
 import { createPlainPods } from './plain-pods.ts';
 import { createPolicies } from './policies.ts';
@@ -100,7 +101,8 @@ export function createServing(options: ServingOptions): Serving {
       events: patientEvents(recorder, background),
       writeStatus: createStatusWriter(client, clock),
     };
-    const plainPods = createPlainPods({ client, log, clock, random });
+    const images = createPinnedImages(LABELS, (key) => revisions.enqueue(key));
+    const plainPods = createPlainPods({ client, log, clock, random, images });
     const fresh = new Set<string>();
 
     const warnOfService = (key: string, reason: string, problem: string) => {
@@ -211,6 +213,7 @@ export function createServing(options: ServingOptions): Serving {
       createRevisionReconciler({
         context,
         scaler: running,
+        images,
         reachable: table.reachable,
         isFresh: (key) => fresh.delete(key),
       }),

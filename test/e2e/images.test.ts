@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { basename, dirname } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { startRegistry } from '../../src/functions/testing/registry.ts';
-import type { Service } from '../../src/kinds/serving.ts';
-import { KSERVICES } from '../../src/kube/refs.ts';
+import type { Pod } from '../../src/kinds/pod.ts';
+import type { Revision, Service } from '../../src/kinds/serving.ts';
+import { KSERVICES, PODS, REVISIONS } from '../../src/kube/refs.ts';
 import { folders, programs, pushImage } from '../lib/images.ts';
-import { call, Petrel, Scratch, type Status } from '../lib/platform.ts';
+import { call, eventually, Petrel, Scratch, type Status } from '../lib/platform.ts';
 
 const scratch = new Scratch();
 const petrel = new Petrel(scratch.path('h'));
@@ -54,12 +55,33 @@ test('an image answers; what an earlier deploy said of it stays; a mistake is to
   const { registry, layer, env } = w;
   const server = [{ name: 'srv/server.mjs', body: SERVER }];
   const config = { Entrypoint: [basename(NODE), '/srv/server.mjs'], Env: env };
-  const { reference } = pushImage(registry, 'team/shop:1', [layer, server], config);
+  const { reference, digest } = pushImage(registry, 'team/shop:latest', [layer, server], config);
   const first = await ok('deploy', `oci://${reference}`, '--env', 'WHO=ada', '--max', '3', '-o', 'json');
   assert.match(JSON.parse(first.stdout)[0].url, /shop\.default/);
-  const answer = await call(platform.gateway, '/', { host: 'shop.default.localhost' });
-  assert.equal(answer.body, 'ada shop in the image');
+  assert.equal(
+    (await call(platform.gateway, '/', { host: 'shop.default.localhost' })).body,
+    'ada shop in the image',
+  );
+  const url = { host: 'shop.default.localhost' };
+  await eventually('the image of the first revision is settled', async () => {
+    const { status } = await api.get<Revision>(REVISIONS, 'default', 'shop-00001');
+    return status?.containerStatuses?.[0]?.imageDigest?.includes(digest);
+  });
+  const newer = [{ name: 'srv/server.mjs', body: SERVER.replace('process.env.WHO', "'new'") }];
+  pushImage(registry, 'team/shop:latest', [layer, newer], config);
+  for (const { metadata } of (await api.list<Pod>(PODS, { namespace: 'default' })).items)
+    await api.delete(PODS, 'default', metadata.name);
+  assert.equal(
+    (await call(platform.gateway, '/', url)).body,
+    'ada shop in the image',
+    'a revision does not change',
+  );
   await ok('deploy', `docker://${reference}`, '--concurrency', '7');
+  assert.equal(
+    (await call(platform.gateway, '/', url)).body,
+    'new shop in the image',
+    'a new one begins anew',
+  );
   const { spec } = await api.get<Service>(KSERVICES, 'default', 'shop');
   assert.equal(spec.template.spec.containerConcurrency, 7);
   assert.deepEqual(spec.template.spec.containers[0]?.env, [{ name: 'WHO', value: 'ada' }]);

@@ -1,5 +1,6 @@
 /** What the status of a Pod says. Pure. Rules: kubelet (`kubelet_pods.getPhase`, `status/generate.go`). */
 import { timestamp } from '../../base/clock.ts';
+import { launchKey } from '../../kinds/in-place.ts';
 import type { Condition } from '../../kinds/object.ts';
 import type { Container, ContainerState, ContainerStatus, Pod, PodStatus } from '../../kinds/pod.ts';
 import { updateConditions } from './in-place.ts';
@@ -48,7 +49,8 @@ function containerStatus(
     started: record.started,
     restartCount: record.restarts,
     image: container.image ?? '',
-    imageID: record.imageID ?? '',
+    // Of what runs, not of what is to come.
+    imageID: record.key === launchKey(container) ? (record.imageID ?? '') : '',
     ...(record.containerID ? { containerID: record.containerID } : {}),
   };
 }

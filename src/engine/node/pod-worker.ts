@@ -187,7 +187,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
     const before = record(container.name);
     const ran = before.state.kind === 'terminated' ? before.state : before.last;
     const state = before.state.kind === 'waiting' ? before.state : { kind: 'starting' as const };
-    change(container.name, { state, last: ran, key: launchKey(container) });
+    change(container.name, { state, last: ran, key: launchKey(container), imageID: '' });
     try {
       const config = await context.config(pod);
       const preparation = context.prepare(container.image);

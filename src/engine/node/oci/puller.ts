@@ -99,11 +99,13 @@ export function createPuller(
   return async (pod, { image = '', imagePullPolicy = 'IfNotPresent' }, tell) => {
     // Of registries that nobody can pull from; what they have may have been built anew.
     const local = isLocal(image);
-    if (local && (isDirectory(image) || !store.hasLayout(image))) return;
-    if (!local && imagePullPolicy !== 'Always' && store.find(image)) {
+    if (local && isDirectory(image)) return;
+    const settled = image.includes('@') || (!local && imagePullPolicy !== 'Always');
+    if (settled && store.find(image)) {
       tell('Normal', 'Pulled', `Container image "${image}" already present on machine`);
       return;
     }
+    if (local && !store.hasLayout(image)) return;
     await bring(pod, image, imagePullPolicy, tell);
   };
 }

@@ -120,7 +120,7 @@ export function createImageStore({ dir, layouts, log, now, owner }: ImageStoreOp
     if (host === undefined) {
       for (const place of layouts) {
         const source = await openLayout(join(place, repository));
-        if (source) return { source, wanted, repository };
+        if (source) return { source, wanted, repository: `petrel.local/${repository}` };
       }
     }
     if (isLocal(reference))
@@ -164,9 +164,12 @@ export function createImageStore({ dir, layouts, log, now, owner }: ImageStoreOp
       });
     }
     await mkdir(namesDir, { recursive: true });
-    const file = nameFile(reference);
-    await writeFile(`${file}.new`, JSON.stringify(name));
-    await rename(`${file}.new`, file);
+    // By its digest it is known, too: that is how the next instance asks for it.
+    for (const one of [name, { ...name, reference: name.id }]) {
+      const file = nameFile(one.reference);
+      await writeFile(`${file}.new`, JSON.stringify(one));
+      await rename(`${file}.new`, file);
+    }
     const image = imageOf(name) as PulledImage;
     known.set(reference, image);
     utimesSync(join(treesDir, hex), now() / 1000, now() / 1000);

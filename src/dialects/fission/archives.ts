@@ -7,6 +7,7 @@ import { PetrelError } from '../../base/errors.ts';
 import type { Digest } from '../../kinds/function.ts';
 import type { Language } from './languages.ts';
 import type { Archive, Problem } from './model.ts';
+import { ociTar } from './oci.ts';
 
 /** What the dialect needs of the package store. */
 export interface FissionPackages {
@@ -32,6 +33,8 @@ export interface ArchiveOptions {
   /** The upload behind an id of the storage service. */
   upload(id: string): Promise<StoredArchive | undefined>;
   fetch: typeof fetch;
+  /** `user:password` for a registry, from these Secrets or else from the platform's own. */
+  login(namespace: string, secrets: readonly string[], host: string): Promise<string | undefined>;
 }
 
 /** An archive in the package store. */
@@ -103,8 +106,8 @@ async function wholeFile(source: AsyncIterable<Uint8Array>, what: string): Promi
 }
 
 export interface Archives {
-  /** Brings an archive into the store. A bare file gets the language's name for one. */
-  store(archive: Archive, language: Language): Promise<Stored | Problem>;
+  /** Brings an archive of a Package of that namespace into the store. A bare file gets the language's name for one. */
+  store(archive: Archive, language: Language, namespace: string): Promise<Stored | Problem>;
   /** What is in a package. */
   has(digest: Digest): Promise<(file: string) => boolean>;
 }
@@ -127,13 +130,11 @@ export function createArchives(options: ArchiveOptions): Archives {
     });
   };
 
-  const open = async (archive: Archive): Promise<AsyncIterable<Uint8Array> | Problem> => {
+  const open = async (archive: Archive, namespace: string): Promise<AsyncIterable<Uint8Array> | Problem> => {
     if (archive.literal) return one(Buffer.from(archive.literal, 'base64'));
     if (archive.oci) {
-      return {
-        reason: 'OCINotSupported',
-        message: `Code in an OCI image (${archive.oci.image}) is not pulled yet. Upload it as an archive.`,
-      };
+      const names = (archive.oci.imagePullSecrets ?? []).flatMap(({ name }) => (name ? [name] : []));
+      return ociTar(archive.oci, (host) => options.login(namespace, names, host));
     }
     const url = archive.url ?? '';
     if (url.startsWith('archive://')) {
@@ -161,13 +162,13 @@ export function createArchives(options: ArchiveOptions): Archives {
   };
 
   return {
-    async store(archive, language) {
+    async store(archive, language, namespace) {
       try {
         const kept = PACKAGE_URL.exec(archive.url ?? '')?.[1] as Digest | undefined;
         if (kept !== undefined) return await inStore(kept);
-        const source = await open(archive);
+        const source = await open(archive, namespace);
         if ('reason' in source) return source;
-        const what = archive.url || 'The literal archive';
+        const what = archive.url || archive.oci?.image || 'The literal archive';
         const sum = archive.url ? archive.checksum?.sum : undefined;
         const { head, all } = await peek(checked(source, sum, what), HEAD_BYTES);
         if (options.isArchive(head)) return { digest: (await packages.put(all)).digest };

@@ -112,7 +112,7 @@ export interface Archive {
   literal?: string;
   url?: string;
   checksum?: { type?: string; sum?: string };
-  oci?: { image: string; digest?: string; subPath?: string };
+  oci?: { image: string; digest?: string; subPath?: string; imagePullSecrets?: { name?: string }[] | null };
   secretref?: { name?: string };
 }
 export interface Package extends KubeObject {

@@ -33,6 +33,10 @@ const isGiven = (archive: Archive | undefined): archive is Archive =>
 /** On a Petrel Function: another value has it built again. */
 const REBUILD_ANNOTATION = 'petrel.dev/rebuild';
 
+/** Reasons that pass by themselves, and when to look again, ms. */
+const PASSING: ReadonlySet<string> = new Set(['NotReady', 'DownloadFailed']);
+const AGAIN_MS = 60_000;
+
 type Build = Pick<NonNullable<Package['status']>, 'buildstatus' | 'buildlog'>;
 
 const PHASES: Record<string, string> = {
@@ -83,7 +87,7 @@ export function createPackages(
       known.set(key, { ...before, generation: metadata.generation });
       return before.result;
     }
-    const stored: Stored | Problem = await archives.store(archive, language);
+    const stored: Stored | Problem = await archives.store(archive, language, metadata.namespace ?? 'default');
     const result: Code | Problem = isProblem(stored)
       ? stored
       : {
@@ -186,7 +190,7 @@ export function createPackages(
         lastUpdateTimestamp: same ? (pkg.status?.lastUpdateTimestamp ?? null) : timestamp(clock.now()),
         conditions,
       });
-      return undefined;
+      return isProblem(code) && PASSING.has(code.reason) ? AGAIN_MS : undefined;
     },
   });
 

@@ -4,7 +4,11 @@ import { createHash, randomBytes } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { TAR_END, tarHeader, tarPadding } from '../../../src/base/archive/tar.ts';
+import { MANIFEST_TYPE } from '../../../src/base/oci/registry.ts';
 import { rawZip } from '../../../src/functions/testing/archives.ts';
+import { startRegistry } from '../../../src/functions/testing/registry.ts';
 import { eventually, Petrel, Scratch, type Status } from '../../lib/platform.ts';
 import { FissionCli, type Json } from './cli.ts';
 
@@ -200,9 +204,59 @@ describe('archives', () => {
     assert.match(await failed('climbs'), /evil/);
     await packaged('empty', { type: 'literal' });
     assert.equal(await failed('empty'), 'Both deploy and source archive are empty');
-    await packaged('image', { type: 'oci', oci: { image: 'example.com/code:1' } });
-    assert.match(await failed('image'), /example\.com\/code:1/);
+    await packaged('image', { type: 'oci', oci: { image: 'code:1' } });
+    assert.match(await failed('image'), /names no registry/);
     await packaged('spec', { type: 'url', url: 'archive://mine' });
     assert.match(await failed('spec'), /petrel deploy/);
+  });
+
+  test('pkg create --oci: code in an image of a registry that asks who pulls it', async (t) => {
+    const registry = await startRegistry(t, { login: 'me:hush' });
+    const put = (bytes: Buffer, mediaType: string) => {
+      const digest = registry.sha256(bytes);
+      registry.blobs.set(digest, bytes);
+      return { mediaType, digest, size: bytes.length };
+    };
+    const body = Buffer.from("module.exports = async () => ({ status: 200, body: 'from an image' });");
+    const file = {
+      type: 'file' as const,
+      name: 'srv/code/hello.js',
+      link: '',
+      size: body.length,
+      mode: 0o644,
+    };
+    const tar = Buffer.concat([tarHeader(file), body, tarPadding(body.length), TAR_END]);
+    const manifest = Buffer.from(
+      JSON.stringify({
+        schemaVersion: 2,
+        mediaType: MANIFEST_TYPE,
+        config: put(Buffer.from('{}'), 'application/vnd.oci.image.config.v1+json'),
+        layers: [put(gzipSync(tar), 'application/vnd.oci.image.layer.v1.tar+gzip')],
+      }),
+    );
+    const digest = registry.sha256(manifest);
+    registry.manifests.set(digest, { type: MANIFEST_TYPE, body: manifest });
+    registry.tags.set('1', digest);
+    const image = `${registry.host}/team/code:1`;
+    const oci = { image, digest, subPath: 'srv/code', imagePullSecrets: [{ name: 'pull' }] };
+    await packaged('refused', { type: 'oci', oci });
+    assert.match(await failed('refused'), /refuses to/);
+    const auths = { [registry.host]: { auth: Buffer.from('me:hush').toString('base64') } };
+    const secret = await fission.request('POST', '/api/v1/namespaces/default/secrets', {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'pull' },
+      type: 'kubernetes.io/dockerconfigjson',
+      stringData: { '.dockerconfigjson': JSON.stringify({ auths }) },
+    });
+    assert.equal(secret.code, 201);
+    const pkg = await packaged('imaged', { type: 'oci', oci });
+    await fission.fnOf('imaged', 'nodejs', pkg, {
+      package: { packageref: { namespace: 'default', name: 'imaged' }, functionName: 'hello' },
+    });
+    await fission.wait('functions', 'imaged', 'Ready');
+    assert.equal((await fission.fnTest('imaged')).body, 'from an image');
+    await packaged('elsewhere', { type: 'oci', oci: { ...oci, subPath: 'nowhere' } });
+    assert.match(await failed('elsewhere'), /no files in "nowhere"/);
   });
 });

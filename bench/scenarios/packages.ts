@@ -15,6 +15,8 @@ const MIB = 2 ** 20;
 /** Brings some 200 packages. */
 const DEPENDENCIES = { express: '5.1.0', webpack: '5.99.9', jest: '29.7.0' };
 const ROUNDS = 3;
+/** What they depend on is taken as of this day: the same packages in every run, and none that a mirror does not have yet. */
+const AS_OF = '2025-07-01';
 
 /** A folder with one handler and a file of bytes that no compression makes smaller. */
 async function largeFolder(folder: string): Promise<void> {
@@ -67,7 +69,9 @@ async function dependencies(platform: BenchPlatform, scratch: string): Promise<R
       `import express from 'express';\nexport default () => new Response('${version} ' + typeof express);\n`,
     );
   await source(0);
-  await run('npm', ['install', '--package-lock-only', '--no-audit', '--no-fund'], { cwd: folder });
+  await run('npm', ['install', '--package-lock-only', '--no-audit', '--no-fund', `--before=${AS_OF}`], {
+    cwd: folder,
+  });
   // What both then do with a warm cache.
   const bare = path.join(scratch, 'bare');
   const own: number[] = [];

@@ -3,9 +3,8 @@
  * a thousand deploys would leave a third of the process as garbage. So once the allocating is over, one full collection follows.
  */
 import { PerformanceObserver } from 'node:perf_hooks';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { type Clock, systemClock } from '../base/clock.ts';
+import { collector } from '../base/garbage.ts';
 
 /** Quiet for this long is idle, ms: a full collection holds up everything on this thread for about a tenth of a second. */
 const QUIET_MS = 5000;
@@ -45,9 +44,7 @@ export function createMemoryTrim(clock: Clock, trim: () => void): MemoryTrim {
 
 /** Watches this process's collector for as long as the process lives; keeps nothing alive itself. */
 export function trimWhenIdle(clock: Clock = systemClock): void {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as (options: { type: string; flavor: string }) => void;
-  setFlagsFromString('--no-expose-gc');
+  const collect = collector();
   let trimming = false;
   const memory = createMemoryTrim(clock, () => {
     trimming = true;

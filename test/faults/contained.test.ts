@@ -160,7 +160,10 @@ test('memory that leaks: the instance is ended, its Pod and its Function say so,
   const told = await eventually('the Function says why', async () =>
     (await eventsOf('Function', 'leaky')).find(({ reason }) => reason === 'OOMKilled'),
   );
-  assert.match(told.message, /more memory than its limit of 128Mi and was ended.*petrel deploy leaky --memory/);
+  assert.match(
+    told.message,
+    /more memory than its limit of 128Mi and was ended.*petrel deploy leaky --memory/,
+  );
   await limited('leaky', 128);
   const within = async () => {
     const fn = await api.get<KubeObject>(FUNCTIONS, 'default', 'leaky');

@@ -8,6 +8,7 @@ import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { pump } from '../../base/archive/pump.ts';
 import { looksLikeTar, readTar, type TarEntry } from '../../base/archive/tar.ts';
 import { PetrelError } from '../../base/errors.ts';
+import { passedThrough } from '../../base/garbage.ts';
 import { type ArchiveLimits, createLayout, DEFAULT_LIMITS, unsafe } from './layout.ts';
 import { readZip } from './zip.ts';
 
@@ -25,6 +26,7 @@ async function* fileBytes(file: FileHandle): AsyncGenerator<Buffer> {
     if (bytesRead === 0) return;
     at += bytesRead;
     yield buffer.subarray(0, bytesRead);
+    passedThrough(bytesRead);
   }
 }
 
@@ -169,6 +171,7 @@ async function unpackEntries(
     for await (const part of body) {
       layout.unpacked(name, part.length);
       yield part;
+      passedThrough(part.length);
     }
   };
 

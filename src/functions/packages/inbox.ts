@@ -8,6 +8,7 @@ import { createHash, type Hash, randomBytes } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { PetrelError } from '../../base/errors.ts';
+import { passedThrough } from '../../base/garbage.ts';
 
 /** Uploads that broke off are kept this long, ms, and no more than so many bytes of them. */
 const PARTIAL_MS = 24 * 60 * 60_000;
@@ -79,6 +80,7 @@ export function createInbox({ dir, shared, maxBytes, now, openFile }: InboxOptio
         if (bytes > maxBytes) throw tooLarge(maxBytes);
         hash.update(chunk);
         await file.writeFile(chunk);
+        passedThrough(chunk.byteLength);
       }
       await file.sync();
     } finally {

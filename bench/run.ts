@@ -12,6 +12,7 @@ const SCENARIOS: Record<string, () => Promise<{ measure(): Promise<Row[]> }>> = 
   startup: () => import('./scenarios/startup.ts'),
   cold: () => import('./scenarios/cold.ts'),
   zygote: () => import('./scenarios/zygote.ts'),
+  python: () => import('./scenarios/python.ts'),
   environment: () => import('./scenarios/environment.ts'),
   languages: () => import('./scenarios/languages.ts'),
   dev: () => import('./scenarios/dev.ts'),

@@ -15,6 +15,21 @@ export function instancesOf(prefix: string): number[] {
     .map(Number);
 }
 
+/** Process ids of the containers of these Pods (uids), by their control groups: keepers and gates are not in them. */
+export function processesOfPod(uids: string[]): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        const groups = readFileSync(`/proc/${pid}/cgroup`, 'latin1');
+        return uids.some((uid) => groups.includes(`.${uid}.`));
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}
+
 /** Proportional set size of a process, bytes: what it shares is divided among those that share it. */
 export function proportionalBytes(pid: number): number {
   const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1');

@@ -392,17 +392,21 @@ class Supervisor:
 
     def rest(self):
         """Ends all connections and threads: nothing of ours is under way then. Ends the process when that does not work."""
-        self._company()
         # Not only closed: that would leave somebody who waits for connections waiting.
         self.server.shutdown(socket.SHUT_RDWR)
         signal.set_wakeup_fd(-1)
         self.signals.close()
+        if self._workers is not None:
+            self._workers.end()
         for connection in list(self.connections):
             connection.close()
         until = time.monotonic() + REST
-        for thread in threading.enumerate():
-            if thread is not threading.main_thread():
-                thread.join(max(0, until - time.monotonic()))
+        # The last connection that ends begins the wait for another.
+        for timers in (False, True):
+            for thread in threading.enumerate():
+                if thread is not threading.main_thread() and isinstance(thread, threading.Timer) == timers:
+                    thread.join(max(0, until - time.monotonic()))
+            self._company()
         self.server.close()
         # What has been joined may not have gone from the kernel yet.
         while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < until:
@@ -410,6 +414,20 @@ class Supervisor:
         if len(os.listdir("/proc/self/task")) > 1:
             sys.stderr.write("petrel: cannot be forked: a thread did not end\n")
             os._exit(1)
+
+
+def begin(warm=False, channel=None, ahead=None):
+    """An instance that listens where its variables say."""
+    read_options()
+    path = OPTIONS["socket"]
+    if not path:
+        sys.stderr.write("petrel: PETREL_SOCKET is not set: the python runtime is started by the platform\n")
+        sys.exit(2)
+    supervisor = Supervisor(channel, ahead)
+    supervisor.warmed = warm
+    supervisor.watch_sigterm()
+    supervisor.listen(path)
+    return supervisor
 
 
 def main(warm=False, channel=None):
@@ -421,15 +439,7 @@ def main(warm=False, channel=None):
     os.dup2(null, 0)
     os.close(null)
     while True:
-        read_options()
-        path = OPTIONS["socket"]
-        if not path:
-            sys.stderr.write("petrel: PETREL_SOCKET is not set: the python runtime is started by the platform\n")
-            sys.exit(2)
-        supervisor = Supervisor(channel, ahead)
-        supervisor.warmed = warm
-        supervisor.watch_sigterm()
-        supervisor.listen(path)
+        supervisor = begin(warm, channel, ahead)
         supervisor.live()
         supervisor.rest()
         from _petrel.ahead import serve

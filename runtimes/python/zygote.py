@@ -8,7 +8,7 @@ import os
 import sys
 
 import supervisor
-from _petrel import gate, reseed, sandbox
+from _petrel import gate, rehearsal, reseed, sandbox
 from _petrel.forker import KILL, Forker, open_output, try_out
 
 CONTROL = 3
@@ -111,7 +111,11 @@ def main():
     os.set_inheritable(CONTROL, False)
     import_all()
     zygote = Zygote()
-    problem = try_out()
+    try:
+        rehearsal.rehearse(supervisor.begin)
+        problem = try_out()
+    except Exception as error:  # instances are started, then
+        problem = f"an instance could not be rehearsed: {error!r}"
     if problem is not None:
         zygote.tell(failed=problem)
         return

@@ -45,9 +45,16 @@ class Workers:
             self.running.add(args[0])
         self.jobs.put((job, args))
 
+    def end(self):
+        """Ends all threads, once each has done what it is at."""
+        for _ in range(self.threads):
+            self.jobs.put((None, ()))
+
     def _work(self):
         while True:
             job, args = self.jobs.get()
+            if job is None:
+                return
             self.running.add(args[0])
             contextvars.Context().run(job, *args)
             with self.lock:

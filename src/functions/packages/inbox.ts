@@ -28,7 +28,7 @@ export interface Arrived {
   path: string;
   hex: string;
   bytes: number;
-  /** Removes the file if it is still there. */
+  /** Removes the file if it is still there; to be called by whoever is done with it. */
   discard(): Promise<void>;
 }
 
@@ -107,7 +107,11 @@ export function createInbox({ dir, shared, maxBytes, now, openFile }: InboxOptio
         });
       }
       if (resumable) busy.add(wanted);
-      const discard = () => remove(path);
+      // Somebody works with what has arrived until it is discarded: the next one of the same bytes must not write into it.
+      const discard = async () => {
+        await remove(path);
+        if (resumable) busy.delete(wanted);
+      };
       try {
         const arrived = await write(source, path, offset);
         if (wanted !== undefined && wanted !== arrived.hex) {
@@ -127,9 +131,8 @@ export function createInbox({ dir, shared, maxBytes, now, openFile }: InboxOptio
           error instanceof PetrelError ||
           ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
         if (!resumable || refused) await discard();
-        throw error;
-      } finally {
         if (resumable) busy.delete(wanted);
+        throw error;
       }
     },
     async forgetOld() {

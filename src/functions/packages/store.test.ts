@@ -73,6 +73,32 @@ test('uploads of one package at once end in one', async (t) => {
   assert.deepEqual([found.archives.length, found.unpacked.length, found.incoming.length], [1, 1, 0]);
 });
 
+test('an upload that begins while an equal one is being unpacked does not disturb it', async (t) => {
+  const files = Array.from({ length: 300 }, (_, i) => ({ name: `f${i}.js`, body: `${i}`.repeat(2000) }));
+  const archive = rawTar(files);
+  const digest = digestOf(archive);
+  for (let round = 0; round < 5; round++) {
+    const { dir, store: one } = await store(t);
+    let arrived = () => {};
+    const first = one.put(
+      (async function* () {
+        yield* chunks(archive);
+        setImmediate(() => arrived());
+      })(),
+      { digest },
+    );
+    await new Promise<void>((resolve) => {
+      arrived = resolve;
+    });
+    const others = Array.from({ length: 10 }, async (_, i) => {
+      for (let turn = 0; turn < i * 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+      return one.put(chunks(archive), { digest });
+    });
+    for (const each of await Promise.all([first, ...others])) assert.equal(each.digest, digest);
+    assert.deepEqual((await contents(dir)).incoming, []);
+  }
+});
+
 test('whatever fails leaves nothing behind', async (t) => {
   const empty = { archives: [], unpacked: [], incoming: [] };
   const { dir, store: s } = await store(t, { maxBytes: 4096 });

@@ -172,6 +172,67 @@ test('handlers of each shape', { skip }, async (t) => {
   }
 });
 
+/** Whether the function that answers was given to an isolate that stood ready. */
+const LATE = 'Cloudflare.compatibilityFlags.unsafe_module === true';
+const alike: [title: string, source: string][] = [
+  ['an object', 'let n = 0;\nexport default { fetch: (r, env) => tell(env, ++n) };'],
+  ['a function that is an expression', 'let n = 0;\nexport default (r, env) => tell(env, ++n);'],
+  [
+    'a declared function',
+    'let n = 0;\nexport default async function main(r, env) { return tell(env, ++n); }',
+  ],
+  [
+    'a list',
+    'let n = 0;\nconst worker = { fetch: (r, env) => tell(env, ++n) };\nexport { worker as default };',
+  ],
+];
+for (const [title, source] of alike) {
+  test(`an isolate that stood ready is like one that was made for its function: ${title}`, {
+    skip,
+  }, async (t) => {
+    const instance = await started(t);
+    const worker = `const when = (() => { try { crypto.randomUUID(); return 'a request'; } catch { return 'loading'; } })();
+${source}
+function tell(env, n) {
+  return Response.json([n, env.NAME, when, this === undefined, Number(new Error().stack.split('worker.js:')[1].split(':')[0]), ${LATE}]);
+}`;
+    const line = worker.split('\n').length - 1;
+    const answers = async (slot: number) => {
+      const ask = await lease(t, instance, slot, { 'worker.js': worker }, { env: { NAME: `fn-${slot}` } });
+      return [JSON.parse(await ask()), JSON.parse(await ask())];
+    };
+    const expected = (slot: number, late: boolean) =>
+      [1, 2].map((n) => [n, `fn-${slot}`, 'loading', true, line, late]);
+    assert.deepEqual(await answers(1), expected(1, false), 'what was not loaded before is not given late');
+    for (const again of ['once', 'twice'])
+      await until(async () => {
+        const got = await answers(2);
+        assert.deepEqual(got, expected(2, got[0][5]));
+        return got[0]?.[5] === true;
+      }, `a load into an isolate that stands ready, ${again}`);
+  });
+}
+
+test('a function that is released leaves no memory behind', { skip }, async (t) => {
+  const instance = await started(t);
+  const large = {
+    'worker.js':
+      'const held = new Uint8Array(32 << 20).fill(1);\nexport default () => new Response(String(held.length));',
+  };
+  const resident = () => {
+    const pid = fs.readFileSync(`/proc/${instance.pid}/task/${instance.pid}/children`, 'utf8').trim();
+    return Number(/^VmRSS:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+  };
+  await lease(t, instance, 1, large);
+  const before = resident();
+  for (let round = 0; round < 20; round++) {
+    const ask = await lease(t, instance, 1, large);
+    assert.equal(await ask(), String(32 << 20));
+    await instance.control.call('release', { slot: 1 });
+  }
+  await until(() => resident() < before + 200, 'the memory of what was released');
+});
+
 test('an endless loop ends its process, which says why', { skip }, async (t) => {
   const instance = await started(t);
   const ask = await lease(t, instance, 1, { 'worker.js': 'export default () => { for (;;); }' });

@@ -5,7 +5,8 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { SpecialiseError } = require('../../node/lib/entry.cjs');
-const { codeOf } = require('./modules.cjs');
+const { loadMessage } = require('./code.cjs');
+const { packageOf } = require('./modules.cjs');
 const { Workerd, binary } = require('./process.cjs');
 
 /** How often it is looked whether a function still works on something, while it is waited for, milliseconds. */
@@ -41,6 +42,10 @@ function loadError(text, root, entry) {
 
 /** A slot that has no socket. */
 const WARM = -1;
+/** Isolates that stand ready for functions that are not known yet. */
+const SPARES = 2;
+/** They are made when nothing has been loaded for this long: what is wanted now comes first, milliseconds. */
+const REST_MS = 20;
 
 class Functions {
   /** @param {string} dir @param {number} slots */
@@ -48,6 +53,11 @@ class Functions {
     this.workerd = new Workerd(dir, slots);
     this.slots = slots;
     this.loads = 0;
+    this.spares = 0;
+    /** @type {NodeJS.Timeout | undefined} */
+    this.resting = undefined;
+    /** @type {Promise<void> | undefined} */
+    this.stocking = undefined;
     /** Whose the places are. @type {Map<number, {namespace?: string, revision?: string}>} */
     this.leases = new Map();
   }
@@ -55,15 +65,46 @@ class Functions {
   /** Starts workerd, and runs once what the first function would wait for. */
   async warmUp() {
     if (!fs.existsSync(binary())) return;
-    const { codeOf: read } = require('./modules.cjs');
     try {
       await this.workerd.start();
-      const { code } = read(path.join(__dirname, '../template'), {});
-      await this.workerd.say('/load', { slot: WARM, id: 'warm', code });
-      await this.workerd.say('/unload', { slot: WARM });
+      const pack = packageOf(path.join(__dirname, '../template'), {});
+      // As it is loaded first, and as it is loaded from then on.
+      for (let round = 0; round < 2; round++) {
+        if (round > 0) await this.stock();
+        await this.tell(pack, WARM, {});
+        await this.workerd.say('/unload', JSON.stringify({ slot: WARM }));
+      }
+      await this.stock();
     } catch (error) {
       process.stderr.write(`petrel: ${/** @type {Error} */ (error).message}\n`);
     }
+  }
+
+  /** Makes the isolates that are to stand ready. */
+  stock() {
+    this.stocking ??= (async () => {
+      while (this.spares < SPARES) this.spares = (await this.workerd.say('/spare')).spares;
+    })().finally(() => {
+      this.stocking = undefined;
+    });
+    return this.stocking;
+  }
+
+  /** Does so when there is time. */
+  stockLater() {
+    clearTimeout(this.resting);
+    if (this.spares >= SPARES) return;
+    this.resting = setTimeout(() => this.stock().catch(() => {}), REST_MS).unref();
+  }
+
+  /** @param {import('./modules.cjs').Package} pack @param {number} slot @param {any} params @returns {Promise<{spares: number, found?: string[], error?: string, refused?: boolean}>} */
+  async tell(pack, slot, params) {
+    const id = `${slot}-${++this.loads}`;
+    const answer = await this.workerd.say('/load', loadMessage(pack, { slot, id }, params));
+    this.spares = answer.spares;
+    if (answer.refused) pack.late = undefined;
+    if (answer.error === undefined && answer.found === undefined) pack.proven = true;
+    return answer;
   }
 
   /** Resolves when workerd answers. */
@@ -82,12 +123,11 @@ class Functions {
         detail: `${binary()} is missing. On a machine with network: node ${path.dirname(__dirname)}/bring.cjs`,
       });
     const root = fs.realpathSync(params.code);
-    const { code, entry } = codeOf(root, params);
+    const pack = packageOf(root, params);
+    const { entry } = pack;
     this.workerd.onExit = onProgramExit;
     await this.workerd.start();
     this.workerd.guard();
-    const id = `${slot}-${++this.loads}`;
-    const message = { slot, id, code };
     /** @type {NodeJS.Timeout | undefined} */
     let timer;
     const late = new Promise((_, reject) => {
@@ -97,16 +137,17 @@ class Functions {
         loadTimeoutMs,
       );
     });
-    const { exports, error } = await Promise.race([this.workerd.say('/load', message), late]).finally(() =>
-      clearTimeout(timer),
-    );
+    const { found, error } = await Promise.race([this.tell(pack, slot, params), late]).finally(() => {
+      clearTimeout(timer);
+      this.stockLater();
+    });
     if (error !== undefined) throw loadError(error, root, entry);
-    if (!exports.answers) {
-      await this.workerd.say('/unload', { slot });
+    if (found !== undefined) {
+      await this.workerd.say('/unload', JSON.stringify({ slot }));
       const what = params.handler
         ? `export "${params.handler}" of ${entry} is no handler`
         : `${entry} has no default export that answers`;
-      const list = exports.found.length === 0 ? 'nothing' : exports.found.join(', ');
+      const list = found.length === 0 ? 'nothing' : found.join(', ');
       throw new SpecialiseError(
         'HandlerNotFound',
         `${what}: a function, an object with fetch, or a class with fetch is looked for; it exports ${list}`,
@@ -178,7 +219,7 @@ class Functions {
     else this.leases.delete(slot);
     if (this.workerd.starting === undefined) return {}; // it holds none
     await this.workerd.starting;
-    await this.workerd.say('/unload', { slot });
+    await this.workerd.say('/unload', JSON.stringify({ slot }));
     return {};
   }
 

@@ -1,31 +1,27 @@
 // @ts-check
 'use strict';
-/** A package as the modules of a worker: every file of it, types stripped, under the name it has. */
+/** A package as the modules of a worker: every file of it, types stripped, under the name it has; kept, since it never changes. */
 
 const fs = require('node:fs');
 const path = require('node:path');
 const { builtinModules, stripTypeScriptTypes } = require('node:module');
 const { SpecialiseError, findEntry, insidePackage, readManifest } = require('../../node/lib/entry.cjs');
-const { COMPATIBILITY_DATE } = require('./process.cjs');
+const { COMPATIBILITY_DATE, WITHOUT_NODE, isPlain } = require('./code.cjs');
+const { lateOf } = require('./late.cjs');
 
 /** Bytes of a package that are given to an isolate. */
 const MAX_BYTES = 32 * 1048576;
+/** Characters of packages that are kept while no function needs them. */
+const KEPT = 8 * 1048576;
 /** Files that a wrangler project describes itself with. */
 const PROJECT = ['wrangler.json', 'wrangler.jsonc'];
 const PLACES = ['worker', 'src/worker', 'src/index'];
 const CODE = ['.ts', '.mts', '.js', '.mjs'];
-const NAME = 'petrel-main.mjs';
-/** A handler hears of a client that goes away. */
-const FLAGS = ['enable_request_signal'];
-/** Without them an isolate is made in two thirds of the time and of the memory. */
-const WITHOUT_NODE = ['no_nodejs_compat', 'no_nodejs_compat_v2'];
 /** What code can only see, or sees otherwise, with Node's interfaces, and ways of looking for something by a name that is not written out. */
 const OF_NODE =
   /\b(?:process|Buffer|global|globalThis|self|require|setTimeout|setInterval|setImmediate|clearTimeout|clearInterval|clearImmediate|performance)\b|\bnode:|\bimport\s*\(\s*[^\s'"]/;
 const SPECIFIER = /\b(?:from|import)\s*\(?\s*['"]([^'"]+)['"]/g;
 const BUILTIN = new Set(builtinModules);
-const MAIN = fs.readFileSync(path.join(__dirname, 'main.mjs'), 'utf8');
-const CONSOLE = fs.readFileSync(path.join(__dirname, 'console.mjs'), 'utf8');
 
 /** @param {string} root @returns {{main?: string, compatibility_date?: string, compatibility_flags?: string[], vars?: Record<string, unknown>}} */
 function projectOf(root) {
@@ -113,22 +109,16 @@ function usesNode(modules) {
 }
 
 /**
- * What the worker loader is given. @param {string} root real path
- * @param {{entry?: string, handler?: string, env?: Record<string, unknown>, port?: number, development?: boolean, function?: string}} params
- * @returns {{code: object, entry: string}} @throws {InstanceType<typeof SpecialiseError>}
+ * @typedef {object} Package
+ * @property {string} entry @property {string} date @property {string[]} flags @property {Record<string, unknown>} vars
+ * @property {string} modules JSON
+ * @property {string | undefined} late its one module as a script, where it can be given to an isolate that stands ready
+ * @property {boolean} proven it has been loaded as the modules that it is
  */
-function codeOf(
-  root,
-  { entry: wanted, handler, env = {}, port, development = false, function: name = 'function' },
-) {
-  const project = projectOf(root);
-  const entry = entryOf(root, wanted, project.main);
-  if (handler && !/^[A-Za-z_$][\w$]*$/.test(handler))
-    throw new SpecialiseError('HandlerNotFound', `${JSON.stringify(handler)} is not the name of an export`);
-  const main = MAIN.replaceAll('$ENTRY', () => `./${entry}`)
-    .replace('$HANDLER', () => handler || 'default')
-    .replace('$DEVELOPMENT', String(development));
-  /** @type {Record<string, object>} */
+
+/** @param {string} root real path @param {string} entry @param {ReturnType<typeof projectOf>} project @returns {Package} */
+function readPackage(root, entry, project) {
+  /** @type {Record<string, any>} */
   const modules = {};
   let size = 0;
   for (const name of fs.readdirSync(root, { recursive: true, encoding: 'utf8' })) {
@@ -149,18 +139,48 @@ function codeOf(
   const flags = usesNode(modules)
     ? asked
     : [...asked.filter((flag) => !/^(no_)?nodejs_compat(_v2)?$/.test(flag)), ...WITHOUT_NODE];
-  modules[NAME] = { js: main };
-  modules['petrel-console.mjs'] = { js: CONSOLE.replace('$NAME', () => name.replace(/[^a-z0-9-]/g, '')) };
+  const date = project.compatibility_date ?? COMPATIBILITY_DATE;
+  const source = modules[entry]?.js;
   return {
     entry,
-    code: {
-      compatibilityDate: project.compatibility_date ?? COMPATIBILITY_DATE,
-      compatibilityFlags: [...flags, ...FLAGS],
-      mainModule: NAME,
-      modules,
-      env: { ...project.vars, ...(port === undefined ? {} : { PORT: String(port) }), ...env },
-    },
+    date,
+    flags,
+    vars: project.vars ?? {},
+    modules: JSON.stringify(modules),
+    late: source !== undefined && isPlain(date, flags) ? lateOf(source) : undefined,
+    proven: false,
   };
 }
 
-module.exports = { codeOf };
+/** In the order of their last use. @type {Map<string, Package>} */
+const kept = new Map();
+
+/** @param {string} key @param {Package} pack */
+function keep(key, pack) {
+  kept.delete(key);
+  kept.set(key, pack);
+  let size = 0;
+  for (const [one, { modules, late }] of [...kept].reverse()) {
+    size += modules.length + (late?.length ?? 0);
+    if (size > KEPT) kept.delete(one);
+  }
+  return pack;
+}
+
+/**
+ * @param {string} root real path @param {{entry?: string, handler?: string}} params
+ * @returns {Package} @throws {InstanceType<typeof SpecialiseError>}
+ */
+function packageOf(root, { entry: wanted, handler }) {
+  if (handler && !/^[A-Za-z_$][\w$]*$/.test(handler))
+    throw new SpecialiseError('HandlerNotFound', `${JSON.stringify(handler)} is not the name of an export`);
+  // Who writes a directory cannot choose the time of its last change.
+  const { dev, ino, ctimeNs } = fs.statSync(root, { bigint: true });
+  const key = [dev, ino, ctimeNs, handler, wanted].join(':');
+  const known = kept.get(key);
+  if (known !== undefined) return keep(key, known);
+  const project = projectOf(root);
+  return keep(key, readPackage(root, entryOf(root, wanted, project.main), project));
+}
+
+module.exports = { packageOf };

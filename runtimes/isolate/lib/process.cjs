@@ -3,17 +3,16 @@
 /** The one workerd of an instance: its configuration, its life, and what is said to it on its control socket. */
 
 const fs = require('node:fs');
-const http = require('node:http');
 const os = require('node:os');
 const path = require('node:path');
 const { spawn } = require('node:child_process');
+const { COMPATIBILITY_DATE, spareCode } = require('./code.cjs');
+const { Control } = require('./control.cjs');
 
 /** Starts a command with a signal of its own for the death of its parent. */
 const SETPRIV = '/usr/bin/setpriv';
 /** Where the package manager puts the binary, by the names of Node's `process.arch`. @type {Record<string, string>} */
 const PACKAGES = { x64: 'workerd-linux-64', arm64: 'workerd-linux-arm64' };
-/** Workers Runtime APIs as of this day; functions may ask for another. */
-const COMPATIBILITY_DATE = '2026-11-01';
 /** Bytes of its output that are told when it does not start. */
 const TAIL = 4096;
 
@@ -45,9 +44,11 @@ function configOf(dir, slots) {
 const config :Workerd.Config = (
   services = [
     (name = "router", worker = (
-      modules = [(name = "router.mjs", esModule = ${quoted(router)})],
+      modules = [
+        (name = "router.mjs", esModule = ${quoted(router)}),
+        (name = "spare.json", json = ${quoted(JSON.stringify(spareCode()))})],
       compatibilityDate = "${COMPATIBILITY_DATE}",
-      compatibilityFlags = ["enable_request_signal", "request_signal_passthrough"],
+      compatibilityFlags = ["enable_request_signal", "request_signal_passthrough", "experimental"],
       bindings = [(name = "LOADER", workerLoader = (id = "functions"))])),
     (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))),
   ],
@@ -80,7 +81,7 @@ class Workerd {
   constructor(dir, slots) {
     this.dir = dir;
     this.slots = slots;
-    this.agent = new http.Agent({ keepAlive: true });
+    this.control = new Control(path.join(dir, 'c.sock'));
     /** @type {import('node:child_process').ChildProcess | undefined} */
     this.child = undefined;
     /** @type {Promise<void> | undefined} */
@@ -172,39 +173,14 @@ class Workerd {
     timer.unref();
   }
 
-  /** @param {string} what path @param {object} [message] @returns {Promise<any>} */
-  say(what, message) {
-    return new Promise((resolve, reject) => {
-      const body = message === undefined ? undefined : JSON.stringify(message);
-      const request = http.request(
-        {
-          socketPath: path.join(this.dir, 'c.sock'),
-          path: what,
-          method: body === undefined ? 'GET' : 'POST',
-          agent: this.agent,
-          headers: {
-            host: 'control',
-            ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }),
-          },
-        },
-        (response) => {
-          /** @type {Buffer[]} */
-          const parts = [];
-          response.on('data', (chunk) => parts.push(chunk));
-          response.on('error', reject);
-          response.on('end', () => {
-            const text = Buffer.concat(parts).toString();
-            try {
-              resolve(what === '/ping' ? text : JSON.parse(text));
-            } catch {
-              reject(new Error(`workerd said: ${text.slice(0, 500)}`));
-            }
-          });
-        },
-      );
-      request.on('error', reject);
-      request.end(body);
-    });
+  /** @param {string} what path @param {string} [message] JSON @returns {Promise<any>} */
+  async say(what, message) {
+    const text = await this.control.say(what, message);
+    try {
+      return what === '/ping' ? text : JSON.parse(text);
+    } catch {
+      throw new Error(`workerd said: ${text.slice(0, 500)}`);
+    }
   }
 
   /** Ends it. At SIGTERM it answers first what it has been asked. @param {NodeJS.Signals} signal @returns {Promise<void>} resolves when it has ended */
@@ -223,4 +199,4 @@ class Workerd {
   }
 }
 
-module.exports = { Workerd, binary, socketOf, COMPATIBILITY_DATE };
+module.exports = { Workerd, binary, socketOf };

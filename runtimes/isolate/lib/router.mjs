@@ -3,6 +3,7 @@
  * is loaded is said on the control socket (`Control`), by the supervisor alone.
  */
 import { WorkerEntrypoint } from 'cloudflare:workers';
+import SPARE from './spare.json';
 
 /** @type {Map<number, {id: string, code: object, inFlight: number}>} */
 const slots = new Map();
@@ -38,6 +39,10 @@ export default {
   },
 };
 
+/** Names of isolates that wait for a function. @type {string[]} */
+const spares = [];
+let made = 0;
+
 /** Base64 is how bytes travel in JSON. */
 const bytesOf = (base64) => Uint8Array.fromBase64(base64).buffer;
 
@@ -47,28 +52,87 @@ export class Control extends WorkerEntrypoint {
     if (pathname === '/ping') return new Response('pong');
     if (pathname === '/in-flight')
       return Response.json(Object.fromEntries([...slots].map(([slot, { inFlight }]) => [slot, inFlight])));
+    if (pathname === '/spare') return this.spare();
     const message = await request.json();
     if (pathname === '/unload') {
-      if (message.slot === undefined) slots.clear();
-      else slots.delete(message.slot);
+      await Promise.all(
+        (message.slot === undefined ? [...slots.keys()] : [message.slot]).map(this.unload, this),
+      );
       return Response.json({});
     }
     return this.load(message);
   }
 
-  /** Loads a function and says what it exports; the error in the engine's words when it cannot be loaded. */
-  async load({ slot, id, code }) {
+  /** Ends the isolate of a slot. */
+  async unload(slot) {
+    const held = slots.get(slot);
+    slots.delete(slot);
+    if (held !== undefined) await this.end(held);
+  }
+
+  /** An isolate ends from within; what asked it to hears of its end as a failure. */
+  async end({ id, code }) {
+    await this.probe(id, code, { method: 'DELETE' }).catch(() => {});
+  }
+
+  probe(id, code, init) {
+    return this.env.LOADER.get(id, () => code)
+      .getEntrypoint('PetrelProbe')
+      .fetch('http://petrel/', init);
+  }
+
+  /** Makes an isolate for a function that is not known yet. */
+  async spare() {
+    const id = `spare-${++made}`;
+    await this.probe(id, SPARE);
+    spares.push(id);
+    return Response.json({ spares: spares.length });
+  }
+
+  /** Puts what is loaded into a slot, in the place of what was there. */
+  async hold(slot, id, code) {
+    const before = slots.get(slot);
+    slots.set(slot, { id, code, inFlight: 0 });
+    if (before !== undefined) await this.end(before);
+  }
+
+  /** Gives a function to an isolate that is there; false when it will not have it. */
+  async give(slot, late) {
+    const id = spares.shift();
+    const told = await this.probe(id, SPARE, { method: 'POST', body: JSON.stringify(late) }).catch(
+      () => undefined,
+    );
+    if (told?.status === 204) {
+      await this.hold(slot, id, SPARE);
+      return true;
+    }
+    await this.end({ id, code: SPARE });
+    return false;
+  }
+
+  /**
+   * Loads a function, and says how many isolates stand ready after it; `found` are its exports when none of them is a handler, `error` is
+   * why it cannot be loaded, in the engine's words. `refused`: it is one of those that cannot be loaded late.
+   */
+  async load({ slot, id, code, late }) {
+    const tried = late !== undefined && spares.length > 0;
+    const given = tried && (await this.give(slot, late));
+    const outcome = given ? {} : { ...(await this.make(slot, id, code)), ...(tried && { refused: true }) };
+    return Response.json({ ...outcome, spares: spares.length });
+  }
+
+  /** Makes an isolate for a function. */
+  async make(slot, id, code) {
     for (const module of Object.values(code.modules))
       for (const kind of ['data', 'wasm']) if (kind in module) module[kind] = bytesOf(module[kind]);
     try {
       for (const module of Object.values(code.modules))
         if (module.json) [module.json, module.text] = [JSON.parse(module.text), undefined];
-      const worker = this.env.LOADER.get(id, () => code);
-      const exports = await worker.getEntrypoint('PetrelProbe').exports();
-      slots.set(slot, { id, code, inFlight: 0 });
-      return Response.json({ exports });
+      const told = await this.probe(id, code);
+      await this.hold(slot, id, code);
+      return told.status === 204 ? {} : { found: await told.json() };
     } catch (error) {
-      return Response.json({ error: `${error?.name ?? 'Error'}: ${error?.message ?? error}` });
+      return { error: `${error?.name ?? 'Error'}: ${error?.message ?? error}` };
     }
   }
 }

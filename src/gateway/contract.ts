@@ -48,8 +48,11 @@ export interface PathRoute {
    * `<namespace>/<name>` of routes whose targets, policy, access and async apply, and their weights, sum 100; `revision` fixes one.
    * Or a server of the platform.
    */
-  to: { route: string; revision?: RevisionKey; percent: number }[] | EndpointAddress;
-  /** Added to the request, replacing what the client sent; `{name}` stands for a template's part. Names lower case. */
+  to: PathTarget[] | EndpointAddress;
+  /**
+   * Added to the request, replacing what the client sent; `{name}` stands for a template's part, `{petrel.target}` for path and query as
+   * they came. Names lower case.
+   */
   headers?: Record<string, string>;
   /** `cors` and `auth` each take the place of the route's own; an empty one takes away both, and limits on clients with them. */
   access?: RouteAccess;
@@ -58,6 +61,16 @@ export interface PathRoute {
   /** Its requests are counted under this label (`RevisionStats.calls`); those that are carried out later are not. */
   count?: string;
   order: number;
+}
+
+/** One of the routes that a path leads to. */
+export interface PathTarget {
+  /** `<namespace>/<name>`. */
+  route: string;
+  revision?: RevisionKey;
+  percent: number;
+  /** Added besides those of the path. */
+  headers?: Record<string, string>;
 }
 
 /**

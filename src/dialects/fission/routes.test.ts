@@ -61,6 +61,13 @@ test('weights become whole percentages that add up', () => {
   );
 });
 
+const headersOf = (name: string) => ({
+  'x-fission-function-uid': `u-${name}`,
+  'x-fission-function-name': name,
+  'x-fission-function-namespace': 'default',
+  'x-fission-function-resourceversion': '3',
+});
+
 test('a relative URL is the whole path, and the function sees /', () => {
   assert.deepEqual(
     route({ relativeurl: '/a', method: 'GET', methods: ['POST', 'GET'], host: 'Example.Test' }),
@@ -70,12 +77,7 @@ test('a relative URL is the whole path, and the function sees /', () => {
       methods: ['POST', 'GET'],
       rewrite: { to: '/' },
       to: [{ route: 'default/a', percent: 100 }],
-      headers: {
-        'x-fission-function-uid': 'u-a',
-        'x-fission-function-name': 'a',
-        'x-fission-function-namespace': 'default',
-        'x-fission-function-resourceversion': '3',
-      },
+      headers: { ...headersOf('a'), 'x-fission-full-url': '{petrel.target}' },
       count: '/a',
       order: 1_767_225_600,
     },
@@ -99,8 +101,8 @@ test('templates, prefixes, weights, aliases, versions, CORS, later', () => {
     return 'to' in found ? found.to : found.reason;
   };
   assert.deepEqual(targets({ type: 'function-weights', functionweights: { a: 3, b: 1 } }), [
-    { route: 'default/a', percent: 75 },
-    { route: 'default/b', percent: 25 },
+    { route: 'default/a', percent: 75, headers: headersOf('a') },
+    { route: 'default/b', percent: 25, headers: headersOf('b') },
   ]);
   assert.deepEqual(targets({ type: 'name', name: 'a', alias: 'prod' }), [
     { route: 'default/a-v1', percent: 90 },

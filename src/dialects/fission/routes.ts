@@ -1,6 +1,6 @@
 /** HTTPTriggers, MessageQueueTriggers, functions, versions and aliases → path routes of the gateway. Pure. */
 import { createHmac } from 'node:crypto';
-import type { EndpointAddress, PathRoute, RouteAccess } from '../../gateway/contract.ts';
+import type { EndpointAddress, PathRoute, PathTarget, RouteAccess } from '../../gateway/contract.ts';
 import { parseGoDuration } from '../../kinds/go-duration.ts';
 import type { KubeObject } from '../../kinds/object.ts';
 import { PACKAGE_PATH } from './images.ts';
@@ -16,7 +16,7 @@ export interface Directory {
   versionByDigest(namespace: string, functionName: string, digest: string): string | undefined;
 }
 
-export type Targets = { route: string; percent: number }[];
+export type Targets = PathTarget[];
 
 const routeOf = (namespace: string, name: string): string => `${namespace}/${translatedName(name)}`;
 
@@ -72,7 +72,11 @@ export function referenceTargets(
     const weights = Object.entries(reference.functionweights ?? {}).filter(([, weight]) => weight > 0);
     const absent = weights.find(([name]) => !directory.functionOf(namespace, name));
     if (absent) return missing(absent[0]);
-    return percentages(weights).map(([name, percent]) => ({ route: routeOf(namespace, name), percent }));
+    return percentages(weights).map(([name, percent]) => ({
+      route: routeOf(namespace, name),
+      percent,
+      headers: functionHeaders(directory.functionOf(namespace, name)),
+    }));
   }
   const { name = '', alias, version } = reference;
   if (version) {
@@ -92,6 +96,9 @@ export function referenceTargets(
 /** Seconds since the epoch: of routes that match alike the older one answers. */
 const ageOf = ({ metadata }: KubeObject): number =>
   Math.floor(Date.parse(metadata.creationTimestamp ?? '') / 1000) || 0;
+
+/** Path and query as the client sent them. */
+const FULL_URL = '{petrel.target}';
 
 /** Headers by which a function knows itself. The version is that of the spec: a status says nothing to a function. */
 function functionHeaders(fn: KubeObject | undefined): Record<string, string> {
@@ -124,7 +131,7 @@ export function functionRoutes(
         methods: [],
         rewrite: 'strip',
         to,
-        headers: functionHeaders(fn),
+        headers: { ...functionHeaders(fn), 'x-fission-full-url': FULL_URL },
         count: '',
         order: ageOf(object),
       },
@@ -178,6 +185,7 @@ export function triggerRoute(trigger: HttpTrigger, directory: Directory): PathRo
     to: targets,
     headers: {
       ...functionHeaders(only === undefined ? undefined : directory.functionOf(namespace, only)),
+      'x-fission-full-url': FULL_URL,
       ...Object.fromEntries(variables.map((name) => [`x-fission-params-${name.toLowerCase()}`, `{${name}}`])),
     },
     ...(access ? { access } : {}),

@@ -21,7 +21,8 @@ export function checkPathRoute(id: string, route: PathRoute): void {
   if (typeof rewrite === 'object' && !/^\/[\x21\x22\x24-\x7e]*$/.test(rewrite.to)) {
     complain(`"${rewrite.to}" is no path to rewrite to`);
   }
-  const [never] = unsettable(Object.keys(headers));
+  const all = [headers, ...(Array.isArray(to) ? to.map(({ headers: own = {} }) => own) : [])];
+  const [never] = unsettable(all.flatMap((some) => Object.keys(some)));
   if (never !== undefined) complain(`the header "${never}" cannot be set`);
   if (Array.isArray(to)) {
     for (const { route } of to) if (!route.includes('/')) complain(`"${route}" is no <namespace>/<name>`);

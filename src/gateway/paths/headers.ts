@@ -37,12 +37,18 @@ export function unsettable(names: Iterable<string>): string[] {
   return [...names].filter((name) => NOT_TO_SET.has(name.toLowerCase()) || !isToken(name));
 }
 
+/** Stands for the target as it came; no part of a template can have such a name. */
+export const TARGET_PART = 'petrel.target';
+
 export class HeaderSetter {
+  /** Whether a value has the target in it. */
+  readonly wantsTarget: boolean;
   readonly #drop: readonly Buffer[];
   /** Name and value, whose odd pieces are names of parts. */
   readonly #fields: readonly { name: string; pieces: readonly string[] }[];
 
   private constructor(fields: readonly (readonly [string, string])[]) {
+    this.wantsTarget = fields.some(([, value]) => value.includes(`{${TARGET_PART}}`));
     this.#drop = fields.map(([name]) => needle(name));
     this.#fields = fields.map(([name, value]) => ({
       name: name.toLowerCase(),

@@ -67,6 +67,31 @@ test('the path is kept, stripped or replaced; the query stays', async () => {
   assert.equal(await saw(shop, 'GET http://any.test/strip/x'), 'GET /x [/strip]');
 });
 
+test('fields of a route, of the target that was chosen, and the target as it came', async () => {
+  const shop = await startShop();
+  const said = (s: TestStream) =>
+    s.respond(200, {}, JSON.stringify([s.headers['x-who'], s.headers['x-full'], s.headers['x-both']]));
+  for (const name of ['a', 'b']) {
+    await shop.stock(name, [said]);
+    const target = { revision: `default/${name}`, percent: 100 };
+    shop.gateway.setRoute('default', name, { namespace: 'default', name, hosts: [], targets: [target] });
+  }
+  shop.gateway.setPathRoute('split', {
+    ...BASE,
+    path: { type: 'prefix', value: '/split' },
+    rewrite: 'strip',
+    to: ['a', 'b'].map((name) => ({ route: `default/${name}`, percent: 50, headers: { 'x-who': name } })),
+    headers: { 'x-full': 'at {petrel.target}', 'x-both': 'yes' },
+  });
+  const seen = new Set<string>();
+  for (let i = 0; i < 10; i++)
+    seen.add((await ask(shop, 'GET /split/x?q=1', 'any.test', 'X-Who: me\r\n')).body);
+  assert.deepEqual([...seen].sort(), ['["a","at /split/x?q=1","yes"]', '["b","at /split/x?q=1","yes"]']);
+  const headers = { 'content-length': '1' };
+  const to = [{ route: 'default/a', percent: 100, headers }];
+  assert.throws(() => shop.gateway.setPathRoute('bad', { ...BASE, to }), /cannot be set/);
+});
+
 test('a bound host goes before none, and path routes before hosts and names', async () => {
   const shop = await startShop();
   for (const name of ['a', 'b', 'c']) await shop.stock(name, [names(name)]);

@@ -10,7 +10,7 @@ import type { RequestBlock } from '../request-block.ts';
 import type { RevisionState } from '../revision.ts';
 import { accessTerms, type RouteTable } from '../routes.ts';
 import type { Servers } from '../servers.ts';
-import { HeaderSetter } from './headers.ts';
+import { HeaderSetter, TARGET_PART } from './headers.ts';
 import { HostPaths, type ItemPath, type PathItem, type PathMatch } from './host-paths.ts';
 import { comparable, rawLength, written } from './normal.ts';
 import { parseTemplate, plainSegments, templateMatcher } from './template.ts';
@@ -39,6 +39,8 @@ interface Item extends PathItem {
   readonly targets: WeightedTargets | null;
   readonly server: RevisionState | null;
   readonly headers: HeaderSetter | null;
+  /** Of each target in the order of `route.to`; null: none has its own. */
+  readonly own: readonly (HeaderSetter | null)[] | null;
   readonly access: AccessTerms | undefined;
 }
 
@@ -101,11 +103,16 @@ export class Paths {
     const access = accessTerms(route.access, () => {});
     const common = { id, order, path, route, headers, access };
     if (isServer(to)) {
-      return { ...common, targets: null, server: this.#around.servers.take(to) };
+      return { ...common, own: null, targets: null, server: this.#around.servers.take(to) };
     }
     const weights = to.map(({ percent }, i) => ({ revision: String(i), percent }));
     const targets = new WeightedTargets(weights, turn === null ? undefined : new Int32Array(turn));
-    return { ...common, targets, server: null };
+    const own = to.some(({ headers: some }) => some !== undefined)
+      ? to.map(({ headers: some }) =>
+          some === undefined ? null : HeaderSetter.of({ ...route.headers, ...some }),
+        )
+      : null;
+    return { ...common, own, targets, server: null };
   }
 
   #remove(item: Item): void {
@@ -189,7 +196,10 @@ export class Paths {
       path = raw.slice(prefix.length) || '/';
     }
     const target = path + query;
-    const block = headers === null ? request.block : headers.apply(request.block, parts ?? {});
+    const turn = targets?.next() ?? null;
+    const setter = (turn === null ? null : item.own?.[Number(turn)]) ?? headers;
+    const block =
+      setter === null ? request.block : setter.apply(request.block, partsOf(setter, parts, request));
     const asked: Asked = {
       block,
       address: request.address,
@@ -215,7 +225,6 @@ export class Paths {
       if (!named && item.access?.cors == null) return wrongMethod(request.method, methods);
       return item.access === undefined ? serve(asked) : past(item.access, asked, this.#around, serve);
     }
-    const turn = targets?.next() ?? null;
     const chosen = turn === null || isServer(to) ? undefined : to[Number(turn)];
     if (chosen === undefined) return refused(failure('not_ready', 'this path leads nowhere yet'));
     const slash = chosen.route.indexOf('/');
@@ -228,6 +237,15 @@ export class Paths {
     }
     return enter(state, { ...asked, revision: chosen.revision ?? null }, this.#around);
   }
+}
+
+/** What the fields of a route may refer to. */
+function partsOf(
+  { wantsTarget }: HeaderSetter,
+  parts: Record<string, string> | null,
+  { target }: PathRequest,
+): Record<string, string> {
+  return wantsTarget ? { ...parts, [TARGET_PART]: target } : (parts ?? {});
 }
 
 const DIRECT = { failure: null, terms: null, lines: '' };

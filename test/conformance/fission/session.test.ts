@@ -111,6 +111,7 @@ describe('a session with the fission CLI', () => {
     assert.equal(seen.url, '/?a=1');
     assert.equal(seen.headers['x-fission-function-name'], 'echo');
     assert.equal(seen.headers['x-fission-function-namespace'], 'default');
+    assert.equal(seen.headers['x-fission-full-url'], '/echo?a=1');
     const { body: object } = await fission.get('functions', 'echo');
     assert.equal(seen.headers['x-fission-function-uid'], object.metadata.uid);
     assert.equal((await fission.visit('/echo', { method: 'DELETE' })).status, 405);

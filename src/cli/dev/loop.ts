@@ -4,7 +4,8 @@ import { packDirectory } from '../../functions/pack.ts';
 import { uploadPackage } from '../../functions/packages/client.ts';
 import { DEFAULT_MAX_PACKAGE_BYTES } from '../../functions/packages/store.ts';
 import type { Digest, PetrelFunction, Runtime } from '../../kinds/function.ts';
-import { RUNTIMES } from '../../kube/refs.ts';
+import { orUndefined } from '../../kube/client.ts';
+import { FUNCTIONS, RUNTIMES } from '../../kube/refs.ts';
 import type { CommandContext } from '../command.ts';
 import { shownBuild } from '../deploy/build.ts';
 import { write } from '../deploy/code.ts';
@@ -97,6 +98,14 @@ export function createDeployer(options: DeployerOptions): Deployer {
     return chosen;
   };
 
+  /** The Function with new code and nothing else new; undefined when it has to be written as a whole. */
+  const changed = (fn: PetrelFunction, digest: Digest, port: number | undefined) =>
+    orUndefined(
+      session.client.patch<PetrelFunction>(FUNCTIONS, namespace, fn.metadata.name, 'merge', {
+        spec: { package: { digest }, ...(port === undefined ? {} : { debugPort: port }) },
+      }),
+    );
+
   return {
     supersede: () => void build.cancel(),
     async deploy() {
@@ -117,7 +126,10 @@ export function createDeployer(options: DeployerOptions): Deployer {
           ...(source.program ? { shape: 'program' } : {}),
           ...(port === undefined ? {} : { debugPort: port, timeoutSeconds: BREAKPOINT_SECONDS }),
         };
-        const written = await write(session.client, context, namespace, source, code, declared);
+        const written =
+          (before && (await changed(before.fn, packed.digest, port))) ??
+          (await write(session.client, context, namespace, source, code, declared));
+        before = undefined;
         const fn = await untilReady(session.client, written, { held: build.held });
         if (port !== undefined) debugging?.answers(port);
         before = { digest: packed.digest, fn };

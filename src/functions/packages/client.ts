@@ -98,11 +98,29 @@ function isBroken(error: unknown): boolean {
   return BROKEN.has((error as NodeJS.ErrnoException).code ?? '');
 }
 
+/** A package up to this size is sent without asking first, in one write with its head, bytes. */
+const AT_ONCE = 64 * 1024;
+
+async function wholeOf(source: UploadSource): Promise<Buffer> {
+  const parts: Uint8Array[] = [];
+  for await (const part of source.stream()) parts.push(part);
+  return Buffer.concat(parts);
+}
+
 /** Uploads a package unless the platform has it, or the rest of one whose upload broke off. */
 export async function uploadPackage(socketPath: string, source: UploadSource): Promise<StoredPackage> {
   const { digest, bytes } = source;
   const path = `/packages/${digest}`;
   let until: number | undefined;
+  if (bytes <= AT_ONCE) {
+    try {
+      const stored = await askPlatform<StoredPackage>(socketPath, 'PUT', path, await wholeOf(source));
+      return stored ?? { digest, bytes, created: true };
+    } catch (error) {
+      if (!isBroken(error) || (error instanceof PetrelError && error.code === 'PlatformNotRunning'))
+        throw error;
+    }
+  }
   for (;;) {
     try {
       // Asked first: an upload that is cut off because its package is there already can end in a broken pipe on this side.

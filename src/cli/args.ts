@@ -6,7 +6,12 @@ import { closest } from './suggest.ts';
 
 /** Options that every command takes. */
 export const GLOBAL_OPTIONS: Record<string, OptionSpec> = {
-  home: { kind: 'text', value: 'dir', help: 'where all state lives (default $PETREL_HOME, else ~/.petrel)' },
+  home: {
+    kind: 'text',
+    value: 'dir',
+    help: 'where all state lives (default $PETREL_HOME, else ~/.petrel)',
+    complete: 'folders',
+  },
   help: { kind: 'flag', short: 'h', help: 'show this help' },
 };
 
@@ -95,7 +100,7 @@ export function parse(command: CommandSpec, argv: readonly string[]): Args {
 }
 
 /** Whether the word that follows belongs to it. */
-const takesNext = ({ kind }: OptionSpec) => kind !== 'flag' && kind !== 'optional';
+export const takesNext = ({ kind }: OptionSpec) => kind !== 'flag' && kind !== 'optional';
 
 function readValue(
   command: CommandSpec,

@@ -3,6 +3,22 @@ import type { HomePaths } from '../platform/home.ts';
 import type { Args } from './args.ts';
 import type { Output } from './output.ts';
 
+/** What a shell may propose: these words, or names of that kind as the machine and the platform have them at the moment. */
+export type Completion =
+  | readonly string[]
+  | 'files'
+  | 'folders'
+  | 'functions'
+  | 'revisions'
+  | 'aliases'
+  | 'namespaces'
+  | 'runtimes'
+  | 'templates'
+  | 'triggers'
+  | 'sources'
+  | 'requests'
+  | 'commands';
+
 /** One option of a command. */
 export interface OptionSpec {
   /** `flag` takes no value; `integer` refuses anything else; `optional` is one that may be left out (`--debug`, `--debug=5005`); `list` may be given several times. */
@@ -13,12 +29,15 @@ export interface OptionSpec {
   help: string;
   /** The values allowed. */
   choices?: readonly string[];
+  /** Absent: the choices. */
+  complete?: Completion;
 }
 
 export interface Positional {
   name: string;
   required: boolean;
   help: string;
+  complete?: Completion;
 }
 
 export interface CommandSpec {

@@ -20,6 +20,7 @@ export async function main(
     if (name === undefined || name === '--help' || name === '-h' || name === 'help')
       return await help(out, rest[0]);
     if (name === '--version' || name === '-v') return await main(['version'], env, stdout, stderr);
+    if (name === '__complete') return await (await import('./complete/index.ts')).complete(rest, env, stdout);
     const command = find(name);
     const args = parse(command, rest);
     if (args.flag('help')) return await help(out, command.name);

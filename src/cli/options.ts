@@ -14,9 +14,15 @@ export const NAMESPACE: OptionSpec = {
   short: 'n',
   value: 'namespace',
   help: 'namespace (default "default")',
+  complete: 'namespaces',
 };
 export const ALL_NAMESPACES: OptionSpec = { kind: 'flag', short: 'A', help: 'of all namespaces' };
-export const SERVICE: Positional = { name: 'name', required: true, help: 'name of the function or service' };
+export const SERVICE: Positional = {
+  name: 'name',
+  required: true,
+  help: 'name of the function or service',
+  complete: 'functions',
+};
 export const API: OptionSpec = {
   kind: 'text',
   value: 'host:port',
@@ -37,6 +43,7 @@ export const SOURCE_OPTIONS: Record<string, OptionSpec> = {
     short: 'r',
     value: 'runtime',
     help: 'language environment (default: by file extension)',
+    complete: 'runtimes',
   },
   entry: {
     kind: 'text',

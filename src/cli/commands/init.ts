@@ -1,25 +1,12 @@
 import { cpSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { PetrelError } from '../../base/errors.ts';
 import type { CommandContext } from '../command.ts';
+import { RUNTIMES, templates } from '../init/templates.ts';
 import { closest } from '../suggest.ts';
-
-const RUNTIMES = fileURLToPath(new URL('../../../runtimes', import.meta.url));
 
 /** What of a runtime is part of every function made from its template, and what it is called there: code that builds and tests import. */
 const BESIDE: Record<string, { from: string; to: string }> = { rust: { from: 'support', to: 'petrel' } };
-
-/** Folders by the names of their templates: a runtime's `template` has its name, those in its `templates` have their own. */
-function templates(): Map<string, string> {
-  const found: [string, string][] = [];
-  for (const runtime of readdirSync(RUNTIMES)) {
-    const [one, several] = [join(RUNTIMES, runtime, 'template'), join(RUNTIMES, runtime, 'templates')];
-    if (existsSync(one)) found.push([runtime, one]);
-    if (existsSync(several)) for (const name of readdirSync(several)) found.push([name, join(several, name)]);
-  }
-  return new Map(found.sort(([a], [b]) => (a < b ? -1 : 1)));
-}
 
 /** Every file of a template, relative. */
 const filesOf = (template: string): string[] =>

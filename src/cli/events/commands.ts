@@ -13,7 +13,12 @@ export const EVENT_COMMANDS: readonly CommandSpec[] = [
     name: 'event',
     summary: 'Send events, follow them, see what became of each, deliver them again',
     positionals: [
-      { name: 'action', required: true, help: 'send, tail, history, replay or streams' },
+      {
+        name: 'action',
+        required: true,
+        help: 'send, tail, history, replay or streams',
+        complete: ['send', 'tail', 'history', 'replay', 'streams'],
+      },
       {
         name: 'where',
         required: false,
@@ -79,8 +84,13 @@ export const EVENT_COMMANDS: readonly CommandSpec[] = [
     name: 'trigger',
     summary: 'Say which events of a broker call what',
     positionals: [
-      { name: 'action', required: true, help: 'list, create, delete, pause or resume' },
-      { name: 'name', required: false, help: 'name of the trigger' },
+      {
+        name: 'action',
+        required: true,
+        help: 'list, create, delete, pause or resume',
+        complete: ['list', 'create', 'delete', 'pause', 'resume'],
+      },
+      { name: 'name', required: false, help: 'name of the trigger', complete: 'triggers' },
     ],
     options: {
       namespace: NAMESPACE,
@@ -140,8 +150,18 @@ export const EVENT_COMMANDS: readonly CommandSpec[] = [
     name: 'source',
     summary: 'Say where events come from: a clock, a queue, a webhook',
     positionals: [
-      { name: 'action', required: true, help: 'list, create, delete, pause or resume' },
-      { name: 'name', required: false, help: 'name of the source (create: default its kind)' },
+      {
+        name: 'action',
+        required: true,
+        help: 'list, create, delete, pause or resume',
+        complete: ['list', 'create', 'delete', 'pause', 'resume'],
+      },
+      {
+        name: 'name',
+        required: false,
+        help: 'name of the source (create: default its kind)',
+        complete: 'sources',
+      },
     ],
     options: {
       namespace: NAMESPACE,

@@ -7,7 +7,7 @@ export const SERVICE_COMMANDS: readonly CommandSpec[] = [
     name: 'invocations',
     summary: 'List asynchronous invocations, show one with its result, or cancel one',
     positionals: [
-      { name: 'action', required: true, help: 'list, get or cancel' },
+      { name: 'action', required: true, help: 'list, get or cancel', complete: ['list', 'get', 'cancel'] },
       { name: 'what', required: false, help: 'get, cancel: the id; list: a function' },
     ],
     options: {
@@ -34,7 +34,12 @@ export const SERVICE_COMMANDS: readonly CommandSpec[] = [
     summary:
       'Dead letters: invocations and events that failed for good, with all that is needed to try them again',
     positionals: [
-      { name: 'action', required: true, help: 'list, show, redrive or purge' },
+      {
+        name: 'action',
+        required: true,
+        help: 'list, show, redrive or purge',
+        complete: ['list', 'show', 'redrive', 'purge'],
+      },
       {
         name: 'what',
         required: false,
@@ -61,8 +66,13 @@ export const SERVICE_COMMANDS: readonly CommandSpec[] = [
     name: 'state',
     summary: 'Read and change what a function keeps',
     positionals: [
-      { name: 'action', required: true, help: 'get, set, delete or list' },
-      { name: 'function', required: false, help: 'name of the function' },
+      {
+        name: 'action',
+        required: true,
+        help: 'get, set, delete or list',
+        complete: ['get', 'set', 'delete', 'list'],
+      },
+      { name: 'function', required: false, help: 'name of the function', complete: 'functions' },
       { name: 'key', required: false, help: 'the key; list: only keys that begin with this' },
       { name: 'value', required: false, help: 'set: the value; @file reads a file, nothing or @- stdin' },
     ],

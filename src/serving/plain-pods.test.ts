@@ -313,6 +313,35 @@ test('a server that answers is an instance before its Pod is reported Ready, and
   assert.deepEqual(events, ['unready its Pod is not ready']);
 });
 
+test('a server that answered once, and fails before its Pod was ever reported Ready, is no instance for long', async (t) => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const { plain, clock, name, setStatus, events } = await setUp();
+  t.after(() => plain.stop());
+  const readinessProbe = { tcpSocket: { port }, periodSeconds: 2, failureThreshold: 3 };
+  const starting = plain.source.acquire(
+    revision({ ports: [{ containerPort: port }], readinessProbe }),
+    new AbortController().signal,
+  );
+  await clock.advance(0);
+  const podName = name();
+  const status = (ready: 'True' | 'False'): PodStatus => ({
+    podIP: '127.0.0.1',
+    phase: 'Running',
+    conditions: [{ type: 'Ready', status: ready }],
+  });
+  await setStatus(podName, status('False'));
+  await starting;
+  await clock.advance(6000);
+  assert.deepEqual(events, []);
+  await clock.advance(4000);
+  assert.deepEqual(events, ['unready its Pod is not ready']);
+  await setStatus(podName, status('True'));
+  assert.equal(events.at(-1), `up ${podName}`);
+});
+
 test('a template that asks to wait is waited for', () => {
   const template = (container: Partial<Container>) => earlyProbe(podFor(revision(container), 'p', 8080));
   assert.deepEqual(template({})?.tcpSocket, { port: 8080 });

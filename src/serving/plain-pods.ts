@@ -8,7 +8,7 @@ import { RUNTIME_IMAGE_PREFIX } from '../kinds/function.ts';
 import { asUpdated } from '../kinds/in-place.ts';
 import { randomSuffix } from '../kinds/name.ts';
 import { POD_NETWORK_LABEL, ZONE_LABEL } from '../kinds/node.ts';
-import type { Pod } from '../kinds/pod.ts';
+import type { Pod, Probe } from '../kinds/pod.ts';
 import type { Revision } from '../kinds/serving.ts';
 import { type KubeClient, KubeError } from '../kube/client.ts';
 import { createInformer } from '../kube/informer.ts';
@@ -86,7 +86,7 @@ interface Waiter {
 interface Given {
   revision: Revision;
   state: 'up' | 'unready' | 'down';
-  /** It has been reported Ready; before that, only its server has been seen to answer. */
+  /** What its Pod's status says holds: it has been reported Ready, or has had the time for it since its server was seen to answer. */
   reported: boolean;
 }
 
@@ -164,11 +164,21 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
     };
   };
 
-  const handOut = (pod: Pod, waiter: Waiter, reported: boolean) => {
+  /** `unseen`: only its server has been seen to answer, and this probe of its node's is to find the same. */
+  const handOut = (pod: Pod, waiter: Waiter, unseen?: Probe) => {
     const uid = pod.metadata.uid ?? '';
     waiting.delete(uid);
-    given.set(uid, { revision: waiter.revision, state: 'up', reported });
+    const entry: Given = { revision: waiter.revision, state: 'up', reported: unseen === undefined };
+    given.set(uid, entry);
     waiter.resolve(instanceOf(pod, waiter.revision));
+    if (unseen === undefined) return;
+    // One that fails before its node has looked for the first time is never reported Ready.
+    clock.after(noticedMs(unseen), () => {
+      if (entry.reported || given.get(uid) !== entry) return;
+      entry.reported = true;
+      const now = pods.byIndex('uid', uid)[0];
+      if (now) changed(now, false);
+    });
   };
 
   /** Asks the server itself, which knows earlier than the Pod's status does. */
@@ -177,7 +187,7 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
     const probe = earlyProbe(asUpdated(pod));
     if (!probe) return;
     void probeEarly(host, probe, clock, waiter.probing.signal).then((answers) => {
-      if (answers && waiting.get(pod.metadata.uid ?? '') === waiter) handOut(pod, waiter, false);
+      if (answers && waiting.get(pod.metadata.uid ?? '') === waiter) handOut(pod, waiter, probe);
     });
   };
 
@@ -193,7 +203,7 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
       const failure = ending ? new PodRemoved() : startFailure(pod, waiter.revision);
       if (failure) waiter.reject(failure);
       else if (waiter.since && !isUpdated(pod, waiter.revision)) return;
-      else if (isReady(pod)) handOut(pod, waiter, true);
+      else if (isReady(pod)) handOut(pod, waiter);
       else if (pod.status?.podIP && !waiter.asked) ask(pod, pod.status.podIP, waiter);
       return;
     }
@@ -201,7 +211,7 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
     if (!entry) return;
     const ready = !gone && isReady(pod);
     entry.reported ||= ready;
-    // Until it has been reported Ready once, that it is not yet is no news.
+    // Until then, that it is not yet reported Ready is no news.
     const running = !gone && isRunning(pod);
     const state = ready || (running && !entry.reported) ? 'up' : running ? 'unready' : 'down';
     if (state !== entry.state) {
@@ -357,6 +367,10 @@ export function createPlainPods(options: PlainPodsOptions): PlainPods {
     },
   };
 }
+
+/** How long a node takes to find a probe to fail, from any moment on; what is not given is as in Kubernetes. */
+const noticedMs = ({ periodSeconds = 10, timeoutSeconds = 1, failureThreshold = 3 }: Probe): number =>
+  (periodSeconds * (failureThreshold + 1) + timeoutSeconds) * 1000;
 
 function isReady(pod: Pod): boolean {
   return (

@@ -11,6 +11,8 @@ export interface Outgoing {
   headers?: Record<string, string>;
   /** A part of a file, or what is there whole. */
   body?: { path: string; start: number; bytes: number } | string | Buffer;
+  /** Ends it, with its answer. */
+  signal?: AbortSignal;
 }
 
 export interface Incoming {
@@ -23,7 +25,7 @@ export interface Incoming {
 const SILENT_MS = 60_000;
 
 /** Sends a request; resolves with the head of the answer, whatever its status. */
-export function send({ method, url, headers = {}, body }: Outgoing): Promise<Incoming> {
+export function send({ method, url, headers = {}, body, signal }: Outgoing): Promise<Incoming> {
   const { promise, resolve, reject } = Promise.withResolvers<Incoming>();
   const whole = typeof body === 'string' || Buffer.isBuffer(body) ? body : undefined;
   const length = typeof body === 'object' && 'path' in body ? body.bytes : Buffer.byteLength(whole ?? '');
@@ -31,6 +33,7 @@ export function send({ method, url, headers = {}, body }: Outgoing): Promise<Inc
     url,
     {
       method,
+      signal,
       headers: { ...headers, ...(method === 'GET' || method === 'HEAD' ? {} : { 'content-length': length }) },
     },
     (stream) => resolve({ status: stream.statusCode ?? 0, headers: stream.headers, stream }),

@@ -3,6 +3,7 @@ import { sleep } from '../../base/clock.ts';
 import { PetrelError } from '../../base/errors.ts';
 import type { CloudEvent } from '../../cloudevents/event.ts';
 import type { RunningSink, SinkContext } from '../sinks/contract.ts';
+import { leave, within } from './leave.ts';
 import { persist, saying } from './persist.ts';
 import { aborted } from './upstream.ts';
 
@@ -24,32 +25,48 @@ export interface DownstreamOptions {
 /** How long an event waits for a connection before it is refused, and its sender tries again later. */
 const WAIT_MS = 5000;
 
+/** `connect` is given a signal: when it aborts, what is open is ended without a word. */
 export function downstream(
   context: SinkContext<unknown>,
   options: DownstreamOptions,
-  connect: () => Promise<SinkConnection>,
+  connect: (cut: AbortSignal) => Promise<SinkConnection>,
 ): RunningSink {
   const { clock, log, report } = context;
   const stopping = new AbortController();
   const { signal } = stopping;
   let now = Promise.withResolvers<SinkConnection>();
   let problem = 'not yet connected';
-  const under = new Set<Promise<void>>();
+  /** What is under way: how to refuse it. A race for each event against the loss of the connection would be remembered as long as that lives. */
+  const under = new Map<Promise<void>, (error: unknown) => void>();
+  const refuse = (error: unknown) => {
+    for (const reject of under.values()) reject(error);
+  };
+  let cut = new AbortController();
+  let connected = false;
   const running = persist({ clock, log, signal, report, random: Math.random, ...options }, async (up) => {
+    const mine = new AbortController();
+    cut = mine;
     let connection: SinkConnection | undefined;
     try {
-      connection = await connect();
-      connection.lost.catch(() => {});
+      connection = await connect(mine.signal);
+      connection.lost.catch(refuse);
+      connected = true;
       now.resolve(connection);
       up();
       await Promise.race([aborted(signal), connection.lost]);
-      await Promise.allSettled(under);
     } catch (error) {
       problem = saying(error);
       throw error;
     } finally {
       if (connection !== undefined) now = Promise.withResolvers();
-      await connection?.close();
+      connected = false;
+      try {
+        await connection?.close();
+      } finally {
+        mine.abort();
+        // Not every client tells those who wait for an answer that there will be none.
+        if (connection !== undefined) refuse(new Error('the connection was closed'));
+      }
     }
   });
   const send = async (event: CloudEvent): Promise<void> => {
@@ -62,22 +79,25 @@ export function downstream(
         why: problem,
         fix: 'The event is tried again; see to the server and to what the sink is configured with.',
       });
-    await Promise.race([connection.send(event), connection.lost]);
+    await connection.send(event);
   };
   return {
     async send(event) {
-      const mine = send(event);
-      under.add(mine);
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      under.set(promise, reject);
+      send(event).then(resolve, reject);
       try {
-        await mine;
+        await promise;
       } finally {
-        under.delete(mine);
+        under.delete(promise);
       }
     },
     async stop(graceMs) {
-      await Promise.race([Promise.allSettled(under), sleep(clock, graceMs)]);
+      await within(clock, Promise.allSettled(under.keys()), graceMs);
       stopping.abort();
-      await running;
+      // Who does not answer within the grace, or was not reached at all, is not taken leave of.
+      if (!connected || under.size > 0) cut.abort();
+      await leave({ clock, log, what: options.what }, running, 0, () => cut.abort());
     },
   };
 }

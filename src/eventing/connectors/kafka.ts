@@ -1,6 +1,7 @@
 /** How sources and sinks reach Kafka. */
 import type { ConnectionOptions } from 'node:tls';
 import { messageOf } from '../../base/errors.ts';
+import type { Base } from '../../clients/kafka/index.ts';
 import type { Fields, Read } from './fields.ts';
 import { causes } from './persist.ts';
 import { TLS_FIELDS, tlsOptions } from './tls.ts';
@@ -45,6 +46,14 @@ export function kafkaOptions(config: Read<typeof KAFKA_FIELDS>, clientId: string
         }),
     ...(tls === undefined ? {} : { tls }),
   };
+}
+
+/** Ends the connections of clients and streams at once: what they wait for is rejected, and they make no others. */
+export function cutOff(clients: Iterable<Pick<Base, 'connections'>>): void {
+  for (const { connections } of clients) {
+    for (const [, { socket }] of connections) socket?.destroy();
+    connections.close().catch(() => {});
+  }
 }
 
 /** What Kafka is called in messages. */

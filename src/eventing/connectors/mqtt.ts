@@ -8,6 +8,7 @@ import { connect as connectTls } from 'node:tls';
 import type { Clock, Timer } from '../../base/clock.ts';
 import type { IConnackPacket, IPublishPacket, ISubackPacket, Packet } from '../../clients/mqtt/index.ts';
 import type { Fields, Read } from './fields.ts';
+import { onCut } from './leave.ts';
 import { TLS_FIELDS, tlsOptions } from './tls.ts';
 
 export const MQTT_FIELDS = {
@@ -39,6 +40,8 @@ export interface MqttOptions {
   /** Message ids of QoS 2 that were accepted and not released; outlives a connection, as the session does. */
   accepted?: Set<number>;
   clock: Clock;
+  /** Ends the connection when it aborts, whatever the broker does. */
+  cut?: AbortSignal;
   /** Resolves when the message is safe; the acknowledgement follows. A rejection leaves it with the broker. */
   onMessage?(packet: IPublishPacket): Promise<void>;
 }
@@ -49,7 +52,8 @@ export interface MqttConnection {
   publish(packet: Omit<IPublishPacket, 'cmd' | 'dup' | 'messageId'>): Promise<void>;
   /** Rejects when the connection is lost; it does not come back by itself. */
   readonly lost: Promise<never>;
-  close(): void;
+  /** Resolves when the broker has been told. */
+  close(): Promise<void>;
 }
 
 const CONNECT_MS = 5000;
@@ -63,6 +67,7 @@ export async function connectMqtt(
   config: Read<typeof MQTT_FIELDS>,
   options: MqttOptions,
 ): Promise<MqttConnection> {
+  options.cut?.throwIfAborted();
   const version = versionOf(config);
   const at = config.address.lastIndexOf(':');
   const where = { host: config.address.slice(0, at), port: Number(config.address.slice(at + 1)) };
@@ -71,6 +76,7 @@ export async function connectMqtt(
     tls === undefined
       ? connectTcp(where)
       : connectTls({ ...(isIP(where.host) === 0 ? { servername: where.host } : {}), ...where, ...tls });
+  onCut(options.cut, () => socket.destroy());
   const connection = new Connection(client, socket, version, options);
   const limit = options.clock.after(CONNECT_MS, () =>
     socket.destroy(new Error('the broker does not answer')),
@@ -78,7 +84,7 @@ export async function connectMqtt(
   try {
     await connection.open(config);
   } catch (error) {
-    connection.close();
+    socket.destroy();
     throw error;
   } finally {
     limit.cancel();
@@ -198,13 +204,16 @@ class Connection implements MqttConnection {
     if (code >= 0x80) throw new Error(`the broker refused the message: ${refusal(code)}`);
   }
 
-  close(): void {
+  close(): Promise<void> {
+    this.#fail(new Error('closed'));
+    if (this.#socket.closed) return Promise.resolve();
+    const closed = new Promise<void>((resolve) => this.#socket.once('close', () => resolve()));
     if (!this.#socket.destroyed) {
       this.#send({ cmd: 'disconnect', ...(this.#version === 5 ? { reasonCode: 0 } : {}) });
       this.#socket.end();
     }
     this.#socket.destroySoon();
-    this.#fail(new Error('closed'));
+    return closed;
   }
 
   #send(packet: Packet): void {

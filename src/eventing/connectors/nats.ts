@@ -1,6 +1,10 @@
 /** How sources and sinks reach NATS. */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { subscribe } from 'node:diagnostics_channel';
+import type { Socket } from 'node:net';
 import type { NatsConnection } from '../../clients/nats/index.ts';
 import type { Fields, Read } from './fields.ts';
+import { onCut } from './leave.ts';
 import { TLS_FIELDS, tlsOptions } from './tls.ts';
 
 export const NATS_FIELDS = {
@@ -14,12 +18,39 @@ export const NATS_FIELDS = {
 
 type Client = typeof import('../../clients/nats/index.ts');
 
-/** A connection that does not come back by itself: who uses it begins anew, and says so. */
-export function connectNats(
+/** Where the sockets go that are made while the client connects: it gives up one whose server does not answer, and leaves it open. */
+let making: AsyncLocalStorage<Set<Socket>> | undefined;
+function watchSockets(): AsyncLocalStorage<Set<Socket>> {
+  const storage = new AsyncLocalStorage<Set<Socket>>();
+  subscribe('net.client.socket', (message) => {
+    storage.getStore()?.add((message as { socket: Socket }).socket);
+  });
+  return storage;
+}
+
+/** A connection that does not come back by itself: who uses it begins anew, and says so. It ends when `cut` aborts, whatever its server does. */
+export async function connectNats(
   client: Client,
   config: Read<typeof NATS_FIELDS>,
   name: string,
+  cut?: AbortSignal,
 ): Promise<NatsConnection> {
+  cut?.throwIfAborted();
+  making ??= watchSockets();
+  const sockets = new Set<Socket>();
+  const destroy = () => {
+    for (const socket of sockets) socket.destroy();
+  };
+  onCut(cut, destroy);
+  try {
+    return await making.run(sockets, () => open(client, config, name));
+  } catch (error) {
+    destroy();
+    throw error;
+  }
+}
+
+function open(client: Client, config: Read<typeof NATS_FIELDS>, name: string): Promise<NatsConnection> {
   const { ca, cert, key } = tlsOptions(config.tls) ?? {};
   return client.connect({
     servers: [...config.servers],

@@ -1,7 +1,9 @@
 /** How sources and sinks reach PostgreSQL. */
+import { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ClientConfig } from '../../clients/postgresql/index.ts';
 import type { Fields, Read } from './fields.ts';
+import { onCut } from './leave.ts';
 import { TLS_FIELDS, tlsOptions } from './tls.ts';
 
 export const POSTGRESQL_FIELDS = {
@@ -20,7 +22,12 @@ export const POSTGRESQL_FIELDS = {
 
 type Library = typeof import('../../clients/postgresql/index.ts');
 
-export function postgresqlOptions(config: Read<typeof POSTGRESQL_FIELDS>, name: string): ClientConfig {
+/** The connection ends when `cut` aborts, whatever the server does. */
+export function postgresqlOptions(
+  config: Read<typeof POSTGRESQL_FIELDS>,
+  name: string,
+  cut?: AbortSignal,
+): ClientConfig {
   const at = config.address.lastIndexOf(':');
   const tls = tlsOptions(config.tls);
   return {
@@ -32,6 +39,11 @@ export function postgresqlOptions(config: Read<typeof POSTGRESQL_FIELDS>, name: 
     application_name: name.slice(0, 63),
     connectionTimeoutMillis: 5000,
     keepAlive: true,
+    stream: () => {
+      const socket = new Socket();
+      onCut(cut, () => socket.destroy());
+      return socket;
+    },
     ...(tls === undefined ? {} : { ssl: tls }),
   };
 }
@@ -52,8 +64,10 @@ export async function connectPostgresql(
   library: Library,
   config: Read<typeof POSTGRESQL_FIELDS>,
   name: string,
+  cut?: AbortSignal,
 ): Promise<PostgresqlConnection> {
-  const client = new library.Client(postgresqlOptions(config, name));
+  cut?.throwIfAborted();
+  const client = new library.Client(postgresqlOptions(config, name, cut));
   const lost = new Promise<never>((_, reject) => {
     client.on('error', reject);
     client.on('end', () => reject(new Error('the connection was closed')));

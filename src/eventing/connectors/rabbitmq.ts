@@ -1,4 +1,5 @@
 /** How sources and sinks reach RabbitMQ. */
+import type { Socket } from 'node:net';
 import type { ChannelModel } from '../../clients/rabbitmq/index.ts';
 import type { Fields, Read } from './fields.ts';
 import { TLS_FIELDS, tlsOptions } from './tls.ts';
@@ -30,9 +31,13 @@ export async function connectRabbitmq(
   client: Client,
   config: Read<typeof RABBITMQ_FIELDS>,
   name: string,
+  cut?: AbortSignal,
 ): Promise<RabbitConnection> {
+  cut?.throwIfAborted();
   const at = config.address.lastIndexOf(':');
   const tls = tlsOptions(config.tls);
+  // Handed on to the socket.
+  const socket = { timeout: 5000, clientProperties: { connection_name: name }, signal: cut, ...tls };
   const model = await client.connect(
     {
       protocol: tls === undefined ? 'amqp' : 'amqps',
@@ -43,9 +48,13 @@ export async function connectRabbitmq(
       vhost: config.vhost,
       heartbeat: 20,
     },
-    { timeout: 5000, clientProperties: { connection_name: name }, ...tls },
+    socket,
   );
   let open = true;
+  // A close that is under way does not tell when the connection is lost.
+  const ended = new Promise<void>((resolve) => {
+    (model.connection as unknown as { stream: Socket }).stream.once('close', () => resolve());
+  });
   const lost = new Promise<never>((_, reject) => {
     model.on('error', reject);
     model.on('close', (error) => {
@@ -58,7 +67,7 @@ export async function connectRabbitmq(
     model,
     lost,
     async close() {
-      if (open) await model.close().catch(() => {});
+      if (open) await Promise.race([model.close().catch(() => {}), ended]);
     },
   };
 }

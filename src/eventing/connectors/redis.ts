@@ -1,6 +1,7 @@
 /** How sources and sinks reach Redis. */
 import type { ConnectionOptions } from 'node:tls';
 import type { Fields, Read } from './fields.ts';
+import { onCut } from './leave.ts';
 import { TLS_FIELDS, tlsOptions } from './tls.ts';
 
 export const REDIS_FIELDS = {
@@ -34,7 +35,9 @@ export interface RedisConnection {
 export async function connectRedis(
   client: Client,
   config: Read<typeof REDIS_FIELDS>,
+  cut?: AbortSignal,
 ): Promise<RedisConnection> {
+  cut?.throwIfAborted();
   const at = config.address.lastIndexOf(':');
   const tls: ConnectionOptions | undefined = tlsOptions(config.tls);
   const redis = client.createClient({
@@ -54,6 +57,7 @@ export async function connectRedis(
     redis.on('error', resolve);
     redis.on('end', () => resolve(new Error('the connection was closed')));
   });
+  onCut(cut, () => redis.destroy());
   await redis.connect();
   const typeMapping = { [client.RESP_TYPES.BLOB_STRING]: Buffer };
   return {

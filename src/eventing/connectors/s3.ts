@@ -54,7 +54,8 @@ export class S3Refused extends Error {
   }
 }
 
-export function openBucket(config: Read<typeof S3_FIELDS>, now: () => number): Bucket {
+/** Requests end when `cut` aborts. */
+export function openBucket(config: Read<typeof S3_FIELDS>, now: () => number, cut?: AbortSignal): Bucket {
   const { bucket, region, accessKeyId, secretAccessKey, sessionToken } = config;
   const call = async (
     method: string,
@@ -75,7 +76,13 @@ export function openBucket(config: Read<typeof S3_FIELDS>, now: () => number): B
       ...(sessionToken === undefined ? {} : { sessionToken }),
     };
     const headers = sign({ method, url, headers: extra, payloadHash }, credentials, { region, now: now() });
-    const answer = await send({ method, url, headers, ...(body === undefined ? {} : { body }) });
+    const answer = await send({
+      method,
+      url,
+      headers,
+      ...(body === undefined ? {} : { body }),
+      ...(cut === undefined ? {} : { signal: cut }),
+    });
     if (answer.status < 300) return answer;
     const text = await textOf(answer.stream);
     const [code = `HTTP ${answer.status}`] = elements(text, 'Code');

@@ -1,8 +1,8 @@
 /** A source whose server keeps the messages until they are resolved: it holds on to the connection, and lets what is under way end when it is stopped. */
-import { sleep } from '../../base/clock.ts';
 import type { RunningSource, SourceContext } from '../sources/contract.ts';
 import { Health } from './health.ts';
 import { Intake } from './intake.ts';
+import { leave } from './leave.ts';
 import { persist } from './persist.ts';
 
 /** One connection, from its making to its loss. */
@@ -11,6 +11,8 @@ export interface Connection {
   intake: Intake;
   /** Aborts when the source is to stop: then `settled`, then close the connection and return. */
   signal: AbortSignal;
+  /** Aborts when its time is over: what is still open is ended without a word, and nothing is opened any more. */
+  cut: AbortSignal;
   /** It works. */
   up(message?: string): void;
   /** Resolves when what is under way has ended, or the time for it is over. */
@@ -29,9 +31,6 @@ export interface UpstreamOptions {
   quiet?: boolean;
 }
 
-/** What a client may take to take its leave of a server, beyond the grace, milliseconds. */
-const LEAVE_MS = 5000;
-
 /** Runs `session` for each connection; it rejects when the connection is lost, and returns when `signal` has aborted. */
 export function upstream(
   context: SourceContext<unknown>,
@@ -39,13 +38,17 @@ export function upstream(
   session: (connection: Connection) => Promise<void>,
 ): RunningSource {
   const stopping = new AbortController();
-  const signal = AbortSignal.any([context.signal, stopping.signal]);
+  // Not the context's, which aborts a moment before the grace is known.
+  const { signal } = stopping;
   const health = new Health(context);
   let grace = 0;
+  let now: { cut: AbortController; up: boolean } | undefined;
   const { clock, random, log } = context;
   const running = persist(
     { clock, random, log, signal, report: health.state, what: options.what, reasonOf: options.reasonOf },
     async (up) => {
+      const mine = { cut: new AbortController(), up: false };
+      now = mine;
       const connection: Connection = {
         intake: new Intake({
           clock,
@@ -58,13 +61,18 @@ export function upstream(
               }),
         }),
         signal,
-        up,
+        cut: mine.cut.signal,
+        up(message) {
+          mine.up = true;
+          up(message);
+        },
         settled: () => connection.intake.hold(grace),
       };
       try {
         await session(connection);
       } finally {
         connection.intake.close();
+        mine.cut.abort();
       }
     },
   );
@@ -72,14 +80,10 @@ export function upstream(
     async stop(graceMs) {
       grace = graceMs;
       stopping.abort();
-      // A client that waits for an answer of a server that died meanwhile must not hold up what comes after this source.
-      const ended = new AbortController();
-      const late = sleep(clock, graceMs + LEAVE_MS, ended.signal).then(() => {
-        if (!ended.signal.aborted)
-          log.warn('a source does not end its connection; it is left', { what: options.what });
-      });
-      await Promise.race([running, late]);
-      ended.abort();
+      const cut = () => now?.cut.abort();
+      // Of a server that was not reached there is no leave to take.
+      if (now?.up !== true) cut();
+      await leave({ clock, log, what: options.what }, running, graceMs, cut);
     },
   };
 }

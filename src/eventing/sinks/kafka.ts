@@ -6,7 +6,8 @@ import { attribute } from '../../cloudevents/event.ts';
 import { toKafka } from '../../cloudevents/kafka.ts';
 import { downstream } from '../connectors/downstream.ts';
 import { checkFields, type Fields, type Read, readFields } from '../connectors/fields.ts';
-import { KAFKA_FIELDS, kafkaName, kafkaOptions, kafkaReason } from '../connectors/kafka.ts';
+import { cutOff, KAFKA_FIELDS, kafkaName, kafkaOptions, kafkaReason } from '../connectors/kafka.ts';
+import { onCut } from '../connectors/leave.ts';
 import { MODE } from '../connectors/mode.ts';
 import { causes } from '../connectors/persist.ts';
 import type { SinkModule } from './contract.ts';
@@ -50,7 +51,7 @@ export const kafkaSink: SinkModule = {
   async start(context) {
     const config = readFields(context.config, FIELDS);
     const { topic, keyAttribute, contentMode: mode } = config;
-    return downstream(context, { what: kafkaName(config), reasonOf: kafkaReason }, async () => {
+    return downstream(context, { what: kafkaName(config), reasonOf: kafkaReason }, async (cut) => {
       const client = await loadClient('kafka');
       const options = kafkaOptions(config, context.key.replaceAll('/', '-'));
       const producer = new client.Producer({
@@ -59,9 +60,10 @@ export const kafkaSink: SinkModule = {
         compression: config.compression,
         autocreateTopics: false,
       });
+      onCut(cut, () => cutOff([producer]));
       // Connects, and finds out whether there is such a topic.
       try {
-        if (config.numPartitions !== undefined) await makeTopic(client, config, options);
+        if (config.numPartitions !== undefined) await makeTopic(client, config, options, cut);
         await producer.metadata({ topics: [topic] });
       } catch (error) {
         await producer.close(true).catch(() => {});
@@ -116,8 +118,10 @@ async function makeTopic(
   client: typeof import('../../clients/kafka/index.ts'),
   { topic, numPartitions, replicationFactor }: Read<typeof FIELDS>,
   options: ReturnType<typeof kafkaOptions>,
+  cut: AbortSignal,
 ): Promise<void> {
   const admin = new client.Admin(options);
+  onCut(cut, () => cutOff([admin]));
   try {
     await admin.createTopics({ topics: [topic], partitions: numPartitions, replicas: replicationFactor });
   } catch (error) {

@@ -40,12 +40,13 @@ export const mqttSink: SinkModule = {
     const config = readFields(context.config, FIELDS);
     const { topic, retain, contentMode: mode } = config;
     const clientId = config.clientId ?? `petrel-${context.key.replaceAll('/', '-')}`;
-    return downstream(context, { what: mqttName(config) }, async () => {
+    return downstream(context, { what: mqttName(config) }, async (cut) => {
       const { clock } = context;
       const mqtt = await connectMqtt(await loadClient('mqtt'), config, {
         clientId,
         sessionSeconds: 0,
         clock,
+        cut,
       });
       return {
         send(event) {

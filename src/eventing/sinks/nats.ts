@@ -25,9 +25,9 @@ export const natsSink: SinkModule = {
   check: (config) => checkFields(config, FIELDS),
   async start(context) {
     const config = readFields(context.config, FIELDS);
-    return downstream(context, { what: natsName(config) }, async () => {
+    return downstream(context, { what: natsName(config) }, async (cut) => {
       const client = await loadClient('nats');
-      const nc = await connectNats(client, config, context.key);
+      const nc = await connectNats(client, config, context.key, cut);
       const js = client.jetstream(nc);
       return {
         async send(event) {

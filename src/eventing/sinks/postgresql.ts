@@ -34,8 +34,8 @@ export const postgresqlSink: SinkModule = {
     const insert = `INSERT INTO ${table}
       (source, id, type, subject, time, contenttype, dataschema, extensions, data, bytes)
       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (source, id) DO NOTHING`;
-    return downstream(context, { what: postgresqlName(config), reasonOf: postgresqlReason }, async () => {
-      const client = await connectPostgresql(await loadClient('postgresql'), config, context.key);
+    return downstream(context, { what: postgresqlName(config), reasonOf: postgresqlReason }, async (cut) => {
+      const client = await connectPostgresql(await loadClient('postgresql'), config, context.key, cut);
       try {
         if (config.create) await client.query(`CREATE TABLE IF NOT EXISTS ${table} (${COLUMNS})`);
         await client.query(`SELECT source, id FROM ${table} LIMIT 0`);

@@ -38,8 +38,8 @@ export const rabbitmqSink: SinkModule = {
   async start(context) {
     const config = readFields(context.config, FIELDS);
     const { queue, exchange, routingKey, contentMode: mode } = config;
-    return downstream(context, { what: rabbitmqName(config), reasonOf: rabbitmqReason }, async () => {
-      const rabbit = await connectRabbitmq(await loadClient('rabbitmq'), config, context.key);
+    return downstream(context, { what: rabbitmqName(config), reasonOf: rabbitmqReason }, async (cut) => {
+      const rabbit = await connectRabbitmq(await loadClient('rabbitmq'), config, context.key, cut);
       const channel = await rabbit.model.createConfirmChannel();
       /** Messages that no queue took, by their number: the server returns them before it confirms them. */
       const returned = new Set<string>();

@@ -46,8 +46,8 @@ export const redisSink: SinkModule = {
   async start(context) {
     const config = readFields(context.config, FIELDS);
     const { stream, list = '', dataOnly, maxLength } = config;
-    return downstream(context, { what: redisName(config) }, async () => {
-      const redis = await connectRedis(await loadClient('redis'), config);
+    return downstream(context, { what: redisName(config) }, async (cut) => {
+      const redis = await connectRedis(await loadClient('redis'), config, cut);
       return {
         async send(event) {
           if (stream === undefined) {

@@ -27,8 +27,8 @@ export const s3Sink: SinkModule = {
   check: (config) => checkFields(config, FIELDS),
   async start(context) {
     const config = readFields(context.config, FIELDS);
-    return downstream(context, { what: s3Name(config), reasonOf: s3Reason }, async () => {
-      const bucket = openBucket(config, () => context.clock.now());
+    return downstream(context, { what: s3Name(config), reasonOf: s3Reason }, async (cut) => {
+      const bucket = openBucket(config, () => context.clock.now(), cut);
       for await (const _ of bucket.list(config.prefix)) break; // says no now rather than at the first event
       return {
         send(event) {

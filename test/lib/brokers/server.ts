@@ -3,7 +3,7 @@
  * again there. What is not installed is a sentence that the tests print when they skip.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,6 +18,9 @@ export interface Server {
   end(): Promise<void>;
   /** `kill -9`, keeps its files. */
   kill(): Promise<void>;
+  /** It stands still (SIGSTOP): connections are still made, and nothing is answered, until `thaw`, `kill` or `stop`. */
+  freeze(): void;
+  thaw(): void;
   /** Starts it again on the same files and ports, after `end` or `kill`. */
   start(): Promise<void>;
   /** The end: kills it and removes its files. */
@@ -149,6 +152,8 @@ export async function startServer(
     port,
     output,
     start,
+    freeze: () => signalTree(child, 'SIGSTOP'),
+    thaw: () => signalTree(child, 'SIGCONT'),
     end: () => gone('SIGTERM'),
     kill: () => gone('SIGKILL'),
     async stop() {
@@ -166,4 +171,20 @@ function killGroup({ pid }: ChildProcess): void {
   } catch {
     // Nobody of it is left.
   }
+}
+
+/** To a process and all that it has started, which may be in groups of their own. */
+function signalTree(child: ChildProcess | undefined, signal: NodeJS.Signals): void {
+  const visit = (pid: number) => {
+    try {
+      // The parent first: one that stands still starts nobody.
+      process.kill(pid, signal);
+      for (const task of readdirSync(`/proc/${pid}/task`))
+        for (const its of readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' '))
+          if (its !== '') visit(Number(its));
+    } catch {
+      // It is gone.
+    }
+  };
+  if (child?.pid !== undefined && child.exitCode === null && child.signalCode === null) visit(child.pid);
 }

@@ -101,6 +101,8 @@ class JetStreamStream implements RemoteStream {
   readonly #tail = new Tail();
   readonly #listeners = new Set<(entries: readonly Entry[]) => void>();
   readonly #closing = new AbortController();
+  /** Its connections end, also one that is being made. */
+  readonly #cut = new AbortController();
   #session: { connection: NatsConnection; js: JetStreamClient; manager: JetStreamManager } | undefined;
   #following: Promise<void> | undefined;
   #start = 1;
@@ -159,7 +161,9 @@ class JetStreamStream implements RemoteStream {
 
   /** Makes the stream where it is not there, and follows it from its end on. */
   async begin(): Promise<void> {
-    const connection = await connectNats(this.#around.client, this.#settings, `petrel ${this.#spec.key}`);
+    const { client } = this.#around;
+    const name = `petrel ${this.#spec.key}`;
+    const connection = await connectNats(client, this.#settings, name, this.#cut.signal);
     try {
       await this.#prepare(connection);
     } catch (error) {
@@ -401,6 +405,7 @@ class JetStreamStream implements RemoteStream {
         .delete(this.#name)
         .catch((error: unknown) => this.#warn('a stream could not be taken away', error));
     await session?.connection.close().catch(() => {});
+    this.#cut.abort();
     await this.#following;
   }
 

@@ -1,7 +1,8 @@
 /** A topic of one partition, as a stream needs it. The client makes its connections anew by itself; each call says how it went. */
 import { type Clock, sleep } from '../../../base/clock.ts';
 import type { Admin, Consumer, Producer } from '../../../clients/kafka/index.ts';
-import { kafkaOptions, kafkaReason } from '../../connectors/kafka.ts';
+import { cutOff, kafkaOptions, kafkaReason } from '../../connectors/kafka.ts';
+import { within } from '../../connectors/leave.ts';
 import { causes } from '../../connectors/persist.ts';
 import { endOf, type Found, foundIn, type Message } from './kafka-records.ts';
 
@@ -25,6 +26,8 @@ const SEGMENT_BYTES = 64 * 1024 * 1024;
 /** What a request has beyond its records. */
 const OVERHEAD = 128 * 1024;
 const PARTITION = 0;
+/** What the clients may take to close, ms. */
+const CLOSE_MS = 2000;
 /** Wait before a new topic is asked for again, ms. */
 const SETTLE_MS = 50;
 
@@ -233,12 +236,14 @@ export class Topic {
   }
 
   async close(): Promise<void> {
-    await Promise.allSettled([
+    const closed = Promise.allSettled([
       this.#producer.close(true),
       this.#follower.close(true),
       this.#reader.close(true),
       this.#admin.close(),
     ]);
+    await within(this.#options.clock, closed, CLOSE_MS);
+    cutOff([this.#producer, this.#follower, this.#reader, this.#admin]);
   }
 }
 

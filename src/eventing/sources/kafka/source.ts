@@ -3,11 +3,12 @@
  * a crash, a lost connection or a rebalance repeats deliveries and loses none.
  */
 import type { Timer } from '../../../base/clock.ts';
-import type { Consumer } from '../../../clients/kafka/index.ts';
+import type { Base, Consumer } from '../../../clients/kafka/index.ts';
 import { loadClient } from '../../../clients/load.ts';
 import { Health } from '../../connectors/health.ts';
 import { Intake } from '../../connectors/intake.ts';
-import { kafkaName, kafkaOptions, kafkaReason } from '../../connectors/kafka.ts';
+import { cutOff, kafkaName, kafkaOptions, kafkaReason } from '../../connectors/kafka.ts';
+import { leave, within } from '../../connectors/leave.ts';
 import { LowWater } from '../../connectors/low-water.ts';
 import { causes, persist } from '../../connectors/persist.ts';
 import type { RunningSource, SourceContext, SourceModule } from '../contract.ts';
@@ -22,6 +23,7 @@ const COMMIT_MS = 200;
 /** How long a rebalance waits for what is under way. */
 const SETTLE_MS = 20_000;
 const COMMIT_LIMIT_MS = 2000;
+const LEAVE_MS = 3000;
 /** Messages begun of one partition above an unresolved one: what others may run ahead of a message that is being retried. */
 const AHEAD = 20_000;
 
@@ -52,7 +54,8 @@ export const kafkaSource: SourceModule = {
   async start(context): Promise<RunningSource> {
     const config = read(context.config);
     const stopping = new AbortController();
-    const signal = AbortSignal.any([context.signal, stopping.signal]);
+    // Not the context's, which aborts before what is under way has been settled.
+    const { signal } = stopping;
     const health = new Health(context);
     let session: Session | undefined;
     const memberId = await memberIdOf(context);
@@ -68,7 +71,10 @@ export const kafkaSource: SourceModule = {
       async stop(graceMs) {
         await session?.settle(graceMs);
         stopping.abort();
-        await running;
+        const cut = () => session?.cut();
+        // Of a group that was not joined there is no leave to take.
+        if (session?.joined !== true) cut();
+        await leave({ ...context, what: kafkaName(config) }, running, 0, cut);
       },
     };
   },
@@ -100,6 +106,11 @@ class Session {
   #stream: Awaited<ReturnType<Consumer['consume']>> | undefined;
   #commitTimer: Timer | undefined;
   #committing: Promise<void> | undefined;
+  /** What has connections: clients, and the stream. */
+  readonly #connected = new Set<Pick<Base, 'connections'>>();
+  #isCut = false;
+  /** It reads. */
+  joined = false;
   #paused = false;
   #ended = false;
   #fail: (error: unknown) => void = () => {};
@@ -149,12 +160,13 @@ class Session {
         autocommit: false,
         maxWaitTime: this.#config.maxWaitMs,
       });
-      this.#stream = stream;
+      this.#stream = this.#own(stream);
       stream.on('error', this.#fail);
       stream.on('close', () => this.#fail(new Error('the stream of messages was closed')));
       stream.on('data', (message) =>
         this.#take(message as unknown as KafkaMessage & { leaderEpoch: number }),
       );
+      this.joined = true;
       up(`reads ${this.#config.topics.join(', ')} as group ${this.#group}`);
       const end = await Promise.race([failed, stopped, anew]);
       if (end === 'anew') await this.settle(SETTLE_MS);
@@ -168,13 +180,29 @@ class Session {
     }
   }
 
+  #own<C extends Pick<Base, 'connections'>>(client: C): C {
+    this.#connected.add(client);
+    if (this.#isCut) cutOff([client]);
+    return client;
+  }
+
+  /** Ends all connections without a word. */
+  cut(): void {
+    this.#isCut = true;
+    cutOff(this.#connected);
+  }
+
   /** Begins nothing more, waits for what is under way, and commits. */
   async settle(ms: number): Promise<void> {
     await this.#intake.hold(ms);
     this.#commitTimer?.cancel();
     this.#commitTimer = undefined;
     // The client answers a refused commit by joining anew, and that may be waiting for this.
-    await Promise.race([this.#commit().catch(() => {}), this.#wait(COMMIT_LIMIT_MS)]);
+    await within(
+      this.#context.clock,
+      this.#commit().catch(() => {}),
+      COMMIT_LIMIT_MS,
+    );
   }
 
   async #join(): Promise<Consumer> {
@@ -205,7 +233,7 @@ class Session {
       this.#fail(lastError ?? new Error('the group’s coordinator does not answer')),
     );
     if (kip848 && ownId) consumer.memberId = this.#memberId;
-    this.#consumer = consumer;
+    this.#consumer = this.#own(consumer);
     return consumer;
   }
 
@@ -215,8 +243,8 @@ class Session {
    */
   async #pin(options: ReturnType<typeof kafkaOptions>): Promise<{ kip848: boolean; ownId: boolean }> {
     const { Admin } = this.#client;
-    const admin = new Admin(options);
-    const probe = new this.#client.Consumer({ ...options, groupId: this.#group });
+    const admin = this.#own(new Admin(options));
+    const probe = this.#own(new this.#client.Consumer({ ...options, groupId: this.#group }));
     try {
       const apis = await admin.listApis();
       const heartbeat = apis.find(({ name }) => name === 'ConsumerGroupHeartbeat');
@@ -382,9 +410,9 @@ class Session {
     this.#commitTimer?.cancel();
     this.#intake.close();
     const consumer = this.#consumer;
-    if (consumer === undefined) return;
-    const gone = Promise.allSettled([consumer.close(true)]);
     // A coordinator that is away must not hold up the next attempt.
-    await Promise.race([gone, this.#wait(3000)]);
+    if (consumer !== undefined)
+      await within(this.#context.clock, Promise.allSettled([consumer.close(true)]), LEAVE_MS);
+    this.cut();
   }
 }

@@ -61,13 +61,14 @@ export const mqttSource: SourceModule = {
     );
     // What is on disk is no concern of this part any more: nothing is under way here for long.
     const options = { what: mqttName(config), concurrency: config.prefetch, quiet: true };
-    return upstream(context, options, async ({ intake, signal, up, settled }) => {
+    return upstream(context, options, async ({ intake, signal, cut, up, settled }) => {
       const mqtt = await connectMqtt(await loadClient('mqtt'), config, {
         clientId: config.clientId ?? `petrel-${context.namespace}-${context.name}`,
         sessionSeconds: config.qos === 0 ? 0 : config.sessionSeconds,
         receiveMaximum: config.prefetch,
         accepted,
         clock: context.clock,
+        cut,
         onMessage: (packet) =>
           new Promise((resolve, reject) => {
             intake.take(undefined, () =>
@@ -81,7 +82,7 @@ export const mqttSource: SourceModule = {
         await Promise.race([aborted(signal), mqtt.lost]);
         await settled();
       } finally {
-        mqtt.close();
+        await mqtt.close();
       }
     });
   },

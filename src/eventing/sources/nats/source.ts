@@ -107,7 +107,7 @@ async function session(
   connection: Connection,
 ): Promise<void> {
   const client = await loadClient('nats');
-  const nc = await connectNats(client, config, context.key);
+  const nc = await connectNats(client, config, context.key, connection.cut);
   const inHand = new Map<number, JsMsg>();
   let alive: Timer | undefined;
   try {

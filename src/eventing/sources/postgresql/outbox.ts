@@ -36,7 +36,7 @@ export async function readOutbox({ library, context, config, connection }: Readi
   const id = identifier(outbox.idColumn);
   const mark = identifier(outbox.markColumn);
   const open = outbox.after === 'mark' ? `${mark} IS NULL AND ` : '';
-  const client = await connectPostgresql(library, config, context.key);
+  const client = await connectPostgresql(library, config, context.key, connection.cut);
   const { lost } = client;
   const inHand = new Set<string>();
   const resolved: string[] = [];

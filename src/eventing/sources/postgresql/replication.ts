@@ -40,12 +40,15 @@ export async function readChanges({ library, context, config, connection }: Read
   const replication = config.replication as Read<typeof REPLICATION_FIELDS>;
   const { slot, publication } = replication;
   const { intake, signal } = connection;
-  const client = await connectPostgresql(library, config, context.key);
+  const client = await connectPostgresql(library, config, context.key, connection.cut);
   const { lost } = client;
-  const stream = new library.LogicalReplicationService(postgresqlOptions(config, context.key), {
-    acknowledge: { auto: false, timeoutSeconds: 0 },
-    flowControl: { enabled: true },
-  });
+  const stream = new library.LogicalReplicationService(
+    postgresqlOptions(config, context.key, connection.cut),
+    {
+      acknowledge: { auto: false, timeoutSeconds: 0 },
+      flowControl: { enabled: true },
+    },
+  );
   const under: Transaction[] = [];
   let current: Transaction | undefined;
   let confirmed: string | undefined;

@@ -72,7 +72,7 @@ async function session(
   config: Config,
   connection: Connection,
 ): Promise<void> {
-  const rabbit = await connectRabbitmq(await loadClient('rabbitmq'), config, context.key);
+  const rabbit = await connectRabbitmq(await loadClient('rabbitmq'), config, context.key, connection.cut);
   try {
     const channel = await rabbit.model.createChannel();
     const broken = new Promise<never>((_, reject) => {

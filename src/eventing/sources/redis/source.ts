@@ -23,7 +23,7 @@ export const redisSource: SourceModule = {
       // What waits for new entries blocks its connection: acknowledgements go over another one.
       const opened: RedisConnection[] = [];
       try {
-        for (let i = 0; i < 2; i++) opened.push(await connectRedis(client, config));
+        for (let i = 0; i < 2; i++) opened.push(await connectRedis(client, config, connection.cut));
         const [waiting, acting] = opened as [RedisConnection, RedisConnection];
         const lost = Promise.race([waiting.gone, acting.gone]).then((error) => {
           throw error;

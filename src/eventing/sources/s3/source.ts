@@ -86,7 +86,7 @@ async function session(
 ): Promise<void> {
   const { clock } = context;
   const { intake, signal } = connection;
-  const bucket = openBucket(config, () => clock.now());
+  const bucket = openBucket(config, () => clock.now(), connection.cut);
   const first = config.initialOffset === 'latest' ? clock.now() : 0;
   const position = new Position(context.checkpoint() as Json, first, config.overlapMinutes * 60_000);
   const saving = saver(clock, () => context.saveCheckpoint(position.save()));

@@ -7,7 +7,7 @@ import type { TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { until } from '../../../../test/lib/brokers/server.ts';
 import { systemClock } from '../../../base/clock.ts';
-import { silentLogger } from '../../../base/log.ts';
+import { type Logger, silentLogger } from '../../../base/log.ts';
 import type { CloudEvent } from '../../../cloudevents/event.ts';
 import type { Json } from '../../../kinds/object.ts';
 import type { Handed, RunningSource, SourceModule } from '../contract.ts';
@@ -42,6 +42,8 @@ export interface HarnessOptions {
   /** One attempt of a delivery; a rejection is tried again after a moment; `'dead'` is giving up. */
   sink?(event: CloudEvent, attempt: number): unknown;
   name?: string;
+  /** Default: silent. */
+  log?: Logger;
   /** What lasts over several harnesses of one source. */
   checkpoint?: { value: Json };
 }
@@ -56,21 +58,27 @@ export async function startHarness(
 ): Promise<Harness> {
   const problems = module.check(config);
   if (problems.length > 0) throw new Error(JSON.stringify(problems));
-  const { sink = () => {}, name = 'test', checkpoint = { value: null } } = options;
+  const { sink = () => {}, name = 'test', checkpoint = { value: null }, log = silentLogger } = options;
   const taken: CloudEvent[] = [];
   const dead: CloudEvent[] = [];
   const states: State[] = [];
   const ids = new Set<string>();
   let under = 0;
   let most = 0;
+  /** As the engine has it: it is to stop; it has had its time, and nothing more is handed over. */
   const stopping = new AbortController();
+  const over = new AbortController();
+  const isOver = new Promise<never>((_, reject) => {
+    over.signal.addEventListener('abort', () => reject(new Error('stopping')), { once: true });
+  });
+  isOver.catch(() => {});
   const dir = mkdtempSync(join(tmpdir(), 'petrel-source-'));
   t.after(() => rmSync(dir, { recursive: true, force: true }));
   const deliver = async (event: CloudEvent): Promise<Handed> => {
     for (let attempt = 1; ; attempt++) {
-      if (stopping.signal.aborted) throw new Error('stopping');
+      over.signal.throwIfAborted();
       try {
-        const end = await sink(event, attempt);
+        const end = await Promise.race([sink(event, attempt), isOver]);
         if (end === 'dead') {
           dead.push(event);
           return 'dead';
@@ -107,7 +115,7 @@ export async function startHarness(
     clock: systemClock,
     random: Math.random,
     uuid: randomUUID,
-    log: silentLogger,
+    log,
     signal: stopping.signal,
   });
   let stopped = false;
@@ -140,8 +148,14 @@ export async function startHarness(
     async stop(graceMs = 2000) {
       if (stopped) return;
       stopped = true;
-      await running.stop(graceMs);
       stopping.abort();
+      const late = setTimeout(() => over.abort(), graceMs);
+      try {
+        await running.stop(graceMs);
+      } finally {
+        clearTimeout(late);
+        over.abort();
+      }
     },
   };
   t.after(() => harness.stop(0));

@@ -1,5 +1,6 @@
 /** Keyed state in PostgreSQL: one connection, statements one after the other, opened again when it breaks. */
-import type { Clock } from '../../../base/clock.ts';
+import { Socket } from 'node:net';
+import { type Clock, sleep } from '../../../base/clock.ts';
 import { messageOf, PetrelError } from '../../../base/errors.ts';
 import { loadClient } from '../../../clients/load.ts';
 import type { Client } from '../../../clients/postgresql/index.ts';
@@ -8,6 +9,8 @@ import { SCHEMA } from './schema.ts';
 
 /** A statement that takes longer is given up, ms. */
 const LIMIT_MS = 10_000;
+/** What a connection may take to end, ms; one that stands still never says that it has. */
+const LEAVE_MS = 2000;
 /** SQLSTATE classes: no room, or the server ran out of something. */
 const FULL = /^53/;
 /** Classes that end the connection: it failed, or an operator ended it. */
@@ -63,6 +66,8 @@ export async function openPostgresql(url: string, clock: Clock): Promise<KeyedSt
   };
 
   let opened: Client | undefined;
+  /** Of the newest connection, also one that is being made. */
+  let newest = new Socket();
   let closed = false;
   const drop = (client: Client) => {
     if (opened === client) opened = undefined;
@@ -70,12 +75,15 @@ export async function openPostgresql(url: string, clock: Clock): Promise<KeyedSt
   const connection = async (): Promise<Client> => {
     if (closed) throw new PetrelError('NotReady', 'the platform is stopping', { fix: 'Try again.' });
     if (opened !== undefined) return opened;
+    newest = new Socket();
+    const socket = newest;
     const client = new Connection({
       connectionString: url,
       application_name: 'petrel',
       connectionTimeoutMillis: LIMIT_MS,
       query_timeout: LIMIT_MS,
       keepAlive: true,
+      stream: () => socket,
     });
     client.on('error', () => drop(client));
     client.on('end', () => drop(client));
@@ -92,7 +100,7 @@ export async function openPostgresql(url: string, clock: Clock): Promise<KeyedSt
       const { code = '' } = error as { code?: string };
       if (!/^[0-9A-Z]{5}$/.test(code) || LOST.test(code)) {
         drop(client);
-        client.end().catch(() => {});
+        newest.destroy();
       }
       throw error;
     }
@@ -113,11 +121,19 @@ export async function openPostgresql(url: string, clock: Clock): Promise<KeyedSt
     return outcome === 'done' || outcome === 'nothing' ? { version, created } : { refused: outcome };
   };
 
+  const close = async (): Promise<void> => {
+    closed = true;
+    const over = new AbortController();
+    const left = turn.then(() => opened?.end()).catch(() => {});
+    await Promise.race([left, sleep(clock, LEAVE_MS, over.signal)]);
+    over.abort();
+    newest.destroy();
+  };
+
   try {
     await ask(SCHEMA);
   } catch (error) {
-    closed = true;
-    await opened?.end().catch(() => {});
+    await close();
     throw error;
   }
 
@@ -177,10 +193,6 @@ export async function openPostgresql(url: string, clock: Clock): Promise<KeyedSt
       );
       return rows.map(toEntry);
     },
-    async close() {
-      closed = true;
-      await turn;
-      await opened?.end().catch(() => {});
-    },
+    close,
   };
 }

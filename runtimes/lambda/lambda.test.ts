@@ -25,7 +25,7 @@ const ask = (method, path, body, headers = {}) => new Promise((resolve, reject) 
   for (;;) {
     const { response, text } = await ask('GET', 'invocation/next');
     const id = response.headers['lambda-runtime-aws-request-id'];
-    const context = { id, deadline: Number(response.headers['lambda-runtime-deadline-ms']), arn: response.headers['lambda-runtime-invoked-function-arn'] };
+    const context = { id, deadline: Number(response.headers['lambda-runtime-deadline-ms']), arn: response.headers['lambda-runtime-invoked-function-arn'], client: JSON.parse(response.headers['lambda-runtime-client-context'] ?? 'null') };
     const post = (what, body, headers) => ask('POST', 'invocation/' + id + '/' + what, body, headers);
     await handle(JSON.parse(text), post, context);
   }
@@ -75,6 +75,26 @@ test('an event of its own comes as it is, and so does the result', async (t) => 
     headers: [['x-petrel-lambda-event', 'raw']],
   });
   assert.equal(answer.body.toString(), '{"got":{"a":[1]}}');
+});
+
+test('an event of the Invoke API has the id that its caller knows, and says who calls', async (t) => {
+  const { ask } = await started(
+    t,
+    client(`await post('response', JSON.stringify({ id: context.id, client: context.client ?? null }));`),
+  );
+  const said = Buffer.from(JSON.stringify({ custom: { who: 'zoë' } })).toString('base64');
+  const headers: [string, string][] = [['x-amz-client-context', said]];
+  const answer = await ask({
+    method: 'POST',
+    body: '{}',
+    headers: [['x-petrel-lambda-event', 'raw'], ...headers],
+  });
+  assert.deepEqual(JSON.parse(answer.body.toString()), {
+    id: 'req-1',
+    client: { custom: { who: 'zoë' } },
+  });
+  const plain = await ask({ method: 'POST', body: '{}', headers });
+  assert.equal(JSON.parse(plain.body.toString()).client, null);
 });
 
 test('an error is a 500 of a request, and a told failure of an event', async (t) => {

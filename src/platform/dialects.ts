@@ -10,8 +10,8 @@ import type { Lambda } from '../dialects/lambda/index.ts';
 import type { Store } from '../engine/store/contract.ts';
 import { type SocketRoute, sendJson } from '../functions/packages/server.ts';
 import type { PackageStore } from '../functions/packages/store.ts';
-import { type KubeClient, orUndefined, type ResourceRef } from '../kube/client.ts';
-import { FUNCTIONS, ROUTES } from '../kube/refs.ts';
+import type { KubeClient, ResourceRef } from '../kube/client.ts';
+import { FUNCTIONS } from '../kube/refs.ts';
 import type { KubeTransport } from '../kube/transport.ts';
 import { callbackHosts } from './callback-hosts.ts';
 import type { EarlyGateway } from './controllers.ts';
@@ -113,21 +113,20 @@ function openfaasPassword(home: HomePaths): string {
 
 /** Lambda's Invoke operation is there with the first Function. */
 async function startLambdaLater(options: DialectsOptions, parts: Parts): Promise<void> {
-  const { home, gateway, client, store, log } = options;
+  const { home, gateway, client, transport, store, log } = options;
   let started: Promise<Lambda> | undefined;
   let unfollow = () => {};
   const begin = () => {
     unfollow();
-    started ??= import('../dialects/lambda/index.ts').then(({ startLambda }) => {
-      const kube = client('lambda');
-      return startLambda({
+    started ??= import('../dialects/lambda/index.ts').then(({ startLambda }) =>
+      startLambda({
         gateway: gateway.gateway,
         socket: join(home.runDir, 'lambda.sock'),
         log: log.with({ dialect: 'lambda' }),
-        exists: (namespace, name) =>
-          orUndefined(kube.get(ROUTES, namespace, name)).then((route) => route !== undefined),
-      });
-    });
+        client: client('lambda'),
+        transport: transport('lambda'),
+      }),
+    );
     started.catch((error) => log.error('a dialect could not be started', { error: String(error) }));
     return started;
   };

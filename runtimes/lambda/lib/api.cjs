@@ -19,6 +19,7 @@ const MAX_PRELUDE = 256 * 1024;
  * Work for the client, and where its outcome goes.
  * @typedef {object} Invocation
  * @property {string} id @property {Buffer} event JSON @property {number} deadline milliseconds since the epoch @property {string} trace
+ * @property {string} [clientContext] JSON
  * @property {(payload: Buffer, contentType: string) => void} respond
  * @property {(prelude: any, body: AsyncIterable<Buffer>) => Promise<void>} stream
  * @property {(error: LambdaError) => void} fail
@@ -33,6 +34,10 @@ const MAX_PRELUDE = 256 * 1024;
  * @property {(id: string) => void} withdraw whoever asked is gone
  * @property {() => void} close
  */
+
+/** JSON that fits into a header. @param {string} json */
+const fitting = (json) =>
+  json.replace(/[^\x20-\x7e]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
 /** @param {http.IncomingMessage} request @param {number} limit @returns {Promise<Buffer>} @throws {RangeError} */
 async function readAll(request, limit) {
@@ -90,6 +95,18 @@ async function* after(chunks, first) {
 }
 
 /**
+ * The stream's bytes; a function that failed in the middle of it says so in trailers.
+ * @param {http.IncomingMessage} request @param {AsyncIterable<Buffer>} body
+ */
+async function* whole(request, body) {
+  yield* body;
+  const type = request.trailers['lambda-runtime-function-error-type'];
+  if (type === undefined) return;
+  const text = Buffer.from(request.trailers['lambda-runtime-function-error-body'] ?? '', 'base64').toString();
+  throw new Error(`${type}: ${text}`);
+}
+
+/**
  * @param {{functionArn: string, onReady: () => void, onInitError: (error: LambdaError) => void}} options
  * @returns {Promise<RuntimeApi>}
  */
@@ -119,6 +136,9 @@ async function startRuntimeApi({ functionArn, onReady, onInitError }) {
         'lambda-runtime-deadline-ms': String(invocation.deadline),
         'lambda-runtime-invoked-function-arn': functionArn,
         'lambda-runtime-trace-id': invocation.trace,
+        ...(invocation.clientContext && {
+          'lambda-runtime-client-context': fitting(invocation.clientContext),
+        }),
       });
       response.end(invocation.event);
     }
@@ -158,7 +178,7 @@ async function startRuntimeApi({ functionArn, onReady, onInitError }) {
       const { prelude, rest } = http
         ? await readPrelude(chunks)
         : { prelude: { headers: { 'content-type': type } }, rest: Buffer.alloc(0) };
-      await invocation.stream(prelude, after(chunks, rest));
+      await invocation.stream(prelude, whole(request, after(chunks, rest)));
       return reply(response, 202, { status: 'OK' });
     }
     try {

@@ -9,7 +9,7 @@ const { spawn } = require('node:child_process');
 const { fail, refuse, respondValue, stream } = require('../../node/lib/answer.cjs');
 const { SpecialiseError } = require('../../node/lib/entry.cjs');
 const { blockOf, line } = require('../../node/lib/head.cjs');
-const { answer, eventOf, RAW_EVENT, respondError } = require('../../node/shapes/lambda.cjs');
+const { answer, clientContextOf, eventOf, RAW_EVENT, respondError } = require('../../node/shapes/lambda.cjs');
 const { startRuntimeApi } = require('./api.cjs');
 const { commandOf } = require('./command.cjs');
 
@@ -148,7 +148,9 @@ function dispatcher(api, timeoutMs) {
     if (pending >= MAX_WAITING)
       return exchange.reset('overloaded', `${pending} invocations wait or are under way`);
     pending++;
-    const id = crypto.randomUUID();
+    const raw = exchange.header(RAW_EVENT) !== undefined;
+    // What the Invoke API has told its caller; anybody else's might come twice at a time.
+    const id = (raw && exchange.requestId) || crypto.randomUUID();
     let counted = true;
     const over = () => {
       if (counted) pending--;
@@ -157,7 +159,7 @@ function dispatcher(api, timeoutMs) {
     };
     exchange.onabort(over);
     const deadline = Date.now() + timeoutMs;
-    const raw = exchange.header(RAW_EVENT) !== undefined;
+    const client = raw ? clientContextOf(exchange) : undefined;
     const begin = (/** @type {Buffer} */ body) =>
       api.offer({
         id,
@@ -168,6 +170,7 @@ function dispatcher(api, timeoutMs) {
           : Buffer.from(JSON.stringify(eventOf(exchange, body))),
         deadline,
         trace: exchange.header('x-amzn-trace-id') ?? '',
+        ...(client === undefined ? {} : { clientContext: JSON.stringify(client) }),
         respond(payload, type) {
           if (exchange.aborted !== null) return;
           over();

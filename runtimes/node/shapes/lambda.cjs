@@ -116,6 +116,17 @@ function respondError(exchange, errorType, errorMessage, stackTrace) {
   exchange.respond(200, block, JSON.stringify({ errorType, errorMessage, stackTrace }));
 }
 
+/** What a caller of the Invoke API says of itself, checked before it came here. @param {ExchangeType} exchange @returns {any} */
+function clientContextOf(exchange) {
+  const encoded = exchange.header('x-amz-client-context');
+  if (encoded === undefined) return undefined;
+  try {
+    return JSON.parse(Buffer.from(encoded, 'base64').toString());
+  } catch {
+    return undefined;
+  }
+}
+
 /** What a handler gave for an event of the Invoke API. @param {ExchangeType} exchange @param {any} value */
 function answerRaw(exchange, value) {
   exchange.respond(200, JSON_TYPE, JSON.stringify(value === undefined ? null : value));
@@ -152,6 +163,7 @@ function lambda(handler, { name, timeoutMs }) {
           logGroupName: name,
           logStreamName: process.env.K_REVISION ?? name,
           getRemainingTimeInMillis: () => Math.max(0, deadline - Date.now()),
+          clientContext: direct ? clientContextOf(exchange) : undefined,
           done: callback,
           fail: (/** @type {unknown} */ error) => reject(error ?? new Error('the function failed')),
           succeed: resolve,
@@ -187,4 +199,4 @@ function runNow(run, exchange) {
   }
 }
 
-module.exports = { lambda, eventOf, answer, respondError, RAW_EVENT };
+module.exports = { lambda, eventOf, answer, respondError, clientContextOf, RAW_EVENT };

@@ -74,6 +74,26 @@ def lambda_event(exchange, raw):
     return event
 
 
+class ClientContext:
+    """What a caller of the Invoke API says of itself, as AWS's client tells it."""
+
+    def __init__(self, said):
+        self.client = said.get("client")
+        self.custom = said.get("custom")
+        self.env = said.get("env")
+
+
+def client_context(exchange):
+    encoded = exchange.header("x-amz-client-context")
+    if encoded is None or exchange.header(RAW_EVENT) is None:
+        return None
+    try:
+        said = json.loads(base64.b64decode(encoded))
+    except ValueError:
+        return None
+    return ClientContext(said) if isinstance(said, dict) else None
+
+
 class LambdaContext:
     def __init__(self, exchange, name, timeout_ms):
         self._deadline = time.monotonic() + timeout_ms / 1000
@@ -84,6 +104,8 @@ class LambdaContext:
         self.aws_request_id = exchange.request_id
         self.log_group_name = name
         self.log_stream_name = self.function_version
+        self.identity = None
+        self.client_context = client_context(exchange)
 
     def get_remaining_time_in_millis(self):
         return max(0, int((self._deadline - time.monotonic()) * 1000))

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { nameInPath, parseName } from './name.ts';
+import { operationOf, parseName } from './name.ts';
 
 test('names, partial and whole ARNs, qualifiers', () => {
   const table: [string, string | null, object | undefined][] = [
@@ -25,9 +25,23 @@ test('names, partial and whole ARNs, qualifiers', () => {
   assert.equal(parseName('hello', null, 'a/b'), undefined);
 });
 
-test('the name stands in the path, encoded', () => {
-  assert.equal(nameInPath('/2015-03-31/functions/arn%3Aaws%3Ax/invocations'), 'arn:aws:x');
-  assert.equal(nameInPath('/2015-03-31/functions/a/b/invocations'), undefined);
-  assert.equal(nameInPath('/2015-03-31/functions/%zz/invocations'), undefined);
-  assert.equal(nameInPath('/2015-03-31/functions'), undefined);
+test('operation and name stand in the path, encoded', () => {
+  const functions = '/2015-03-31/functions';
+  assert.deepEqual(operationOf('POST', `${functions}/arn%3Aaws%3Ax/invocations`), {
+    operation: 'invoke',
+    text: 'arn:aws:x',
+  });
+  assert.equal(
+    operationOf('POST', '/2021-11-15/functions/a/response-streaming-invocations')?.operation,
+    'stream',
+  );
+  assert.equal(operationOf('GET', `${functions}/a`)?.operation, 'get');
+  assert.equal(operationOf('GET', `${functions}/a/configuration`)?.operation, 'configuration');
+  for (const [method, path] of [
+    ['POST', `${functions}/a/b/invocations`],
+    ['POST', `${functions}/%zz/invocations`],
+    ['GET', `${functions}/a/invocations`],
+    ['POST', functions],
+  ] as const)
+    assert.equal(operationOf(method, path), undefined, path);
 });

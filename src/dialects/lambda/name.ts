@@ -10,18 +10,32 @@ export interface FunctionName {
 /** `[arn:aws:lambda:<region>:<account>:function:]name[:qualifier]`, or `<account>:function:name`. */
 const NAME =
   /^(?:arn:aws[\w-]*:lambda:[\w-]*:\d*:function:|\d+:function:)?([A-Za-z][\w-]{0,62})(?::([$\w-]{1,62}))?$/;
-const PATH = /^\/2015-03-31\/functions\/([^/]+)\/invocations$/;
+/** Operations on a function, by path. Sources: Invoke, InvokeWithResponseStream, GetFunction, GetFunctionConfiguration. */
+const PATHS: readonly (readonly [method: string, path: RegExp, operation: Operation])[] = [
+  ['POST', /^\/2015-03-31\/functions\/([^/]+)\/invocations$/, 'invoke'],
+  ['POST', /^\/2021-11-15\/functions\/([^/]+)\/response-streaming-invocations$/, 'stream'],
+  ['GET', /^\/2015-03-31\/functions\/([^/]+)$/, 'get'],
+  ['GET', /^\/2015-03-31\/functions\/([^/]+)\/configuration$/, 'configuration'],
+];
 const NAMESPACE = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
-/** The name in the path of an Invoke request, decoded; undefined when the path is another. */
-export function nameInPath(pathname: string): string | undefined {
-  const encoded = PATH.exec(pathname)?.[1];
-  if (encoded === undefined) return undefined;
-  try {
-    return decodeURIComponent(encoded);
-  } catch {
-    return undefined;
+export type Operation = 'invoke' | 'stream' | 'get' | 'configuration';
+
+/** What a request asks for, and the name in its path, decoded; undefined when it is another. */
+export function operationOf(
+  method: string | undefined,
+  pathname: string,
+): { operation: Operation; text: string } | undefined {
+  for (const [wanted, path, operation] of PATHS) {
+    const encoded = method === wanted ? path.exec(pathname)?.[1] : undefined;
+    if (encoded === undefined) continue;
+    try {
+      return { operation, text: decodeURIComponent(encoded) };
+    } catch {
+      return undefined;
+    }
   }
+  return undefined;
 }
 
 /**

@@ -12,14 +12,18 @@ before(async () => {
   platform = await petrel.up();
   scratch.write({
     'adder.mjs':
-      "export const handler = async (event, context) => { if (event.fail) throw new TypeError('no luck'); return { sum: event.a + event.b, name: context.functionName }; };",
+      "export const handler = async (event, context) => { if (event.fail) throw new TypeError('no luck'); if (event.exit) { console.log('leaving'); process.exit(1); } if (event.say) console.log(event.say); if (event.context) return { client: context.clientContext ?? null, id: context.awsRequestId }; return { sum: event.a + event.b, name: context.functionName }; };",
     'web.ts':
       'export default { async fetch(request: Request) { return Response.json({ got: await request.json(), method: request.method }); } };',
-    'py.py': 'def lambda_handler(event, context):\n    return {"doubled": event["n"] * 2}\n',
+    'py.py':
+      'def lambda_handler(event, context):\n    if "n" not in event:\n        return {"custom": context.client_context and context.client_context.custom}\n    return {"doubled": event["n"] * 2}\n',
+    'flow.ts':
+      'export default { async fetch() { const { readable, writable } = new TransformStream(); const w = writable.getWriter(); (async () => { for (const part of ["one ", "two ", "three"]) { await w.write(new TextEncoder().encode(part)); await new Promise((r) => setTimeout(r, 20)); } await w.close(); })(); return new Response(readable, { headers: { "content-type": "text/plain" } }); } };',
   });
   await petrel.deploy(scratch.path('adder.mjs'));
   await petrel.deploy(scratch.path('web.ts'));
   await petrel.deploy(scratch.path('py.py'));
+  await petrel.deploy(scratch.path('flow.ts'));
   await petrel.json(['alias', 'adder', 'prod', '--to', '1']);
 });
 after(async () => {
@@ -34,15 +38,21 @@ interface Answer {
 }
 
 /** As AWS's SDKs send it, signature included. */
-function invoke(name: string, event: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+function invoke(
+  name: string,
+  event: unknown,
+  headers: Record<string, string> = {},
+  path = `/2015-03-31/functions/${name}/invocations`,
+  method = 'POST',
+): Promise<Answer> {
   const [host, port] = platform.gateway.split(':');
   return new Promise((resolve, reject) => {
     const outgoing = request(
       {
         host,
         port,
-        method: 'POST',
-        path: `/2015-03-31/functions/${name}/invocations`,
+        method,
+        path,
         headers: {
           authorization: 'AWS4-HMAC-SHA256 Credential=x/20261120/us-east-1/lambda/aws4_request, Signature=0',
           'x-amz-date': '20261120T000000Z',
@@ -51,7 +61,7 @@ function invoke(name: string, event: unknown, headers: Record<string, string> = 
       },
       (response) => {
         let text = '';
-        response.setEncoding('utf8').on('data', (chunk: string) => {
+        response.setEncoding('latin1').on('data', (chunk: string) => {
           text += chunk;
         });
         response.on('end', () =>
@@ -66,15 +76,109 @@ function invoke(name: string, event: unknown, headers: Record<string, string> = 
 
 test('a handler of Lambda gets the event itself, by name, ARN and alias', async () => {
   const arn = encodeURIComponent('arn:aws:lambda:us-east-1:000000000000:function:adder');
-  for (const name of ['adder', arn, 'adder:prod', 'adder/']) {
-    if (name.endsWith('/')) continue;
+  for (const name of ['adder', arn, 'adder:prod']) {
     const { status, headers, text } = await invoke(name, { a: 1, b: 2 });
     assert.equal(status, 200, text);
     assert.equal(JSON.parse(text).sum, 3);
     assert.equal(headers['x-amz-function-error'], undefined);
-    assert.equal(headers['x-amz-executed-version'], name === 'adder:prod' ? 'prod' : '$LATEST');
+    assert.equal(headers['x-amz-executed-version'], name === 'adder:prod' ? '1' : '$LATEST');
   }
   assert.deepEqual(JSON.parse((await invoke('py', { n: 21 })).text), { doubled: 42 });
+});
+
+test('a numbered version is that revision', async () => {
+  const { status, headers, text } = await invoke('adder:1', { a: 1, b: 2 });
+  assert.deepEqual([status, headers['x-amz-executed-version'], JSON.parse(text).sum], [200, '1', 3]);
+  const event = await invoke('adder:1', {}, { 'x-amz-invocation-type': 'Event' });
+  assert.equal(event.headers['x-amzn-errortype'], 'InvalidParameterValueException');
+});
+
+test('the log of an invocation comes with it when it is asked for', async () => {
+  const { headers, text } = await invoke(
+    'adder',
+    { a: 1, b: 2, say: 'hello log' },
+    { 'x-amz-log-type': 'Tail' },
+  );
+  assert.equal(JSON.parse(text).sum, 3);
+  const log = Buffer.from(String(headers['x-amz-log-result']), 'base64').toString();
+  const id = String(headers['x-amzn-requestid']);
+  assert.match(
+    log,
+    new RegExp(`^START RequestId: ${id} Version: \\$LATEST\n[^]*hello log\n[^]*END RequestId: ${id}\n`),
+  );
+  assert.match(log, /REPORT RequestId: \S+\tDuration: [\d.]+ ms\tBilled Duration: \d+ ms/);
+  assert.equal((await invoke('adder', {})).headers['x-amz-log-result'], undefined);
+});
+
+test('the caller and the function know an invocation by one id, and the function who calls', async () => {
+  const context = Buffer.from(JSON.stringify({ custom: { who: 'zoë' } })).toString('base64');
+  const given = { 'x-amz-client-context': context };
+  const { headers, text } = await invoke('adder', { context: true }, given);
+  const said = JSON.parse(Buffer.from(text, 'latin1').toString());
+  assert.equal(said.id, headers['x-amzn-requestid']);
+  assert.deepEqual(said.client, { custom: { who: 'zoë' } });
+  assert.deepEqual(JSON.parse((await invoke('py', {}, given)).text), { custom: { who: 'zoë' } });
+  assert.equal(JSON.parse((await invoke('adder', { context: true })).text).client, null);
+  const bad = await invoke('adder', {}, { 'x-amz-client-context': 'bm8ganNvbg==' });
+  assert.equal(bad.headers['x-amzn-errortype'], 'InvalidRequestContentException');
+});
+
+test('a function that ends in the middle of it is a failure of the function', async () => {
+  const { status, headers, text } = await invoke('adder', { exit: true }, { 'x-amz-log-type': 'Tail' });
+  assert.deepEqual([status, headers['x-amz-function-error']], [200, 'Unhandled']);
+  assert.equal(JSON.parse(text).errorType, 'Runtime.ExitError');
+  assert.match(Buffer.from(String(headers['x-amz-log-result']), 'base64').toString(), /leaving/);
+  await eventually(
+    'it works again',
+    async () => JSON.parse((await invoke('adder', { a: 1, b: 1 })).text).sum === 2,
+  );
+});
+
+test('an answer may come as a stream of events', async () => {
+  const path = (name: string) => `/2021-11-15/functions/${name}/response-streaming-invocations`;
+  const { status, headers, text } = await invoke('', {}, {}, path('flow'));
+  assert.equal(status, 200, text);
+  assert.equal(headers['content-type'], 'application/vnd.amazon.eventstream');
+  const events = eventsOf(Buffer.from(text, 'latin1'));
+  assert.equal(events.at(-1)?.type, 'InvokeComplete');
+  assert.deepEqual(JSON.parse(events.at(-1)!.payload), {});
+  const chunks = events.filter(({ type }) => type === 'PayloadChunk');
+  assert.ok(chunks.length > 1, 'as it comes');
+  assert.equal(chunks.map(({ payload }) => payload).join(''), 'one two three');
+  const failed = eventsOf(Buffer.from((await invoke('', { fail: true }, {}, path('adder'))).text, 'latin1'));
+  assert.equal(JSON.parse(failed.at(-1)!.payload).ErrorCode, 'Unhandled');
+  assert.equal(JSON.parse(failed[0]!.payload).errorType, 'TypeError');
+  assert.equal(
+    (await invoke('', {}, {}, path('nothing'))).headers['x-amzn-errortype'],
+    'ResourceNotFoundException',
+  );
+});
+
+/** Type and payload of each message. */
+function eventsOf(bytes: Buffer): { type: string; payload: string }[] {
+  const events: { type: string; payload: string }[] = [];
+  for (let at = 0; at < bytes.length; at += bytes.readUInt32BE(at)) {
+    const message = bytes.subarray(at, at + bytes.readUInt32BE(at));
+    const head = 12 + message.readUInt32BE(4);
+    const type = /:event-type\x07..(PayloadChunk|InvokeComplete)/s.exec(
+      message.toString('latin1', 12, head),
+    )?.[1];
+    events.push({ type: type ?? '', payload: message.toString('utf8', head, message.length - 4) });
+  }
+  return events;
+}
+
+test('a function is described, without its variables', async () => {
+  const get = (tail: string) => invoke('', '', {}, `/2015-03-31/functions/${tail}`, 'GET');
+  const { status, text } = await get('adder/configuration');
+  assert.equal(status, 200, text);
+  const told = JSON.parse(text);
+  assert.deepEqual(
+    [told.FunctionName, told.Runtime, told.State, told.Version],
+    ['adder', 'node', 'Active', '$LATEST'],
+  );
+  assert.equal(JSON.parse((await get('adder')).text).Configuration.FunctionName, 'adder');
+  assert.equal((await get('nothing')).status, 404);
 });
 
 test('a handler of another shape gets the event as a body', async () => {
@@ -114,6 +218,7 @@ for (const [title, name, event, headers, status, type] of refused)
 
 test('DryRun only looks, Event is accepted and carried out', async () => {
   assert.equal((await invoke('web', {}, { 'x-amz-invocation-type': 'DryRun' })).status, 204);
+  assert.match(String((await invoke('nothing', {})).headers['x-amzn-requestid']), /^[0-9a-f-]{36}$/);
   const accepted = await invoke('web', { n: 7 }, { 'x-amz-invocation-type': 'Event' });
   assert.equal(accepted.status, 202, accepted.text);
   const done = await eventually('it is carried out', async () => {

@@ -13,6 +13,9 @@ const path = require('node:path');
 /** Major version of Node for which this has been tried; forking is not something that Node promises. */
 const TRIED = 26;
 
+/** Lives that are rehearsed: often enough that V8 has gathered what it wants to know of the code, and compiled what it wants to. */
+const LIVES = 24;
+
 /** Collects garbage; `minor` leaves alone what has survived before. @type {(options?: {type: 'minor'}) => void} */
 let collect = () => {};
 const tidy = () => collect({ type: 'minor' });
@@ -34,12 +37,34 @@ async function warmUp() {
   require('./lib/code-cache.cjs');
   require('./lib/module-cache.cjs');
   require('./lib/type-cache.cjs');
-  await require('./zygote/rehearsal.cjs').rehearse();
+  v8.setFlagsFromString('--lazy');
+  const { rehearse } = require('./zygote/rehearsal.cjs');
+  await rehearse(LIVES);
   v8.setFlagsFromString('--expose-gc');
   collect = vm.runInNewContext('gc');
   v8.setFlagsFromString('--no-expose-gc');
   // What lives on is moved away from where new objects are made: children share it as long as nobody writes there.
   for (let round = 0; round < 3; round++) collect();
+  sweep();
+  // Once more, as V8 forgets much of what it knows of code when it collects; and what that has left is only moved.
+  await rehearse(2);
+  tidy();
+  tidy();
+}
+
+/**
+ * Takes up what garbage collection has left for later: in one thread memory is swept where something new is to go, and each child
+ * would do that for itself, and write to all of it. Looking for objects needs a heap that has been swept.
+ */
+function sweep() {
+  const { emitWarning } = process;
+  try {
+    // That it may change concerns nobody but us: the Node version is pinned.
+    process.emitWarning = () => {};
+    v8.queryObjects(class Nothing {}, { format: 'count' });
+  } finally {
+    process.emitWarning = emitWarning;
+  }
 }
 
 /** @param {{stdout?: string, stderr?: string}} files */
@@ -92,8 +117,10 @@ function live(ahead) {
       RUNTIME.saveCaches?.();
     },
     ...(ahead && { ahead }),
+    /** @param {() => boolean} idle */
+    warmUp: (idle) => void (idle() && require('./zygote/libc.cjs').copyAhead()),
   };
-  require('./lib/life.cjs').live(forked, true);
+  require('./lib/life.cjs').live(forked);
 }
 
 /**
@@ -114,6 +141,7 @@ function aheadOf({ input, output, go }, env) {
       const { Forker } = require('./zygote/forker.cjs');
       const { libc, lookAgain } = require('./zygote/libc.cjs');
       for (let round = 0; round < 3; round++) collect();
+      sweep();
       lookAgain();
       const cwd = process.cwd();
       const forker = new Forker(input, output, [go]);
@@ -143,19 +171,29 @@ async function main() {
   if (Number(process.versions.node.split('.')[0]) !== TRIED)
     refuse(`forking has been tried with Node ${TRIED} only, this is ${process.version}`);
   try {
+    // All of it is compiled here, whether or not it is rehearsed.
+    v8.setFlagsFromString('--no-lazy');
     require('./supervisor.cjs');
     require('./zygote/sandbox.cjs');
+    require('./zygote/gate.cjs');
     require('./zygote/self-test.cjs');
     require('./zygote/random.cjs');
     require('./zygote/serve.cjs');
+    // OpenSSL finds its generators once; a forked process seeds them anew.
+    require('node:crypto').randomFillSync(new Uint32Array(1));
     await warmUp();
   } catch (error) {
     refuse(/** @type {Error} */ (error).message);
   }
   // From a turn of its own: the child goes on with an event loop in which nothing is pending.
+  const { explore, tidyUp } = require('./zygote/rehearsal.cjs').explorer();
+  // Each that is forked has its own.
+  for (const name of Object.keys(process.env)) delete process.env[name];
+  require('./zygote/libc.cjs').fillGaps();
   setImmediate(() => {
-    const order = require('./zygote/serve.cjs').serve(tidy);
+    const order = require('./zygote/serve.cjs').serve(tidy, tidyUp);
     if (order === 'test') require('./zygote/self-test.cjs').run();
+    else if (typeof order === 'number') explore(order);
     else become(order);
   });
 }

@@ -145,7 +145,10 @@ const host = {
       controls++;
       // Not at once: an instance that was started for a waiting request hears of it now.
       if (!warmed)
-        setTimeout(() => runtime.warmUp?.(() => state === 'generic', host.call, options.warm), WARM_DELAY_MS);
+        setTimeout(
+          () => runtime.warmUp?.(() => state === 'generic', host.call, options.warm),
+          WARM_DELAY_MS,
+        ).unref(); // what keeps the event loop going is taken for the code's own
       warmed = true;
       clearTimeout(lonely);
     }
@@ -330,11 +333,20 @@ async function rehearse(mine, socket, play) {
   await play();
   await hangUp();
   answeredOne = false;
+  warmed = false;
   rehearsing = false;
   loaded = undefined;
   state = 'generic';
   process.argv = argv;
   process.chdir(cwd);
+}
+
+/** Lives for nobody to the end, in a process that is there for nothing else. @param {Runtime} mine @param {any[]} sockets what stands for connections */
+function rehearseAlone(mine, sockets) {
+  runtime = mine;
+  warmed = true;
+  rehearsing = true;
+  for (const socket of sockets) connections.add(new Connection(socket, host));
 }
 
 /** Writes what makes the next start of the same code faster; at rest when there is a choice. */
@@ -439,10 +451,9 @@ function closeStdin() {
   } catch {}
 }
 
-/** Begins the life of this process. @param {Runtime} mine @param {boolean} [warm] warming up is over */
-function live(mine, warm = false) {
+/** Begins the life of this process. @param {Runtime} mine */
+function live(mine) {
   runtime = mine;
-  warmed = warm;
   watchEnds();
   process.execArgv = [];
   closeStdin();
@@ -472,4 +483,4 @@ function listen() {
   });
 }
 
-module.exports = { live, rehearse };
+module.exports = { live, rehearse, rehearseAlone };

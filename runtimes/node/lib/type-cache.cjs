@@ -37,11 +37,25 @@ function stripped(file, cacheFile) {
   }
 }
 
+/** Where modules are served from the cache, and the cache; undefined: nowhere. @type {{inside: string, cacheDir: string} | undefined} */
+let served;
+let hooked = false;
+
+/** Serves no module from the cache any more. */
+function stopTypeCache() {
+  served = undefined;
+  unsaved.clear();
+}
+
 /** Serves the TypeScript modules below `root` from the cache from now on. @param {string} root @param {string} cacheDir */
 function useTypeCache(root, cacheDir) {
-  const inside = path.join(root, path.sep);
+  served = { inside: path.join(root, path.sep), cacheDir };
+  if (hooked) return;
+  hooked = true;
   nodeModule.registerHooks({
     load(url, context, nextLoad) {
+      if (served === undefined) return nextLoad(url, context);
+      const { inside, cacheDir } = served;
       const plain =
         context.format === 'module-typescript' || context.format === undefined || context.format === null;
       if (!plain || !/\.m?ts$/.test(url) || !url.startsWith('file:')) return nextLoad(url, context);
@@ -70,4 +84,4 @@ function saveTypeCache() {
   unsaved.clear();
 }
 
-module.exports = { useTypeCache, saveTypeCache };
+module.exports = { useTypeCache, stopTypeCache, saveTypeCache };

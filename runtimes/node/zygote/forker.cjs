@@ -6,14 +6,15 @@
  */
 
 const fs = require('node:fs');
-const { libc, must, fork, pidfd, isShared, pipe, readable } = require('./libc.cjs');
+const { pagesOf, rangesOf } = require('./pages.cjs');
+const { libc, must, fork, pidfd, isShared, pipe, readable, setCopies } = require('./libc.cjs');
 
 const WNOHANG = 1;
 const MAX_ORDER = 1 << 20;
 const NEW_LINE = 10;
 const SIGKILL = 9;
 /** Orders are read into new memory, and what is left of it is the children's: each has to collect the sooner, and writes where it shared. */
-const TIDY_AFTER = 4;
+const TIDY_AFTER = 64;
 /** Longest time that the self-test may take, ms. */
 const TEST_MS = 10_000;
 
@@ -56,6 +57,7 @@ class Lines {
 }
 
 const status = Buffer.alloc(4);
+const explored = Buffer.alloc(65536);
 
 class Forker {
   /** Processes that have not been waited for: descriptor that tells of its end → pid. @type {Map<number, number>} */
@@ -191,6 +193,53 @@ class Forker {
     if (word !== 0) return `the forked process failed its test (status ${word})`;
     this.#leftBehind = JSON.parse(found);
     return 'passed';
+  }
+
+  /**
+   * Forks a process that lives once for nobody. @returns {number | Set<number>} in that process where it is to write what `explorer`
+   * says, in this one the pages that it has written to from the time on when a function's code was to be loaded
+   */
+  #explore() {
+    const [read, write] = pipe();
+    const pid = fork();
+    if (pid === 0) {
+      fs.closeSync(read);
+      this.forget();
+      return write;
+    }
+    fs.closeSync(write);
+    let found = '';
+    while (pid > 0 && readable([read], TEST_MS).length > 0) {
+      const length = fs.readSync(read, explored, 0, explored.length, null);
+      if (length === 0) break;
+      found += explored.toString('latin1', 0, length);
+    }
+    fs.closeSync(read);
+    if (pid > 0) {
+      libc.kill(pid, SIGKILL);
+      libc.waitpid(pid, status, 0);
+    }
+    // Without it instances are as good, only later.
+    const [before, after] = found.endsWith(']') ? JSON.parse(found) : [[], []];
+    return new Set(pagesOf(after)).difference(new Set(pagesOf(before)));
+  }
+
+  /**
+   * Finds out what instances write to from the time on when they become a function's, for `copyAhead`.
+   * @returns {number | undefined} in a process that is to find out what that is, as `#explore`
+   */
+  learn() {
+    /** @type {Set<number> | undefined} */
+    let both;
+    for (let round = 0; round < 2; round++) {
+      const found = this.#explore();
+      if (typeof found === 'number') return found;
+      // What both have written to: where new objects are made is another place each time.
+      both = both === undefined ? found : both.intersection(found);
+      this.tidy();
+    }
+    setCopies(rangesOf([...(both ?? [])]));
+    return undefined;
   }
 }
 

@@ -82,10 +82,11 @@ function mountFor(id, { of, source, target, flags }) {
 
 /**
  * Carries out orders until this is a child, whose order it returns, or the agent is gone. @param {() => void} tidy takes away what is
- * left of orders
- * @returns {Order | 'test'} `test`: try out everything, and end with 0 when it works
+ * left of orders @param {() => void} learned called when nothing has to be found out any more
+ * @returns {Order | 'test' | number} `test`: try out everything, and end with 0 when it works; a descriptor: live once and write there
+ *   what memory that took
  */
-function serve(tidy) {
+function serve(tidy, learned) {
   forker.tidy = tidy;
   libc.fcntl(CONTROL, F_SETFD, FD_CLOEXEC);
   const tested = forker.selfTest();
@@ -94,6 +95,9 @@ function serve(tidy) {
     tell({ failed: tested });
     process.exit(1);
   }
+  const learning = forker.learn();
+  if (learning !== undefined) return learning;
+  learned();
   tell({ ready: true });
   for (;;) {
     /** @type {Order | undefined} */

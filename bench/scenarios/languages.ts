@@ -32,7 +32,7 @@ async function copies(platform: BenchPlatform, template: string): Promise<string
   const { spec } = await platform.client.get<PetrelFunction>(FUNCTIONS, 'default', template);
   const names = Array.from({ length: EACH + WARMING }, (_, index) => `${template}-${index}`);
   const made = names.map((name) => {
-    const fn = functionObject(name, spec.package.digest, spec.entry ?? '', 0);
+    const fn = functionObject(name, spec.package?.digest ?? 'sha256:', spec.entry ?? '', 0);
     const { entry: _, ...bare } = fn.spec;
     return { ...fn, spec: { ...bare, ...spec } };
   });

@@ -126,7 +126,7 @@ async function heavyCode(platform: BenchPlatform) {
 async function heavy(platform: BenchPlatform): Promise<Row[]> {
   const { spec, library } = await heavyCode(platform);
   const make = (name: string, zygote?: string): PetrelFunction => {
-    const made = python(name, spec.package.digest, 0);
+    const made = python(name, spec.package?.digest ?? 'sha256:', 0);
     if (zygote !== undefined) Object.assign(made.metadata.annotations ?? {}, { 'petrel.dev/zygote': zygote });
     return made;
   };

@@ -39,5 +39,5 @@ export async function allDeployed(client: KubeClient, namespace: string | undefi
 /** What runs it, in a word: the runtime, `program`, or the image. */
 export function runsOn(object: Deployed): string {
   if (!isFunction(object)) return object.spec.template.spec.containers[0]?.image ?? '';
-  return object.spec.shape === 'program' ? 'program' : object.spec.runtime;
+  return object.spec.image ?? (object.spec.shape === 'program' ? 'program' : object.spec.runtime);
 }

@@ -199,6 +199,7 @@ export function createFunctions(options: FunctionsOptions): Functions {
   };
 
   const count = ({ spec, metadata }: PetrelFunction) => {
+    if (spec.image !== undefined) return;
     const namespace = metadata.namespace ?? 'default';
     const found = controller.functions.byIndex('pool', poolIndex(spec.runtime, namespace));
     pools.setFunctions(spec.runtime, namespace, found.length);
@@ -218,7 +219,7 @@ export function createFunctions(options: FunctionsOptions): Functions {
     const referenced = new Set<Digest>(
       controller.functions
         .list()
-        .flatMap(({ spec, status }) => [spec.package.digest, status?.build?.digest ?? []].flat()),
+        .flatMap(({ spec, status }) => [spec.package?.digest ?? [], status?.build?.digest ?? []].flat()),
     );
     for (const revision of (await client.list<Revision>(REVISIONS)).items) {
       const code = codeOf(revision);
@@ -232,13 +233,13 @@ export function createFunctions(options: FunctionsOptions): Functions {
     add(fn) {
       count(fn);
       void config.prepare(fn.spec);
-      if (runtimes.problem(fn.spec.runtime)) runtimes.recheck(fn.spec.runtime);
+      if (fn.spec.image === undefined && runtimes.problem(fn.spec.runtime)) runtimes.recheck(fn.spec.runtime);
     },
     update(fn, old) {
       count(fn);
       if (fn.spec.runtime !== old.spec.runtime) count(old);
       void config.prepare(fn.spec);
-      if (fn.spec.package.digest !== old.spec.package.digest) collectLater();
+      if (fn.spec.package?.digest !== old.spec.package?.digest) collectLater();
     },
     delete(fn) {
       count(fn);

@@ -13,11 +13,20 @@ export interface PetrelFunction extends KubeObject {
   status?: FunctionStatus;
 }
 
+/** A Function that has a package, as every one without an image. */
+export type CodeFunction = PetrelFunction & { spec: { package: { digest: Digest } } };
+export const hasCode = (fn: PetrelFunction): fn is CodeFunction => fn.spec.package !== undefined;
+
+/** What stands for the runtime of a function that is an image. */
+export const IMAGE_RUNTIME = 'image';
+
 export interface FunctionSpec {
-  /** Name of a `Runtime`. */
+  /** Name of a `Runtime`; `IMAGE_RUNTIME` where there is an image. */
   runtime: string;
-  /** The code: an archive in the package store. */
-  package: { digest: Digest };
+  /** The code: an archive in the package store. Absent where there is an image. */
+  package?: { digest: Digest };
+  /** A container image in place of code: a program that listens on `$PORT`. */
+  image?: string;
   /** File in the package that is loaded, relative, for example `hello.ts`. Absent: the runtime's own rule (package.json `main`, `index.*`, `main.py` …). */
   entry?: string;
   /** Export (node) or attribute (python) to call. Absent: the loader's order of recognition. */

@@ -14,7 +14,8 @@ export const PETREL_TYPES: TypeTexts = {
   },
   FunctionSpec: {
     runtime: '0 string',
-    package: '0 FunctionPackage',
+    package: '0 FunctionPackage * o ?',
+    image: '0 string o ?',
     entry: '0 string o ?',
     handler: '0 string o ?',
     shape: '0 string o ?',
@@ -78,8 +79,9 @@ export const PETREL_DOCS: TypeTexts = {
     status: 'Where it answers and whether it can.',
   },
   FunctionSpec: {
-    runtime: 'Name of a Runtime.',
+    runtime: 'Name of a Runtime. Left out where there is an image.',
     package: 'The code: an archive in the package store.',
+    image: 'A container image in place of code: a program that listens on $PORT.',
     entry: "File of the package that is loaded, relative. Left out: the runtime's own rule.",
     handler: 'Export (node) or attribute (python) to call. Left out: it is recognised.',
     shape:

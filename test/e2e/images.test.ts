@@ -57,7 +57,7 @@ test('an image answers; what an earlier deploy said of it stays; a mistake is to
   const config = { Entrypoint: [basename(NODE), '/srv/server.mjs'], Env: env };
   const { reference, digest } = pushImage(registry, 'team/shop:latest', [layer, server], config);
   const first = await ok('deploy', `oci://${reference}`, '--env', 'WHO=ada', '--max', '3', '-o', 'json');
-  assert.match(JSON.parse(first.stdout)[0].url, /shop\.default/);
+  assert.match(JSON.parse(first.stdout).url, /shop\.default/);
   assert.equal(
     (await call(platform.gateway, '/', { host: 'shop.default.localhost' })).body,
     'ada shop in the image',
@@ -88,6 +88,13 @@ test('an image answers; what an earlier deploy said of it stays; a mistake is to
   assert.equal(spec.template.metadata?.annotations?.['autoscaling.knative.dev/max-scale'], '3');
   const option = await petrel.run(['deploy', `oci://${reference}`, '--entry', 'x.ts']);
   assert.match(option.stderr, /--entry does not go with an image/);
+  const { stdout } = await ok('list');
+  assert.match(stdout, /shop\s.*team\/shop/, 'the list says what runs');
+  scratch.write({ 'code.mjs': "export default { fetch: () => new Response('code again') };" });
+  await ok('deploy', scratch.path('code.mjs'), '--name', 'shop');
+  assert.equal((await call(platform.gateway, '/', url)).body, 'code again');
+  await ok('deploy', `oci://${reference}`);
+  assert.equal((await call(platform.gateway, '/', url)).body, 'new shop in the image');
   const absent = await petrel.run(['deploy', `oci://${registry.host}/team/absent:9`]);
   assert.notEqual(absent.code, 0);
   assert.match(absent.stderr, /there is no image/);

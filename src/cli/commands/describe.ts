@@ -62,7 +62,7 @@ function print(out: Output, { object, traffic, revisions, instances, calledBy, e
   out.line(`${metadata.namespace}/${metadata.name}`);
   out.line(`  url       ${status?.url ?? '-'}`);
   out.line(`  runtime   ${runsOn(object)}`);
-  if (isFunction(object)) out.line(`  package   ${object.spec.package.digest}`);
+  if (isFunction(object) && object.spec.package) out.line(`  package   ${object.spec.package.digest}`);
   out.line(`  ready     ${sentence(readyCondition(object))}`);
   for (const condition of status?.conditions ?? []) {
     if (condition.type !== 'Ready') out.line(`  ${condition.type.padEnd(24)} ${sentence(condition)}`);

@@ -11,10 +11,10 @@ import { untilReady } from './wait.ts';
 /** Annotations for a deploy of what could not be built before: it is tried again, although nothing has changed. */
 export function forgetFailedBuild(
   { status }: PetrelFunction,
-  { package: { digest } }: FunctionSpec,
+  { package: code }: FunctionSpec,
   now: number,
 ): Record<string, string> {
-  const failed = status?.build?.phase === 'Failed' && status.build.source === digest;
+  const failed = status?.build?.phase === 'Failed' && status.build.source === code?.digest;
   return failed ? { [REBUILD_ANNOTATION]: new Date(now).toISOString() } : {};
 }
 

@@ -24,7 +24,7 @@ import { PROCFILE } from './program.ts';
 import { checkReferences } from './references.ts';
 import { afterReady, afterWrite, beforeWrite, checkRollout } from './rollout.ts';
 import { runningPlatform } from './running.ts';
-import { chooseRuntime, findSource, type Source } from './source.ts';
+import { chooseRuntime, findSource } from './source.ts';
 import { type Code, specOf } from './spec.ts';
 
 /** Packages a source, hands it to the platform (starting one if none runs) and waits until it answers. */
@@ -75,22 +75,10 @@ export async function deployCode(context: CommandContext): Promise<number> {
       entry: source.entry,
       ...(source.program ? { shape: 'program' } : {}),
     };
-    const target = { namespace, name: source.name };
-    await beforeWrite(session.client, args, target);
-    const fn = await write(session.client, context, namespace, source, code, declared);
-    await afterWrite(session.client, args, fn);
-    const calls = wishes ? await applyWishes(session.client, wishes, fn) : [];
-    if (packed.value.skipped.length > 0) out.note(`left out (no files): ${packed.value.skipped.join(', ')}`);
-    const final = args.flag('no-wait')
-      ? fn
-      : await out.progress(`starting ${source.name}`, untilDeployed(session, out, fn));
-    await afterReady(session.client, args, target, final.status?.latestCreatedRevisionName);
-    await print(
-      context,
-      session,
-      final,
-      args.flag('no-wait') ? calls : await untilCalled(session.client, calls),
-    );
+    await publish(context, session, { namespace, name: source.name, code, declared, wishes }, () => {
+      if (packed.value.skipped.length > 0)
+        out.note(`left out (no files): ${packed.value.skipped.join(', ')}`);
+    });
     return 0;
   } catch (error) {
     throw apiError(error);
@@ -100,12 +88,48 @@ export async function deployCode(context: CommandContext): Promise<number> {
   }
 }
 
+/** What is to become a Function. */
+export interface Publication {
+  namespace: string;
+  name: string;
+  code: Code;
+  declared?: FuncFile | undefined;
+  /** What it is to be called for; absent: as before. */
+  wishes?: ReturnType<typeof wishesOf>;
+}
+
+/** Writes the Function, waits until it answers, and prints where. `written` is called in between. */
+export async function publish(
+  context: CommandContext,
+  session: Session,
+  { namespace, name, code, declared, wishes }: Publication,
+  written: () => void = () => {},
+): Promise<void> {
+  const { args, out } = context;
+  const target = { namespace, name };
+  await beforeWrite(session.client, args, target);
+  const fn = await write(session.client, context, namespace, name, code, declared);
+  await afterWrite(session.client, args, fn);
+  const calls = wishes ? await applyWishes(session.client, wishes, fn) : [];
+  written();
+  const final = args.flag('no-wait')
+    ? fn
+    : await out.progress(`starting ${name}`, untilDeployed(session, out, fn));
+  await afterReady(session.client, args, target, final.status?.latestCreatedRevisionName);
+  await print(
+    context,
+    session,
+    final,
+    args.flag('no-wait') ? calls : await untilCalled(session.client, calls),
+  );
+}
+
 /** Creates the Function, or changes the one that exists. Writes nothing when nothing would change. */
 export async function write(
   client: KubeClient,
   { args }: CommandContext,
   namespace: string,
-  { name }: Source,
+  name: string,
   code: Code,
   declared?: FuncFile,
 ): Promise<PetrelFunction> {
@@ -165,7 +189,7 @@ async function print(
     ...(fn.status?.build?.image ? { image: fn.status.build.image } : {}),
     percent: null as number | null,
     runtime: fn.spec.runtime,
-    package: fn.spec.package.digest,
+    ...(fn.spec.package ? { package: fn.spec.package.digest } : { image: fn.spec.image }),
     ...(calls.length > 0 ? { on: calls.map(callView) } : {}),
   };
   const service = ready ? await orUndefined(client.get<Service>(KSERVICES, namespace, name)) : undefined;

@@ -41,30 +41,20 @@ interface Applied {
 }
 
 export async function deployManifests(context: CommandContext): Promise<number> {
-  const { args } = context;
+  const { args, out } = context;
   refuseCodeOptions(context);
   const path = args.required(0);
   const declared = inOrder(await readDocuments(path)).map((document) =>
     placed(document, args.text('namespace')),
   );
-  return deployDocuments(context, path, () => resolved(declared, path, context));
-}
-
-/** Applies objects, `what` being what people call them, and waits for those that answer requests. */
-export async function deployDocuments(
-  context: CommandContext,
-  what: string,
-  read: (session: Session) => Promise<Document[]>,
-): Promise<number> {
-  const { args, out } = context;
   const session = await openSession(runningPlatform(await findOrStart(context)));
   try {
-    const documents = await read(session);
+    const documents = await resolved(declared, path, context);
     const applied = await applyAll(session, documents);
     const final = args.flag('no-wait')
       ? applied
       : await out.progress(
-          `waiting for ${what === '-' ? 'what was applied' : what}`,
+          `waiting for ${path === '-' ? 'what was applied' : path}`,
           Promise.all(applied.map((one) => ready(session, one))),
         );
     await print(context, final);

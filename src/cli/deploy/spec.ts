@@ -13,14 +13,19 @@ import { variables } from './variables.ts';
 /** What was deployed, before options are looked at. */
 export type Code = Pick<
   FunctionSpec,
-  'runtime' | 'package' | 'entry' | 'shape' | 'debugPort' | 'timeoutSeconds'
+  'runtime' | 'package' | 'image' | 'entry' | 'shape' | 'debugPort' | 'timeoutSeconds'
 >;
+
+/** What only code has; see the rules of a Function. */
+const OF_CODE = ['package', 'entry', 'handler', 'shape', 'build', 'state', 'debugPort', 'onceOnly'] as const;
 
 /** The spec to write: `current` (absent for a new Function) with the new code and the options given. */
 export function specOf(args: Args, code: Code, current: FunctionSpec | undefined): FunctionSpec {
   // A debugger is for the session that asked for it.
   const { debugPort: _, ...before } = current ?? ({} as Partial<FunctionSpec>);
   const spec: FunctionSpec = { ...before, ...code };
+  // Of code that an image takes the place of, or the other way round, nothing stays.
+  for (const key of code.image === undefined ? (['image'] as const) : OF_CODE) delete spec[key];
   const handler = args.text('handler');
   const shape = args.text('shape') as FunctionSpec['shape'];
   // That the source of before was a program says nothing about this one.

@@ -128,7 +128,7 @@ export function createDeployer(options: DeployerOptions): Deployer {
         };
         const written =
           (before && (await changed(before.fn, packed.digest, port))) ??
-          (await write(session.client, context, namespace, source, code, declared));
+          (await write(session.client, context, namespace, source.name, code, declared));
         before = undefined;
         const fn = await untilReady(session.client, written, { held: build.held });
         if (port !== undefined) debugging?.answers(port);

@@ -113,7 +113,7 @@ export function createPackages(
   const buildOf = (key: string, code: Code | Problem): Build => {
     if (isProblem(code)) return { buildstatus: 'failed', buildlog: code.message };
     if (!code.source) return { buildstatus: 'none' };
-    const targets = targetsOf(key).filter(({ spec }) => spec.package.digest === code.digest);
+    const targets = targetsOf(key).filter(({ spec }) => spec.package?.digest === code.digest);
     const builds = targets.flatMap(({ status }) => (status?.build ? [status.build] : []));
     const build = builds.find(({ phase }) => phase === 'Succeeded') ?? builds[0];
     if (build) {

@@ -72,7 +72,7 @@ test('the Service is made of what was built, and the platform keeps its own vari
     w.client.get<Service>(KSERVICES, 'default', 'one').catch(() => undefined),
   );
   assert.equal(service.spec.template.metadata?.annotations?.['petrel.dev/package'], digest);
-  assert.notEqual(digest, fn.spec.package.digest);
+  assert.notEqual(digest, fn.spec.package?.digest);
   await until(() => w.api.objects('secrets').length === 0, 'the Secret goes with the build');
   await assert.rejects(fetch(`${request.url}/source`), 'nobody listens without a build');
 });

@@ -11,6 +11,7 @@ import type { Logger } from '../../base/log.ts';
 import { expand } from '../../kinds/container-env.ts';
 import {
   type BuildStatus,
+  type CodeFunction,
   type PetrelFunction,
   type Runtime,
   runtimeDirectory,
@@ -76,9 +77,9 @@ export interface BuildState {
 
 export interface Builds {
   /** The same for a Function whose source is loaded as it is, and that asks for an image of it. */
-  imageOf(fn: PetrelFunction, runtime: Runtime): Promise<BuildState>;
+  imageOf(fn: CodeFunction, runtime: Runtime): Promise<BuildState>;
   /** Brings the build that the Function asks for a step further, and tells how it stands. */
-  ensure(fn: PetrelFunction, runtime: Runtime): Promise<BuildState>;
+  ensure(fn: CodeFunction, runtime: Runtime): Promise<BuildState>;
   /** Ends builds of a Function that it does not ask for any more. `keep` is the name of the Job that stays. */
   abandon(fn: PetrelFunction, keep?: string): Promise<void>;
   stop(): Promise<void>;
@@ -101,7 +102,7 @@ export function createBuilds(options: BuildsOptions): Builds {
   const endpoint = createBuildEndpoint({ packages, log });
   const jobs = createInformer<Job>({ client, resource: JOBS, log, clock, labelSelector: CACHE_LABEL });
   /** Functions whose build waits for another one to end. */
-  const waiting = new Map<string, PetrelFunction>();
+  const waiting = new Map<string, CodeFunction>();
   /** Made, but not yet seen in the cache. */
   const fresh = new Map<string, Job>();
 
@@ -124,7 +125,7 @@ export function createBuilds(options: BuildsOptions): Builds {
   jobs.start();
 
   const running = (): Job[] => [...jobs.list(), ...fresh.values()].filter(unfinished);
-  const requestFor = (fn: PetrelFunction, runtime: Runtime) => {
+  const requestFor = (fn: CodeFunction, runtime: Runtime) => {
     const { name } = runtime.metadata;
     const namespace = fn.metadata.namespace ?? 'default';
     const runtimeDir = runtimeDirectory(runtime, options.runtimesDir);
@@ -161,7 +162,7 @@ export function createBuilds(options: BuildsOptions): Builds {
     }
   };
 
-  const begin = async (fn: PetrelFunction, runtime: Runtime, inputs: string): Promise<void> => {
+  const begin = async (fn: CodeFunction, runtime: Runtime, inputs: string): Promise<void> => {
     await forgetOld(fn);
     const access = await endpoint.admit(inputs, fn.spec.package.digest);
     const memory = Math.min(MEMORY_BYTES, Math.floor(totalmem() * 0.75));

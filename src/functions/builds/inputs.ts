@@ -3,14 +3,14 @@ import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import type { FunctionSpec, PetrelFunction, Runtime, RuntimeTool } from '../../kinds/function.ts';
+import type { CodeFunction, FunctionSpec, Runtime, RuntimeTool } from '../../kinds/function.ts';
 import { REBUILD_ANNOTATION } from './annotations.ts';
 
 const short = (value: unknown): string =>
   createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 20);
 
 /** The part that the Function itself says; `inputs` of its build begin with it. */
-export function requestOf({ metadata, spec }: PetrelFunction, runtime: Runtime): string {
+export function requestOf({ metadata, spec }: CodeFunction, runtime: Runtime): string {
   const { build } = spec;
   return short([
     // Builds of a namespace share a cache and its Secrets: what came of them is its own.

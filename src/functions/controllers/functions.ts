@@ -1,7 +1,13 @@
 /** The controller of Functions: each owns a Knative Service of its name and shows that Service's state as its own. */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
-import type { Digest, PetrelFunction, Runtime } from '../../kinds/function.ts';
+import {
+  type CodeFunction,
+  type Digest,
+  hasCode,
+  type PetrelFunction,
+  type Runtime,
+} from '../../kinds/function.ts';
 import type { Revision, Service } from '../../kinds/serving.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
 import { type Controller, createController } from '../../kube/controller.ts';
@@ -75,7 +81,7 @@ export function createFunctionController(options: FunctionControllerOptions): Fu
   /** By key, what is to be said of ends for memory. */
   const memoryKills = new Map<string, string>();
 
-  const problemOf = async (fn: PetrelFunction): Promise<Problem | undefined> => {
+  const problemOf = async (fn: CodeFunction): Promise<Problem | undefined> => {
     const { digest } = fn.spec.package;
     if (!isDigest(digest)) {
       return {
@@ -91,7 +97,10 @@ export function createFunctionController(options: FunctionControllerOptions): Fu
   };
 
   /** The Service, made or brought in line; undefined when somebody else's stands there. */
-  const ensureService = async (fn: PetrelFunction, digest: Digest): Promise<Service | undefined> => {
+  const ensureService = async (
+    fn: PetrelFunction,
+    digest: Digest | undefined,
+  ): Promise<Service | undefined> => {
     const found = services.get(fn.metadata.namespace, fn.metadata.name);
     if (found === undefined) {
       try {
@@ -109,7 +118,7 @@ export function createFunctionController(options: FunctionControllerOptions): Fu
 
   /** The Function with its build a step further; `digest` once there is something to load. */
   const built = async (
-    fn: PetrelFunction,
+    fn: CodeFunction,
     runtime: Runtime,
   ): Promise<{ fn: PetrelFunction; digest?: Digest }> => {
     const source = fn.spec.package.digest;
@@ -145,6 +154,22 @@ export function createFunctionController(options: FunctionControllerOptions): Fu
     if (memoryKills.get(key) === told) memoryKills.delete(key);
   };
 
+  /** The Service of a Function that has all it needs, and its state as the Function's. */
+  const serve = async (
+    found: PetrelFunction,
+    fn: PetrelFunction,
+    digest: Digest | undefined,
+  ): Promise<undefined> => {
+    const { name, namespace } = found.metadata;
+    const service = await ensureService(fn, digest);
+    if (service === undefined) {
+      const message = `There is a Service "${name}" in namespace "${namespace}" that this Function does not own. Delete it (kubectl delete ksvc ${name} -n ${namespace}) or give the function another name.`;
+      await writeStatus(found, problemStatus(fn, { reason: 'NotOwned', message }, clock.now()));
+      return undefined;
+    }
+    await writeStatus(found, mirroredStatus(fn, service, await latestRevision(service), clock.now()));
+  };
+
   const controller: Controller = createController({
     name: 'functions',
     log,
@@ -157,6 +182,10 @@ export function createFunctionController(options: FunctionControllerOptions): Fu
         return undefined;
       }
       const now = withMemoryKill(found, memoryKills.get(key), clock.now());
+      if (!hasCode(now)) {
+        if (found.status?.build) await (await options.builds()).abandon(found);
+        return serve(found, withBuild(now, undefined, clock.now()), undefined);
+      }
       const asked = options.runtime(found.spec.runtime);
       const brought = asked && options.bring(asked);
       if (brought !== undefined) {
@@ -164,7 +193,7 @@ export function createFunctionController(options: FunctionControllerOptions): Fu
         brought.then(() => controller.enqueue(key));
         return undefined;
       }
-      const problem = await problemOf(found);
+      const problem = await problemOf(now);
       if (problem !== undefined) {
         await writeStatus(found, problemStatus(now, problem, clock.now()));
         return problem.reason === 'PackageMissing' ? PACKAGE_AGAIN_MS : undefined;
@@ -181,14 +210,7 @@ export function createFunctionController(options: FunctionControllerOptions): Fu
       packages.directory(digest).catch((error) => {
         log.warn('a package could not be unpacked', { function: key, error: (error as Error).message });
       });
-      const service = await ensureService(fn, digest);
-      if (service === undefined) {
-        const message = `There is a Service "${name}" in namespace "${namespace}" that this Function does not own. Delete it (kubectl delete ksvc ${name} -n ${namespace}) or give the function another name.`;
-        await writeStatus(found, problemStatus(fn, { reason: 'NotOwned', message }, clock.now()));
-        return undefined;
-      }
-      await writeStatus(found, mirroredStatus(fn, service, await latestRevision(service), clock.now()));
-      return undefined;
+      return serve(found, fn, digest);
     },
   });
 

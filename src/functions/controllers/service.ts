@@ -27,15 +27,14 @@ const TEMPLATE_ANNOTATION = 'petrel.dev/template';
 /** Annotations on a Function with these prefixes tune how its revisions scale, as on a Knative template. */
 const AUTOSCALING_PREFIXES = ['autoscaling.knative.dev/', 'autoscaling.petrel.dev/'];
 
-/** What the Function's Service must run; `digest` is the package that instances load. */
-function templateOf({ metadata, spec }: PetrelFunction, digest: Digest): RevisionTemplate {
+/** What the Function's Service must run; `digest` is the package that instances load, absent for an image. */
+function templateOf({ metadata, spec }: PetrelFunction, digest: Digest | undefined): RevisionTemplate {
   const tuning = Object.entries(metadata.annotations ?? {}).filter(([key]) =>
     AUTOSCALING_PREFIXES.some((prefix) => key.startsWith(prefix)),
   );
   const annotations: Record<string, string> = {
     ...Object.fromEntries(tuning.sort()),
-    [CODE_ANNOTATIONS.package]: digest,
-    [CODE_ANNOTATIONS.runtime]: spec.runtime,
+    ...(digest && { [CODE_ANNOTATIONS.package]: digest, [CODE_ANNOTATIONS.runtime]: spec.runtime }),
   };
   for (const key of ['entry', 'handler', 'shape'] as const) {
     const value = spec[key];
@@ -50,7 +49,10 @@ function templateOf({ metadata, spec }: PetrelFunction, digest: Digest): Revisio
   const { min, max } = spec.debugPort === undefined ? (spec.scale ?? {}) : { min: 1, max: 1 };
   if (min !== undefined) annotations['autoscaling.knative.dev/min-scale'] = String(min);
   if (max !== undefined) annotations['autoscaling.knative.dev/max-scale'] = String(max);
-  const container: Container = { name: USER_CONTAINER, image: RUNTIME_IMAGE_PREFIX + spec.runtime };
+  const container: Container = {
+    name: USER_CONTAINER,
+    image: spec.image ?? RUNTIME_IMAGE_PREFIX + spec.runtime,
+  };
   for (const key of ['env', 'envFrom', 'resources', 'volumeMounts'] as const) {
     if (spec[key] !== undefined) Object.assign(container, { [key]: spec[key] });
   }
@@ -106,8 +108,8 @@ function withManaged(
   return { ...rest, ...wanted, ...(keys.length > 0 ? { [MANAGED_ANNOTATION]: keys.join(' ') } : {}) };
 }
 
-/** A new Service for a Function; `digest` is the package that instances load. */
-export function serviceOf(fn: PetrelFunction, digest: Digest): Service {
+/** A new Service for a Function; `digest` is the package that instances load, absent for an image. */
+export function serviceOf(fn: PetrelFunction, digest: Digest | undefined): Service {
   const template = templateOf(fn, digest);
   return {
     apiVersion: 'serving.knative.dev/v1',
@@ -149,7 +151,11 @@ function contains(found: unknown, wanted: unknown): boolean {
 }
 
 /** The Service brought in line with its Function, or undefined when it is. Traffic is the user's and stays. */
-export function alignedService(fn: PetrelFunction, digest: Digest, service: Service): Service | undefined {
+export function alignedService(
+  fn: PetrelFunction,
+  digest: Digest | undefined,
+  service: Service,
+): Service | undefined {
   const template = templateOf(fn, digest);
   const wanted = templateDigest(template);
   const known = service.metadata.annotations ?? {};

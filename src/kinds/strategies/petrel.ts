@@ -1,8 +1,14 @@
 /** Functions and Runtimes: defaults and rules of our own. */
 import { isDeepStrictEqual } from 'node:util';
 import type { AutoscalerConfigMap } from '../config/index.ts';
-import { duplicate, invalid, notSupported, required } from '../field.ts';
-import { CODE_ANNOTATIONS, POD_LABELS_ANNOTATION, REVISION_NAME_ANNOTATION, ZYGOTES } from '../function.ts';
+import { duplicate, forbidden, invalid, notSupported, required } from '../field.ts';
+import {
+  CODE_ANNOTATIONS,
+  IMAGE_RUNTIME,
+  POD_LABELS_ANNOTATION,
+  REVISION_NAME_ANNOTATION,
+  ZYGOTES,
+} from '../function.ts';
 import { validateLabels } from '../metadata.ts';
 import { dns1035Label } from '../name.ts';
 import type { FieldError, UntypedObject } from '../object.ts';
@@ -106,19 +112,40 @@ function validateZygote({ annotations }: UntypedObject['metadata']): FieldError[
   return [notSupported(`metadata.annotations[${CODE_ANNOTATIONS.zygote}]`, wanted, [...ZYGOTES])];
 }
 
+/** What is said of code, or done by its runtime, has no meaning for an image. */
+const OF_CODE = ['package', 'entry', 'handler', 'shape', 'build', 'state', 'debugPort', 'onceOnly'] as const;
+
+function validateImage(spec: Untyped): FieldError[] {
+  const errors = OF_CODE.filter((field) => spec[field] !== undefined).map((field) =>
+    forbidden(`spec.${field}`, 'does not go with spec.image'),
+  );
+  if (spec.runtime !== IMAGE_RUNTIME)
+    errors.push(notSupported('spec.runtime', spec.runtime, [IMAGE_RUNTIME]));
+  if (typeof spec.image !== 'string' || spec.image.trim() === '' || /\s/.test(spec.image))
+    errors.push(
+      invalid(
+        'spec.image',
+        spec.image,
+        'must be a reference to an image, such as registry.example.com/shop:1.2',
+      ),
+    );
+  return errors;
+}
+
 function validateFunction({ metadata, spec = {} }: UntypedObject): FieldError[] {
   const errors: FieldError[] = [
     ...validateRevisionName(metadata),
     ...validatePodLabels(metadata),
     ...validateZygote(metadata),
   ];
-  if (!spec.runtime)
+  if (spec.image !== undefined) errors.push(...validateImage(spec));
+  else if (!spec.runtime)
     errors.push(required('spec.runtime', 'name of a Runtime; `kubectl get runtimes` lists them'));
   else errors.push(...check(dns1035Label, spec.runtime, 'spec.runtime'));
   const digest: unknown = spec.package?.digest;
-  if (!digest)
+  if (spec.image === undefined && !digest)
     errors.push(required('spec.package.digest', 'digest of a package that the package store holds'));
-  else if (!DIGEST.test(String(digest))) {
+  else if (digest && !DIGEST.test(String(digest))) {
     errors.push(invalid('spec.package.digest', digest, 'must be "sha256:" and 64 lower-case hex digits'));
   }
   if (spec.entry !== undefined) {
@@ -170,6 +197,7 @@ export const FUNCTION_STRATEGY: ResourceStrategy = {
   setDefaults(object) {
     object.spec ??= {};
     textQuantities(object.spec.resources);
+    if (object.spec.image !== undefined) defaults(object.spec, { runtime: IMAGE_RUNTIME });
     defaults(object.spec, { timeoutSeconds: DEFAULT_TIMEOUT_SECONDS, concurrency: 0 });
   },
   validate: validateFunction,

@@ -10,6 +10,7 @@ import { FUNCTIONS, KSERVICES } from '../../kube/refs.ts';
 import { keyOfRef } from './caches.ts';
 import { type Finding, found, withFindings } from './conditions.ts';
 import { BEHIND_MS, type Context, exists, type Part, writeStatus } from './context.ts';
+import { withIgnored } from './ignored.ts';
 import { environmentService } from './images.ts';
 import { languageOf } from './languages.ts';
 import { executorOf, FISSION, type FissionFunction, isProblem, type Problem } from './model.ts';
@@ -141,7 +142,12 @@ export function createFunctions(context: Context, packages: () => Packages): Fun
     writeStatus(client, FISSION.functions, fn, {
       ...fn.status,
       observedGeneration: fn.metadata.generation ?? 1,
-      conditions: withFindings(fn.status?.conditions, findings, fn.metadata.generation, clock.now()),
+      conditions: withFindings(
+        fn.status?.conditions,
+        withIgnored(fn, findings),
+        fn.metadata.generation,
+        clock.now(),
+      ),
     });
 
   const controller = createController({
@@ -228,7 +234,12 @@ export function createEnvironments({ caches, client, clock, log }: Context): Par
       const { generation } = environment.metadata;
       await writeStatus(client, FISSION.environments, environment, {
         observedGeneration: generation ?? 1,
-        conditions: withFindings(environment.status?.conditions, [finding], generation, clock.now()),
+        conditions: withFindings(
+          environment.status?.conditions,
+          withIgnored(environment, [finding]),
+          generation,
+          clock.now(),
+        ),
       });
       return undefined;
     },

@@ -43,6 +43,12 @@ export interface FileRef {
   mountPath?: string;
 }
 
+/** Of Kubernetes' HorizontalPodAutoscaler, version 2. */
+export interface HpaMetric {
+  type?: string;
+  resource?: { name?: string; target?: { averageUtilization?: number; averageValue?: string } };
+}
+
 export interface FissionFunctionSpec {
   environment?: NameRef;
   package?: { packageref?: NameRef & { resourceversion?: string }; functionName?: string };
@@ -59,6 +65,7 @@ export interface FissionFunctionSpec {
       MaxScale?: number;
       TargetCPUPercent?: number;
       SpecializationTimeout?: number;
+      hpaMetrics?: HpaMetric[] | null;
     };
   };
   functionTimeout?: number;
@@ -104,6 +111,8 @@ export interface Environment extends Observed {
     builder?: { image?: string; command?: string };
     resources?: ResourceRequirements;
     keeparchive?: boolean;
+    /** Name of a Secret. */
+    imagepullsecret?: string;
   };
 }
 

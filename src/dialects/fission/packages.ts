@@ -77,7 +77,8 @@ export function createPackages(
     const archive = source ? spec.source : spec.deployment;
     if (!isGiven(archive))
       return { reason: 'EmptyPackage', message: 'Both deploy and source archive are empty' };
-    const of = JSON.stringify([archive, language.file, source, spec.buildcmd]);
+    const command = spec.buildcmd || environment.spec.builder?.command;
+    const of = JSON.stringify([archive, language.file, source, command]);
     const before = known.get(key);
     if (
       before?.of === of &&
@@ -93,7 +94,7 @@ export function createPackages(
       : {
           ...stored,
           source,
-          ...(spec.buildcmd ? { buildCommand: spec.buildcmd } : {}),
+          ...(command ? { buildCommand: command } : {}),
           has: await archives.has(stored.digest),
         };
     known.set(key, { of, generation: metadata.generation, result });

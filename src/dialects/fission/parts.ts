@@ -3,7 +3,14 @@ import { createHash } from 'node:crypto';
 import type { Digest } from '../../kinds/function.ts';
 import type { KubeObject, OwnerReference } from '../../kinds/object.ts';
 import type { EnvVar, Volume, VolumeMount } from '../../kinds/pod.ts';
-import { type Environment, executorOf, type FileRef, type FissionFunctionSpec } from './model.ts';
+import { parseQuantity } from '../../kinds/quantity.ts';
+import {
+  type Environment,
+  executorOf,
+  type FileRef,
+  type FissionFunctionSpec,
+  type HpaMetric,
+} from './model.ts';
 
 /** On what stands for a Fission object: digest of what the translation asked for, so that nothing is written twice. */
 const TRANSLATED_ANNOTATION = 'petrel.dev/translated';
@@ -124,12 +131,32 @@ export function timeoutOf({ functionTimeout, streaming }: FissionFunctionSpec): 
 export const concurrencyOf = ({ requestsPerPod }: FissionFunctionSpec): number =>
   clamp(requestsPerPod || DEFAULTS.requestsPerPod, 1, MAX.concurrency);
 
+/** What a metric of CPU or memory asks for, as annotations of a Knative template; undefined: there is none that can be gone by. */
+export function cpuOrMemory(
+  metrics: readonly HpaMetric[] | null | undefined,
+): { metric: string; target: string } | undefined {
+  for (const { type, resource } of metrics ?? []) {
+    const { averageUtilization, averageValue } = resource?.target ?? {};
+    if (type !== 'Resource') continue;
+    if (resource?.name === 'cpu' && averageUtilization)
+      return { metric: 'cpu', target: String(averageUtilization) };
+    const bytes = resource?.name === 'memory' && averageValue ? parseQuantity(averageValue) : 0;
+    if (bytes > 0) return { metric: 'memory', target: String(Math.max(1, Math.round(bytes / 1024 ** 2))) };
+  }
+  return undefined;
+}
+
 /** How many instances, and when idle ones go: as annotations of a Knative template. */
 export function scalingOf(spec: FissionFunctionSpec): {
   scale: { min?: number; max?: number };
   annotations: Record<string, string>;
 } {
-  const { MinScale = 0, MaxScale = 0, TargetCPUPercent = 0 } = spec.InvokeStrategy?.ExecutionStrategy ?? {};
+  const {
+    MinScale = 0,
+    MaxScale = 0,
+    TargetCPUPercent = 0,
+    hpaMetrics,
+  } = spec.InvokeStrategy?.ExecutionStrategy ?? {};
   const pooled = executorOf(spec) === 'poolmgr';
   const annotations: Record<string, string> = {};
   const idle = spec.idletimeout;
@@ -138,10 +165,13 @@ export function scalingOf(spec: FissionFunctionSpec): {
       idle < 60 ? ['window', Math.max(6, idle)] : ['scale-to-zero-pod-retention-period', idle];
     annotations[`autoscaling.knative.dev/${key}`] = `${Math.min(MAX.window, seconds)}s`;
   }
-  if (!pooled && TargetCPUPercent > 0) {
+  // Fission's command writes the metric where it wrote the percentage before.
+  const by =
+    TargetCPUPercent > 0 ? { metric: 'cpu', target: String(TargetCPUPercent) } : cpuOrMemory(hpaMetrics);
+  if (!pooled && by !== undefined) {
     annotations['autoscaling.knative.dev/class'] = 'hpa.autoscaling.knative.dev';
-    annotations['autoscaling.knative.dev/metric'] = 'cpu';
-    annotations['autoscaling.knative.dev/target'] = String(TargetCPUPercent);
+    annotations['autoscaling.knative.dev/metric'] = by.metric;
+    annotations['autoscaling.knative.dev/target'] = by.target;
   }
   const max = pooled ? spec.concurrency || DEFAULTS.concurrency : MaxScale;
   const min = pooled ? Math.min(spec.retainPods ?? 0, max) : MinScale;

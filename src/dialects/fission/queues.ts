@@ -11,6 +11,7 @@ import { controllerReference, isControlledBy } from '../../kube/owners.ts';
 import { apiVersionOf, EVENT_SINKS, EVENT_SOURCES, SECRETS } from '../../kube/refs.ts';
 import { found, withFindings } from './conditions.ts';
 import { type Context, type Part, writeStatus } from './context.ts';
+import { withIgnored } from './ignored.ts';
 import { FISSION, type Problem, type QueueTrigger } from './model.ts';
 import { translatedName } from './parts.ts';
 import {
@@ -159,7 +160,7 @@ export function createQueues(context: Context): Part {
       await follow();
       const problem = await apply(trigger);
       const { generation } = trigger.metadata;
-      const findings = [found('BindingReady', problem), found('Ready', problem)];
+      const findings = withIgnored(trigger, [found('BindingReady', problem), found('Ready', problem)]);
       await writeStatus(client, FISSION.queueTriggers, trigger, {
         observedGeneration: generation ?? 1,
         conditions: withFindings(trigger.status?.conditions, findings, generation, clock.now()),

@@ -10,6 +10,7 @@ import { keyOfRef, refersTo } from './caches.ts';
 import { found, withFindings } from './conditions.ts';
 import { type Context, type Part, writeStatus } from './context.ts';
 import type { Hold } from './hold.ts';
+import { withIgnored } from './ignored.ts';
 import {
   FISSION,
   type FunctionAlias,
@@ -121,7 +122,7 @@ export function createRouter(context: Context, directory: Directory, hold: Hold,
       isProblem(route) ? {} : { [`fission/trigger/${keyOf(trigger)}`]: route },
     );
     const problem: Problem | undefined = isProblem(route) ? route : refused;
-    const findings = [found('RouteAdmitted', problem), found('Ready', problem)];
+    const findings = withIgnored(trigger, [found('RouteAdmitted', problem), found('Ready', problem)]);
     const { generation } = trigger.metadata;
     await writeStatus(client, FISSION.httpTriggers, trigger, {
       observedGeneration: generation ?? 1,

@@ -87,7 +87,7 @@ const ENVIRONMENT_PORT = 8888;
 /** For an environment that brings its own server: that server and, beside it, who has it load the function. */
 export function imageService(subject: Subject, environment: Environment, fetcher: Container): Service {
   const { spec, object } = subject;
-  const { runtime, resources } = environment.spec;
+  const { runtime, resources, imagepullsecret } = environment.spec;
   const { volumes, volumeMounts } = filesOf(spec, object.metadata.namespace ?? 'default');
   const container = {
     ...pick(runtime.container ?? {}, CONTAINER_FIELDS),
@@ -111,7 +111,7 @@ export function imageService(subject: Subject, environment: Environment, fetcher
     subject,
     [container, fetcher] as Container[],
     [{ name: 'userfunc', emptyDir: {} }, ...volumes],
-    {},
+    imagepullsecret ? { imagePullSecrets: [{ name: imagepullsecret }] } : {},
     pooled ? concurrencyOf(spec) : 0,
   );
 }

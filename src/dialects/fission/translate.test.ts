@@ -204,6 +204,16 @@ test('newdeploy: no bound on requests, bounds on instances, the processor as mea
   const { spec, metadata } = translated({ InvokeStrategy: { ExecutionStrategy } });
   assert.deepEqual([spec.concurrency, spec.scale], [0, { min: 1, max: 4 }]);
   assert.equal(metadata.annotations?.['autoscaling.knative.dev/target'], '60');
+  const measured = (resource: object) => {
+    const hpaMetrics = [{ type: 'Pods' }, { type: 'Resource', resource }];
+    const strategy = { ...ExecutionStrategy, TargetCPUPercent: 0, hpaMetrics };
+    const { annotations = {} } = translated({ InvokeStrategy: { ExecutionStrategy: strategy } }).metadata;
+    return ['class', 'metric', 'target'].map((key) => annotations[`autoscaling.knative.dev/${key}`]);
+  };
+  const hpa = 'hpa.autoscaling.knative.dev';
+  assert.deepEqual(measured({ name: 'cpu', target: { averageUtilization: 50 } }), [hpa, 'cpu', '50']);
+  assert.deepEqual(measured({ name: 'memory', target: { averageValue: '64Mi' } }), [hpa, 'memory', '64']);
+  assert.deepEqual(measured({ name: 'gpu', target: {} }), [undefined, undefined, undefined]);
 });
 
 test('source is built: by the language, or by a command with its variables', () => {

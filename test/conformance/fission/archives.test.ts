@@ -106,6 +106,15 @@ describe('archives', () => {
     assert.equal((await fission.fnTest('source')).body, 'built');
     const { status } = await fission.wait('packages', 'source', 'BuildSucceeded');
     assert.equal(status.buildstatus, 'succeeded');
+    // env create --buildcmd: what the Package does not say.
+    const builder = { image: 'ghcr.io/fission/node-builder', command: 'sh ./build.sh' };
+    await fission.envCreate('building', 'ghcr.io/fission/node-env', { builder });
+    const plain = await fission.pkgCreate('plain', 'building', { source });
+    await fission.fnOf('plain', 'building', plain, {
+      package: { packageref: { namespace: 'default', name: 'plain' }, functionName: 'hello' },
+    });
+    await fission.wait('functions', 'plain', 'Ready');
+    assert.equal((await fission.fnTest('plain')).body, 'built');
   });
 
   test('a build that fails: its words stand in the package', async () => {

@@ -4,6 +4,7 @@ told to fork (runtimes/PROTOCOL.md, "Zygote"); a forked process confines itself 
 """
 
 import gc
+import json
 import os
 import sys
 
@@ -21,39 +22,87 @@ def import_all():
     import asyncio, concurrent.futures, dataclasses, datetime, http.client, logging, typing, urllib.request, uuid  # noqa: E401, F401
 
 
+def start_keeper(keeper):
+    nothing = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_WRONLY, 0) for fd in (1, 2)]
+    life = (os.POSIX_SPAWN_OPEN, 0, keeper["life"], os.O_RDONLY, 0)
+    command = keeper["command"]
+    return os.posix_spawn(command[0], command, {}, file_actions=[life, *nothing], setsid=True)
+
+
 class Zygote:
     def __init__(self):
         self.own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY)
         self.forker = Forker(CONTROL, CONTROL, [self.own_pids])
         self.tell = self.forker.tell
+        # Without root the process numbers of the machine are not its own: it could leave them, but not come back.
+        self.returns = sandbox.may_enter(self.own_pids, sandbox.CLONE_NEWPID)
+        if not self.returns:
+            sandbox.take_orphans()
 
     def carry_out(self, order):
         """Forks; whether this is the child."""
-        first = None
         keeper = order.get("keeper")
-        if keeper:
-            sandbox.unshare(sandbox.CLONE_NEWPID)
-        try:
-            if keeper:
-                nothing = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_WRONLY, 0) for fd in (1, 2)]
-                life = (os.POSIX_SPAWN_OPEN, 0, keeper["life"], os.O_RDONLY, 0)
-                command = keeper["command"]
-                first = os.posix_spawn(command[0], command, {}, file_actions=[life, *nothing], setsid=True)
-                self.forker.watch(first)
-            pid = os.fork()
-            if pid == 0:
-                return True
-        except OSError:
-            if first is not None:
-                os.kill(first, KILL)
-            if keeper:
-                sandbox.setns(self.own_pids, sandbox.CLONE_NEWPID)
-            raise
-        if keeper:
-            sandbox.setns(self.own_pids, sandbox.CLONE_NEWPID)
+        if keeper is None:
+            first, pid = None, os.fork()
+        elif self.returns:
+            first, pid = self._fork_kept(keeper, self._return)
+        else:
+            first, pid = self._fork_aside(keeper)
+        if pid == 0:
+            return True
+        if first is not None:
+            self.forker.watch(first)
         self.forker.watch(pid)
         self.tell(id=order["id"], pid=pid, keeper=first)
         return False
+
+    def _return(self):
+        sandbox.setns(self.own_pids, sandbox.CLONE_NEWPID)
+
+    def _fork_kept(self, keeper, after):
+        """
+        Forks into a new pid namespace, whose first process is the keeper; both numbers. What is forked next goes there too, unless `after`
+        comes back; it is called in this process, however that ends.
+        """
+        pid = None
+        try:
+            sandbox.unshare(sandbox.CLONE_NEWPID)
+            first = start_keeper(keeper)
+            try:
+                pid = os.fork()
+            except OSError:
+                os.kill(first, KILL)
+                os.waitpid(first, 0)
+                raise
+        finally:
+            if pid != 0:
+                after()
+        return first, pid
+
+    def _fork_aside(self, keeper):
+        """The same by a process in between, which leaves both to this one when it ends."""
+        reading, writing = os.pipe()
+        between = os.fork()
+        if between == 0:
+            os.close(reading)
+            try:
+                first, pid = self._fork_kept(keeper, lambda: None)
+                if pid == 0:
+                    os.close(writing)
+                    return first, pid
+                told = {"forked": [first, pid]}
+            except OSError as error:
+                told = {"error": str(error)}
+            os.write(writing, json.dumps(told).encode())
+            os._exit(0)
+        os.close(writing)
+        with open(reading, "rb") as pipe:
+            text = pipe.read()
+        os.waitpid(between, 0)
+        told = json.loads(text or "{}")
+        if "forked" not in told:
+            raise OSError(told.get("error", "the process in between has ended"))
+        return told["forked"]
 
     def mount_for(self, number, order):
         """Mounts something in the namespace of a process that runs already."""

@@ -3,7 +3,7 @@
 /** The zygote's work: forks on the node agent's orders (file descriptor 3). In the child `serve` returns what it was forked for. */
 
 const fs = require('node:fs');
-const { libc, must, fork, forkBare, spawn } = require('./libc.cjs');
+const { libc, must, fork, forkBare, pipe, spawn } = require('./libc.cjs');
 const { Forker } = require('./forker.cjs');
 
 /** To the node agent and back: lines of JSON. */
@@ -13,6 +13,7 @@ const CLONE_NEWNS = 0x00020000;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1n;
 const SIGKILL = 9;
+const PR_SET_CHILD_SUBREAPER = 36;
 
 /**
  * @typedef {{
@@ -30,29 +31,88 @@ const forker = new Forker(CONTROL, CONTROL, [ownPids]);
 const tell = (message) => forker.tell(message);
 
 /**
+ * Without root the process numbers of the machine are not this process's own: it could leave them, but not come back. It takes what
+ * the processes that go there in its place leave behind, then.
+ */
+const returns = libc.setns(ownPids, CLONE_NEWPID) === 0;
+if (!returns) libc.prctl(PR_SET_CHILD_SUBREAPER, 1n, 0n, 0n, 0n);
+
+/** Why there is no new process. */
+const FULL = 'fork: no more processes or memory';
+
+/**
+ * Forks into a new pid namespace, whose first process is the keeper. What is forked next goes there too.
+ * @param {NonNullable<Order['keeper']>} keeper @param {boolean} bare @returns {[first: number, pid: number]}
+ */
+function forkKept(keeper, bare) {
+  must(libc.unshare(CLONE_NEWPID), 'unshare');
+  const first = spawn(keeper.command, keeper.life);
+  const pid = bare ? forkBare() : fork();
+  if (pid < 0) {
+    libc.kill(first, SIGKILL);
+    libc.waitpid(first, Buffer.alloc(4), 0);
+    throw new Error(FULL);
+  }
+  return [first, pid];
+}
+
+/**
+ * The same by a process in between, which leaves both to this one when it ends.
+ * @param {NonNullable<Order['keeper']>} keeper @param {boolean} bare @returns {[first: number, pid: number]}
+ */
+function forkAside(keeper, bare) {
+  const [read, write] = pipe();
+  // The keeper must not have it: this side reads to the end.
+  libc.fcntl(write, F_SETFD, FD_CLOEXEC);
+  const between = forkBare();
+  if (between === 0) {
+    fs.closeSync(read);
+    /** @type {{forked?: [number, number], error?: string}} */
+    let told;
+    try {
+      const forked = forkKept(keeper, bare);
+      if (forked[1] === 0) {
+        fs.closeSync(write);
+        return forked;
+      }
+      told = { forked };
+    } catch (error) {
+      told = { error: /** @type {Error} */ (error).message };
+    }
+    fs.writeSync(write, JSON.stringify(told));
+    libc._exit(0);
+  }
+  fs.closeSync(write);
+  const text = fs.readFileSync(read, 'utf8');
+  fs.closeSync(read);
+  if (between < 0) throw new Error(FULL);
+  libc.waitpid(between, Buffer.alloc(4), 0);
+  const { forked, error = 'the process in between has ended' } = JSON.parse(text || '{}');
+  if (forked === undefined) throw new Error(error);
+  return forked;
+}
+
+/**
  * Forks; where the order asks for it as the second process of a new pid namespace, whose first one lives as long as the agent wants.
  * @param {Order} order @returns {boolean} whether this is the child
  */
 function carryOut({ id, keeper, gate }) {
   /** @type {number | undefined} */
   let first;
-  if (keeper !== undefined) {
-    must(libc.unshare(CLONE_NEWPID), 'unshare');
+  let pid;
+  const bare = gate !== undefined;
+  if (keeper === undefined) pid = bare ? forkBare() : fork();
+  else if (!returns) [first, pid] = forkAside(keeper, bare);
+  else {
     try {
-      first = spawn(keeper.command, keeper.life);
-    } catch (error) {
-      libc.setns(ownPids, CLONE_NEWPID);
-      throw error;
+      [first, pid] = forkKept(keeper, bare);
+    } finally {
+      if (pid !== 0) libc.setns(ownPids, CLONE_NEWPID);
     }
-    forker.watch(first);
   }
-  const pid = gate === undefined ? fork() : forkBare();
   if (pid === 0) return true;
-  if (first !== undefined) libc.setns(ownPids, CLONE_NEWPID);
-  if (pid < 0) {
-    if (first !== undefined) libc.kill(first, SIGKILL);
-    throw new Error('fork: no more processes or memory');
-  }
+  if (pid < 0) throw new Error(FULL);
+  if (first !== undefined) forker.watch(first);
   forker.watch(pid);
   tell({ id, pid, keeper: first });
   return false;
@@ -65,7 +125,7 @@ function carryOut({ id, keeper, gate }) {
 function mountFor(id, { of, source, target, flags }) {
   const pid = libc.fork();
   if (pid !== 0) {
-    if (pid < 0) throw new Error('fork: no more processes or memory');
+    if (pid < 0) throw new Error(FULL);
     forker.watch(pid);
     tell({ id, pid });
     return;

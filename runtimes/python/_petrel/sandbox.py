@@ -24,7 +24,7 @@ CLONE_NEWPID = 0x20000000
 # Mount, ipc and uts; that for process ids is made before the fork.
 _NEW_NAMESPACES = CLONE_NEWNS | 0x08000000 | 0x04000000
 _RECURSIVE_PRIVATE = 0x4000 | 0x40000
-_PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_GET_TID_ADDRESS = 4, 24, 38, 40
+_PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_GET_TID_ADDRESS = 4, 24, 36, 38, 40
 _LAST_CAPABILITY = 63
 _CAPABILITY_VERSION = 0x20080522
 
@@ -41,6 +41,16 @@ def unshare(flags):
 
 def setns(fd, flags):
     _call("setns", ctypes.c_int(fd), ctypes.c_int(flags))
+
+
+def may_enter(fd, flags):
+    """Whether this process may go to a namespace that it is in already: and so come back to it."""
+    return _libc.setns(ctypes.c_int(fd), ctypes.c_int(flags)) == 0
+
+
+def take_orphans():
+    """What those that this process has forked leave behind becomes its own."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def mount(source, target, kind, flags, data):

@@ -34,8 +34,8 @@ import { createTokenIssuer } from './tokens.ts';
 import { toolchainDirs } from './toolchains.ts';
 import type { VolumeDirs } from './volumes.ts';
 
-/** Whether this process may fork instances from warm ones: as root, unless `PETREL_ZYGOTE` is `off`. */
-export const canFork = (): boolean => process.env.PETREL_ZYGOTE !== 'off' && process.getuid?.() === 0;
+/** Whether instances may be forked from warm ones: unless `PETREL_ZYGOTE` is `off`. */
+export const canFork = (): boolean => process.env.PETREL_ZYGOTE !== 'off';
 
 export interface NodeAgentOptions {
   client: KubeClient;
@@ -130,7 +130,6 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
     ],
     required: [dirname(node), runtimesDir],
     mode: options.sandbox ?? (process.env.PETREL_SANDBOX === 'plain' ? 'plain' : 'auto'),
-    // Forking into sandboxes of another user's namespaces is not proven: without root, instances are started.
     zygotes: options.zygotes ?? canFork(),
     maxTasks: options.maxTasks ?? taskLimit(process.env.PETREL_MAX_PROCESSES),
     log,

@@ -172,6 +172,8 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
     output: ContainerOutput,
   ): Promise<RunningContainer | undefined> => {
     const isParent = spec.zygote?.role === 'parent';
+    // Nothing could be forked from it, see `forkFromFunction`.
+    if (isParent && !groups) return undefined;
     const zygote = spec.zygote && (isParent ? await zygotes?.await(spec.zygote) : zygotes?.find(spec.zygote));
     if (!zygote || !sandbox || !pipes || !isForkable(spec, sandbox)) return undefined;
     const id = `${spec.podUid}.${spec.name}.${sequence++}`;

@@ -96,7 +96,6 @@ before(async () => {
   const { sandbox, limits } = await driver.capabilities();
   if (!sandbox.available) why = sandbox.message;
   else if (!limits.available) why = limits.message;
-  else if (process.getuid?.() !== 0) why = 'without root, instances are started, not forked';
 });
 after(() => {
   clearInterval(alive);

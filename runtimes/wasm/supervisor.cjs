@@ -19,7 +19,10 @@ const leases = () => {
 live({
   name: 'wasm',
   language: process.versions.v8,
-  warmUp: () => require('./lib/load.cjs').warmUp(),
+  warmUp: async (idle) => {
+    await require('./lib/load.cjs').warmUp();
+    if (idle()) leases().prepare();
+  },
   load: (params) => require('./lib/load.cjs').load(params),
   beside: {
     drain: async (graceMs) => (await made?.drain(graceMs)) ?? 0,

@@ -16,25 +16,26 @@ const { logOf } = require('./log.cjs');
 /** Functions that one process may hold. */
 const SLOTS = 256;
 
+/** The next place is made ready when this much time has passed without another load, milliseconds. */
+const REST_MS = 20;
+
 class Lease {
-  /** @param {string} socket @param {{function?: string, namespace?: string, revision?: string}} params */
-  constructor(socket, { function: name, namespace, revision }) {
+  /** @param {string} socket */
+  constructor(socket) {
     this.socket = socket;
-    this.whose = { namespace, revision };
+    /** @type {{namespace?: string, revision?: string}} */
+    this.whose = {};
     this.tmp = fs.mkdtempSync(path.join(os.tmpdir(), 'wasm-'));
-    this.log = logOf(name);
+    /** @type {(bytes: Buffer) => void} */
+    this.log = () => {};
     this.inFlight = 0;
     this.draining = false;
     /** @type {(() => void)[]} */
     this.waiters = [];
     /** @type {Set<Connection>} */
     this.connections = new Set();
-    /** @type {net.Server | undefined} */
-    this.server = undefined;
-  }
-
-  /** Takes requests from now on. @param {(exchange: ExchangeType) => void} dispatch */
-  async open(dispatch) {
+    /** @type {((exchange: ExchangeType) => void) | undefined} */
+    this.dispatch = undefined;
     const host = {
       hello: () => ({
         version: 1,
@@ -46,7 +47,7 @@ class Lease {
       roles: () => ['data'],
       request: (/** @type {ExchangeType} */ exchange) => {
         this.inFlight++;
-        dispatch(exchange);
+        this.dispatch?.(exchange);
       },
       answered: () => {
         if (--this.inFlight === 0) for (const waiter of this.waiters.splice(0)) waiter();
@@ -57,13 +58,22 @@ class Lease {
       },
       closed: (/** @type {Connection} */ connection) => void this.connections.delete(connection),
     };
+    this.server = net.createServer((connection) => {
+      // Nobody has been told of a place without a function.
+      if (this.dispatch === undefined) connection.destroy();
+      else this.connections.add(new Connection(connection, host));
+    });
+    this.listening = this.listen();
+    this.listening.catch(() => {});
+  }
+
+  /** @returns {Promise<void>} */
+  async listen() {
     fs.mkdirSync(path.dirname(this.socket), { recursive: true });
     fs.rmSync(this.socket, { force: true });
-    const server = net.createServer((socket) => this.connections.add(new Connection(socket, host)));
-    this.server = server;
     await new Promise((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(this.socket, () => resolve(undefined));
+      this.server.once('error', reject);
+      this.server.listen(this.socket, () => resolve(undefined));
     });
   }
 
@@ -85,7 +95,7 @@ class Lease {
 
   /** Resolves when what has been written is on its way. */
   async hangUp() {
-    this.server?.close();
+    this.server.close();
     const ends = [...this.connections].map(({ writer, socket }) => {
       writer.flush();
       return new Promise((resolve) => socket.end(resolve));
@@ -95,7 +105,7 @@ class Lease {
 
   /** What is still worked on ends here. */
   close() {
-    this.server?.close();
+    this.server.close();
     for (const { socket } of this.connections) socket.destroy();
     fs.rm(this.tmp, { recursive: true, force: true }, () => {});
   }
@@ -108,6 +118,32 @@ class Leases {
     this.open = open;
     /** @type {Map<number, Lease>} */
     this.slots = new Map();
+    /** Places whose function is being loaded. @type {Set<number>} */
+    this.loading = new Set();
+    /** Places that have no function yet. @type {Map<number, Lease>} */
+    this.ready = new Map();
+    /** @type {NodeJS.Timeout | undefined} */
+    this.resting = undefined;
+  }
+
+  /** @param {number} slot */
+  make(slot) {
+    const lease = this.ready.get(slot) ?? new Lease(path.join(this.dir, `f${slot}`, 'i.sock'));
+    this.ready.delete(slot);
+    return lease;
+  }
+
+  /** Makes the place ready that is asked for next: a platform takes the first that is free. */
+  prepare() {
+    let slot = 1;
+    while (this.slots.has(slot) || this.loading.has(slot)) slot++;
+    if (slot <= SLOTS) this.ready.set(slot, this.make(slot));
+  }
+
+  /** Does so when there is time. */
+  prepareLater() {
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => this.prepare(), REST_MS).unref();
   }
 
   /** @param {any} params as of `specialise`, and `slot` */
@@ -117,16 +153,23 @@ class Leases {
       throw new SpecialiseError('BadRequest', `lease: slot must be a number from 1 to ${SLOTS}`);
     const begin = process.hrtime.bigint();
     await this.release({ slot });
-    const lease = new Lease(path.join(this.dir, `f${slot}`, 'i.sock'), params);
+    const lease = this.make(slot);
+    this.loading.add(slot);
     try {
+      lease.whose = { namespace: params.namespace, revision: params.revision };
+      lease.log = logOf(params.function);
       const { shape, dispatch } = await this.open(params, lease);
-      await lease.open(dispatch);
+      await lease.listening;
+      lease.dispatch = dispatch;
       this.slots.set(slot, lease);
       const loadMs = Number((process.hrtime.bigint() - begin) / 10_000n) / 100;
       return { shape, loadMs, transport: { kind: 'mux' } };
     } catch (error) {
       lease.close();
       throw error;
+    } finally {
+      this.loading.delete(slot);
+      this.prepareLater();
     }
   }
 

@@ -27,6 +27,7 @@ const SCENARIOS: Record<string, () => Promise<{ measure(): Promise<Row[]> }>> = 
   wake: () => import('./scenarios/wake.ts'),
   surge: () => import('./scenarios/surge.ts'),
   services: () => import('./scenarios/services.ts'),
+  images: () => import('./scenarios/images.ts'),
   lossless: () => import('./scenarios/lossless.ts'),
   'in-place': () => import('./scenarios/in-place.ts'),
   'events-accept': () => import('./scenarios/events-accept.ts'),

@@ -121,6 +121,12 @@ test('a streamed response leaves piece by piece, with its head', async (t) => {
   assert.equal(answer.body.toString(), 'first second');
 });
 
+test('a stream whose trailers tell of an error breaks off', async (t) => {
+  const handle = `await post('response', (request) => { request.write('first '); request.addTrailers({ 'lambda-runtime-function-error-type': 'Broken', 'lambda-runtime-function-error-body': Buffer.from('no more').toString('base64') }); request.end(); }, { 'lambda-runtime-function-response-mode': 'streaming', 'transfer-encoding': 'chunked', trailer: 'Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body' });`;
+  const { ask } = await started(t, client(handle));
+  await assert.rejects(ask(), ResetError);
+});
+
 test('requests wait their turn; one whose client is gone is not handed out', async (t) => {
   const handle = `if (event.rawPath === '/slow') await new Promise((r) => setTimeout(r, 200)); global.seen = (global.seen ?? '') + event.rawPath; await post('response', JSON.stringify(global.seen));`;
   const { data, ask, instance } = await started(t, client(handle));

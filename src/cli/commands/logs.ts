@@ -4,7 +4,7 @@ import { findLogs, followLogs, type LogEntry, type LogRequest, readLogs } from '
 import { linesOf } from '../../kube/logs/scope.ts';
 import type { CommandContext } from '../command.ts';
 import { deployedAs } from '../deployed.ts';
-import { prefixOf, refusal, sourceOf } from '../logs/follow.ts';
+import { linePrinter, prefixOf, refusal, sourceOf } from '../logs/follow.ts';
 import { withSession } from '../session.ts';
 
 /** Prints the logs of a function's instances in the order of their lines, following those that start later when asked to. */
@@ -41,10 +41,11 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
       });
     const instances = new Set(view.sources.map((source) => source.instance));
     const prefixed = only === undefined && instance === undefined && (follow || instances.size > 1);
+    const printer = linePrinter(out);
     const json = out.format === 'json';
     const print = (entry: LogEntry) => {
-      if (json) out.line(asJson(entry));
-      else out.line(prefixed ? prefixOf(entry.source) + entry.text : entry.text);
+      if (json) printer.line(asJson(entry));
+      else printer.line(prefixed ? prefixOf(entry.source) + entry.text : entry.text);
     };
     if (view.sources.length === 0 && !json) {
       if (follow) out.note(`waiting for an instance of ${name} ...`);
@@ -53,6 +54,7 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
     }
     if (follow) await followLogs(request, view, print);
     else for await (const entry of readLogs(request, view)) print(entry);
+    printer.flush();
     return 0;
   });
 }

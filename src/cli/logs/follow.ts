@@ -62,3 +62,26 @@ export const refusal =
     if (status === 404 || source.endedAt !== undefined) return;
     out.note(`${source.instance}: ${message}`);
   };
+
+/** Characters that are printed at once, where there is so much. */
+const PRINTED_AT_ONCE = 64 * 1024;
+
+/** Lines of data on stdout: those that come together are written together. `flush` at the end. */
+export function linePrinter(out: Output): { line(text: string): void; flush(): void } {
+  let waiting = '';
+  let soon: ReturnType<typeof setImmediate> | undefined;
+  const flush = () => {
+    if (soon) clearImmediate(soon);
+    soon = undefined;
+    if (waiting !== '') out.raw(waiting);
+    waiting = '';
+  };
+  return {
+    line(text) {
+      waiting += `${text}\n`;
+      if (waiting.length >= PRINTED_AT_ONCE) flush();
+      else soon ??= setImmediate(flush);
+    },
+    flush,
+  };
+}

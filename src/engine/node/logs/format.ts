@@ -83,11 +83,11 @@ export interface LogLine {
 export function parseLine(line: Buffer): LogLine | undefined {
   const first = line.indexOf(32);
   if (first <= 0) return undefined;
-  const head = line.subarray(first + 1, first + 10).toString('latin1');
-  if (!/^std(out|err) [FP] $/.test(head)) return undefined;
+  const head = line.toString('latin1', 0, first + 10);
+  if (!/^ std(out|err) [FP] $/.test(head.slice(first))) return undefined;
   return {
-    time: line.subarray(0, first).toString('latin1'),
-    full: head[7] === 'F',
+    time: head.slice(0, first),
+    full: head[first + 8] === 'F',
     text: line.subarray(first + 10),
   };
 }

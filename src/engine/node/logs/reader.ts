@@ -17,6 +17,7 @@ export interface ReadOptions {
 
 const CHUNK = 64 * 1024;
 const NEWLINE = 10;
+const LINE_END = Buffer.from('\n');
 
 /** Files of a run, oldest first, opened at once so that rotation cannot take one away. */
 async function openAll(path: string): Promise<FileHandle[]> {
@@ -53,8 +54,8 @@ async function findTail(files: FileHandle[], count: number): Promise<{ index: nu
   return { index: 0, offset: 0 };
 }
 
-/** Lines of the open files from `start` on, without their newline; an unfinished last line is left for later. */
-async function* linesOf(file: FileHandle, position: { offset: number }): AsyncGenerator<Buffer> {
+/** Lines of an open file from a position on, without their newline, as many at a time as were read; an unfinished last line is left for later. */
+async function* linesOf(file: FileHandle, position: { offset: number }): AsyncGenerator<Buffer[]> {
   let rest = Buffer.alloc(0);
   for (;;) {
     const { bytesRead, buffer } = await file.read(
@@ -64,13 +65,18 @@ async function* linesOf(file: FileHandle, position: { offset: number }): AsyncGe
       position.offset + rest.length,
     );
     if (bytesRead === 0) return;
-    const data = Buffer.concat([rest, buffer.subarray(0, bytesRead)]);
+    const data =
+      rest.length === 0
+        ? buffer.subarray(0, bytesRead)
+        : Buffer.concat([rest, buffer.subarray(0, bytesRead)]);
+    const lines: Buffer[] = [];
     let from = 0;
     for (let newline = data.indexOf(NEWLINE); newline !== -1; newline = data.indexOf(NEWLINE, from)) {
-      yield data.subarray(from, newline);
-      position.offset += newline + 1 - from;
+      lines.push(data.subarray(from, newline));
       from = newline + 1;
     }
+    position.offset += from;
+    if (lines.length > 0) yield lines;
     rest = data.subarray(from);
   }
 }
@@ -90,14 +96,18 @@ export async function* readLog(
   let current: FileHandle | undefined;
   let left = options.limitBytes ?? Number.POSITIVE_INFINITY;
   let atStart = true;
-  const show = (raw: Buffer): Buffer | undefined => {
-    const line = parseLine(raw);
-    if (!line || (options.since !== undefined && Date.parse(line.time) < options.since)) return undefined;
-    const parts = [line.text];
-    // Before a line, not before each of its pieces.
-    if (options.timestamps && atStart) parts.unshift(Buffer.from(`${line.time} `));
-    atStart = line.full;
-    if (line.full) parts.push(Buffer.from('\n'));
+  /** What is shown of these lines, in one piece. */
+  const show = (lines: Buffer[]): Buffer => {
+    const parts: Buffer[] = [];
+    for (const raw of lines) {
+      const line = parseLine(raw);
+      if (!line || (options.since !== undefined && Date.parse(line.time) < options.since)) continue;
+      // Before a line, not before each of its pieces.
+      if (options.timestamps && atStart) parts.push(raw.subarray(0, line.time.length + 1));
+      parts.push(line.text);
+      if (line.full) parts.push(LINE_END);
+      atStart = line.full;
+    }
     const shown = Buffer.concat(parts).subarray(0, left);
     left -= shown.length;
     return shown;
@@ -108,9 +118,9 @@ export async function* readLog(
     const position = { offset: 0 };
     for (let index = start.index; index < files.length; index++) {
       position.offset = index === start.index ? start.offset : 0;
-      for await (const raw of linesOf(files[index]!, position)) {
-        const shown = show(raw);
-        if (shown) yield shown;
+      for await (const lines of linesOf(files[index]!, position)) {
+        const shown = show(lines);
+        if (shown.length > 0) yield shown;
         if (left <= 0 || options.signal?.aborted) return;
       }
     }
@@ -121,9 +131,9 @@ export async function* readLog(
       const { closed, version } = writer;
       const moved = !current || writer.rotations !== rotations;
       if (current) {
-        for await (const raw of linesOf(current, position)) {
-          const shown = show(raw);
-          if (shown) yield shown;
+        for await (const lines of linesOf(current, position)) {
+          const shown = show(lines);
+          if (shown.length > 0) yield shown;
           if (left <= 0 || options.signal?.aborted) return;
         }
       }

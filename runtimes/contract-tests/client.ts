@@ -47,7 +47,8 @@ export class RawConnection {
   #held: Buffer = Buffer.alloc(0);
   constructor(socket: net.Socket) {
     this.socket = socket;
-    this.closed = once(socket, 'close').then(() => {});
+    // Also where it closes with an error: an instance that ends at once may reset it.
+    this.closed = new Promise((resolve) => socket.once('close', () => resolve()));
     socket.on('error', () => {});
     socket.on('data', (chunk: Buffer) => {
       this.#held = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);

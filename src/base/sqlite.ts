@@ -45,7 +45,9 @@ export function checkpoint(database: DatabaseSync, mode: 'PASSIVE' | 'TRUNCATE')
   database.prepare(`PRAGMA wal_checkpoint(${mode})`).all();
 }
 
-/** SQLite primary result codes that mean something to a user. Source: sqlite.org/rescode.html. */
+/** `SQLITE_IOERR_SHMSIZE`: no room for the index of the write-ahead log. Source: sqlite.org/rescode.html. */
+const NO_ROOM_FOR_INDEX = 4874;
+/** SQLite primary result codes that mean something to a user. Source: as above. */
 const RESULT = { busy: 5, readonly: 8, ioError: 10, corrupt: 11, full: 13, cantOpen: 14, notADatabase: 26 };
 
 /** What SQLite or the file system said, in the platform's terms. */
@@ -54,7 +56,7 @@ export function storageError(error: unknown, path: string): PetrelError {
   const { errcode, code, message } = error as { errcode?: number; code?: string; message?: string };
   const why = message ?? String(error);
   const result = errcode === undefined ? undefined : errcode & 0xff;
-  if (result === RESULT.full || code === 'ENOSPC' || code === 'EDQUOT') {
+  if (result === RESULT.full || errcode === NO_ROOM_FOR_INDEX || code === 'ENOSPC' || code === 'EDQUOT') {
     return new PetrelError('DiskFull', `cannot write ${path}: the disk is full`, {
       why,
       fix: 'Free some space on this disk; what was acknowledged is safe, and writing goes on as soon as there is room.',

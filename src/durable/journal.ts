@@ -252,8 +252,9 @@ function createJournal(
     }
   };
 
+  const ready = prepare();
   return {
-    ready: prepare(),
+    ready,
     append(record) {
       const bytes = HEAD_BYTES + record.length;
       if (closed || record.length === 0 || record.length > MOST_BYTES) return undefined;
@@ -272,6 +273,7 @@ function createJournal(
     },
     async close() {
       closed = true;
+      await ready;
       while (writing !== undefined) await writing;
       closeFiles();
     },

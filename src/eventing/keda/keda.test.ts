@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { framed, KedaClient, metricIn, metricsRequest, scaledObject } from '../../../test/lib/keda.ts';
 import { silentLogger } from '../../base/log.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
@@ -162,7 +163,12 @@ test('an API that is away is UNAVAILABLE', async () => {
 });
 
 test('streams are bounded, and questions are answered beside them', async () => {
-  const streams = Array.from({ length: 1000 }, () => scaler.active(PAID));
+  // A connection whose client resets more than 1000 streams at once is ended: that is not what is asked here.
+  const several = [0, 1, 2, 3].map(() => new KedaClient(keda.address));
+  after(() => {
+    for (const each of several) each.close();
+  });
+  const streams = Array.from({ length: 1000 }, (_, i) => several[i % 4]!.active(PAID));
   await Promise.all(streams.map(({ next }) => next()));
   const over = await scaler.call('StreamIsActive', scaledObject(PAID));
   assert.equal(over.status, '8');
@@ -175,6 +181,7 @@ test('streams are bounded, and questions are answered beside them', async () => 
     const again = scaler.active(PAID);
     first = await Promise.race([again.next(), again.done.then(() => undefined)]);
     again.stream.close();
+    if (first === undefined) await pause(10);
   }
   assert.equal(first, false);
 });

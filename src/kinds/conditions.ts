@@ -119,3 +119,15 @@ export function readiness(
   if (object.status?.observedGeneration !== object.metadata.generation) return 'Unknown';
   return conditionOf(object, HAPPY)?.status ?? 'Unknown';
 }
+
+/** Sets one condition of a kind without dependents; its transition time moves only when its status does. */
+export function withCondition(
+  conditions: Condition[] | undefined,
+  next: Condition,
+  now: number,
+): Condition[] {
+  const old = conditions?.find(({ type }) => type === next.type);
+  const lastTransitionTime =
+    old?.status === next.status && old.lastTransitionTime ? old.lastTransitionTime : timestamp(now);
+  return [...(conditions ?? []).filter(({ type }) => type !== next.type), { ...next, lastTransitionTime }];
+}

@@ -33,6 +33,7 @@ import { summarize } from './stats.ts';
 import { createTokenIssuer } from './tokens.ts';
 import { toolchainDirs } from './toolchains.ts';
 import type { VolumeDirs } from './volumes.ts';
+import { createZygoteConditions } from './zygote-conditions.ts';
 
 /** Whether instances may be forked from warm ones: unless `PETREL_ZYGOTE` is `off`. */
 export const canFork = (): boolean => process.env.PETREL_ZYGOTE !== 'off';
@@ -131,6 +132,7 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
     required: [dirname(node), runtimesDir],
     mode: options.sandbox ?? (process.env.PETREL_SANDBOX === 'plain' ? 'plain' : 'auto'),
     zygotes: options.zygotes ?? canFork(),
+    onZygote: createZygoteConditions({ client, clock, log }),
     maxTasks: options.maxTasks ?? taskLimit(process.env.PETREL_MAX_PROCESSES),
     log,
   });

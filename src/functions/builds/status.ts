@@ -1,7 +1,8 @@
 /** A build as part of a Function's status. Pure. */
+
+import { withCondition } from '../../kinds/conditions.ts';
 import type { BuildStatus, PetrelFunction } from '../../kinds/function.ts';
 import type { Condition } from '../../kinds/object.ts';
-import { withCondition } from '../controllers/conditions.ts';
 import type { BuildState } from './builds.ts';
 
 /** Type of the condition of a Function that says whether its source could be built. Absent: nothing is built. */

@@ -5,13 +5,13 @@ import { delimiter, join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { PetrelError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import { withCondition } from '../../kinds/conditions.ts';
 import { RUNTIME_DIRECTORY_ANNOTATION, type Runtime, runtimeDirectory } from '../../kinds/function.ts';
 import type { Condition } from '../../kinds/object.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
 import { createController } from '../../kube/controller.ts';
 import { createInformer } from '../../kube/informer.ts';
 import { RUNTIMES } from '../../kube/refs.ts';
-import { withCondition } from './conditions.ts';
 import type { Problem } from './service.ts';
 
 /** The number of warm instances is written this long after it changed, at the earliest, ms. */

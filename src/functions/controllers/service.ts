@@ -1,6 +1,7 @@
 /** A Function as the Knative Service it owns, and the Service's state as the Function's. Pure. */
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
+import { withCondition } from '../../kinds/conditions.ts';
 import {
   CODE_ANNOTATIONS,
   type Digest,
@@ -19,7 +20,6 @@ import type { Revision, RevisionTemplate, Service } from '../../kinds/serving.ts
 import { BUILD_CONDITION } from '../builds/status.ts';
 import { USER_CONTAINER } from '../pool/pods.ts';
 import { provisionedAnnotations } from '../versions/provisioned.ts';
-import { withCondition } from './conditions.ts';
 
 /** On the owned Service: digest of the template the Function asked for, so that fields taken out of it are noticed. */
 const TEMPLATE_ANNOTATION = 'petrel.dev/template';

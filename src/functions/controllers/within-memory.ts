@@ -1,6 +1,7 @@
 /** What a Function says of instances that were ended for memory, until it is changed. Pure. */
+
+import { withCondition } from '../../kinds/conditions.ts';
 import type { PetrelFunction } from '../../kinds/function.ts';
-import { withCondition } from './conditions.ts';
 
 const CONDITION = 'WithinMemory';
 

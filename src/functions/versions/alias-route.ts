@@ -1,8 +1,9 @@
 /** A FunctionAlias as the Knative Route it owns, and the Route's state as the alias's. Pure. */
+
+import { withCondition } from '../../kinds/conditions.ts';
 import { FUNCTION_LABELS, type FunctionAlias } from '../../kinds/function.ts';
 import type { Condition } from '../../kinds/object.ts';
 import type { Route, TrafficTarget } from '../../kinds/serving.ts';
-import { withCondition } from '../controllers/conditions.ts';
 
 /** The targets that an alias stands for; percentages sum to 100. */
 export function targetsOf({ spec }: FunctionAlias): TrafficTarget[] {

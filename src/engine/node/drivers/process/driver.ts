@@ -4,7 +4,13 @@ import { chmodSync, chownSync, lstatSync, mkdirSync, rmSync, statSync, symlinkSy
 import { join } from 'node:path';
 import { messageOf } from '../../../../base/errors.ts';
 import type { Logger } from '../../../../base/log.ts';
-import type { ContainerDriver, ContainerOutput, ContainerSpec, RunningContainer } from '../driver.ts';
+import type {
+  Capability,
+  ContainerDriver,
+  ContainerOutput,
+  ContainerSpec,
+  RunningContainer,
+} from '../driver.ts';
 import { type SupervisedContainer, superviseContainer } from './container.ts';
 import { forkContainer, isForkable } from './fork.ts';
 import { createForkDirs, type FunctionZygote, forkChild } from './function-zygote.ts';
@@ -35,6 +41,8 @@ export interface ProcessDriverOptions {
   maxTasks?: number | undefined;
   /** Whether containers are forked from a warm process where their spec and the machine allow it. */
   zygotes?: boolean;
+  /** Hears whether containers are forked as their spec asks for it, by the key of its `zygote`, once that is known and when it changes. */
+  onZygote?(key: string, state: Capability): void;
   /** From the first wish for such a container until its warm process is started, ms. Default: a second. */
   zygoteDelayMs?: number;
   log: Logger;
@@ -56,6 +64,14 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
   let overlay: Promise<string | undefined> | undefined;
   let pipes: PipePool | undefined;
   let zygotes: Zygotes | undefined;
+  /** What `onZygote` was last called with. */
+  const states = new Map<string, string>();
+  const told = (key: string, state: Capability) => {
+    const text = JSON.stringify(state);
+    if (states.get(key) === text) return;
+    states.set(key, text);
+    options.onZygote?.(key, state);
+  };
   const forkDirs = createForkDirs(runDir);
   /** Function zygotes by the Pod they run as. */
   const parents = new Map<string, { zygote: FunctionZygote; spec: ContainerSpec }>();
@@ -82,6 +98,7 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
           runDir,
           log,
           delayMs: options.zygoteDelayMs,
+          told,
         });
       machine = found;
       return found;
@@ -271,8 +288,17 @@ export function createProcessDriver(options: ProcessDriverOptions): ContainerDri
     }
   };
 
+  /** Why nothing is forked on this machine. */
+  const notForking = ({ capabilities: { sandbox } }: Machine): Capability => {
+    const [reason, why] = options.zygotes
+      ? [sandbox.reason, sandbox.message]
+      : ['SwitchedOff', 'PETREL_ZYGOTE is off'];
+    return { available: false, reason, message: `instances are started instead of being forked: ${why}` };
+  };
+
   const start = async (spec: ContainerSpec, output: ContainerOutput): Promise<RunningContainer> => {
     const found = machine ?? (await examine());
+    if (spec.zygote && !zygotes) told(spec.zygote.key, notForking(found));
     const role = spec.zygote?.role;
     const forked =
       (typeof role === 'object' ? await forkFromFunction(found, spec, role.of, output) : undefined) ??

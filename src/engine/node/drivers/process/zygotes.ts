@@ -3,7 +3,7 @@
  * failures. Whoever finds none ready starts its process as if there were no such thing.
  */
 import type { Logger } from '../../../../base/log.ts';
-import type { ZygoteSpec } from '../driver.ts';
+import type { Capability, ZygoteSpec } from '../driver.ts';
 import type { Privileges } from './script.ts';
 import type { Sandbox } from './self-test.ts';
 import { startZygote, type Zygote } from './zygote.ts';
@@ -28,6 +28,8 @@ export interface ZygotesOptions {
   /** Stands in the variables of a zygote, and so of what it forks: whose processes these are can be told from outside. */
   runDir: string;
   log: Logger;
+  /** Hears when it is known whether the instances of a kind are forked. */
+  told(key: string, state: Capability): void;
   delayMs?: number | undefined;
 }
 
@@ -44,8 +46,16 @@ interface Entry {
   /** Resolves when the delay is over. */
   begun: PromiseWithResolvers<void>;
   failures: number;
+  /** Why the last fork failed. */
+  why: string;
   lastUsed: number;
 }
+
+const FORKING: Capability = {
+  available: true,
+  reason: 'Forking',
+  message: 'instances are forked from a warm process',
+};
 
 /** argv that runs a zygote so that it may make namespaces, and ends with the platform. */
 function zygoteLaunch({ tools, privileges }: Sandbox, command: string[], marker: string): string[] {
@@ -54,7 +64,8 @@ function zygoteLaunch({ tools, privileges }: Sandbox, command: string[], marker:
   return [tools.setpriv, '--pdeathsig=KILL', '--no-new-privs', ...user, ...command, marker];
 }
 
-export function createZygotes({ sandbox, marker, runDir, log, delayMs = DELAY_MS }: ZygotesOptions): Zygotes {
+export function createZygotes(options: ZygotesOptions): Zygotes {
+  const { sandbox, marker, runDir, log, told, delayMs = DELAY_MS } = options;
   const entries = new Map<string, Entry>();
   let uses = 0;
 
@@ -73,14 +84,22 @@ export function createZygotes({ sandbox, marker, runDir, log, delayMs = DELAY_MS
       PETREL_RUN_DIR: runDir,
     });
     entry.zygote = zygote;
+    void zygote.ready.then((ready) => ready && entry.failures < MAX_FAILURES && told(spec.key, FORKING));
     void zygote.over.then(() => {
       if (entry.zygote !== zygote) return;
       entry.zygote = undefined;
       entry.failures++;
       const further = entry.failures < MAX_FAILURES;
+      const why = entry.why || zygote.why;
+      if (!further)
+        told(spec.key, {
+          available: false,
+          reason: 'GivenUp',
+          message: `instances are started instead of being forked: ${why}`,
+        });
       log.warn(further ? 'a zygote ended' : 'a zygote is given up: its instances are started from now on', {
         zygote: spec.key,
-        why: zygote.why,
+        why,
       });
     });
   };
@@ -94,6 +113,7 @@ export function createZygotes({ sandbox, marker, runDir, log, delayMs = DELAY_MS
         delay: undefined,
         begun: Promise.withResolvers(),
         failures: 0,
+        why: '',
         lastUsed: 0,
       };
       entries.set(id, entry);
@@ -122,11 +142,12 @@ export function createZygotes({ sandbox, marker, runDir, log, delayMs = DELAY_MS
       return (await entry.zygote?.ready) ? find(spec) : undefined;
     },
     succeeded(spec) {
-      entryOf(spec).failures = 0;
+      Object.assign(entryOf(spec), { failures: 0, why: '' });
     },
     failed(spec, zygote, why) {
       const entry = entryOf(spec);
       entry.failures++;
+      entry.why = why;
       log.warn('an instance was not forked', { zygote: spec.key, why });
       if (entry.failures >= MAX_FAILURES) zygote.end();
     },

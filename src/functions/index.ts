@@ -175,6 +175,7 @@ export function createFunctions(options: FunctionsOptions): Functions {
     packages,
     clock,
     log,
+    memory,
     runtimeProblem: (name) => runtimes.problem(name) ?? bringer.problem(name),
     runtime: (name) => runtimes.get(name),
     bring: (runtime) => bringer.bring(runtime),

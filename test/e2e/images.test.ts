@@ -84,6 +84,11 @@ test('an image answers; what an earlier deploy said of it stays; a mistake is to
   );
   const { spec } = await api.get<Service>(KSERVICES, 'default', 'shop');
   assert.equal(spec.template.spec.containerConcurrency, 7);
+  assert.equal(
+    spec.template.spec.containers[0]?.resources?.limits?.memory,
+    '1Gi',
+    'bounded, as all functions',
+  );
   assert.deepEqual(spec.template.spec.containers[0]?.env, [{ name: 'WHO', value: 'ada' }]);
   assert.equal(spec.template.metadata?.annotations?.['autoscaling.knative.dev/max-scale'], '3');
   const option = await petrel.run(['deploy', `oci://${reference}`, '--entry', 'x.ts']);

@@ -18,6 +18,7 @@ import type { BuildState, Builds } from '../builds/builds.ts';
 import { withBuild } from '../builds/status.ts';
 import { neverBuilt, wantsBuild } from '../builds/when.ts';
 import { isDigest, type PackageStore } from '../packages/store.ts';
+import { resourcesOf } from '../pool/memory.ts';
 import {
   alignedService,
   buildingStatus,
@@ -43,6 +44,8 @@ export interface FunctionControllerOptions {
   runtime(name: string): Runtime | undefined;
   /** Brings what a runtime needs: resolves when that is over; undefined when there is nothing to bring. */
   bring(runtime: Runtime): Promise<void> | undefined;
+  /** Memory limit of functions that have none, see `defaultMemory`. */
+  memory: string | undefined;
   /** What builds; loaded with the first Function whose source has to be. */
   builds(): Promise<Builds>;
 }
@@ -154,6 +157,12 @@ export function createFunctionController(options: FunctionControllerOptions): Fu
     if (memoryKills.get(key) === told) memoryKills.delete(key);
   };
 
+  /** An image's instances get their limits with their Pods; those of code when they are taken from the pool. */
+  const limited = (fn: PetrelFunction): PetrelFunction => {
+    const resources = resourcesOf(fn.spec, options.memory);
+    return resources === undefined ? fn : { ...fn, spec: { ...fn.spec, resources } };
+  };
+
   /** The Service of a Function that has all it needs, and its state as the Function's. */
   const serve = async (
     found: PetrelFunction,
@@ -161,7 +170,7 @@ export function createFunctionController(options: FunctionControllerOptions): Fu
     digest: Digest | undefined,
   ): Promise<undefined> => {
     const { name, namespace } = found.metadata;
-    const service = await ensureService(fn, digest);
+    const service = await ensureService(digest === undefined ? limited(fn) : fn, digest);
     if (service === undefined) {
       const message = `There is a Service "${name}" in namespace "${namespace}" that this Function does not own. Delete it (kubectl delete ksvc ${name} -n ${namespace}) or give the function another name.`;
       await writeStatus(found, problemStatus(fn, { reason: 'NotOwned', message }, clock.now()));

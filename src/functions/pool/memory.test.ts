@@ -13,11 +13,11 @@ test('the limit of functions without one: a gibibyte, an amount, or none; nothin
 });
 
 test('it holds for what says nothing of memory, beside what it says of the rest', () => {
-  const of = (resources?: object) => resourcesOf({ name: 'c', ...(resources && { resources }) }, '1Gi');
+  const of = (resources?: object) => resourcesOf({ ...(resources && { resources }) }, '1Gi');
   assert.deepEqual(of(), { limits: { memory: '1Gi' } });
   const cpu = { limits: { cpu: '1' }, requests: { cpu: '100m' } };
   assert.deepEqual(of(cpu), { limits: { cpu: '1', memory: '1Gi' }, requests: { cpu: '100m' } });
   for (const said of [{ limits: { memory: '0' } }, { requests: { memory: '2Gi' } }])
     assert.deepEqual(of(said), said);
-  assert.equal(resourcesOf({ name: 'c' }, undefined), undefined);
+  assert.equal(resourcesOf({}, undefined), undefined);
 });

@@ -19,7 +19,7 @@ export function defaultMemory(setting: string | undefined): string | undefined {
 
 /** A container's resources with the default where it says nothing of memory; a limit of 0 is none. */
 export function resourcesOf(
-  { resources }: Container,
+  { resources }: Pick<Container, 'resources'>,
   memory: string | undefined,
 ): ResourceRequirements | undefined {
   const said = resources?.limits?.memory ?? resources?.requests?.memory;

@@ -409,6 +409,36 @@ const node: Case[] = [
     calls: hello,
   },
   {
+    title: 'lambda: an answer that is streamed',
+    files: {
+      'index.mjs': `import { pipeline } from 'node:stream/promises';
+      import { Readable } from 'node:stream';
+      export const handler = awslambda.streamifyResponse(async (event, responseStream, context) => {
+        if (event.rawPath === '/fail') throw new TypeError('no luck');
+        if (event.rawPath === '/http') {
+          const http = awslambda.HttpResponseStream.from(responseStream, { statusCode: 418, headers: { 'x-a': 'b' }, cookies: ['a=1'] });
+          http.write('short and ');
+          http.end(context.functionName === undefined ? '?' : 'stout');
+          return;
+        }
+        responseStream.setContentType('text/plain');
+        await pipeline(Readable.from(['hel', 'lo']), responseStream);
+      });`,
+    },
+    shape: 'lambda',
+    calls: [
+      { request: get('/'), body: 'hello', headers: { 'content-type': 'text/plain' } },
+      {
+        request: get('/http'),
+        status: 418,
+        body: 'short and stout',
+        headers: { 'x-a': 'b', 'set-cookie': 'a=1' },
+      },
+      { request: get('/fail'), status: 500, json: { reason: 'function_error' } },
+      { request: { ...get('/'), method: 'HEAD' }, body: '', headers: { 'content-type': 'text/plain' } },
+    ],
+  },
+  {
     title: 'a declared shape decides where names do not',
     files: { 'index.mjs': 'export default (a, b) => ({ statusCode: 200, body: a.version });' },
     params: { shape: 'lambda' },

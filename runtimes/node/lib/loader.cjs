@@ -32,6 +32,15 @@ const SHAPES = {
   lambda: ({ handler }, settings) => require('../shapes/lambda.cjs').lambda(handler, settings),
 };
 
+/** The global that handlers of Lambda stream their answers with; loaded by the first that asks for it. */
+function provideLambda() {
+  /** @param {unknown} value */
+  const set = (value) =>
+    Object.defineProperty(globalThis, 'awslambda', { value, writable: true, configurable: true });
+  const get = () => require('../shapes/lambda-stream.cjs').awslambda;
+  Object.defineProperty(globalThis, 'awslambda', { get, set, configurable: true });
+}
+
 /** @template T @param {Promise<T>} promise @param {number} ms @param {string} message @returns {Promise<T>} */
 function limited(promise, ms, message) {
   return new Promise((resolve, reject) => {
@@ -111,6 +120,7 @@ async function load(options) {
     );
   }
   process.argv = [process.execPath, entry];
+  provideLambda();
   const before = activeResources();
   if (process.env.PETREL_STATE_URL !== undefined) require('./own-module.cjs').provide();
   if (cache !== undefined) {

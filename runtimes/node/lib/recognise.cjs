@@ -33,6 +33,9 @@ const BY_PARAMETERS = [
   [/^_?(event|evt|ev)$/i, null, 'lambda'],
 ];
 
+/** On a function that `awslambda.streamifyResponse` was called with. */
+const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
+
 /** What an export's name says when its parameters say nothing. @type {Record<string, Shape>} */
 const BY_NAME = { fetch: 'fetch', handle: 'knative', handler: 'lambda' };
 
@@ -68,6 +71,7 @@ function parametersOf(fn) {
 /** @param {any} fn @param {string} exportName @param {boolean} cjs @returns {Shape} */
 function shapeOf(fn, exportName, cjs) {
   if (exportName === 'fetch') return 'fetch';
+  if (fn[STREAMING] !== undefined) return 'lambda';
   // An express, connect or restify app is a function that also is a router.
   if (typeof fn.handle === 'function' && (typeof fn.use === 'function' || typeof fn.route === 'object'))
     return 'http';

@@ -14,6 +14,9 @@ const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', '
 /** The gateway says it of an invocation through the Invoke API: the body is the event itself, and the result the answer's body. */
 const RAW_EVENT = 'x-petrel-lambda-event';
 
+/** On a handler that streams its answer: see `lambda-stream.cjs`, which is loaded with the first. */
+const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
+
 /** `12/Mar/2020:19:03:58 +0000` @param {Date} date */
 function clfTime(date) {
   const two = (/** @type {number} */ n) => String(n).padStart(2, '0');
@@ -140,34 +143,51 @@ function failRaw(exchange, error) {
   respondError(exchange, name, message, stackOf(error).split('\n'));
 }
 
+/** @param {ExchangeType} exchange @param {string} name @param {number} deadline @param {boolean} direct */
+function contextOf(exchange, name, deadline, direct) {
+  return {
+    callbackWaitsForEmptyEventLoop: true,
+    functionName: name,
+    functionVersion: process.env.K_REVISION ?? '$LATEST',
+    invokedFunctionArn: `arn:aws:lambda:local:000000000000:function:${name}`,
+    memoryLimitInMB: process.env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE ?? '0',
+    awsRequestId: exchange.requestId || crypto.randomUUID(),
+    logGroupName: name,
+    logStreamName: process.env.K_REVISION ?? name,
+    getRemainingTimeInMillis: () => Math.max(0, deadline - Date.now()),
+    clientContext: direct ? clientContextOf(exchange) : undefined,
+  };
+}
+
 /**
- * @param {(event: any, context: any, callback: any) => unknown} handler @param {{name: string, timeoutMs: number}} settings
+ * @param {any} handler `(event, context, callback)`, or marked by `awslambda.streamifyResponse` @param {{name: string, timeoutMs: number}} settings
  * @returns {(exchange: ExchangeType) => void}
  */
 function lambda(handler, { name, timeoutMs }) {
+  const streams = handler[STREAMING] !== undefined;
+  /** @param {ExchangeType} exchange @param {boolean} direct @param {unknown} error */
+  const failed = (exchange, direct, error) => (direct ? failRaw : fail)(exchange, error);
   return (exchange) => {
     const deadline = Date.now() + timeoutMs;
     const direct = exchange.header(RAW_EVENT) !== undefined;
     const run = (/** @type {Buffer} */ raw) => {
       const event = direct ? JSON.parse(raw.length === 0 ? '{}' : raw.toString()) : eventOf(exchange, raw);
+      const context = contextOf(exchange, name, deadline, direct);
+      if (streams)
+        return require('./lambda-stream.cjs').streamed(
+          exchange,
+          direct,
+          (error) => failed(exchange, direct, error),
+          (stream) => handler(event, stream, context),
+        );
       return new Promise((resolve, reject) => {
         const callback = (/** @type {unknown} */ error, /** @type {unknown} */ result) =>
           error ? reject(error) : resolve(result);
-        const context = {
-          callbackWaitsForEmptyEventLoop: true,
-          functionName: name,
-          functionVersion: process.env.K_REVISION ?? '$LATEST',
-          invokedFunctionArn: `arn:aws:lambda:local:000000000000:function:${name}`,
-          memoryLimitInMB: process.env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE ?? '0',
-          awsRequestId: exchange.requestId || crypto.randomUUID(),
-          logGroupName: name,
-          logStreamName: process.env.K_REVISION ?? name,
-          getRemainingTimeInMillis: () => Math.max(0, deadline - Date.now()),
-          clientContext: direct ? clientContextOf(exchange) : undefined,
+        Object.assign(context, {
           done: callback,
           fail: (/** @type {unknown} */ error) => reject(error ?? new Error('the function failed')),
           succeed: resolve,
-        };
+        });
         const result = handler(event, context, callback);
         // A promise always counts. A plain value does not where there is a callback: arrow functions return by accident.
         // `context.succeed` called in time wins over the undefined of a handler that takes no callback.
@@ -180,7 +200,8 @@ function lambda(handler, { name, timeoutMs }) {
     };
     const result = exchange.hasBody ? exchange.readAll().then(run) : runNow(run, exchange);
     if (result === undefined) return;
-    if (direct)
+    if (streams) result.catch((error) => failed(exchange, direct, error));
+    else if (direct)
       result.then(
         (value) => answerRaw(exchange, value),
         (error) => failRaw(exchange, error),

@@ -17,6 +17,12 @@ before(async () => {
       'export default { async fetch(request: Request) { return Response.json({ got: await request.json(), method: request.method }); } };',
     'py.py':
       'def lambda_handler(event, context):\n    if "n" not in event:\n        return {"custom": context.client_context and context.client_context.custom}\n    return {"doubled": event["n"] * 2}\n',
+    'streams.mjs': `export const handler = awslambda.streamifyResponse(async (event, stream) => {
+      if (event.fail) throw new TypeError('no luck');
+      for (const part of ['one ', 'two ', 'three']) stream.write(part);
+      if (event.late) throw new Error('too late');
+      stream.end();
+    });`,
     'flow.ts':
       'export default { async fetch() { const { readable, writable } = new TransformStream(); const w = writable.getWriter(); (async () => { for (const part of ["one ", "two ", "three"]) { await w.write(new TextEncoder().encode(part)); await new Promise((r) => setTimeout(r, 20)); } await w.close(); })(); return new Response(readable, { headers: { "content-type": "text/plain" } }); } };',
   });
@@ -24,6 +30,7 @@ before(async () => {
   await petrel.deploy(scratch.path('web.ts'));
   await petrel.deploy(scratch.path('py.py'));
   await petrel.deploy(scratch.path('flow.ts'));
+  await petrel.deploy(scratch.path('streams.mjs'));
   await petrel.json(['alias', 'adder', 'prod', '--to', '1']);
 });
 after(async () => {
@@ -145,6 +152,15 @@ test('an answer may come as a stream of events', async () => {
   const chunks = events.filter(({ type }) => type === 'PayloadChunk');
   assert.ok(chunks.length > 1, 'as it comes');
   assert.equal(chunks.map(({ payload }) => payload).join(''), 'one two three');
+  const own = eventsOf(Buffer.from((await invoke('', {}, {}, path('streams'))).text, 'latin1'));
+  assert.equal(own.map(({ payload }) => payload).join(''), 'one two three{}');
+  const late = eventsOf(Buffer.from((await invoke('', { late: 1 }, {}, path('streams'))).text, 'latin1'));
+  assert.equal(JSON.parse(late.at(-1)!.payload).ErrorCode, 'Unhandled');
+  const early = await invoke('streams', { fail: 1 });
+  assert.deepEqual(
+    [early.headers['x-amz-function-error'], JSON.parse(early.text).errorType],
+    ['Unhandled', 'TypeError'],
+  );
   const failed = eventsOf(Buffer.from((await invoke('', { fail: true }, {}, path('adder'))).text, 'latin1'));
   assert.equal(JSON.parse(failed.at(-1)!.payload).ErrorCode, 'Unhandled');
   assert.equal(JSON.parse(failed[0]!.payload).errorType, 'TypeError');

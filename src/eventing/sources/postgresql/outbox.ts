@@ -13,7 +13,8 @@ import {
   type PostgresqlConnection,
   tableName,
 } from '../../connectors/postgresql.ts';
-import { aborted, type Connection } from '../../connectors/upstream.ts';
+import type { Connection } from '../../connectors/upstream.ts';
+import { waits } from '../../connectors/waits.ts';
 import type { SourceContext } from '../contract.ts';
 import type { OUTBOX_FIELDS, PostgresqlConfig } from './config.ts';
 
@@ -85,25 +86,24 @@ export async function readOutbox({ library, context, config, connection }: Readi
     };
     await client.query(`SELECT ${id} FROM ${table} LIMIT 0`);
     connection.up(`reads table ${outbox.table}`);
-    const stopped = aborted(signal);
+    const wait = waits(signal, lost);
     while (!signal.aborted) {
       woken = false;
       const limit = config.prefetch - intake.outstanding;
-      const rows = await Promise.race([
+      const rows = await wait(
         client.query(`SELECT * FROM ${table} WHERE ${open}${id} <> ALL($1) ORDER BY ${id} LIMIT ${limit}`, [
           [...inHand],
         ]),
-        lost,
-      ]);
+      );
+      if (rows === undefined) break;
       for (const row of rows) take(row);
       if (rows.length < limit && !woken) {
         const nap = new AbortController();
         wake = () => nap.abort();
-        const either = AbortSignal.any([nap.signal, signal]);
-        await Promise.race([sleep(context.clock, outbox.pollMs, either), lost]);
+        await wait(sleep(context.clock, outbox.pollMs, nap.signal));
         nap.abort();
       }
-      await Promise.race([intake.room(config.prefetch), stopped, lost]);
+      await wait(intake.room(config.prefetch));
     }
     await connection.settled();
     await flushing;

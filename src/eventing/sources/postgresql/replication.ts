@@ -16,6 +16,7 @@ import {
   tableName,
 } from '../../connectors/postgresql.ts';
 import { aborted } from '../../connectors/upstream.ts';
+import { waits } from '../../connectors/waits.ts';
 import type { SourceContext } from '../contract.ts';
 import type { REPLICATION_FIELDS } from './config.ts';
 import { json, type Reading } from './outbox.ts';
@@ -58,6 +59,7 @@ export async function readChanges({ library, context, config, connection }: Read
     failed = reject;
   });
   broken.catch(() => {});
+  const wait = waits(signal, broken);
 
   const confirm = () => {
     if (confirmed !== undefined) void stream.acknowledge(confirmed).catch(failed);
@@ -116,7 +118,7 @@ export async function readChanges({ library, context, config, connection }: Read
         if (current === undefined) break;
         take(message, current);
         // The stream is paused while this waits.
-        await Promise.race([intake.room(config.prefetch), aborted(signal)]);
+        await wait(intake.room(config.prefetch)).catch(() => {});
         break;
     }
   });

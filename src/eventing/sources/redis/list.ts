@@ -2,7 +2,7 @@
 import type { CloudEvent } from '../../../cloudevents/event.ts';
 import { fromJson } from '../../../cloudevents/json.ts';
 import { about, carried } from '../../connectors/messages.ts';
-import { aborted } from '../../connectors/upstream.ts';
+import { waits } from '../../connectors/waits.ts';
 import type { SourceContext } from '../contract.ts';
 import type { Reading } from './stream.ts';
 
@@ -23,6 +23,7 @@ export async function readList({
 }: Reading): Promise<void> {
   const { list = '', end, prefetch } = config;
   const { intake, signal } = connection;
+  const wait = waits(signal, lost);
   const underWay = `${list}:petrel:${config.consumer ?? context.name}`;
   const take = (item: Buffer) =>
     intake.take(undefined, async () => {
@@ -35,13 +36,12 @@ export async function readList({
   // The oldest stands where it was put: at the far end of where new ones are put.
   const left = (await acting.run('LRANGE', underWay, '0', '-1')) as Buffer[];
   for (const item of left.reverse()) {
-    await Promise.race([intake.room(prefetch), aborted(signal), lost]);
+    await wait(intake.room(prefetch));
     if (signal.aborted) break;
     take(item);
   }
-  const stopped = aborted(signal).then(() => null);
   while (!signal.aborted) {
-    await Promise.race([intake.room(prefetch), stopped, lost]);
+    await wait(intake.room(prefetch));
     if (signal.aborted) break;
     const command = waiting.run(
       'BLMOVE',
@@ -51,7 +51,7 @@ export async function readList({
       'LEFT',
       BLOCK_S,
     );
-    const item = await Promise.race([command, stopped, lost]);
+    const item = await wait(command);
     // An item that is moved after this source has stopped to wait is the first of its next start.
     if (Buffer.isBuffer(item)) take(item);
   }

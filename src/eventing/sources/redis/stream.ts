@@ -4,7 +4,8 @@ import type { CloudEvent } from '../../../cloudevents/event.ts';
 import { fromKafka } from '../../../cloudevents/kafka.ts';
 import { about, attributeName, attributeText, carried } from '../../connectors/messages.ts';
 import type { RedisConnection, Reply } from '../../connectors/redis.ts';
-import { aborted, type Connection } from '../../connectors/upstream.ts';
+import type { Connection } from '../../connectors/upstream.ts';
+import { waits } from '../../connectors/waits.ts';
 import type { SourceContext } from '../contract.ts';
 import type { RedisConfig } from './config.ts';
 
@@ -38,6 +39,7 @@ export async function readStream({
   const me = config.consumer ?? context.name;
   const inHand = new Set<string>();
   const { intake, signal } = connection;
+  const wait = waits(signal, lost);
   let timer: Timer | undefined;
 
   const take = ([idBytes, fields]: Entry) => {
@@ -77,7 +79,8 @@ export async function readStream({
       void claim().then(claimSoon, claimSoon);
     });
   };
-  const entriesOf = (reply: Reply): Entry[] => (reply as [Buffer, Entry[]][] | null)?.[0]?.[1] ?? [];
+  const entriesOf = (reply: Reply | undefined): Entry[] =>
+    (reply as [Buffer, Entry[]][] | null | undefined)?.[0]?.[1] ?? [];
   const readFrom = async (position: string) => {
     const count = String(Math.max(1, Math.min(200, prefetch - intake.outstanding)));
     const command = [
@@ -93,7 +96,7 @@ export async function readStream({
       stream,
       position,
     ];
-    return entriesOf(await Promise.race([waiting.run(...command), lost]));
+    return entriesOf(await wait(waiting.run(...command)));
   };
 
   const from = config.initialOffset === 'earliest' ? '0' : '$';
@@ -104,19 +107,18 @@ export async function readStream({
   try {
     connection.up(`reads stream ${stream} as ${group}/${me}`);
     claimSoon();
-    const stopped = aborted(signal).then((): Entry[] => []);
     // What this consumer had taken before it ended comes first.
     for (let at = '0'; !signal.aborted; ) {
-      await intake.room(prefetch);
+      await wait(intake.room(prefetch));
       const entries = await readFrom(at);
       if (entries.length === 0) break;
       for (const entry of entries) take(entry);
       at = entries.at(-1)?.[0].toString() ?? at;
     }
     while (!signal.aborted) {
-      await Promise.race([intake.room(prefetch), stopped, lost]);
+      await wait(intake.room(prefetch));
       if (signal.aborted) break;
-      for (const entry of await Promise.race([readFrom('>'), stopped])) take(entry);
+      for (const entry of await readFrom('>')) take(entry);
     }
     await connection.settled();
   } finally {

@@ -10,6 +10,7 @@ import { checkFields, type Fields, type Read, readFields } from '../../connector
 import { about } from '../../connectors/messages.ts';
 import { type Bucket, openBucket, S3_FIELDS, type S3Object, s3Name, s3Reason } from '../../connectors/s3.ts';
 import { type Connection, upstream } from '../../connectors/upstream.ts';
+import { waits } from '../../connectors/waits.ts';
 import type { SourceContext, SourceModule } from '../contract.ts';
 import { Position } from './position.ts';
 
@@ -94,10 +95,11 @@ async function session(
   saving.soon();
   const broken = Promise.withResolvers<never>();
   broken.promise.catch(() => {});
+  const wait = waits(signal, broken.promise);
   while (!signal.aborted) {
     for await (const object of bucket.list(config.prefix, signal)) {
       if (!object.key.endsWith(config.suffix) || !position.wants(object)) continue;
-      await Promise.race([intake.room(config.prefetch), broken.promise]);
+      await wait(intake.room(config.prefetch));
       if (signal.aborted) break;
       position.begin(object);
       intake.take(undefined, async () => {
@@ -116,7 +118,7 @@ async function session(
     if (signal.aborted) break;
     position.listed(clock.now());
     connection.up(`lists ${config.bucket}/${config.prefix} every ${config.pollMs / 1000} s`);
-    await Promise.race([sleep(clock, config.pollMs, signal), broken.promise]);
+    await wait(sleep(clock, config.pollMs, signal));
   }
   await connection.settled();
   await saving.now();

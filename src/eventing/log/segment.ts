@@ -5,6 +5,7 @@ import type { Logger } from '../../base/log.ts';
 import type { Files } from './files.ts';
 import { findFrame, frameLength, HEAD_BYTES, isIntact, KEY_BYTES, offsetOf, timeOf } from './frame.ts';
 import type { Handles } from './handles.ts';
+import { isRoom, Reserve } from './reserve.ts';
 import { SegmentIndex } from './segment-index.ts';
 
 /** What is read at once. */
@@ -33,6 +34,8 @@ export class Segment {
   readonly path: string;
   /** Bytes of it that hold entries. */
   size: number;
+  /** Behind the entries, while it grows. */
+  readonly reserve: Reserve;
   readonly #storage: Storage;
   #index: SegmentIndex | undefined;
   /** The index is on disk as it is here. */
@@ -49,6 +52,7 @@ export class Segment {
     this.first = first;
     this.path = join(directory, `${String(first).padStart(DIGITS, '0')}.log`);
     this.size = size;
+    this.reserve = new Reserve(storage.files, storage.handles, this.path);
   }
 
   get #sidecar(): string {
@@ -98,14 +102,15 @@ export class Segment {
       },
     );
     if (good < this.size) {
-      this.#storage.log.warn(
-        'the end of an event log was not complete and is cut: it was never acknowledged',
-        {
-          file: this.path,
-          position: good,
-          bytes: this.size - good,
-        },
-      );
+      if (!(await this.#isRoom(good)))
+        this.#storage.log.warn(
+          'the end of an event log was not complete and is cut: it was never acknowledged',
+          {
+            file: this.path,
+            position: good,
+            bytes: this.size - good,
+          },
+        );
       await this.#storage.handles.use(this.path, (fd) => this.#storage.files.truncate(fd, good));
       this.#damage.delete(good);
       this.size = good;
@@ -115,6 +120,14 @@ export class Segment {
   }
 
   #recoveredEnd = 0;
+
+  /** From there on it was only kept ready. */
+  async #isRoom(position: number): Promise<boolean> {
+    const rest = Buffer.allocUnsafeSlow(this.size - position);
+    const { files, handles } = this.#storage;
+    const bytes = await handles.use(this.path, (fd) => files.read(fd, rest, position));
+    return isRoom(rest.subarray(0, bytes));
+  }
 
   async #load(): Promise<boolean> {
     const bytes = await this.#storage.files.load(this.#sidecar);
@@ -240,6 +253,7 @@ export class Segment {
     const found = findFrame(rest.subarray(0, bytes), 1, this.first, below);
     const next = found < 0 ? undefined : position + found;
     this.#damage.set(position, next);
+    if (next === undefined && isRoom(rest.subarray(0, bytes))) return undefined;
     // A segment without a next one has a torn end after every kill: who recovers it tells of that.
     if (next !== undefined || below !== Number.POSITIVE_INFINITY)
       this.#storage.log.error('an event log is damaged: entries are lost', {

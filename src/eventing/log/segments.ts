@@ -67,6 +67,7 @@ export class Segments {
   /** Begins a new file, in which the next entry goes. When it rejects the old one is still the last. */
   async roll(): Promise<Segment> {
     const old = this.last;
+    await old?.reserve.trim(old.size).catch(() => {}); // what is left behind its entries is known for what it is
     const segment = new Segment(this.#storage, this.directory, this.end, 0);
     await segment.create();
     await this.#storage.files.syncDirectory(this.directory);
@@ -169,7 +170,9 @@ export class Segments {
 
   /** In good order: the next start need not look. */
   async close(): Promise<void> {
-    await this.last?.save(this.end);
+    const { last } = this;
+    await last?.reserve.trim(last.size).catch(() => {}); // then the next start looks
+    await last?.save(this.end);
   }
 
   /** No file of it stays open. */

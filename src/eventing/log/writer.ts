@@ -11,6 +11,7 @@ import type { Files } from './files.ts';
 import { frameBytes, HEAD_BYTES, sealFrame } from './frame.ts';
 import type { Handles } from './handles.ts';
 import { type Block, entryAt, type HotMemory, type HotTail } from './hot.ts';
+import type { Segment } from './segment.ts';
 import type { Segments } from './segments.ts';
 
 /** Bound on one group, bytes: how long the others of it wait. */
@@ -165,10 +166,11 @@ export class Writer {
       }
       const { path, size } = segment;
       try {
+        await segment.reserve.before(size + bytes);
         await this.#options.handles.use(path, (fd) => this.#options.files.write(fd, parts, size));
         return [size, first];
       } catch (error) {
-        await this.#undo(path, size, error);
+        await this.#undo(segment, error);
         // A full disk is full for another file too.
         if (again || !this.#broken) throw error;
       }
@@ -176,7 +178,8 @@ export class Writer {
   }
 
   /** After a failed write any part of it may be there. */
-  async #undo(path: string, size: number, error: unknown): Promise<void> {
+  async #undo(segment: Segment, error: unknown): Promise<void> {
+    const { path, size } = segment;
     const { handles, files, log } = this.#options;
     // After a failed flush the system believes that its memory is the disk's content: nothing that it says of this file counts any more.
     this.#broken = storageError(error, path).code !== 'DiskFull';
@@ -186,7 +189,9 @@ export class Writer {
         error: messageOf(error),
       });
     try {
+      await segment.reserve.before(Number.POSITIVE_INFINITY);
       await handles.use(path, (fd) => files.truncate(fd, size));
+      segment.reserve.cut(size);
     } catch (failure) {
       this.#broken = true;
       log.error('what was half written to an event log could not be cut', {
@@ -213,6 +218,7 @@ export class Writer {
     }
     this.#waits(start - position);
     segments.grown(position - start, offset);
+    segment?.reserve.after(segment.size, position - start, this.#options.segmentBytes());
     written(() => group.map(({ block, position: at, length }) => entryAt(block.buffer, at, length)));
     for (let i = 0; i < group.length; i++) group[i]!.resolve({ offset: first + i, duplicate: false });
   }

@@ -5,8 +5,9 @@ import { loginFor, loginIn } from '../../../base/oci/login.ts';
 import { isLocal } from '../../../base/oci/reference.ts';
 import { HOST_IMAGE } from '../../../kinds/function.ts';
 import type { Container, Pod, Secret } from '../../../kinds/pod.ts';
+import type { Revision } from '../../../kinds/serving.ts';
 import { type KubeClient, KubeError } from '../../../kube/client.ts';
-import { SECRETS } from '../../../kube/refs.ts';
+import { REVISIONS, SECRETS } from '../../../kube/refs.ts';
 import type { ContainerDriver } from '../drivers/driver.ts';
 import { CannotStart } from '../launch.ts';
 import type { LocalImage } from '../local-images.ts';
@@ -61,6 +62,21 @@ export function createPuller(
     }
   };
 
+  /** What a revision may be asked for again stays, also when it is at zero: what it is pinned to may be nowhere else any more. */
+  const collect = async (): Promise<void> => {
+    const { items } = await client.list<Revision>(REVISIONS);
+    const wanted = items.flatMap(({ spec, status }) => [
+      ...[...spec.containers, ...(spec.initContainers ?? [])].map(({ image }) => image),
+      ...[...(status?.containerStatuses ?? []), ...(status?.initContainerStatuses ?? [])].map(
+        ({ imageDigest }) => imageDigest,
+      ),
+    ]);
+    await store.collect(
+      new Set([...options.inUse(), ...wanted.filter((image) => image !== undefined)]),
+      KEPT_MS,
+    );
+  };
+
   const bring = async (pod: Pod, image: string, policy: string, tell: Tell): Promise<void> => {
     const problem = await driver.imageProblem();
     if (problem !== undefined)
@@ -87,7 +103,7 @@ export function createPuller(
         'Pulled',
         `Successfully pulled image "${image}" in ${took} (${took} including waiting). Image size: ${bytes} bytes.`,
       );
-      if (bytes > 0) void store.collect(options.inUse(), KEPT_MS).catch(() => {});
+      if (bytes > 0) void collect().catch(() => {});
     } catch (error) {
       const { why, code } = error instanceof PetrelError ? error : { why: undefined, code: undefined };
       const message = `failed to pull image "${image}": ${messageOf(error)}${why ? `: ${why}` : ''}`;

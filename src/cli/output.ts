@@ -1,4 +1,5 @@
 /** What commands write: data on stdout in the format asked for, everything else on stderr. */
+import { stripVTControlCharacters } from 'node:util';
 import { ERROR_CODES, PetrelError } from '../base/errors.ts';
 
 export type Format = 'table' | 'json' | 'yaml';
@@ -103,6 +104,9 @@ export class Output {
     return ERROR_CODES[known.code];
   }
 }
+
+/** Whether there is more on a line than colours: tools that are told to be quiet leave those behind. */
+export const isShown = (line: string): boolean => line === '' || stripVTControlCharacters(line).trim() !== '';
 
 function indent(text: string): string {
   return text.trimEnd().replaceAll('\n', '\n       ');

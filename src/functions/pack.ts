@@ -45,6 +45,8 @@ export interface PackOptions {
   temporaryDirectory?: string;
   /** Small files at the top, by name: added, or in the place of those that are there. */
   extra?: Readonly<Record<string, string>>;
+  /** Patterns that hold before those of `.petrelignore`, which may take them back (`!target/`). */
+  ignore?: readonly string[];
 }
 
 /** Zstandard at its lowest level: a tenth of gzip's time for nearly its size, and unpacked three times as fast. */
@@ -221,7 +223,7 @@ export interface Packed {
  */
 export async function packStream(
   path: string,
-  options: Pick<PackOptions, 'limits' | 'extra'> = {},
+  options: Pick<PackOptions, 'limits' | 'extra' | 'ignore'> = {},
 ): Promise<Packed> {
   const root = resolve(path);
   const stat = await fs.stat(root).catch((error: NodeJS.ErrnoException) => {
@@ -241,7 +243,7 @@ export async function packStream(
   const packing: Packing = {
     root,
     extra: options.extra ?? {},
-    ignore: parseIgnore(ignoreText),
+    ignore: parseIgnore([...(options.ignore ?? []), ignoreText].join('\n')),
     layout: createLayout(options.limits ?? DEFAULT_LIMITS),
     files: 0,
     skipped: [],

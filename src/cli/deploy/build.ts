@@ -1,10 +1,9 @@
 /** What a deploy shows of the build that it causes, and how it ends it. */
-import { stripVTControlCharacters } from 'node:util';
 import { CANCEL_ANNOTATION, REBUILD_ANNOTATION } from '../../functions/builds/annotations.ts';
 import type { FunctionSpec, PetrelFunction } from '../../kinds/function.ts';
 import type { Pod } from '../../kinds/pod.ts';
 import { FUNCTIONS, PODS, pathOf } from '../../kube/refs.ts';
-import type { Output } from '../output.ts';
+import { isShown, type Output } from '../output.ts';
 import type { Session } from '../session.ts';
 import { untilReady } from './wait.ts';
 
@@ -123,13 +122,10 @@ export async function printBuildLog(
     rest += decoder.decode(chunk, { stream: true });
     const lines = rest.split('\n');
     rest = lines.pop() ?? '';
-    if (response.status < 400) lines.filter(says).forEach(print);
+    if (response.status < 400) lines.filter(isShown).forEach(print);
   }
   if (rest !== '' && response.status < 400) print(rest);
 }
-
-/** Whether there is more on a line than colours: tools that are told to be quiet leave those behind. */
-const says = (line: string): boolean => line === '' || stripVTControlCharacters(line).trim() !== '';
 
 /** The newest Pod of a Job once it has a log to read; without `wait`, as things are. */
 async function startedPod(

@@ -1,9 +1,7 @@
 /** `petrel deploy` of sources and of programs: packaged, uploaded, and written as a Function. */
 import { PetrelError } from '../../base/errors.ts';
 import { BASE_ANNOTATION } from '../../functions/builds/annotations.ts';
-import { packDirectory } from '../../functions/pack.ts';
 import { uploadPackage } from '../../functions/packages/client.ts';
-import { DEFAULT_MAX_PACKAGE_BYTES } from '../../functions/packages/store.ts';
 import { type PetrelFunction, REVISION_NAME_ANNOTATION, type Runtime } from '../../kinds/function.ts';
 import type { KubeObject, UntypedObject } from '../../kinds/object.ts';
 import type { Service } from '../../kinds/serving.ts';
@@ -20,7 +18,7 @@ import { findOrStart } from '../platform.ts';
 import { apiError, openSession, type Session } from '../session.ts';
 import { forgetFailedBuild, untilDeployed } from './build.ts';
 import { type FuncFile, readFuncYaml } from './func-yaml.ts';
-import { PROCFILE } from './program.ts';
+import { packSource } from './pack.ts';
 import { checkReferences } from './references.ts';
 import { afterReady, afterWrite, beforeWrite, checkRollout } from './rollout.ts';
 import { runningPlatform } from './running.ts';
@@ -49,14 +47,7 @@ export async function deployCode(context: CommandContext): Promise<number> {
   const wishes = wishesOf(args.list('on'));
   await checkWishes(wishes ?? []);
 
-  const command = source.program?.command;
-  const packing = out.progress(
-    `packaging ${args.required(0)}`,
-    packDirectory(source.path, {
-      maxBytes: DEFAULT_MAX_PACKAGE_BYTES,
-      ...(command === undefined ? {} : { extra: { [PROCFILE]: `web: ${command}\n` } }),
-    }),
-  );
+  const packing = out.progress(`packaging ${args.required(0)}`, packSource(source));
   const platform = findOrStart(context).then(runningPlatform);
   const [packed, running] = await Promise.allSettled([packing, platform]);
   if (packed.status === 'rejected') throw packed.reason;

@@ -1,8 +1,6 @@
 /** The loop of `petrel dev`: every change of the source becomes the revision that answers, or an error in the terminal. */
 import { PetrelError } from '../../base/errors.ts';
-import { packDirectory } from '../../functions/pack.ts';
 import { uploadPackage } from '../../functions/packages/client.ts';
-import { DEFAULT_MAX_PACKAGE_BYTES } from '../../functions/packages/store.ts';
 import type { Digest, PetrelFunction, Runtime } from '../../kinds/function.ts';
 import { orUndefined } from '../../kube/client.ts';
 import { FUNCTIONS, RUNTIMES } from '../../kube/refs.ts';
@@ -10,7 +8,7 @@ import type { CommandContext } from '../command.ts';
 import { shownBuild } from '../deploy/build.ts';
 import { write } from '../deploy/code.ts';
 import type { FuncFile } from '../deploy/func-yaml.ts';
-import { PROCFILE } from '../deploy/program.ts';
+import { packSource } from '../deploy/pack.ts';
 import { chooseRuntime, type Source } from '../deploy/source.ts';
 import type { Code } from '../deploy/spec.ts';
 import { untilReady } from '../deploy/wait.ts';
@@ -84,7 +82,6 @@ export function createDeployer(options: DeployerOptions): Deployer {
   const { context, session, source, declared } = options;
   const { args, home, out } = context;
   const namespace = args.text('namespace') ?? declared?.namespace ?? 'default';
-  const command = source.program?.command;
   const build = shownBuild(session, out);
   let before: { digest: Digest; fn: PetrelFunction } | undefined;
   let runtime: string | undefined;
@@ -110,10 +107,7 @@ export function createDeployer(options: DeployerOptions): Deployer {
     supersede: () => void build.cancel(),
     async deploy() {
       const began = performance.now();
-      const packed = await packDirectory(source.path, {
-        maxBytes: DEFAULT_MAX_PACKAGE_BYTES,
-        ...(command === undefined ? {} : { extra: { [PROCFILE]: `web: ${command}\n` } }),
-      });
+      const packed = await packSource(source);
       try {
         if (before?.digest === packed.digest) return { fn: before.fn, changed: false, ms: 0 };
         runtime ??= await prepare();

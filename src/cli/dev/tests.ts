@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { PetrelError } from '../../base/errors.ts';
 import type { Source } from '../deploy/source.ts';
 import { checkRequests, expecting } from '../invoke/check.ts';
-import type { Output } from '../output.ts';
+import { isShown, type Output } from '../output.ts';
 import { folderOf, ownTests, type TestCommand, testCommand } from './own-tests.ts';
 
 /** From the request to end to the end of tests that do not, milliseconds. */
@@ -158,7 +158,7 @@ function lines(stream: NodeJS.ReadableStream, print: (line: string) => void): vo
   stream.on('data', (chunk: string) => {
     const all = (rest + chunk).split('\n');
     rest = all.pop() ?? '';
-    all.forEach(print);
+    all.filter(isShown).forEach(print);
   });
   stream.on('end', () => {
     if (rest !== '') print(rest);

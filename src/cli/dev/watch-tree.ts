@@ -6,7 +6,16 @@ import type { Clock, Timer } from '../../base/clock.ts';
 /** Editors write, rename and touch: so long without another change, milliseconds, and it was one. */
 const QUIET_MS = 3;
 /** Folders that tools write to and nobody edits. */
-const LEFT_OUT = new Set(['.git', 'node_modules', '__pycache__', '.venv', 'target', '.petrel']);
+const LEFT_OUT = new Set([
+  '.git',
+  '.gradle',
+  '.petrel',
+  '.pytest_cache',
+  '.venv',
+  '__pycache__',
+  'node_modules',
+  'target',
+]);
 
 export interface TreeWatch {
   close(): void;

@@ -44,7 +44,10 @@ export async function followLogs(
     scope: { namespace, labelSelector },
     tail,
     keep: only === undefined ? undefined : () => linesOf(only),
-    refused: refusal(out),
+    refused(source, status, message) {
+      // It has not begun: its log is followed once it has.
+      if (status !== 400) refusal(out)(source, status, message);
+    },
   };
   await readAndFollow(logs, await findLogs(logs), ({ source, text }) =>
     told(prefixed ? prefixOf(source) + text : text),

@@ -49,6 +49,8 @@ export interface FunctionsOptions {
   node: string;
   /** Code caches: one directory per package and language version. */
   cacheDir: string;
+  /** Where code that is debugged is put, in sight of instances; absent: it is debugged where it is. */
+  debugDir?: string;
   /** Where images of this machine are. Default: `images` beside the code caches. */
   imagesDir?: string;
   log: Logger;
@@ -125,6 +127,7 @@ export function createFunctions(options: FunctionsOptions): Functions {
     config,
     ports,
     cacheDir: options.cacheDir,
+    debugDir: options.debugDir,
     development: options.development ?? true,
     gatewayUrl: options.gatewayUrl,
     state: options.state,

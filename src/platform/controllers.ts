@@ -115,6 +115,7 @@ export async function startControllers(
     runDir: home.runDir,
     runtimesDir: RUNTIMES_DIR,
     cacheDir: home.cache,
+    debugDir: home.debug,
     node: process.execPath,
     gatewayUrl: `http://${formatAddress(loopback(early.gateway))}`,
     memory: process.env.PETREL_FUNCTION_MEMORY,

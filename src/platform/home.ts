@@ -14,6 +14,8 @@ export interface HomePaths {
   pki: string;
   database: string;
   packages: string;
+  /** Code that is debugged; in `packages`, which instances see. */
+  debug: string;
   cache: string;
   logs: string;
   /** The platform's own log; bounded, see `log.ts`. */
@@ -64,6 +66,7 @@ export function homePaths(flag: string | undefined, env: NodeJS.ProcessEnv): Hom
     pki: join(dir, 'pki'),
     database: join(dir, 'state.db'),
     packages: join(dir, 'packages'),
+    debug: join(dir, 'packages', 'debug'),
     cache: join(dir, 'cache'),
     logs,
     platformLog: join(logs, 'platform.log'),

@@ -1,5 +1,6 @@
 import { systemClock } from '../../base/clock.ts';
 import { PetrelError } from '../../base/errors.ts';
+import { debugTreeOf } from '../../functions/pool/debug-tree.ts';
 import { orUndefined } from '../../kube/client.ts';
 import { FUNCTIONS } from '../../kube/refs.ts';
 import { DEFAULT_API, DEFAULT_GATEWAY, parseAddress } from '../../platform/address.ts';
@@ -65,7 +66,8 @@ export async function run(context: CommandContext): Promise<number> {
     failure = undefined;
     if (!round.changed) return;
     report.round(round, record.gateway);
-    if (!answered && debugging) report.debugger(debugging);
+    if (!answered && debugging)
+      report.debugger(debugging, debugTreeOf(context.home.debug, namespace, source.name));
     answered = true;
     tester?.begin();
   };

@@ -7,12 +7,16 @@ import type { Outcome } from './tests.ts';
 export interface Report {
   /** A version answers, as the platform's gateway tells. */
   round(round: Round, gateway: string | null): void;
-  debugger(debugging: Debugging): void;
+  /** `code` is where its debugger sees the source. */
+  debugger(debugging: Debugging, code: string): void;
   /** A line that the function wrote. */
   log(line: string): void;
   error(error: unknown): void;
   tested(outcome: Outcome): void;
 }
+
+/** What is spoken by debuggers that know files by their paths; the others know them by the names of packages. */
+const SEES_PATHS = new Set(['inspector', 'debugpy', 'rdbg', 'xdebug']);
 
 export function createReport(out: Output, watching: boolean): Report {
   const json = out.format === 'json';
@@ -31,10 +35,11 @@ export function createReport(out: Output, watching: boolean): Report {
       out.note(`${namespace}/${name} is ready (${took}).${save}`);
       out.note(`  curl http://${gateway}/fn/${namespace}/${name}/    # without DNS`);
     },
-    debugger(debugging) {
+    debugger(debugging, code) {
       const { protocol, port } = debugging;
-      if (json) object({ debugger: { protocol, port } });
-      else out.note(howToAttach(debugging));
+      if (json) return object({ debugger: { protocol, port, code } });
+      out.note(howToAttach(debugging));
+      if (SEES_PATHS.has(protocol)) out.note(`  it sees the source at ${code}`);
     },
     log: (line) => (json ? object({ log: line }) : out.line(line)),
     error: (error) => void out.failure(error, true),

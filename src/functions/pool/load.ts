@@ -15,6 +15,7 @@ import {
 } from '../instance-channel.ts';
 import type { PackageStore } from '../packages/store.ts';
 import type { ConfigCache } from './config.ts';
+import { placeDebugTree } from './debug-tree.ts';
 import { functionFailure, loadFailure } from './failures.ts';
 import type { Member } from './members.ts';
 import { type Code, codeCacheOf, codeOf, functionOf, userContainer } from './pods.ts';
@@ -61,6 +62,8 @@ export interface LoaderOptions {
   ports: Ports;
   /** Holds one directory per package and language version. The node makes each, writable for the one instance that asks for it. */
   cacheDir: string;
+  /** Where code that is debugged is put; absent: it is debugged where it is. */
+  debugDir?: string | undefined;
   /** Whether functions may show their errors to clients. */
   development: boolean;
   /** Where instances reach the gateway, and through it each other, without leaving the machine; absent: they are not told. */
@@ -129,9 +132,14 @@ export function createLoader(options: LoaderOptions & { socket(member: Member): 
     member.port ??= await ports.take();
     const { port } = member;
     const cache = codeCacheOf(revision, channel.hello.language);
-    const tree = packages.ready(code.digest) ?? (await packages.directory(code.digest));
+    const namespace = revision.metadata.namespace ?? 'default';
+    const unpacked = packages.ready(code.digest) ?? (await packages.directory(code.digest));
+    const tree =
+      code.debugPort === undefined || options.debugDir === undefined
+        ? unpacked
+        : await placeDebugTree(unpacked, options.debugDir, namespace, functionOf(revision));
     const params: SpecialiseParams = {
-      namespace: revision.metadata.namespace ?? 'default',
+      namespace,
       function: functionOf(revision),
       revision: revision.metadata.name,
       code: tree,

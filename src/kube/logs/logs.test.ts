@@ -92,9 +92,29 @@ test('the previous run is the one that broke last, else the one that ended last'
 });
 
 test('a node that keeps no logs has none', async () => {
-  const client = { list: async () => ({ items: [{ metadata: { name: 'n' } }], resourceVersion: '1' }) };
+  const client = {
+    list: async () => ({ items: [{ metadata: { name: 'n' } }], resourceVersion: '1' }),
+    get: async () => ({ metadata: { creationTimestamp: '2026-01-02T00:00:00Z' } }),
+  };
   const scope = { namespace: 'ns', labelSelector: '', group: 'service_a' };
   assert.deepEqual(await goneSources(client as never, serving({}), scope), []);
   const failing = { request: () => Promise.reject(new KubeError(500, '', 'no')), close() {} };
   assert.deepEqual(await goneSources(client as never, failing, scope), []);
+  const path = '/api/v1/nodes/n/proxy/goneLogs/ns/service_a';
+  const run = (pod: string, endedAt: number) => ({
+    id: pod,
+    pod,
+    revision: 'r',
+    container: 'c',
+    run: 0,
+    endedAt,
+  });
+  const at = Date.parse('2026-01-02T00:00:00Z');
+  const kept = serving({ [path]: JSON.stringify([run('before', at - 1), run('mine', at)]) });
+  const found = await goneSources(client as never, kept, scope);
+  assert.deepEqual(
+    found.map(({ instance }) => instance),
+    ['mine'],
+    'not those of a namespace that had the name before',
+  );
 });

@@ -1,8 +1,8 @@
 /** Which logs there are of a function's instances: of those that run, of what they were before, and of those that are gone. */
 import type { KubeObject } from '../../kinds/object.ts';
 import type { Pod } from '../../kinds/pod.ts';
-import type { KubeClient } from '../client.ts';
-import { NODES, PODS, pathOf } from '../refs.ts';
+import { type KubeClient, orUndefined } from '../client.ts';
+import { NAMESPACES, NODES, PODS, pathOf } from '../refs.ts';
 import type { KubeTransport } from '../transport.ts';
 import { GONE_LOGS, type GoneRun } from './gone.ts';
 
@@ -89,22 +89,30 @@ export async function goneSources(
   { namespace, group }: LogScope,
 ): Promise<LogSource[]> {
   if (group === undefined) return [];
-  const { items } = await client.list<KubeObject>(NODES);
+  const [{ items }, home] = await Promise.all([
+    client.list<KubeObject>(NODES),
+    orUndefined(client.get<KubeObject>(NAMESPACES, undefined, namespace)),
+  ]);
+  // What ran in a namespace of the same name before this one was somebody else's.
+  const since = Date.parse(home?.metadata.creationTimestamp ?? '') || 0;
   const found = await Promise.all(
     items.map(async ({ metadata }) => {
       const path = `${pathOf(NODES, undefined, metadata.name, 'proxy')}/${GONE_LOGS}/${namespace}/${group}`;
-      return (await runsAt(transport, path).catch(() => [])).map(
-        ({ id, pod, container, run, revision, endedAt }): LogSource => ({
-          instance: pod,
-          revision,
-          container,
-          run,
-          key: `${id}/${container}/${run}`,
-          endedAt,
-          path: `${path}/${id}/${container}/${run}`,
-          query: {},
-        }),
-      );
+      const runs = await runsAt(transport, path).catch(() => []);
+      return runs
+        .filter(({ endedAt }) => endedAt >= since)
+        .map(
+          ({ id, pod, container, run, revision, endedAt }): LogSource => ({
+            instance: pod,
+            revision,
+            container,
+            run,
+            key: `${id}/${container}/${run}`,
+            endedAt,
+            path: `${path}/${id}/${container}/${run}`,
+            query: {},
+          }),
+        );
     }),
   );
   return found.flat();

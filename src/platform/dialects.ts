@@ -51,16 +51,24 @@ export interface DialectsOptions {
 
 /** Before the token in the storage service's path; a command that only prints it need not load the dialect. */
 const STORAGE_PATH = '/fission-storage';
+/** The same in the path of the router's internal listener. */
+const INTERNAL_PATH = '/fission-internal';
 
-/** Who knows this token may use Fission's storage service. */
-function storageToken(home: HomePaths): string {
-  return createHmac('sha256', sessionSecret(home)).update('fission storage').digest('hex').slice(0, 32);
+/** Path of a service of Fission's that only who knows the token in it may use. */
+function secretPath(home: HomePaths, path: string, service: string): string {
+  const token = createHmac('sha256', sessionSecret(home)).update(`fission ${service}`).digest('hex');
+  return `${path}/${token.slice(0, 32)}`;
 }
+const storagePath = (home: HomePaths) => secretPath(home, STORAGE_PATH, 'storage');
+const internalPath = (home: HomePaths) => secretPath(home, INTERNAL_PATH, 'router');
 
 /** Where Fission's storage service is, by the gateway's address. */
-export function storageUrl(home: HomePaths, gateway: string): string {
-  return `http://${gateway}${STORAGE_PATH}/${storageToken(home)}`;
-}
+export const storageUrl = (home: HomePaths, gateway: string): string =>
+  `http://${gateway}${storagePath(home)}`;
+
+/** Where the internal listener of Fission's router is, by the gateway's address. */
+export const internalUrl = (home: HomePaths, gateway: string): string =>
+  `http://${gateway}${internalPath(home)}`;
 
 /**
  * Resolves when the objects that exist are translated; dialects of which there are none yet start with their first object. The result
@@ -226,7 +234,8 @@ async function startFission({ home, packages, gateway, log, client }: DialectsOp
     isArchive: (head) => formatOf(head) !== undefined,
     dir: fissionDir(home),
     socket: join(home.runDir, 'fission.sock'),
-    storagePath: `${STORAGE_PATH}/${storageToken(home)}`,
+    storagePath: storagePath(home),
+    internalPath: internalPath(home),
     node: process.execPath,
     fromKeda: async (type) => {
       const { SOURCE_MODULES } = await import('../eventing/sources/modules.ts');

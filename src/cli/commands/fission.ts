@@ -1,6 +1,6 @@
 import { PetrelError } from '../../base/errors.ts';
 import { askPlatform } from '../../functions/packages/client.ts';
-import { FISSION_BEGIN, storageUrl } from '../../platform/dialects.ts';
+import { FISSION_BEGIN, internalUrl, storageUrl } from '../../platform/dialects.ts';
 import type { CommandContext } from '../command.ts';
 import { findOrStart } from '../platform.ts';
 
@@ -24,7 +24,7 @@ export async function run(context: CommandContext): Promise<number> {
   const variables = {
     KUBECONFIG: kubeconfig,
     FISSION_ROUTER_URL: router,
-    FISSION_ROUTER_INTERNAL_URL: router,
+    FISSION_ROUTER_INTERNAL_URL: internalUrl(home, gateway),
     FISSION_STORAGESVC_URL: storageUrl(home, gateway),
   };
   await out.data(variables, () => {

@@ -23,6 +23,8 @@ export interface FissionOptions {
   socket: string;
   /** The storage service's path at the gateway. It has a secret in it: who knows it may store and read archives. */
   storagePath: string;
+  /** Path of the router's internal listener: who knows it calls functions without a token. */
+  internalPath: string;
   /** Calls `listener` with what the gateway counts, once a second while there is traffic. Returns the way to stop. */
   follow(listener: (stats: readonly RevisionStats[]) => void): () => void;
   /** Path of the Node binary with which the fetcher beside an environment's image is run. */

@@ -23,6 +23,13 @@ export interface Hold {
   routes(owner: string, routes: Record<string, PathRoute>): Record<string, PathRoute>;
   /** The owner's routes lead to functions now, or never will for that reason. */
   release(owner: string, problem?: Problem): void;
+  /** Passes a request on to the gateway: to another path, with fields in the place of its own. */
+  forward(
+    request: IncomingMessage,
+    response: ServerResponse,
+    path?: string,
+    own?: Record<string, string>,
+  ): Promise<void>;
   /** Answers a held request. Resolves to why it cannot. */
   answer(owner: string, request: IncomingMessage, response: ServerResponse): Promise<Problem | undefined>;
 }
@@ -56,7 +63,7 @@ export function createHold(gateway: Pick<Gateway, 'address'>, server: EndpointAd
     });
   };
 
-  const forward = (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+  const forward: Hold['forward'] = (request, response, path = request.url, own = {}) => {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const {
       [HOLD_HEADER]: _hold,
@@ -66,7 +73,14 @@ export function createHold(gateway: Pick<Gateway, 'address'>, server: EndpointAd
     } = request.headers;
     const { host, port } = gateway.address;
     const outgoing = httpRequest(
-      { host: reachableHost(host), port, agent: false, method: request.method, path: request.url, headers },
+      {
+        host: reachableHost(host),
+        port,
+        agent: false,
+        method: request.method,
+        path,
+        headers: { ...headers, ...own },
+      },
       (answer) => {
         const { connection: _c, 'transfer-encoding': _t, 'keep-alive': _k, ...own } = answer.headers;
         response.writeHead(answer.statusCode ?? 502, own);
@@ -80,6 +94,7 @@ export function createHold(gateway: Pick<Gateway, 'address'>, server: EndpointAd
   };
 
   return {
+    forward,
     routes(owner, routes) {
       held.add(owner);
       const headers = { [HOLD_HEADER]: owner };

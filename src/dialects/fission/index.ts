@@ -86,6 +86,8 @@ export async function startFission(options: FissionOptions): Promise<Fission> {
   const server = await startServer({
     hold,
     login: (given) => auth.login(given),
+    internalPath: options.internalPath,
+    headers: () => auth.headers(),
     socket: options.socket,
     storage,
     packages: options.packages,
@@ -95,7 +97,7 @@ export async function startFission(options: FissionOptions): Promise<Fission> {
     log,
     onArchive: pruneLater,
   });
-  const own = ownRoutes(address, options.storagePath);
+  const own = ownRoutes(address, options);
   for (const [id, route] of Object.entries(own)) gateway.setPathRoute?.(id, route);
 
   const packages: Packages = createPackages(context, archives, (key) => functions.packageChanged(key));

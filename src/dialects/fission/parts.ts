@@ -178,6 +178,12 @@ export function scalingOf(spec: FissionFunctionSpec): {
   return { scale: { ...(min > 0 ? { min } : {}), ...(max > 0 ? { max } : {}) }, annotations };
 }
 
+/** A version has an instance when somebody calls it: its code was served before, under its function's own name. */
+export function restingOf({ object, spec }: Subject): Record<string, string> {
+  const rests = object.kind === 'FunctionVersion' && scalingOf(spec).scale.min === undefined;
+  return rests ? { 'autoscaling.knative.dev/initial-scale': '0' } : {};
+}
+
 /** Name of what stands for a Fission object: its own, or where that cannot be a host name's part, one made from it. */
 export function translatedName(name: string): string {
   if (/^[a-z]([-a-z0-9]*[a-z0-9])?$/.test(name) && name.length <= 52) return name;

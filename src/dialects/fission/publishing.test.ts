@@ -34,6 +34,13 @@ const CHANGES: [what: string, spec: Partial<FissionFunction['spec']>, same: bool
     { secrets: null, resources: {}, concurrency: 0, env: [] },
     true,
   ],
+  [
+    'the resource version of the package',
+    {
+      package: { packageref: { name: 'p', namespace: 'default', resourceversion: '9' }, functionName: 'go' },
+    },
+    true,
+  ],
   ['how long idle instances stay', { idletimeout: 9 }, true],
   ['what is kept warm', { provisionedConcurrency: { target: 2 }, retainPods: 1 }, true],
   ['versioning itself', { versioning: { mode: 'auto', retain: 1 } }, true],

@@ -59,8 +59,12 @@ function bare(value: unknown): unknown {
   return entries.length === 0 ? undefined : Object.fromEntries(entries);
 }
 
-const told = (spec: FissionFunctionSpec): string =>
-  JSON.stringify(TELLING.map((field) => bare(spec[field]) ?? null));
+/** What tells, but for the package's resource version: that is written after the package, whose digest is compared. */
+function told({ package: pkg, ...spec }: FissionFunctionSpec): string {
+  const { resourceversion: _, ...packageref } = pkg?.packageref ?? {};
+  const compared: FissionFunctionSpec = { ...spec, package: { ...pkg, packageref } };
+  return JSON.stringify(TELLING.map((field) => bare(compared[field]) ?? null));
+}
 
 /** The snapshot as the function was: its package under the name that it had there. */
 function asPublished({ metadata, spec }: FunctionVersion): FissionFunctionSpec {

@@ -227,7 +227,10 @@ export function queueRoute(trigger: QueueTrigger, directory: Directory, secret: 
 }
 
 /** The router's own paths, and the storage service. */
-export function ownRoutes(server: EndpointAddress, storagePath: string): Record<string, PathRoute> {
+export function ownRoutes(
+  server: EndpointAddress,
+  { storagePath, internalPath }: { storagePath: string; internalPath: string },
+): Record<string, PathRoute> {
   const route = (
     type: 'exact' | 'prefix',
     value: string,
@@ -248,5 +251,6 @@ export function ownRoutes(server: EndpointAddress, storagePath: string): Record<
     'fission/own/miss': route('prefix', '/fission-function'),
     'fission/own/package': route('prefix', PACKAGE_PATH, 'strip'),
     'fission/own/storage': route('prefix', storagePath, 'strip'),
+    'fission/own/internal': route('prefix', internalPath),
   };
 }

@@ -92,6 +92,10 @@ export async function startServer(options: {
   hold: Hold;
   login: Auth['login'];
   packages: FissionPackages;
+  /** What is below is passed on as the platform's own. */
+  internalPath: string;
+  /** Fields by which it is known. */
+  headers(): Record<string, string>;
   /** Opens packages to who has a key made with it. */
   secret: string;
   version: string;
@@ -176,6 +180,9 @@ export async function startServer(options: {
         fail({ request, response, query: new URLSearchParams() }, status, problem.reason, problem.message);
       return;
     }
+    const inside = `${options.internalPath}/`;
+    if (request.url?.startsWith(inside))
+      return options.hold.forward(request, response, request.url.slice(inside.length - 1), options.headers());
     const url = new URL(request.url ?? '/', 'http://fission');
     const exchange = { request, response, query: url.searchParams };
     const [, hex = '', key = '', as = ''] = PACKAGE.exec(url.pathname) ?? [];

@@ -10,6 +10,7 @@ import {
   marked,
   metadataOf,
   podLabels,
+  restingOf,
   type Subject,
   scalingOf,
   timeoutOf,
@@ -65,6 +66,7 @@ function serviceOf(
           labels: podLabels(subject),
           annotations: {
             ...annotations,
+            ...restingOf(subject),
             ...(scale.min ? { 'autoscaling.knative.dev/min-scale': String(scale.min) } : {}),
             ...(scale.max ? { 'autoscaling.knative.dev/max-scale': String(scale.max) } : {}),
           },

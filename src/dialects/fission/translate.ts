@@ -19,6 +19,7 @@ import {
   marked,
   metadataOf,
   podLabels,
+  restingOf,
   type Subject,
   scalingOf,
   timeoutOf,
@@ -146,6 +147,7 @@ export function petrelFunction(
     kind: 'Function',
     metadata: metadataOf(subject, {
       ...scalingOf(subject.spec).annotations,
+      ...restingOf(subject),
       [POD_LABELS_ANNOTATION]: JSON.stringify(podLabels(subject)),
     }),
     spec: specOf(subject, environment, language, code),

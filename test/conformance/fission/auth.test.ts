@@ -91,6 +91,19 @@ describe("the router's tokens", () => {
     await eventually('the timer', async () => (await calls()) > before);
   });
 
+  test("the router's internal address wants none, and has a secret in it", async () => {
+    const { FISSION_ROUTER_INTERNAL_URL: url = '' } = await petrel.json<Record<string, string>>([
+      'fission',
+      'env',
+    ]);
+    const base = new URL(url).pathname;
+    const posted = await fission.visit(`${base}/fission-function/guarded?q=1`, { method: 'POST', body: 'x' });
+    assert.equal(posted.status, 200, posted.body);
+    assert.equal(await status(`${base.slice(0, -1)}/fission-function/guarded`), 404);
+    assert.equal(await status('/fission-internal/fission-function/guarded'), 404);
+    assert.equal(await status(`${base}/fission-function/nobody`), 404);
+  });
+
   test('another key makes the tokens of before worthless; without the Secret nobody is asked', async () => {
     const token = JSON.parse((await login(user)).body).accesstoken;
     const { body } = await fission.request('GET', `${secrets}/router`);

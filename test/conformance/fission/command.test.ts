@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { rawZip } from '../../../src/functions/testing/archives.ts';
+import { SECRETS } from '../../../src/kube/refs.ts';
 import { call, eventually, type Finished, Petrel, Scratch, type Status } from '../../lib/platform.ts';
 
 /** `$FISSION`, else the one on PATH. */
@@ -26,7 +27,10 @@ describe('the fission command', { skip: FISSION === undefined ? MISSING : false 
     platform = await petrel.up();
     env = await petrel.json<Record<string, string>>(['fission', 'env']);
     scratch.write({
-      'hello.js': "module.exports = async () => ({ status: 200, body: 'hello, world!' });",
+      'hello.js': `module.exports = async () => {
+        console.log('somebody is greeted');
+        return { status: 200, body: 'hello, world!' };
+      };`,
       'bye.js': "module.exports = async () => ({ status: 200, body: 'good bye' });",
     });
     cpSync(fileURLToPath(new URL('specs/guestbook', import.meta.url)), scratch.path('guestbook'), {
@@ -68,6 +72,7 @@ describe('the fission command', { skip: FISSION === undefined ? MISSING : false 
     await fission('env', 'create', '--name', 'nodejs', '--image', 'ghcr.io/fission/node-env');
     await fission('fn', 'create', '--name', 'hello', '--env', 'nodejs', '--code', 'hello.js');
     assert.match(await fission('fn', 'test', '--name', 'hello'), /hello, world!/);
+    assert.match(await fission('fn', 'log', '--name', 'hello'), /somebody is greeted/);
     await fission('route', 'create', '--name', 'hello', '--function', 'hello', '--url', '/hello');
     await eventually('the route', async () => (await visit('/hello')) === 'hello, world!');
   });
@@ -112,6 +117,9 @@ describe('the fission command', { skip: FISSION === undefined ? MISSING : false 
     await fission('alias', 'create', '--name', 'prod', '--function', 'kept', '--version', 'kept-v1');
     await fission('fn', 'update', '--name', 'kept', '--code', 'bye.js');
     await eventually('the second', async () => /kept-v2/.test(await versions()));
+    await eventually('the new code', async () =>
+      /good bye/.test(await fission('fn', 'test', '--name', 'kept')),
+    );
     assert.match(await fission('fn', 'test', '--name', 'kept', '--alias', 'prod'), /hello, world!/);
     await fission('alias', 'update', '--name', 'prod', '--version', 'kept-v2', '--wait');
     await eventually('it moves', async () =>
@@ -121,6 +129,7 @@ describe('the fission command', { skip: FISSION === undefined ? MISSING : false 
     await eventually('it is back', async () =>
       /hello/.test(await fission('fn', 'test', '--name', 'kept', '--alias', 'prod')),
     );
+    assert.doesNotMatch(await versions(), /kept-v3/, 'one change is one version');
   });
 
   test('timer showschedule and version know the time and the version here', async () => {
@@ -130,6 +139,22 @@ describe('the fission command', { skip: FISSION === undefined ? MISSING : false 
       new RegExp(`Time: \\s*${year}`),
     );
     assert.match(await fission('version'), /petrel-/);
+  });
+
+  test('token create, and a token of that for who calls', async () => {
+    const api = await petrel.api();
+    const stringData = { username: 'admin', password: 'hush', jwtSigningKey: 'k'.repeat(32) };
+    const metadata = { name: 'router', namespace: 'fission' };
+    await api.create(SECRETS, { apiVersion: 'v1', kind: 'Secret', metadata, stringData } as never);
+    await eventually('it asks', async () => (await call(platform.gateway, '/hello')).status === 401);
+    const token = await fission('token', 'create', '--username', 'admin', '--password', 'hush');
+    const headers = { authorization: `Bearer ${token.trim()}` };
+    assert.equal((await call(platform.gateway, '/hello', { headers })).status, 200);
+    env = { ...env, FISSION_AUTH_TOKEN: token.trim() };
+    assert.match(await fission('fn', 'test', '--name', 'hello'), /good bye/);
+    await api.delete(SECRETS, 'fission', 'router');
+    await eventually('it asks no more', async () => (await call(platform.gateway, '/hello')).status === 200);
+    api.close();
   });
 
   test('spec apply', async () => {

@@ -57,8 +57,15 @@ describe('versions that are published by themselves', () => {
     assert.equal(first.spec.snapshot.package.packageref.name, 'auto-v1-pkg');
     assert.equal(first.metadata.ownerReferences[0].uid, fn.metadata.uid);
     assert.equal(first.metadata.labels['fission.io/function-name'], 'auto');
-    await eventually('the first', async () => (await answer('/fission-function/auto:auto-v1')) === 'one');
+    const pods = async (version: string) => {
+      const selector = encodeURIComponent(`fission.io/function-version=${version}`);
+      return (await fission.request('GET', `/api/v1/namespaces/default/pods?labelSelector=${selector}`)).body
+        .items.length;
+    };
     await eventually('the second', async () => (await answer('/fission-function/auto:auto-v2')) === 'two');
+    await eventually('its instance', async () => (await pods('auto-v2')) === 1);
+    assert.equal(await pods('auto-v1'), 0, 'who is not called has no instance');
+    await eventually('the first', async () => (await answer('/fission-function/auto:auto-v1')) === 'one');
   });
 
   test('what no caller notices makes no version; what an alias has stays, the rest goes', async () => {

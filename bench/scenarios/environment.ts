@@ -1,6 +1,6 @@
 /**
- * Fission's node environment server beside ours: the same function, requests per second and memory. Theirs is asked directly, ours through
- * the gateway; both as they come, theirs with a log line for each request (thrown away). `FISSION_NODE_ENVIRONMENT` names a checkout of `nodejs/` of github.com/fission/environments with its dependencies installed.
+ * Fission's node environment server beside ours: the same function, requests per second, processor time and memory. Ours is asked through the
+ * gateway; theirs directly, and through Go's ReverseProxy, which Fission's router hands requests on with. Both as they come, theirs with a log line for each request (thrown away). `FISSION_NODE_ENVIRONMENT` names a checkout of `nodejs/` of github.com/fission/environments with its dependencies installed.
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -8,9 +8,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { goProxy } from '../gateway/peers.ts';
 import { createFunctions, functionObject, hostOf, uploadSource } from '../lib/functions.ts';
 import { instancesOf, proportionalBytes } from '../lib/instances.ts';
-import { request, residentBytes, startPlatform, wrk } from '../lib/platform.ts';
+import { cpuSeconds, request, residentBytes, startPlatform, wrk } from '../lib/platform.ts';
 import type { Row } from '../lib/report.ts';
 
 const PORT = 18_888;
@@ -21,10 +22,45 @@ const FUNCTION = `module.exports = async (context) => ({ status: 200, body: 'hel
 interface Figure {
   requestsPerSecond: number;
   bytes: number;
+  /** Processor time of the instance for each request, microseconds. */
+  cpu: number;
+}
+interface Ours extends Figure {
+  /** The same of the platform, whose gateway it is. */
+  gatewayCpu: number;
+}
+interface Theirs extends Figure {
+  /** Undefined where there is no Go. */
+  routedPerSecond: number | undefined;
+}
+
+/** Requests a second, and processor time of a process for each. */
+async function loaded(url: string, pid: number, host?: string) {
+  const before = await cpuSeconds(pid);
+  const { requestsPerSecond } = await wrk(url, { ...LOAD, ...(host === undefined ? {} : { host }) });
+  const cpu = ((await cpuSeconds(pid)) - before) / (requestsPerSecond * LOAD.seconds);
+  return { requestsPerSecond, cpu: cpu * 1e6 };
+}
+
+/** Requests a second through a router like theirs. */
+async function routed(folder: string): Promise<number | undefined> {
+  const program = goProxy(folder);
+  if (program === null) return undefined;
+  const proxy = spawn(program, [`127.0.0.1:${PORT + 1}`, `127.0.0.1:${PORT}`], { stdio: 'ignore' });
+  try {
+    for (let tries = 0; tries < 200; tries++) {
+      const answer = await request({ host: '127.0.0.1', port: PORT + 1 }, 'localhost').catch(() => undefined);
+      if (answer?.body === 'hello') break;
+      await sleep(50);
+    }
+    return (await wrk(`http://127.0.0.1:${PORT + 1}`, LOAD)).requestsPerSecond;
+  } finally {
+    proxy.kill('SIGKILL');
+  }
 }
 
 /** Their server, specialised as Fission does it. */
-async function theirs(checkout: string, folder: string): Promise<Figure> {
+async function theirs(checkout: string, folder: string): Promise<Theirs> {
   const code = path.join(folder, 'user.js');
   await writeFile(code, FUNCTION);
   const server = spawn(process.execPath, ['server.js', '--port', String(PORT)], {
@@ -51,14 +87,16 @@ async function theirs(checkout: string, folder: string): Promise<Figure> {
     }
     const answer = await request({ host: '127.0.0.1', port: PORT }, 'localhost');
     if (answer.body !== 'hello') throw new Error(`their function answered ${answer.status} ${answer.body}`);
-    const { requestsPerSecond } = await wrk(url, LOAD);
-    return { requestsPerSecond, bytes: await residentBytes(server.pid ?? 0) };
+    const pid = server.pid ?? 0;
+    const figures = await loaded(url, pid);
+    const bytes = await residentBytes(pid);
+    return { ...figures, bytes, routedPerSecond: await routed(folder) };
   } finally {
     server.kill('SIGKILL');
   }
 }
 
-async function ours(): Promise<Figure> {
+async function ours(): Promise<Ours> {
   const platform = await startPlatform();
   try {
     const digest = await uploadSource(platform, 'hello.js', FUNCTION);
@@ -66,9 +104,13 @@ async function ours(): Promise<Figure> {
     fn.metadata.annotations = { ...fn.metadata.annotations, 'autoscaling.knative.dev/max-scale': '1' };
     await createFunctions(platform, [fn]);
     const { host, port } = platform.gateway;
-    const { requestsPerSecond } = await wrk(`http://${host}:${port}/`, { ...LOAD, host: hostOf('same') });
+    await request({ host, port }, hostOf('same'));
     const [pid = 0] = instancesOf('same');
-    return { requestsPerSecond, bytes: proportionalBytes(pid) };
+    const before = await cpuSeconds(platform.pid);
+    const figures = await loaded(`http://${host}:${port}/`, pid, hostOf('same'));
+    const spent = ((await cpuSeconds(platform.pid)) - before) * 1e6;
+    const gatewayCpu = spent / (figures.requestsPerSecond * LOAD.seconds);
+    return { ...figures, gatewayCpu, bytes: proportionalBytes(pid) };
   } finally {
     await platform.stop();
   }
@@ -90,6 +132,22 @@ export async function measure(): Promise<Row[]> {
         unit: '×',
         reach: { at: 5, better: 'higher' },
         note: `${Math.round(other.requestsPerSecond)} and ${Math.round(one.requestsPerSecond)}; theirs asked directly`,
+      },
+      ...(one.routedPerSecond === undefined
+        ? []
+        : [
+            {
+              what: 'the same, theirs through a router as Fission has it (ReverseProxy of Go)',
+              value: other.requestsPerSecond / one.routedPerSecond,
+              unit: '×',
+              note: `${Math.round(other.requestsPerSecond)} and ${Math.round(one.routedPerSecond)}`,
+            },
+          ]),
+      {
+        what: 'processor time of that instance × theirs, each request',
+        value: other.cpu / one.cpu,
+        unit: '×',
+        note: `${other.cpu.toFixed(1)} and ${one.cpu.toFixed(1)} µs; our gateway ${other.gatewayCpu.toFixed(1)} µs`,
       },
       {
         what: 'memory of that instance × theirs, after the load',

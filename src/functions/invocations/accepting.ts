@@ -1,6 +1,6 @@
 /**
  * The way of what is accepted: into the journal, which is what the caller waits for, and from there into the file in groups, in order. The
- * file's own flushes, which would get in the way of the journal's, come a few times a second at most; the journal is kept until then.
+ * file's own flushes, which would get in the way of the journal's, come twice a second at most; the journal is kept until then.
  * What the journal does not take (it is large, or the file is behind) is acknowledged when it is in the file.
  */
 import { deserialize, serialize } from 'node:v8';
@@ -16,7 +16,7 @@ const JOURNAL_BYTES = 128 * 1024;
 /** Bounds of one commit. */
 const GROUP = { invocations: 1000, bytes: 16 * 1024 * 1024 } as const;
 /** What is in the file is flushed after this time at the latest, ms. */
-const SYNC_MS = 200;
+const SYNC_MS = 500;
 /** What was acknowledged and could not be put into the file is tried again after this time, ms. */
 const AGAIN_MS = 1000;
 

@@ -42,7 +42,7 @@ async function debugged(t: TestContext, template: string) {
   await eventually(
     'it answers',
     async () => /is ready/.test(said()) || Promise.reject(new Error(said())),
-    180_000,
+    300_000,
   );
   await eventually('its debugger is told', async () =>
     /it sees the source|dlv connect|jdb -attach/.test(said()),

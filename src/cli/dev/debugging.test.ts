@@ -77,3 +77,10 @@ test('a language without one, and a port that somebody has', async (t) => {
     (error) => error instanceof PetrelError && error.code === 'PortInUse',
   );
 });
+
+test('a program is debugged by whoever starts it', async () => {
+  await assert.rejects(
+    openDebugging(undefined, undefined, [node]),
+    (error) => error instanceof PetrelError && /--inspect/.test(error.fix),
+  );
+});

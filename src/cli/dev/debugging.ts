@@ -27,12 +27,21 @@ export async function openDebugging(
   asked: number | undefined,
   runtimes: readonly Runtime[],
 ): Promise<Debugging> {
-  const { debugger: way, language } = runtime?.spec ?? {};
+  if (runtime === undefined)
+    throw new PetrelError(
+      'UnsupportedSource',
+      'there is no debugger for programs that are started by a command',
+      {
+        why: 'only who starts one knows what it is written in',
+        fix: "name its debugger in the command: --command 'node --inspect=9229 server.js', without --debug",
+      },
+    );
+  const { debugger: way, language } = runtime.spec;
   if (way === undefined) {
     const others = runtimes
       .filter(({ spec }) => spec.debugger !== undefined)
       .map(({ spec }) => spec.language);
-    throw new PetrelError('UnsupportedSource', `there is no debugger for ${language ?? 'this runtime'}`, {
+    throw new PetrelError('UnsupportedSource', `there is no debugger for ${language}`, {
       why: `there are for ${others.sort().join(', ')}`,
       fix: 'leave out --debug',
     });

@@ -16,8 +16,7 @@ export function tee(source: AsyncIterable<Uint8Array>): Tee {
   const main = async function* (): AsyncGenerator<Uint8Array> {
     try {
       for await (const chunk of source) {
-        if (!copy.destroyed && !copy.write(chunk))
-          await Promise.race([once(copy, 'drain'), once(copy, 'close')]).catch(() => {});
+        if (!copy.destroyed && !copy.write(chunk)) await roomIn(copy);
         yield chunk;
       }
       copy.end();
@@ -27,4 +26,13 @@ export function tee(source: AsyncIterable<Uint8Array>): Tee {
     }
   };
   return { main: main(), copy };
+}
+
+/** Resolves when it takes more, or nothing any more. */
+async function roomIn(copy: PassThrough): Promise<void> {
+  const over = new AbortController();
+  const { signal } = over;
+  await Promise.race([once(copy, 'drain', { signal }), once(copy, 'close', { signal })]).catch(() => {});
+  // The one that has not come must not listen on: there are as many waits as there are pieces.
+  over.abort();
 }

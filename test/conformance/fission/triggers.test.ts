@@ -1,8 +1,10 @@
 /** Timers, watches and queues, versions and aliases, weights and canaries: what calls functions besides clients, and which of them. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { connect, jetstream, jetstreamManager } from '../../../src/clients/nats/index.ts';
 import { createClient } from '../../../src/clients/redis/index.ts';
 import { EVENT_SOURCES, SECRETS } from '../../../src/kube/refs.ts';
+import { natsServer } from '../../lib/brokers/nats.ts';
 import { redisServer } from '../../lib/brokers/redis.ts';
 import { eventually, Petrel, Scratch, type Status } from '../../lib/platform.ts';
 import { FissionCli, type Json, literal } from './cli.ts';
@@ -178,6 +180,39 @@ describe('what calls functions', () => {
       const { items } = await api.list(EVENT_SOURCES, { namespace: 'default' });
       return items.length === 0;
     });
+  });
+
+  test('mqt create with weights: messages of a JetStream go to functions, their answers to a subject', async (t) => {
+    const nats = await natsServer({ user: 'alice', password: 'hush' });
+    if (typeof nats === 'string') return t.skip(nats);
+    t.after(() => nats.stop());
+    const nc = await connect({ servers: nats.url, user: 'alice', pass: 'hush' });
+    t.after(() => nc.close());
+    await (await jetstreamManager(nc)).streams.add({ name: 'WORK', subjects: ['work.>'] });
+    for (const word of ['left', 'right'])
+      await fission.fnCreate(word, 'nodejs', says(word), { requestsPerPod: 50 });
+    const api = await petrel.api();
+    t.after(() => api.close());
+    const stringData = { username: 'alice', password: 'hush' };
+    const metadata = { name: 'nats', namespace: 'default' };
+    await api.create(SECRETS, { apiVersion: 'v1', kind: 'Secret', metadata, stringData } as never);
+    await fission.create('MessageQueueTrigger', 'messagequeuetriggers', 'weighted', {
+      messageQueueType: 'nats-jetstream',
+      mqtkind: 'keda',
+      topic: 'work.in',
+      respTopic: 'work.out',
+      metadata: { natsServer: nats.url, stream: 'WORK', consumer: 'fission' },
+      secret: 'nats',
+      functionref: { type: 'function-weights', name: '', functionweights: { left: 50, right: 50 } },
+    });
+    await fission.wait('messagequeuetriggers', 'weighted', 'Ready');
+    const heard = new Set<string>();
+    const out = nc.subscribe('work.out');
+    t.after(() => out.unsubscribe());
+    for (let i = 0; i < 4; i++) await jetstream(nc).publish('work.in', `${i}`);
+    for await (const message of out) if (heard.add(message.string()).size === 2) break;
+    assert.deepEqual([...heard].sort(), ['left', 'right']);
+    await fission.delete('messagequeuetriggers', 'weighted');
   });
 
   test('mqt create: what is lacking, or not fetched, is told', async () => {

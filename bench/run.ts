@@ -15,6 +15,7 @@ const SCENARIOS: Record<string, () => Promise<{ measure(): Promise<Row[]> }>> = 
   python: () => import('./scenarios/python.ts'),
   environment: () => import('./scenarios/environment.ts'),
   languages: () => import('./scenarios/languages.ts'),
+  isolates: () => import('./scenarios/isolates.ts'),
   dev: () => import('./scenarios/dev.ts'),
   packages: () => import('./scenarios/packages.ts'),
   async: () => import('./scenarios/async.ts'),

@@ -1,6 +1,7 @@
 /** `petrel dev`: what an edit does, what an error looks like, and what is left at the end. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { type Dev, startDev } from '../lib/dev.ts';
 import { call, eventually, Petrel, Scratch, type Status } from '../lib/platform.ts';
@@ -37,6 +38,10 @@ test('an edit answers, an error is told and the version before goes on, logs com
   scratch.write({ 'web.ts': "export default { fetch: () => new Response('three') };" });
   await eventually('the third version answers', async () => (await get('web')) === 'three');
   assert.match(said(), /↻ web-00002 answers \(\d+ ms\)/);
+  rmSync(scratch.path('web.ts'));
+  await eventually('that the file is away is told', async () => /no file or directory/.test(said()));
+  scratch.write({ 'web.ts': "export default { fetch: () => new Response('four') };" });
+  await eventually('the fourth version answers', async () => (await get('web')) === 'four');
   child.kill('SIGINT');
   assert.equal(await exited, 0);
   await eventually(

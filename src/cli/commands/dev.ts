@@ -60,10 +60,10 @@ export async function run(context: CommandContext): Promise<number> {
   const url = functionUrl(record.gateway, namespace, source.name);
   const tester = tests && createTester({ tests, source, url, env: context.env, report, out });
   let debugging: Debugging | undefined;
-  let failure: unknown;
   let answered = false;
+  let begun = false;
   const onRound = (round: Round) => {
-    failure = undefined;
+    begun = true;
     if (!round.changed) return;
     report.round(round, record.gateway);
     if (!answered && debugging)
@@ -72,8 +72,11 @@ export async function run(context: CommandContext): Promise<number> {
     tester?.begin();
   };
   const onError = (error: unknown) => {
-    failure = error;
-    if (!once && mendedByAnEdit(error)) return report.error(error);
+    // A file may be away for a moment; what the command says was in order the first time.
+    if (!once && (begun || mendedByAnEdit(error))) {
+      begun = true;
+      return report.error(error);
+    }
     // Nothing that is saved would change it.
     interrupted.reject(error);
   };
@@ -113,7 +116,7 @@ export async function run(context: CommandContext): Promise<number> {
     if (once) await Promise.race([tester?.over(), interrupted.promise]);
     else await interrupted.promise;
     if (once && tester?.passed() === false) return TESTS_FAILED;
-    return answered || failure !== undefined || !once ? 0 : INTERRUPTED;
+    return answered || !once ? 0 : INTERRUPTED;
   } finally {
     watching?.close();
     tester?.stop();

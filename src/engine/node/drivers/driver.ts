@@ -81,10 +81,13 @@ export interface ContainerExit {
   oomKilled: boolean;
 }
 
-/** Where output goes. Called as it arrives; must not throw and must not wait. */
+/**
+ * Where output goes. Called as it arrives; must not throw. A promise asks for a pause until it resolves: the container is held up when its
+ * pipe is full, so it must be short.
+ */
 export interface ContainerOutput {
-  stdout(chunk: Buffer): void;
-  stderr(chunk: Buffer): void;
+  stdout(chunk: Buffer): Promise<void> | undefined;
+  stderr(chunk: Buffer): Promise<void> | undefined;
 }
 
 export interface ExecResult {

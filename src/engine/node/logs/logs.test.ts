@@ -163,6 +163,23 @@ test('since, time stamps and a limit of bytes', async () => {
   assert.equal(await read(path, { limitBytes: 6 }), 'old\nne');
 });
 
+test('who waits for room when asked to loses nothing, and waits for no disk for ever', async () => {
+  const { path, writer } = write({ maxPendingBytes: 10_000 });
+  let waited = 0;
+  for (let line = 0; line < 200; line++) {
+    const room = writer.write('stdout', Buffer.from(`${line} ${'w'.repeat(400)}\n`));
+    if (room) waited++;
+    await room;
+  }
+  await writer.close();
+  assert.ok(waited > 0);
+  assert.equal((await read(path)).split('\n').length, 201);
+
+  const slow = write({ maxPendingBytes: 100, holdMs: 1 });
+  await slow.writer.write('stdout', Buffer.from(`${'w'.repeat(60)}\n`));
+  await slow.writer.close();
+});
+
 test('output faster than the disk is dropped and counted, not kept in memory', async () => {
   const { path, writer } = write({ maxPendingBytes: 1000 });
   for (let line = 0; line < 100; line++) writer.write('stdout', Buffer.from(`${'z'.repeat(60)}\n`));

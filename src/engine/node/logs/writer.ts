@@ -1,4 +1,4 @@
-/** Writes the output of one run of a container to rotated files, never holding up the container nor much memory. */
+/** Writes the output of one run of a container to rotated files, holding up the container for moments only, and little memory. */
 import { mkdirSync } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -16,16 +16,20 @@ export interface LogLimits {
   maxFiles: number;
   /** Lines waiting for the disk beyond this are dropped, and counted in a line of their own. */
   maxPendingBytes: number;
+  /** How long a container may be held up at a time for a slow disk, milliseconds. */
+  holdMs: number;
 }
 
 export const LOG_LIMITS: LogLimits = {
   maxFileBytes: 10 * 1024 * 1024,
   maxFiles: 5,
   maxPendingBytes: 4 * 1024 * 1024,
+  holdMs: 1000,
 };
 
 export interface LogWriter {
-  write(stream: StreamName, chunk: Buffer): void;
+  /** A promise says that much waits for the disk: it resolves when there is room again, or when the container has been held up long enough. */
+  write(stream: StreamName, chunk: Buffer): Promise<void> | undefined;
   /** Writes what is left and closes the file. */
   close(): Promise<void>;
   /** Resolves when everything handed over so far is in the file. */
@@ -50,6 +54,11 @@ export function createLogWriter(options: {
   const { path, log } = options;
   const pending = createBlockQueue();
   let dropped = 0;
+  /** While the container is held up, and what lets it go on. */
+  let room: Promise<void> | undefined;
+  let roomy = () => {};
+  /** The disk has not caught up in time: nobody waits for it until it has. */
+  let stuck = false;
   let file: FileHandle | undefined;
   let size = 0;
   let writing: Promise<void> | undefined;
@@ -107,6 +116,7 @@ export function createLogWriter(options: {
         file = undefined;
       }
       pending.giveBack(bytes);
+      if (pending.size < limits.maxPendingBytes / 4) roomy();
       if (dropped > 0) {
         const note = `${time()} stderr F [${dropped} bytes of output dropped: the disk was slower than the container]\n`;
         dropped = 0;
@@ -115,6 +125,23 @@ export function createLogWriter(options: {
       changed();
     }
     writing = undefined;
+  };
+
+  /** Ends when the disk has caught up; a disk that does not must not hold up the container for long. */
+  const holding = (): Promise<void> => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const limit = setTimeout(() => {
+      stuck = true;
+      resolve();
+    }, limits.holdMs).unref();
+    roomy = () => {
+      clearTimeout(limit);
+      stuck = false;
+      resolve();
+    };
+    return promise.then(() => {
+      room = undefined;
+    });
   };
 
   const add: LineSink = (parts, bytes) => {
@@ -131,6 +158,9 @@ export function createLogWriter(options: {
     onChange,
     write(stream, chunk) {
       cutters[stream].push(chunk, time());
+      if (stuck || pending.size < limits.maxPendingBytes / 2) return undefined;
+      room ??= holding();
+      return room;
     },
     async flush() {
       while (writing) await writing;

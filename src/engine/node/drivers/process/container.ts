@@ -1,5 +1,6 @@
 /** One running container: its output, its end, and what can be done to it meanwhile. */
 import { rm, writeFile } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
 import type { Logger } from '../../../../base/log.ts';
 import type { ContainerExit, ContainerOutput, ContainerSpec, RunningContainer } from '../driver.ts';
 import type { ContainerGroup } from './cgroup.ts';
@@ -45,8 +46,15 @@ export function superviseContainer(container: SupervisedContainer): StartedConta
   let executions = 0;
   let oomBefore = group?.oomKills() ?? 0;
 
-  stdout.on('data', output.stdout);
-  stderr.on('data', output.stderr);
+  const read = (stream: Readable, take: (chunk: Buffer) => Promise<void> | undefined) =>
+    stream.on('data', (chunk: Buffer) => {
+      const room = take(chunk);
+      if (room === undefined) return;
+      stream.pause();
+      void room.then(() => stream.resume());
+    });
+  read(stdout, output.stdout);
+  read(stderr, output.stderr);
 
   const exited = (async (): Promise<ContainerExit> => {
     const exitCode = await processes.exited;

@@ -63,7 +63,7 @@ async function start(
 ): Promise<Started> {
   let text = '';
   let wake = () => {};
-  const take = (chunk: Buffer) => {
+  const take = (chunk: Buffer): undefined => {
     text += chunk.toString();
     wake();
   };

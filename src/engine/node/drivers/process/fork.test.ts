@@ -62,7 +62,7 @@ const specOf = (run: string, command: string[]): ContainerSpec => {
   };
 };
 const FLAGS = ['--disable-sigusr1', '--single-threaded', '--v8-pool-size=1'];
-const write = (chunk: Buffer) => {
+const write = (chunk: Buffer): undefined => {
   output += chunk.toString();
 };
 const pidOf = ({ id }: RunningContainer) => Number(id.split('.').at(-2));

@@ -125,7 +125,7 @@ async function start(language: string, role: ZygoteSpec['role'], tenant = 'defau
   const podUid = `pod-${count++}`;
   const socket = join(home, 'run', 'pods', podUid, 'i.sock');
   let output = '';
-  const write = (chunk: Buffer) => {
+  const write = (chunk: Buffer): undefined => {
     output += chunk.toString();
   };
   const spec: ContainerSpec = {

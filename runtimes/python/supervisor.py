@@ -43,7 +43,8 @@ def read_options():
 from _petrel import frames as f  # noqa: E402
 from _petrel.connection import Connection  # noqa: E402
 from _petrel.errors import SETTINGS, SpecialiseError, stack_of  # noqa: E402
-from _petrel.outcome import Outcome, timer  # noqa: E402
+from _petrel import threads  # noqa: E402
+from _petrel.outcome import Outcome  # noqa: E402
 
 sys.path.pop(0)  # ours; user code has only its own
 
@@ -57,6 +58,10 @@ def warm_up():
     from _petrel import answer, loader, public, request, shapes, workers  # noqa: F401
 
     public.install()
+
+
+def nothing():
+    """A job that has the main thread look again how long it may wait."""
 
 
 class Supervisor:
@@ -87,6 +92,7 @@ class Supervisor:
         self._workers = None
         self._loop = None
         self.concurrency = 0
+        self.debugged = False
         self.warmed = False
         self.child = None
 
@@ -138,12 +144,11 @@ class Supervisor:
     def alone(self, seconds):
         """Without a platform the instance ends."""
         self._company()
-        self.lonely = timer(seconds, self.leave, 0)
+        self.lonely = time.monotonic() + seconds
+        self.jobs.put(nothing)
 
     def _company(self):
-        if self.lonely is not None:
-            self.lonely.cancel()
-            self.lonely = None
+        self.lonely = None
 
     def call(self, connection, call):
         def answer(**value):
@@ -202,6 +207,7 @@ class Supervisor:
         warm_up()
         SETTINGS["development"] = params.get("development") is True
         self.concurrency = params.get("concurrency") or 0
+        self.debugged = params.get("debugPort") is not None
         if self.ahead is None:
             os.chdir(params.get("workdir") or params["code"])
 
@@ -254,7 +260,8 @@ class Supervisor:
         if self._workers is None:
             from _petrel import workers
 
-            self._workers = workers.Workers(self.concurrency or workers.MAX_THREADS)
+            start = threads.for_debuggers if self.debugged else threads.start
+            self._workers = workers.Workers(self.concurrency or workers.MAX_THREADS, start)
         return self._workers
 
     def loop(self):
@@ -358,7 +365,7 @@ class Supervisor:
             self.stop(0)
             writing.close()
 
-        threading.Thread(target=wait, daemon=True, name="petrel-signals").start()
+        threads.start("signals", wait)
 
     # ---- life ----
 
@@ -375,7 +382,7 @@ class Supervisor:
             sys.exit(2)
         self.server.listen(128)
         self.alone(OPTIONS["orphan"])
-        threading.Thread(target=self._accept, daemon=True, name="petrel-accept").start()
+        threads.start("accept", self._accept)
 
     def _accept(self):
         while True:
@@ -388,7 +395,14 @@ class Supervisor:
     def live(self):
         """Works until it is to be forked."""
         while not self.resting:
-            self.jobs.get()()
+            lonely = self.lonely
+            try:
+                job = self.jobs.get(timeout=None if lonely is None else max(0, lonely - time.monotonic()))
+            except queue.Empty:
+                if self.lonely is not None and self.lonely <= time.monotonic():
+                    self.leave(0)
+                continue
+            job()
 
     def rest(self):
         """Ends all connections and threads: nothing of ours is under way then. Ends the process when that does not work."""
@@ -401,17 +415,11 @@ class Supervisor:
         for connection in list(self.connections):
             connection.close()
         until = time.monotonic() + REST
-        # The last connection that ends begins the wait for another.
-        for timers in (False, True):
-            for thread in threading.enumerate():
-                if thread is not threading.main_thread() and isinstance(thread, threading.Timer) == timers:
-                    thread.join(max(0, until - time.monotonic()))
-            self._company()
-        self.server.close()
-        # What has been joined may not have gone from the kernel yet.
-        while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < until:
+        while threads.others() > 0 and time.monotonic() < until:
             time.sleep(0.001)
-        if len(os.listdir("/proc/self/task")) > 1:
+        self.server.close()
+        self._company()
+        if threads.others() > 0:
             sys.stderr.write("petrel: cannot be forked: a thread did not end\n")
             os._exit(1)
 

@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import sys
+import threading
 
 import supervisor
 from _petrel import gate, rehearsal, reseed, sandbox
@@ -43,7 +44,7 @@ class Zygote:
         """Forks; whether this is the child."""
         keeper = order.get("keeper")
         if keeper is None:
-            first, pid = None, os.fork()
+            first, pid = None, sandbox.fork_bare()
         elif self.returns:
             first, pid = self._fork_kept(keeper, self._return)
         else:
@@ -69,7 +70,7 @@ class Zygote:
             sandbox.unshare(sandbox.CLONE_NEWPID)
             first = start_keeper(keeper)
             try:
-                pid = os.fork()
+                pid = sandbox.fork_bare()
             except OSError:
                 os.kill(first, KILL)
                 os.waitpid(first, 0)
@@ -131,6 +132,14 @@ class Zygote:
                 self.tell(id=order["id"], error=str(error))
         return order
 
+    def _take_variables(self, env):
+        """What is the same already is left alone, as everything that is written to becomes this process's own."""
+        for name in [name for name in os.environ if name not in env]:
+            del os.environ[name]
+        for name, value in env.items():
+            if os.environ.get(name) != value:
+                os.environ[name] = value
+
     def become(self, order):
         """
         Confines this process; ends it when that does not work. Returns how it hears of those that are to be forked from it once it has
@@ -144,8 +153,7 @@ class Zygote:
                 channel = gate.open_gate(order["gate"], order.get("sandbox"), CONTROL)
             elif "sandbox" in order:
                 sandbox.enter(order["sandbox"])
-            os.environ.clear()
-            os.environ.update(order["env"])
+            self._take_variables(order["env"])
             del sys.modules["supervisor"]  # a function may have a module of that name
             sys.argv[:] = [os.path.join(os.path.dirname(sys.argv[0]), "supervisor.py")]
             self.tell(id=order["id"], up=True)
@@ -162,7 +170,7 @@ def main():
     zygote = Zygote()
     try:
         rehearsal.rehearse(supervisor.begin)
-        problem = try_out()
+        problem = try_out(sandbox.fork_bare)
     except Exception as error:  # instances are started, then
         problem = f"an instance could not be rehearsed: {error!r}"
     if problem is not None:
@@ -177,7 +185,9 @@ def main():
         return
     zygote.forker.forget()
     channel = zygote.become(order)
+    # What Python does after its own fork.
     reseed.reseed()
+    threading.main_thread()._set_native_id()
     supervisor.main(warm=True, channel=channel)
 
 

@@ -5,6 +5,7 @@ import sys
 import threading
 
 from . import frames as f
+from . import threads
 from .exchange import Aborted, Exchange
 
 
@@ -20,7 +21,7 @@ class Connection:
         self.last_stream = 0
         self.exchanges = {}
         self.writing = threading.Lock()
-        threading.Thread(target=self._read, daemon=True, name="petrel-connection").start()
+        threads.start("connection", self._read)
 
     def send(self, data):
         try:

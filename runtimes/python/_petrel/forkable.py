@@ -8,7 +8,7 @@ import time
 import uuid  # noqa: F401: looked at below
 import warnings
 
-from . import forker, reseed
+from . import forker, reseed, threads
 
 # What our own threads are called: they end before anything is forked.
 OWN = "petrel-"
@@ -51,6 +51,7 @@ def _comm(task):
 def _foreign_tasks():
     """Names of the threads, as the kernel knows them, that are neither the main one nor ours."""
     ours = {str(thread.native_id) for thread in threading.enumerate() if thread.name.startswith(OWN)}
+    ours.update(map(str, threads.ours()))
     others = (task for task in os.listdir("/proc/self/task") if task not in ours and task != str(os.getpid()))
     return [name for name in map(_comm, others) if name is not None]
 

@@ -254,7 +254,7 @@ def open_gate(gate, sandbox, control):
     back, target = os.pipe()
     go_ahead, go = os.pipe()
     mine = [orders, answers, to, back, go, *groups.values(), *([] if root is None else [root])]
-    zygote = os.fork() if sandbox is None else box.fork_sharing_root()
+    zygote = os.fork() if sandbox is None else box.fork_bare(shares_root=True)
     if zygote == 0:
         for fd in mine:
             os.close(fd)

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 
+from . import threads
 from .errors import ROOT, SpecialiseError
 from .recognise import NAMES, find, is_async, listing, parameters_of
 
@@ -83,15 +84,19 @@ class PortWatch:
     """Tells when something begins to listen on the port while the code loads: a program that serves where it is loaded."""
 
     def __init__(self, port, on_open):
-        self.stopped = threading.Event()
+        self.stopped = threading.Lock()
+        self.stopped.acquire()
         self.port = port
         self.on_open = on_open
         if port:
-            threading.Thread(target=self._watch, daemon=True, name="petrel-port").start()
+            threads.start("port", self._watch)
+
+    def stop(self):
+        self.stopped.release()
 
     def _watch(self):
         wait = 0.05
-        while not self.stopped.wait(wait):
+        while not self.stopped.acquire(timeout=wait):
             if accepts(self.port):
                 self.on_open()
                 return
@@ -181,7 +186,7 @@ def import_code(params, host):
     try:
         module = import_entry(root, entry)
     finally:
-        watch.stopped.set()
+        watch.stop()
     found = find(module, params.get("handler"), declared)
     if found is None:
         file = os.path.relpath(entry, root)

@@ -5,15 +5,7 @@ import threading
 import time
 
 from .errors import SpecialiseError, load_error, main_thread_stack
-
-
-def timer(seconds, act, *args):
-    """Calls act(*args) in so many seconds, unless it is cancelled."""
-    made = threading.Timer(seconds, act, args)
-    made.daemon = True
-    made.name = "petrel-timer"
-    made.start()
-    return made
+from .threads import Timer
 
 
 class Outcome:
@@ -27,7 +19,7 @@ class Outcome:
         self.once = threading.Lock()
         # A program has this limit of its own, and more to say about it.
         seconds = supervisor.load_seconds + (5 if params.get("shape") == "program" else 0)
-        self.timer = timer(seconds, self._too_late)
+        self.timer = Timer(seconds, self._too_late)
 
     def first(self):
         if not self.once.acquire(blocking=False):

@@ -9,9 +9,9 @@ import signal
 import socket
 import sys
 import tempfile
-import threading
 
 from . import frames as f
+from . import threads
 
 # Often enough for Python to have gathered what it wants to know of the code.
 LIVES = 3
@@ -77,7 +77,7 @@ def rehearse(begin):
             path = os.path.join(directory, str(life))
             os.environ["PETREL_SOCKET"] = path
             supervisor = begin(True)
-            threading.Thread(target=play, args=(supervisor, path), daemon=True, name="petrel-rehearsal").start()
+            threads.start("rehearsal", play, supervisor, path)
             supervisor.live()
             supervisor.rest()
             sys.modules.pop(MODULE, None)

@@ -4,13 +4,16 @@ import contextvars
 import queue
 import threading
 
+from . import threads
+
 # Enough for handlers that mostly wait; memory of an idle thread is some 60 kB.
 MAX_THREADS = 256
 
 
 class Workers:
-    def __init__(self, limit):
+    def __init__(self, limit, start=threads.start):
         self.limit = limit
+        self.start = start
         self.jobs = queue.SimpleQueue()
         self.lock = threading.Lock()
         self.threads = 0
@@ -38,7 +41,7 @@ class Workers:
                 self.idle -= 1
             elif self.threads < self.limit:
                 self.threads += 1
-                threading.Thread(target=self._work, daemon=True, name=f"petrel-{self.threads}").start()
+                self.start(f"worker-{self.threads}", self._work)
             else:
                 self.jobs.put((job, args))  # waits its turn
                 return

@@ -36,17 +36,21 @@ const spareCode = () => ({
 const isPlain = (date, flags) => date === COMPATIBILITY_DATE && flags.join() === WITHOUT_NODE.join();
 
 /**
- * What the router's `/load` takes, as text.
- * @param {import('./modules.cjs').Package} pack @param {{slot: number, id: string}} place
- * @param {{handler?: string, env?: Record<string, unknown>, port?: number, development?: boolean, function?: string}} params
+ * What is said of a function besides its package.
+ * @typedef {{handler?: string, env?: Record<string, unknown>, port?: number, development?: boolean, function?: string}} Params
  */
-function loadMessage(
-  { entry, date, flags, vars, modules, late, proven },
-  place,
-  { handler, env: given = {}, port, development = false, function: name = 'function' },
-) {
-  const env = { ...vars, ...(port === undefined ? {} : { PORT: String(port) }), ...given };
-  const main = MAIN.replaceAll('$ENTRY', () => `./${entry}`)
+
+/** @param {import('./modules.cjs').Package} pack @param {Params} params */
+const envOf = ({ vars }, { env = {}, port }) => ({
+  ...vars,
+  ...(port === undefined ? {} : { PORT: String(port) }),
+  ...env,
+});
+
+/** What the router's `/load` takes, as text. @param {import('./modules.cjs').Package} pack @param {{slot: number, id: string}} place @param {Params} params */
+function loadMessage(pack, place, params) {
+  const { handler, development = false, function: name = 'function' } = params;
+  const main = MAIN.replaceAll('$ENTRY', () => `./${pack.entry}`)
     .replace('$HANDLER', () => handler || 'default')
     .replaceAll('$DEVELOPMENT', String(development));
   const own = {
@@ -54,18 +58,26 @@ function loadMessage(
     [CONSOLE_NAME]: { js: CONSOLE.replace('$NAME', () => plainName(name)) },
   };
   const code = JSON.stringify({
-    compatibilityDate: date,
-    compatibilityFlags: [...flags, ...FLAGS],
+    compatibilityDate: pack.date,
+    compatibilityFlags: [...pack.flags, ...FLAGS],
     mainModule: NAME,
-    env,
-  }).slice(0, -1);
+    env: envOf(pack, params),
+  });
   // Ours come last: of two of a name the last holds.
-  const whole = `${code},"modules":{${modules.slice(1, -1)},${JSON.stringify(own).slice(1)}}`;
-  const soon =
-    proven && late !== undefined && !handler
-      ? `,"late":${JSON.stringify({ source: late, entry, name: plainName(name), development, env })}`
-      : '';
-  return `${JSON.stringify(place).slice(0, -1)},"code":${whole}${soon}}`;
+  const modules = `${pack.modules.slice(0, -1)},${JSON.stringify(own).slice(1)}`;
+  return `${JSON.stringify(place).slice(0, -1)},"code":${code.slice(0, -1)},"modules":${modules}}}`;
 }
 
-module.exports = { COMPATIBILITY_DATE, WITHOUT_NODE, isPlain, loadMessage, spareCode };
+/**
+ * What the router's `/give` takes, as text; undefined where the function needs an isolate made for it.
+ * @param {import('./modules.cjs').Package} pack @param {number} slot @param {Params} params
+ */
+function giveMessage(pack, slot, params) {
+  const { handler, development = false, function: name = 'function' } = params;
+  if (!pack.proven || pack.late === undefined || handler) return undefined;
+  const env = envOf(pack, params);
+  const late = { source: pack.late, entry: pack.entry, name: plainName(name), development, env };
+  return JSON.stringify({ slot, late });
+}
+
+module.exports = { COMPATIBILITY_DATE, WITHOUT_NODE, isPlain, giveMessage, loadMessage, spareCode };

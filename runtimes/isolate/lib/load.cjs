@@ -5,7 +5,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { SpecialiseError } = require('../../node/lib/entry.cjs');
-const { loadMessage } = require('./code.cjs');
+const { giveMessage, loadMessage } = require('./code.cjs');
 const { packageOf } = require('./modules.cjs');
 const { Workerd, binary } = require('./process.cjs');
 
@@ -97,12 +97,18 @@ class Functions {
     this.resting = setTimeout(() => this.stock().catch(() => {}), REST_MS).unref();
   }
 
-  /** @param {import('./modules.cjs').Package} pack @param {number} slot @param {any} params @returns {Promise<{spares: number, found?: string[], error?: string, refused?: boolean}>} */
+  /** @param {import('./modules.cjs').Package} pack @param {number} slot @param {any} params @returns {Promise<{found?: string[], error?: string}>} */
   async tell(pack, slot, params) {
+    const gift = this.spares > 0 ? giveMessage(pack, slot, params) : undefined;
+    if (gift !== undefined) {
+      this.spares--;
+      const { given, refused, spares } = await this.workerd.say('/give', gift);
+      this.spares = spares;
+      if (given) return {};
+      if (refused) pack.late = undefined;
+    }
     const id = `${slot}-${++this.loads}`;
     const answer = await this.workerd.say('/load', loadMessage(pack, { slot, id }, params));
-    this.spares = answer.spares;
-    if (answer.refused) pack.late = undefined;
     if (answer.error === undefined && answer.found === undefined) pack.proven = true;
     return answer;
   }

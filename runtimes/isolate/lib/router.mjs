@@ -60,7 +60,7 @@ export class Control extends WorkerEntrypoint {
       );
       return Response.json({});
     }
-    return this.load(message);
+    return pathname === '/give' ? this.give(message) : this.load(message);
   }
 
   /** Ends the isolate of a slot. */
@@ -96,33 +96,23 @@ export class Control extends WorkerEntrypoint {
     if (before !== undefined) await this.end(before);
   }
 
-  /** Gives a function to an isolate that is there; false when it will not have it. */
-  async give(slot, late) {
+  /** Gives a function to an isolate that stands ready, and says how many are left. `refused`: it is one of those that have to be loaded. */
+  async give({ slot, late }) {
     const id = spares.shift();
-    const told = await this.probe(id, SPARE, { method: 'POST', body: JSON.stringify(late) }).catch(
-      () => undefined,
-    );
-    if (told?.status === 204) {
-      await this.hold(slot, id, SPARE);
-      return true;
-    }
-    await this.end({ id, code: SPARE });
-    return false;
+    if (id === undefined) return Response.json({ given: false, spares: 0 });
+    const init = { method: 'POST', body: JSON.stringify(late) };
+    const told = await this.probe(id, SPARE, init).catch(() => undefined);
+    const given = told?.status === 204;
+    if (given) await this.hold(slot, id, SPARE);
+    else await this.end({ id, code: SPARE });
+    return Response.json({ given, refused: !given, spares: spares.length });
   }
 
   /**
-   * Loads a function, and says how many isolates stand ready after it; `found` are its exports when none of them is a handler, `error` is
-   * why it cannot be loaded, in the engine's words. `refused`: it is one of those that cannot be loaded late.
+   * Makes an isolate for a function; `found` are its exports when none of them is a handler, `error` is why it cannot be loaded, in the
+   * engine's words.
    */
-  async load({ slot, id, code, late }) {
-    const tried = late !== undefined && spares.length > 0;
-    const given = tried && (await this.give(slot, late));
-    const outcome = given ? {} : { ...(await this.make(slot, id, code)), ...(tried && { refused: true }) };
-    return Response.json({ ...outcome, spares: spares.length });
-  }
-
-  /** Makes an isolate for a function. */
-  async make(slot, id, code) {
+  async load({ slot, id, code }) {
     for (const module of Object.values(code.modules))
       for (const kind of ['data', 'wasm']) if (kind in module) module[kind] = bytesOf(module[kind]);
     try {
@@ -130,9 +120,9 @@ export class Control extends WorkerEntrypoint {
         if (module.json) [module.json, module.text] = [JSON.parse(module.text), undefined];
       const told = await this.probe(id, code);
       await this.hold(slot, id, code);
-      return told.status === 204 ? {} : { found: await told.json() };
+      return Response.json(told.status === 204 ? {} : { found: await told.json() });
     } catch (error) {
-      return { error: `${error?.name ?? 'Error'}: ${error?.message ?? error}` };
+      return Response.json({ error: `${error?.name ?? 'Error'}: ${error?.message ?? error}` });
     }
   }
 }

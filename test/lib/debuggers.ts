@@ -197,9 +197,23 @@ export async function stopByDap(
         length = Number(/^Content-Length: (\d+)/i.exec(line)?.[1] ?? length);
       }
       const message = JSON.parse(String(await reader.bytes(length))) as DapMessage;
+      if (message.event === 'stopped' && message.body?.reason === 'pause') {
+        pausedAt = message.seq;
+        if (pausedAt > wentOnAt) void goOn();
+      }
       const at = waiting.findIndex(({ wants }) => wants(message));
       if (at >= 0) waiting.splice(at, 1)[0]?.resolve(message);
     }
+  };
+  // Numbers of messages: they may come in another order.
+  let pausedAt = 0;
+  let wentOnAt = Number.POSITIVE_INFINITY;
+  /** Goes on after the attachment, which may stop everything once more. */
+  const goOn = async (): Promise<void> => {
+    wentOnAt = Number.POSITIVE_INFINITY;
+    const { seq: at } = await request('continue', { threadId: 1 });
+    if (pausedAt > at) return goOn();
+    wentOnAt = at;
   };
   read().catch(() => {});
   const next = (wants: (message: DapMessage) => boolean) =>
@@ -224,7 +238,7 @@ export async function stopByDap(
   await request('configurationDone', {});
   // It stops everything when somebody attaches.
   await held;
-  void request('continue', { threadId: 1 });
+  await goOn();
   const stopped = next((message) => message.event === 'stopped' && message.body?.reason === 'breakpoint');
   const answered = call();
   const { body } = await stopped;
@@ -238,6 +252,7 @@ export async function stopByDap(
 }
 
 interface DapMessage {
+  seq: number;
   request_seq?: number;
   event?: string;
   body?: { reason?: string; threadId?: number; stackFrames?: { name: string }[] };

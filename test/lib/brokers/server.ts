@@ -45,9 +45,15 @@ process.once('exit', () => {
   for (const child of children) killGroup(child);
 });
 
+/** Where servers are, too, though the PATH of who is not root may not say so. */
+const PATH = `${process.env.PATH}:/usr/local/sbin:/usr/sbin:/sbin`;
+
 /** Whether there is a program of this name. */
 export const installed = (program: string): boolean =>
-  spawnSync('/bin/sh', ['-c', 'command -v "$0"', program], { stdio: 'ignore' }).status === 0;
+  spawnSync('/bin/sh', ['-c', 'command -v "$0"', program], {
+    stdio: 'ignore',
+    env: { ...process.env, PATH },
+  }).status === 0;
 
 /** `count` ports that nobody listened on just now. */
 export async function freePorts(count: number): Promise<number[]> {
@@ -110,7 +116,7 @@ export async function startServer(
       cwd: dir,
       detached: true, // a process group of its own: what it starts is ended with it
       stdio: ['ignore', out, out],
-      env: { ...process.env, ...env },
+      env: { ...process.env, PATH, ...env },
     });
     closeSync(out);
     let failure: string | undefined;

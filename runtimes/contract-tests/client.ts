@@ -306,7 +306,10 @@ export class MuxClient {
   static async open(path: string, role: 'data' | 'control'): Promise<MuxClient> {
     const client = new MuxClient(await RawConnection.open(path));
     client.raw.send(T.HELLO, 0, { version: 1, role });
-    await client.#hello;
+    const ended = client.raw.closed.then(() => {
+      throw new Error('the connection closed before HELLO');
+    });
+    await Promise.race([client.#hello, ended]);
     return client;
   }
 

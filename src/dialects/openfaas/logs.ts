@@ -1,6 +1,6 @@
 /** `GET /system/logs`: lines of a function's instances as NDJSON. Source: openfaas/faas-provider, `logs/handler.go`. */
-import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
+import { roomIn } from '../../base/room.ts';
 import type { PetrelFunction } from '../../kinds/function.ts';
 import { type KubeClient, orUndefined } from '../../kube/client.ts';
 import { findLogs, followLogs, type LogEntry, type LogRequest, readLogs } from '../../kube/logs/index.ts';
@@ -76,8 +76,7 @@ export async function answerLogs(
   response.flushHeaders();
   const print = async ({ source, time, text }: LogEntry): Promise<void> => {
     const message = { name, namespace, instance: source.instance, timestamp: time, text };
-    if (!response.write(`${JSON.stringify(message)}\n`))
-      await Promise.race([once(response, 'drain'), once(response, 'close')]);
+    if (!response.write(`${JSON.stringify(message)}\n`)) await roomIn(response);
     left.signal.throwIfAborted();
   };
   try {

@@ -1,6 +1,6 @@
 /** One stream for two readers, as fast as the slower one. */
-import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
+import { roomIn } from '../../base/room.ts';
 
 export interface Tee {
   /** Must be read to its end: it is what drives both. */
@@ -26,13 +26,4 @@ export function tee(source: AsyncIterable<Uint8Array>): Tee {
     }
   };
   return { main: main(), copy };
-}
-
-/** Resolves when it takes more, or nothing any more. */
-async function roomIn(copy: PassThrough): Promise<void> {
-  const over = new AbortController();
-  const { signal } = over;
-  await Promise.race([once(copy, 'drain', { signal }), once(copy, 'close', { signal })]).catch(() => {});
-  // The one that has not come must not listen on: there are as many waits as there are pieces.
-  over.abort();
 }

@@ -9,6 +9,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { messageOf } from '../../../base/errors.ts';
 import { createServer } from '../../../base/http.ts';
+import { roomIn } from '../../../base/room.ts';
 import { GONE_LOGS } from '../../../kube/logs/gone.ts';
 import type { StatsSummary } from '../../../kube/node-stats.ts';
 import type { GoneLogs } from './gone.ts';
@@ -145,7 +146,7 @@ async function send(response: ServerResponse, log: AsyncGenerator<Buffer>, gone:
   response.flushHeaders();
   for await (const chunk of log) {
     if (gone.aborted) return;
-    if (!response.write(chunk)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+    if (!response.write(chunk)) await roomIn(response);
   }
   response.end();
 }

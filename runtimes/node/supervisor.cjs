@@ -3,6 +3,14 @@
 /** The supervisor of the node runtime. Its life is lib/life.cjs; here stands what makes it one of functions in JavaScript and TypeScript. */
 
 const { live } = require('./lib/life.cjs');
+const { once } = require('./lib/once.cjs');
+
+const web = once(() => require('./shapes/web.cjs'));
+const listening = once(() => require('./lib/listening.cjs'));
+const loader = once(() => require('./lib/loader.cjs'));
+const codeCache = once(() => require('./lib/code-cache.cjs'));
+const typeCache = once(() => require('./lib/type-cache.cjs'));
+const moduleCache = once(() => require('./lib/module-cache.cjs'));
 
 /** Time between loading and the first time that compiled code is written, milliseconds: the first burst is over by then. */
 const CACHE_DELAY_MS = 500;
@@ -14,9 +22,9 @@ const RUNTIME = {
   warmUp: (idle, call, warm) => require('./warm/warm-up.cjs').warmUp(warm, idle, call),
   async load(params, { loadTimeoutMs, onProgramExit }) {
     if (params.debugPort !== undefined) require('./lib/debugger.cjs').openDebugger(params.debugPort);
-    require('./shapes/web.cjs').install();
-    require('./lib/listening.cjs').watchListening();
-    const loaded = await require('./lib/loader.cjs').load({
+    web().install();
+    listening().watchListening();
+    const loaded = await loader().load({
       code: params.code,
       entry: params.entry,
       handler: params.handler,
@@ -28,8 +36,7 @@ const RUNTIME = {
       loadTimeoutMs,
       onProgramExit,
     });
-    if (params.cache !== undefined)
-      setTimeout(() => require('./lib/module-cache.cjs').saveModuleCache(), CACHE_DELAY_MS).unref();
+    if (params.cache !== undefined) setTimeout(() => moduleCache().saveModuleCache(), CACHE_DELAY_MS).unref();
     return loaded;
   },
   loadError: (error, { code, entry }) =>
@@ -39,9 +46,9 @@ const RUNTIME = {
       `${code}/${entry ?? ''}`,
     ),
   saveCaches() {
-    require('./lib/code-cache.cjs').saveCodeCache();
-    require('./lib/type-cache.cjs').saveTypeCache();
-    require('./lib/module-cache.cjs').saveModuleCache();
+    codeCache().saveCodeCache();
+    typeCache().saveTypeCache();
+    moduleCache().saveModuleCache();
   },
 };
 

@@ -9,16 +9,28 @@ const fs = require('node:fs');
 const v8 = require('node:v8');
 const vm = require('node:vm');
 const path = require('node:path');
+const { once } = require('./lib/once.cjs');
 
 /** Major version of Node for which this has been tried; forking is not something that Node promises. */
 const TRIED = 26;
 
 /** Lives that are rehearsed: often enough that V8 has gathered what it wants to know of the code, and compiled what it wants to. */
-const LIVES = 24;
+const LIVES = 16;
 
 /** Collects garbage; `minor` leaves alone what has survived before. @type {(options?: {type: 'minor'}) => void} */
 let collect = () => {};
 const tidy = () => collect({ type: 'minor' });
+
+/** What a forked process needs: found before, as looking for a module takes long and much memory. */
+const parts = once(() => ({
+  RUNTIME: require('./supervisor.cjs').RUNTIME,
+  life: require('./lib/life.cjs'),
+  ...require('./zygote/libc.cjs'),
+  ...require('./zygote/serve.cjs'),
+  ...require('./zygote/sandbox.cjs'),
+  ...require('./zygote/gate.cjs'),
+  ...require('./zygote/random.cjs'),
+}));
 
 /** @param {string} why */
 function refuse(why) {
@@ -33,13 +45,10 @@ async function warmUp() {
     () => true,
     () => {},
   );
-  require('./lib/load-error.cjs');
-  require('./lib/code-cache.cjs');
-  require('./lib/module-cache.cjs');
-  require('./lib/type-cache.cjs');
-  v8.setFlagsFromString('--lazy');
   const { rehearse } = require('./zygote/rehearsal.cjs');
+  v8.setFlagsFromString('--no-lazy');
   await rehearse(LIVES);
+  v8.setFlagsFromString('--lazy');
   v8.setFlagsFromString('--expose-gc');
   collect = vm.runInNewContext('gc');
   v8.setFlagsFromString('--no-expose-gc');
@@ -69,7 +78,7 @@ function sweep() {
 
 /** @param {{stdout?: string, stderr?: string}} files */
 function openOutput({ stdout, stderr }) {
-  const { libc } = require('./zygote/libc.cjs');
+  const { libc } = parts();
   for (const [fd, file] of [
     [1, stdout],
     [2, stderr],
@@ -83,20 +92,18 @@ function openOutput({ stdout, stderr }) {
 
 /** @param {import('./zygote/serve.cjs').Order} order */
 function become(order) {
-  const { tell, CONTROL } = require('./zygote/serve.cjs');
-  const { libc } = require('./zygote/libc.cjs');
+  const { tell, CONTROL, libc, openGate, enterSandbox, seedFirst } = parts();
   /** @type {import('./zygote/gate.cjs').Channel | undefined} */
   let channel;
   try {
     libc.setsid();
     openOutput(order);
-    if (order.gate !== undefined)
-      channel = require('./zygote/gate.cjs').openGate(order.gate, order.sandbox, CONTROL);
-    else if (order.sandbox !== undefined) require('./zygote/sandbox.cjs').enterSandbox(order.sandbox);
+    if (order.gate !== undefined) channel = openGate(order.gate, order.sandbox, CONTROL);
+    else if (order.sandbox !== undefined) enterSandbox(order.sandbox);
     for (const name of Object.keys(process.env)) delete process.env[name];
     Object.assign(process.env, order.env);
     process.argv[1] = path.join(__dirname, 'supervisor.cjs');
-    require('./zygote/random.cjs').seedFirst();
+    seedFirst();
     tell({ id: order.id, up: true });
     fs.closeSync(CONTROL);
   } catch (error) {
@@ -108,7 +115,7 @@ function become(order) {
 
 /** Goes on as an instance. @param {ReturnType<typeof aheadOf>} [ahead] it may become one that others are forked from */
 function live(ahead) {
-  const { RUNTIME } = require('./supervisor.cjs');
+  const { RUNTIME, copyAhead, life } = parts();
   const forked = {
     ...RUNTIME,
     saveCaches() {
@@ -118,9 +125,9 @@ function live(ahead) {
     },
     ...(ahead && { ahead }),
     /** @param {() => boolean} idle */
-    warmUp: (idle) => void (idle() && require('./zygote/libc.cjs').copyAhead()),
+    warmUp: (idle) => void (idle() && copyAhead()),
   };
-  require('./lib/life.cjs').live(forked);
+  life.live(forked);
 }
 
 /**
@@ -171,25 +178,23 @@ async function main() {
   if (Number(process.versions.node.split('.')[0]) !== TRIED)
     refuse(`forking has been tried with Node ${TRIED} only, this is ${process.version}`);
   try {
-    // All of it is compiled here, whether or not it is rehearsed.
+    // What is the runtime's own is compiled here, whether or not it is rehearsed.
     v8.setFlagsFromString('--no-lazy');
-    require('./supervisor.cjs');
-    require('./zygote/sandbox.cjs');
-    require('./zygote/gate.cjs');
+    parts();
+    for (const name of ['load-error', 'loader', 'module-cache', 'type-cache']) require(`./lib/${name}.cjs`);
     require('./zygote/self-test.cjs');
-    require('./zygote/random.cjs');
-    require('./zygote/serve.cjs');
+    v8.setFlagsFromString('--lazy');
     // OpenSSL finds its generators once; a forked process seeds them anew.
     require('node:crypto').randomFillSync(new Uint32Array(1));
     await warmUp();
   } catch (error) {
     refuse(/** @type {Error} */ (error).message);
   }
-  // From a turn of its own: the child goes on with an event loop in which nothing is pending.
   const { explore, tidyUp } = require('./zygote/rehearsal.cjs').explorer();
   // Each that is forked has its own.
   for (const name of Object.keys(process.env)) delete process.env[name];
   require('./zygote/libc.cjs').fillGaps();
+  // From a turn of its own: the child goes on with an event loop in which nothing is pending.
   setImmediate(() => {
     const order = require('./zygote/serve.cjs').serve(tidy, tidyUp);
     if (order === 'test') require('./zygote/self-test.cjs').run();

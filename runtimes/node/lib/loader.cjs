@@ -10,6 +10,7 @@ const { pathToFileURL } = require('node:url');
 const { SpecialiseError, readManifest, findEntry, formatOf, listing } = require('./entry.cjs');
 const { loadCommonJs } = require('./code-cache.cjs');
 const { recognise, exportsOf, DECLARED, NAMES } = require('./recognise.cjs');
+const { once } = require('./once.cjs');
 const { whenListening, listening } = require('./listening.cjs');
 
 /** @typedef {{kind: 'mux' | 'http1-unix'} | {kind: string, host: string, port: number}} Transport */
@@ -19,11 +20,16 @@ const { whenListening, listening } = require('./listening.cjs');
  *   drain?: (graceMs: number) => Promise<number>, inFlight?: () => Promise<number>}} Loaded where requests do not come through this process, it says what is left of them
  */
 
+const fetchShape = once(() => require('../shapes/fetch.cjs'));
+const nodeHttp = once(() => require('../shapes/node-http.cjs'));
+const moduleCache = once(() => require('./module-cache.cjs'));
+const typeCache = once(() => require('./type-cache.cjs'));
+
 /** What makes a request handler of each shape. @type {Record<string, (found: import('./recognise.cjs').Found, settings: {name: string, timeoutMs: number}) => (exchange: ExchangeType) => void>} */
 const SHAPES = {
-  fetch: ({ handler, self }) => require('../shapes/fetch.cjs').fetchShape(handler, self),
-  http: ({ handler }) => require('../shapes/node-http.cjs').nodeHttp(handler),
-  server: ({ handler }) => require('../shapes/node-http.cjs').nodeServer(handler),
+  fetch: ({ handler, self }) => fetchShape().fetchShape(handler, self),
+  http: ({ handler }) => nodeHttp().nodeHttp(handler),
+  server: ({ handler }) => nodeHttp().nodeServer(handler),
   knative: ({ handler, self }) => require('../shapes/knative.cjs').knative(handler, self),
   fission: ({ handler }) => {
     const second = require('./recognise.cjs').parametersOf(handler)[1];
@@ -124,8 +130,8 @@ async function load(options) {
   const before = activeResources();
   if (process.env.PETREL_STATE_URL !== undefined) require('./own-module.cjs').provide();
   if (cache !== undefined) {
-    require('./module-cache.cjs').useModuleCache(cache);
-    require('./type-cache.cjs').useTypeCache(root, cache);
+    moduleCache().useModuleCache(cache);
+    typeCache().useTypeCache(root, cache);
   }
   const file = path.relative(root, entry);
   const { exports, cjs } = await limited(

@@ -24,6 +24,7 @@ const CALLS = /** @type {const} */ ({
   setresuid: ['int32', ['uint32', 'uint32', 'uint32']],
   setsid: ['int32', []],
   getpid: ['int32', []],
+  getrandom: ['int64', ['buffer', 'uint64', 'uint32']],
   _exit: ['void', ['int32']],
   prctl: ['int32', ['int32', 'uint64', 'uint64', 'uint64', 'uint64']],
   capset: ['int32', ['buffer', 'buffer']],

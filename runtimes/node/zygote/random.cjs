@@ -4,6 +4,7 @@
 
 const crypto = require('node:crypto');
 const v8 = require('node:v8');
+const { libc, must } = require('./libc.cjs');
 
 /** xoshiro128** by Blackman and Vigna: as good as V8's own, whose state nobody can set once it has been used. */
 let [a, b, c, d] = [1, 2, 3, 4];
@@ -45,10 +46,13 @@ function reseed(drawn) {
   for (let each = 0; each < AHEAD.integers; each++) crypto.randomInt(2);
 }
 
+const drawnFirst = Buffer.alloc(4);
+
 /** In a child of a process that has drawn nothing: V8 takes its seed at the first use, which comes after the fork. */
 function seedFirst() {
-  // Not `randomInt`: that would leave the same bytes for all who are forked from here.
-  const seed = crypto.randomFillSync(new Uint32Array(1))[0] ?? 0;
+  // The kernel's own: what is asked for here takes no part of Node's that would have to be set up for it.
+  must(Number(libc.getrandom(drawnFirst, BigInt(drawnFirst.length), 0)), 'getrandom');
+  const seed = drawnFirst.readUInt32LE();
   v8.setFlagsFromString(`--random-seed=${1 + (seed >>> 1)}`);
   Math.random();
   v8.setFlagsFromString('--random-seed=0');

@@ -26,16 +26,18 @@ const CODE = [
 async function connect(socket, role) {
   const { TYPE, FrameParser } = require('../lib/frames.cjs');
   const { frame } = require('../warm/warm-up.cjs');
-  /** @type {((type: number) => void)[]} */
+  /** @type {{resolve: (type: number) => void, reject: (error: Error) => void}[]} */
   const waiting = [];
-  const parser = new FrameParser((type) => waiting.shift()?.(type));
+  const parser = new FrameParser((type) => waiting.shift()?.resolve(type));
   const connection = net.connect(socket);
   connection.on('data', (chunk) => parser.push(/** @type {Buffer} */ (chunk)));
+  connection.once('close', () => {
+    for (const { reject } of waiting) reject(new Error('the rehearsal was cut short'));
+  });
   /** @param {number} type @param {number} stream @param {string} payload */
   const ask = (type, stream, payload) =>
     new Promise((resolve, reject) => {
-      waiting.push(resolve);
-      connection.once('close', () => reject(new Error('the rehearsal was cut short')));
+      waiting.push({ resolve, reject });
       connection.write(frame(type, stream, payload));
     });
   await ask(TYPE.HELLO, 0, JSON.stringify({ version: 1, role }));

@@ -75,6 +75,18 @@ export function checkFields(config: Record<string, Json>, fields: Fields, under 
   return errors;
 }
 
+/** The error of a configuration that has not exactly one of two fields; at the first of them. */
+export function exactlyOne(config: Record<string, Json>, first: string, second: string): FieldError[] {
+  if ((config[first] === undefined) !== (config[second] === undefined)) return [];
+  return [
+    {
+      field: first,
+      reason: 'FieldValueRequired',
+      message: `Required value: exactly one of ${first} and ${second}`,
+    },
+  ];
+}
+
 /** The error of a field whose value cannot be used. */
 export function invalid(field: string, value: Json, problem: string): FieldError {
   return {

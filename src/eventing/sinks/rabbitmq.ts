@@ -4,7 +4,7 @@ import { loadClient } from '../../clients/load.ts';
 import { toAmqp } from '../../cloudevents/amqp.ts';
 import type { FieldError, Json } from '../../kinds/object.ts';
 import { downstream } from '../connectors/downstream.ts';
-import { checkFields, type Fields, readFields } from '../connectors/fields.ts';
+import { checkFields, exactlyOne, type Fields, readFields } from '../connectors/fields.ts';
 import { MODE } from '../connectors/mode.ts';
 import { connectRabbitmq, RABBITMQ_FIELDS, rabbitmqName, rabbitmqReason } from '../connectors/rabbitmq.ts';
 import type { SinkModule } from './contract.ts';
@@ -21,16 +21,10 @@ export const FIELDS = {
   contentMode: MODE,
 } as const satisfies Fields;
 
-function check(config: Record<string, Json>): FieldError[] {
-  const errors = checkFields(config, FIELDS);
-  if ((config.queue === undefined) === (config.exchange === undefined))
-    errors.push({
-      field: 'queue',
-      reason: 'FieldValueRequired',
-      message: 'Required value: exactly one of queue and exchange',
-    });
-  return errors;
-}
+const check = (config: Record<string, Json>): FieldError[] => [
+  ...checkFields(config, FIELDS),
+  ...exactlyOne(config, 'queue', 'exchange'),
+];
 
 export const rabbitmqSink: SinkModule = {
   type: 'rabbitmq',

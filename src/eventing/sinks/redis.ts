@@ -5,7 +5,7 @@ import { toJson } from '../../cloudevents/json.ts';
 import { toKafka } from '../../cloudevents/kafka.ts';
 import type { FieldError, Json } from '../../kinds/object.ts';
 import { downstream } from '../connectors/downstream.ts';
-import { checkFields, type Fields, readFields } from '../connectors/fields.ts';
+import { checkFields, exactlyOne, type Fields, readFields } from '../connectors/fields.ts';
 import { connectRedis, REDIS_FIELDS, redisName } from '../connectors/redis.ts';
 import type { SinkModule } from './contract.ts';
 
@@ -29,16 +29,10 @@ export const FIELDS = {
   },
 } as const satisfies Fields;
 
-function check(config: Record<string, Json>): FieldError[] {
-  const errors = checkFields(config, FIELDS);
-  if ((config.stream === undefined) === (config.list === undefined))
-    errors.push({
-      field: 'stream',
-      reason: 'FieldValueRequired',
-      message: 'Required value: exactly one of stream and list',
-    });
-  return errors;
-}
+const check = (config: Record<string, Json>): FieldError[] => [
+  ...checkFields(config, FIELDS),
+  ...exactlyOne(config, 'stream', 'list'),
+];
 
 export const redisSink: SinkModule = {
   type: 'redis',

@@ -1,6 +1,6 @@
 /** The configuration of a PostgreSQL source. Pure. KEDA's scaler of that name asks for a number by a query: there is nothing in it to read from. */
 import type { FieldError, Json } from '../../../kinds/object.ts';
-import { checkFields, type Fields, type Read, readFields } from '../../connectors/fields.ts';
+import { checkFields, exactlyOne, type Fields, type Read, readFields } from '../../connectors/fields.ts';
 import { POSTGRESQL_FIELDS } from '../../connectors/postgresql.ts';
 
 export const OUTBOX_FIELDS = {
@@ -78,15 +78,9 @@ export const FIELDS = {
 
 export type PostgresqlConfig = Read<typeof FIELDS>;
 
-export function check(config: Record<string, Json>): FieldError[] {
-  const errors = checkFields(config, FIELDS);
-  if ((config.outbox === undefined) === (config.replication === undefined))
-    errors.push({
-      field: 'outbox',
-      reason: 'FieldValueRequired',
-      message: 'Required value: exactly one of outbox and replication',
-    });
-  return errors;
-}
+export const check = (config: Record<string, Json>): FieldError[] => [
+  ...checkFields(config, FIELDS),
+  ...exactlyOne(config, 'outbox', 'replication'),
+];
 
 export const read = (config: Record<string, Json>): PostgresqlConfig => readFields(config, FIELDS);

@@ -1,6 +1,6 @@
 /** The configuration of a Redis source, and KEDA's for the same. Pure. */
 import type { FieldError, Json } from '../../../kinds/object.ts';
-import { checkFields, type Fields, type Read, readFields } from '../../connectors/fields.ts';
+import { checkFields, exactlyOne, type Fields, type Read, readFields } from '../../connectors/fields.ts';
 import { compact, count, either, flag, required } from '../../connectors/keda.ts';
 import { REDIS_FIELDS } from '../../connectors/redis.ts';
 
@@ -52,16 +52,10 @@ export const FIELDS = {
 
 export type RedisConfig = Read<typeof FIELDS>;
 
-export function check(config: Record<string, Json>): FieldError[] {
-  const errors = checkFields(config, FIELDS);
-  if ((config.stream === undefined) === (config.list === undefined))
-    errors.push({
-      field: 'stream',
-      reason: 'FieldValueRequired',
-      message: 'Required value: exactly one of stream and list',
-    });
-  return errors;
-}
+export const check = (config: Record<string, Json>): FieldError[] => [
+  ...checkFields(config, FIELDS),
+  ...exactlyOne(config, 'stream', 'list'),
+];
 
 export const read = (config: Record<string, Json>): RedisConfig => readFields(config, FIELDS);
 

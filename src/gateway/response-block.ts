@@ -48,6 +48,21 @@ function copyField(buf: Buffer, k: number, out: Uint8Array, pos: number): number
   return at;
 }
 
+/** A block that says nothing but its bytes. */
+const blockOf = (raw: Buffer, out: Buffer): ResponseBlock => ({
+  raw,
+  out,
+  contentLength: -1,
+  chunked: false,
+  hasDate: false,
+  endless: false,
+  close: false,
+  keepAlive: false,
+  keepAliveSeconds: 0,
+  upgrade: '',
+  error: '',
+});
+
 /**
  * Reads the block at `start`…`end`. `open`: it has no empty line (the instance protocol). Returns null when it is
  * not complete; a block that breaks the rules comes back with `error`.
@@ -60,19 +75,8 @@ export function readResponseBlock(
 ): ResponseBlock | null {
   const result = parseFields(buf, start, end, FIELDS, open);
   if (result === 0 && !(open && start === end)) return null;
-  const block: ResponseBlock = {
-    raw: Buffer.from(buf.subarray(start, result > 0 ? result : start)),
-    out: Buffer.allocUnsafe(0),
-    contentLength: -1,
-    chunked: false,
-    hasDate: false,
-    endless: false,
-    close: false,
-    keepAlive: false,
-    keepAliveSeconds: 0,
-    upgrade: '',
-    error: '',
-  };
+  const raw = Buffer.from(buf.subarray(start, result > 0 ? result : start));
+  const block = blockOf(raw, Buffer.allocUnsafe(0));
   if (result < 0) {
     block.error = 'the response has malformed headers';
     return block;
@@ -137,19 +141,7 @@ export function readResponseBlock(
 /** A block for answers that the gateway makes itself. */
 export function ownBlock(lines: string): ResponseBlock {
   const out = Buffer.from(lines, 'latin1');
-  return {
-    raw: out,
-    out,
-    contentLength: -1,
-    chunked: false,
-    hasDate: false,
-    endless: false,
-    close: false,
-    keepAlive: false,
-    keepAliveSeconds: 0,
-    upgrade: '',
-    error: '',
-  };
+  return blockOf(out, out);
 }
 
 /** Whether `block` was made from exactly the bytes at `start`…`end`. */

@@ -1,21 +1,20 @@
 /** Blobs over HTTP: `/v1/blobs/<key>` with ranges, `/v1/blobs?prefix=`. */
-import type { ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { answerJson, Refusal } from '../invocations/answers.ts';
 import {
-  type Asked,
+  type Answer,
+  byMethod,
   conditionOf,
   DEFAULTS,
   expiryOf,
   listQueryOf,
   refusalFor,
+  remover,
   typeOf,
   unchanged,
   valueHeaders,
 } from './requests.ts';
 import type { BlobInfo, BlobState } from './types.ts';
-
-type Answer = (state: BlobState, asked: Asked, response: ServerResponse) => Promise<void>;
 
 /** Bytes of a blob. */
 const LARGEST = 5 * 1024 ** 3;
@@ -49,7 +48,7 @@ export function rangeOf(header: string | undefined, bytes: number): [from: numbe
   return to < from ? undefined : [from, to];
 }
 
-const read: Answer = async (state, asked, response) => {
+const read: Answer<BlobState> = async (state, asked, response) => {
   const { request, space, key, method } = asked;
   const info = await state.stat(space, key);
   if (info === undefined) throw notFound();
@@ -70,7 +69,7 @@ const read: Answer = async (state, asked, response) => {
   await pipeline(body, response);
 };
 
-const write: Answer = async (state, asked, response) => {
+const write: Answer<BlobState> = async (state, asked, response) => {
   const { request, space, key, terms } = asked;
   if (Number(request.headers['content-length'] ?? 0) > LARGEST)
     throw new Refusal('body_too_large', `a blob has at most ${LARGEST} bytes`);
@@ -88,14 +87,9 @@ const write: Answer = async (state, asked, response) => {
   answerJson(response, created ? 201 : 200, { bytes }, { etag: `"${version}"` });
 };
 
-const remove: Answer = async (state, asked, response) => {
-  const result = await state.delete(asked.space, asked.key, conditionOf(asked.request));
-  if (result === undefined) throw notFound();
-  if (result !== true) throw refusalFor(result.refused, asked);
-  response.writeHead(204).end();
-};
+const remove = remover<BlobState>(({ space }) => space, notFound);
 
-const list: Answer = async (state, asked, response) => {
+const list: Answer<BlobState> = async (state, asked, response) => {
   const query = listQueryOf(asked);
   const infos = await state.list(asked.space, query);
   const items = infos.map(({ key, bytes, type, version, modified, expires }) => ({
@@ -110,14 +104,5 @@ const list: Answer = async (state, asked, response) => {
   answerJson(response, 200, { items, ...(last === undefined ? {} : { after: last }) });
 };
 
-const ON_KEY: Record<string, Answer> = { GET: read, HEAD: read, PUT: write, DELETE: remove };
-
 /** Answers a request for blobs; rejects with `Refusal` or `PetrelError`. */
-export const answerBlobs: Answer = async (state, asked, response) => {
-  const answer = asked.key === '' ? (asked.method === 'GET' ? list : undefined) : ON_KEY[asked.method];
-  if (answer === undefined) {
-    const allow = asked.key === '' ? 'GET' : 'GET, HEAD, PUT, DELETE';
-    throw new Refusal('method_not_allowed', `${asked.method} is not for this path`, { allow });
-  }
-  await answer(state, asked, response);
-};
+export const answerBlobs = byMethod<BlobState>({ GET: read, HEAD: read, PUT: write, DELETE: remove }, list);

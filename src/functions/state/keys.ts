@@ -1,21 +1,21 @@
 /** Keyed state over HTTP: `/v1/kv/<key>`, `/v1/kv?prefix=`. */
-import type { ServerResponse } from 'node:http';
 import { answerJson, Refusal, readBody } from '../invocations/answers.ts';
 import { bodyAsJson } from '../invocations/body.ts';
 import {
+  type Answer,
   type Asked,
+  byMethod,
   conditionOf,
   DEFAULTS,
   expiryOf,
   listQueryOf,
   refusalFor,
+  remover,
   typeOf,
   unchanged,
   valueHeaders,
 } from './requests.ts';
 import type { Entry, KeyedState } from './types.ts';
-
-type Answer = (state: KeyedState, asked: Asked, response: ServerResponse) => Promise<void>;
 
 const notFound = () => new Refusal('not_found', 'there is nothing under this key');
 const spaceOf = ({ space }: Asked): string => `kv/${space}`;
@@ -23,7 +23,7 @@ const maxKeysOf = ({ terms }: Asked): number => terms.maxKeys ?? DEFAULTS.maxKey
 /** Bytes of values in one list; what comes after has to be asked for. */
 const LISTED_BYTES = 4 * 1024 * 1024;
 
-const read: Answer = async (state, asked, response) => {
+const read: Answer<KeyedState> = async (state, asked, response) => {
   const entry = await state.get(spaceOf(asked), asked.key);
   if (entry === undefined) throw notFound();
   if (unchanged(asked.request, entry.version)) return void response.writeHead(304, valueHeaders(entry)).end();
@@ -31,7 +31,7 @@ const read: Answer = async (state, asked, response) => {
   response.end(entry.value);
 };
 
-const write: Answer = async (state, asked, response) => {
+const write: Answer<KeyedState> = async (state, asked, response) => {
   const { request, terms } = asked;
   const [condition, expires, type] = [conditionOf(request), expiryOf(asked), typeOf(request)];
   const value = await readBody(request, terms.maxValueBytes ?? DEFAULTS.maxValueBytes, asked.hold);
@@ -51,14 +51,9 @@ const write: Answer = async (state, asked, response) => {
     .end();
 };
 
-const remove: Answer = async (state, asked, response) => {
-  const result = await state.delete(spaceOf(asked), asked.key, conditionOf(asked.request));
-  if (result === undefined) throw notFound();
-  if (result !== true) throw refusalFor(result.refused, asked);
-  response.writeHead(204).end();
-};
+const remove = remover<KeyedState>(spaceOf, notFound);
 
-const add: Answer = async (state, asked, response) => {
+const add: Answer<KeyedState> = async (state, asked, response) => {
   const by = asked.query.get('increment') ?? '1';
   if (!/^-?\d{1,18}$/.test(by)) throw new Refusal('bad_request', 'increment is a whole number');
   asked.request.resume();
@@ -77,7 +72,7 @@ const add: Answer = async (state, asked, response) => {
   response.end(body);
 };
 
-const list: Answer = async (state, asked, response) => {
+const list: Answer<KeyedState> = async (state, asked, response) => {
   const query = listQueryOf(asked);
   const entries = await state.list(spaceOf(asked), query);
   const withValues = asked.query.get('values') === 'true';
@@ -101,14 +96,8 @@ const list: Answer = async (state, asked, response) => {
   answerJson(response, 200, { items, ...(more && last ? { after: last.key } : {}) });
 };
 
-const ON_KEY: Record<string, Answer> = { GET: read, HEAD: read, PUT: write, DELETE: remove, POST: add };
-
 /** Answers a request for keyed state; rejects with `Refusal` or `PetrelError`. */
-export const answerKeys: Answer = async (state, asked, response) => {
-  const answer = asked.key === '' ? (asked.method === 'GET' ? list : undefined) : ON_KEY[asked.method];
-  if (answer === undefined) {
-    const allow = asked.key === '' ? 'GET' : 'GET, HEAD, PUT, POST, DELETE';
-    throw new Refusal('method_not_allowed', `${asked.method} is not for this path`, { allow });
-  }
-  await answer(state, asked, response);
-};
+export const answerKeys = byMethod<KeyedState>(
+  { GET: read, HEAD: read, PUT: write, POST: add, DELETE: remove },
+  list,
+);

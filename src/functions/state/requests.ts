@@ -1,8 +1,8 @@
 /** What requests for keys and blobs have in common: whose, which key, on what condition, until when. */
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FunctionState } from '../../kinds/function.ts';
 import { Refusal } from '../invocations/answers.ts';
-import type { Condition, ListQuery } from './types.ts';
+import type { Condition, KeyedState, ListQuery } from './types.ts';
 
 /** Default bounds of a keyspace; as `FunctionState` promises. */
 export const DEFAULTS = { maxValueBytes: 262_144, maxKeys: 10_000, ttlSeconds: 0 } as const;
@@ -119,3 +119,33 @@ export function refusalFor(why: 'condition' | 'full' | 'not_a_number', { terms }
   const most = terms.maxKeys ?? DEFAULTS.maxKeys;
   return new Refusal('disk_full', `the keyspace is full: it has ${most} keys, as spec.state.maxKeys allows`);
 }
+
+/** Answers one request to a kind of state; rejects with `Refusal` or `PetrelError`. */
+export type Answer<State> = (state: State, asked: Asked, response: ServerResponse) => Promise<void>;
+
+/** Answers by method: those for a key, and `GET` of the whole space. */
+export function byMethod<State>(onKey: Record<string, Answer<State>>, list: Answer<State>): Answer<State> {
+  const onSpace: Record<string, Answer<State>> = { GET: list };
+  return async (state, asked, response) => {
+    const answers = asked.key === '' ? onSpace : onKey;
+    const answer = answers[asked.method];
+    if (answer === undefined)
+      throw new Refusal('method_not_allowed', `${asked.method} is not for this path`, {
+        allow: Object.keys(answers).join(', '),
+      });
+    await answer(state, asked, response);
+  };
+}
+
+/** Deletes what is under a key. */
+export const remover =
+  <State extends Pick<KeyedState, 'delete'>>(
+    spaceOf: (asked: Asked) => string,
+    notFound: () => Refusal,
+  ): Answer<State> =>
+  async (state, asked, response) => {
+    const result = await state.delete(spaceOf(asked), asked.key, conditionOf(asked.request));
+    if (result === undefined) throw notFound();
+    if (result !== true) throw refusalFor(result.refused, asked);
+    response.writeHead(204).end();
+  };

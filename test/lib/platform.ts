@@ -55,7 +55,8 @@ export interface Deployed {
   ready: boolean;
 }
 
-async function finish(child: ChildProcessWithoutNullStreams, input: string): Promise<Finished> {
+/** What a command said and how it ended; rejects when it could not be started. */
+export async function finish(child: ChildProcessWithoutNullStreams, input = ''): Promise<Finished> {
   child.stdin.on('error', () => {}); // a command that does not read has ended before it was written
   child.stdin.end(input);
   let stdout = '';

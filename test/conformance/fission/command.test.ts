@@ -1,20 +1,15 @@
 /** The real `fission` command, where there is one: a day's work with it. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { rawZip } from '../../../src/functions/testing/archives.ts';
 import { SECRETS } from '../../../src/kube/refs.ts';
-import { call, eventually, type Finished, Petrel, Scratch, type Status } from '../../lib/platform.ts';
+import { call, eventually, Petrel, Scratch, type Status } from '../../lib/platform.ts';
+import { findCommand, RealCommand } from '../../lib/real-command.ts';
 
-/** `$FISSION`, else the one on PATH. */
-const FISSION = [
-  process.env.FISSION,
-  ...(process.env.PATH ?? '').split(':').map((dir) => join(dir, 'fission')),
-].find((path) => path !== undefined && path !== '' && existsSync(path));
+const FISSION = findCommand('fission');
 const MISSING = 'no fission on PATH; github.com/fission/fission has releases, and $FISSION may name one';
 
 describe('the fission command', { skip: FISSION === undefined ? MISSING : false }, () => {
@@ -42,30 +37,12 @@ describe('the fission command', { skip: FISSION === undefined ? MISSING : false 
     scratch.dispose();
   });
 
-  const run = (args: readonly string[], cwd = scratch.dir): Promise<Finished> => {
-    const child = spawn(FISSION ?? '', [...args], {
-      cwd,
-      env: { PATH: process.env.PATH, HOME: scratch.dir, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: 60_000,
-    });
-    const finished: Finished = { code: null, stdout: '', stderr: '' };
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-      finished.stdout += chunk;
-    });
-    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
-      finished.stderr += chunk;
-    });
-    return new Promise((resolve, reject) => {
-      child.on('error', reject);
-      child.on('close', (code) => resolve({ ...finished, code }));
-    });
-  };
-  const fission = async (...args: string[]): Promise<string> => {
-    const { code, stdout, stderr } = await run(args);
-    assert.equal(code, 0, `fission ${args.join(' ')}\n${stdout}${stderr}${petrel.log()}`);
-    return stdout;
-  };
+  const { ok: fission, run } = new RealCommand(
+    'fission',
+    FISSION ?? '',
+    () => ({ cwd: scratch.dir, env: { HOME: scratch.dir, ...env } }),
+    () => petrel.log(),
+  );
   const visit = async (path: string) => (await call(platform.gateway, path)).body;
 
   test('env create, fn create, fn test, route create', async () => {

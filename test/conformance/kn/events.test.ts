@@ -1,17 +1,13 @@
 /** The real `kn` with what it can do for events: brokers, triggers, channels, subscriptions, sources, event types. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { BROKERS } from '../../../src/kube/refs.ts';
-import { eventually, type Finished } from '../../lib/platform.ts';
+import { eventually } from '../../lib/platform.ts';
+import { findCommand, RealCommand } from '../../lib/real-command.ts';
 import { destination, EventWorld, fullEvent } from '../eventing/world.ts';
 
-/** `$KN`, else the one on PATH. */
-const KN = [process.env.KN, ...(process.env.PATH ?? '').split(':').map((dir) => join(dir, 'kn'))].find(
-  (path) => path !== undefined && path !== '' && existsSync(path),
-);
+const KN = findCommand('kn');
 const MISSING = 'no kn on PATH; github.com/knative/client has releases, and $KN may name one';
 
 describe('kn session: events', { skip: KN === undefined ? MISSING : false }, () => {
@@ -23,36 +19,15 @@ describe('kn session: events', { skip: KN === undefined ? MISSING : false }, () 
     if (KN !== undefined) await world.stop();
   });
 
-  /** Runs kn with nothing of the user's own around it. */
-  const run = (args: readonly string[]): Promise<Finished> => {
-    const { home } = world.petrel;
-    const child = spawn(KN ?? '', [...args], {
-      env: { PATH: process.env.PATH, HOME: home, KUBECONFIG: join(home, 'kubeconfig') },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: 60_000,
-    });
-    const finished: Finished = { code: null, stdout: '', stderr: '' };
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-      finished.stdout += chunk;
-    });
-    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
-      finished.stderr += chunk;
-    });
-    return new Promise((resolve, reject) => {
-      child.on('error', reject);
-      child.on('close', (code) => resolve({ ...finished, code }));
-    });
-  };
-  const kn = async (...args: string[]): Promise<string> => {
-    const { code, stdout, stderr } = await run(args);
-    assert.equal(code, 0, `kn ${args.join(' ')}\n${stdout}${stderr}${world.petrel.log()}`);
-    return stdout;
-  };
-  const refused = async (...args: string[]): Promise<string> => {
-    const { code, stdout, stderr } = await run(args);
-    assert.notEqual(code, 0, `kn ${args.join(' ')} should have failed\n${stdout}`);
-    return stderr + stdout;
-  };
+  const { ok: kn, refused } = new RealCommand(
+    'kn',
+    KN ?? '',
+    () => {
+      const { home } = world.petrel;
+      return { env: { HOME: home, KUBECONFIG: join(home, 'kubeconfig') } };
+    },
+    () => world.petrel.log(),
+  );
   /** Resolves when what kn prints is as wanted. */
   const says = (wanted: RegExp, ...args: string[]) =>
     eventually(`kn ${args.join(' ')} says ${wanted}`, async () => wanted.test(await kn(...args)));

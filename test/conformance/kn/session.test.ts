@@ -1,15 +1,10 @@
 /** A working day with the real `kn`: everything that it can do with services, revisions, routes and domains, against a platform. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { call, eventually, type Finished, Petrel, Scratch, type Status } from '../../lib/platform.ts';
+import { call, eventually, Petrel, Scratch, type Status } from '../../lib/platform.ts';
+import { findCommand, RealCommand } from '../../lib/real-command.ts';
 
-/** `$KN`, else the one on PATH. */
-const KN = [process.env.KN, ...(process.env.PATH ?? '').split(':').map((dir) => join(dir, 'kn'))].find(
-  (path) => path !== undefined && path !== '' && existsSync(path),
-);
+const KN = findCommand('kn');
 const MISSING = 'no kn on PATH; github.com/knative/client has releases, and $KN may name one';
 const PROGRAM = `require('node:http')
   .createServer((request, response) => response.end(process.env.K_REVISION + ' ' + (process.env.WHO ?? '')))
@@ -28,37 +23,12 @@ describe('kn session', { skip: KN === undefined ? MISSING : false }, () => {
     scratch.dispose();
   });
 
-  /** Runs kn with nothing of the user's own around it. */
-  const run = (args: readonly string[], input = ''): Promise<Finished> => {
-    const child = spawn(KN ?? '', [...args], {
-      cwd: scratch.dir,
-      env: { PATH: process.env.PATH, HOME: scratch.dir, KUBECONFIG: platform.kubeconfig },
-      stdio: ['pipe', 'pipe', 'pipe'],
-      timeout: 60_000,
-    });
-    child.stdin.end(input);
-    const finished: Finished = { code: null, stdout: '', stderr: '' };
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-      finished.stdout += chunk;
-    });
-    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
-      finished.stderr += chunk;
-    });
-    return new Promise((resolve, reject) => {
-      child.on('error', reject);
-      child.on('close', (code) => resolve({ ...finished, code }));
-    });
-  };
-  const kn = async (...args: string[]): Promise<string> => {
-    const { code, stdout, stderr } = await run(args);
-    assert.equal(code, 0, `kn ${args.join(' ')}\n${stdout}${stderr}${petrel.log()}`);
-    return stdout;
-  };
-  const refused = async (...args: string[]): Promise<string> => {
-    const { code, stdout, stderr } = await run(args);
-    assert.notEqual(code, 0, `kn ${args.join(' ')} should have failed\n${stdout}`);
-    return stderr + stdout;
-  };
+  const { ok: kn, refused } = new RealCommand(
+    'kn',
+    KN ?? '',
+    () => ({ cwd: scratch.dir, env: { HOME: scratch.dir, KUBECONFIG: platform.kubeconfig } }),
+    () => petrel.log(),
+  );
   const json = async <T>(...args: string[]): Promise<T> => JSON.parse(await kn(...args, '-o', 'json')) as T;
   const answer = async (name: string, host?: string) => {
     const options = host === undefined ? {} : { host };

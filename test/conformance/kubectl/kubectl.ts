@@ -3,6 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type Finished, finish } from '../../lib/platform.ts';
 
 export interface Kubectl {
   path: string;
@@ -53,12 +54,6 @@ function minorOf(path: string): number | undefined {
   }
 }
 
-export interface Finished {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
 export interface RunOptions {
   input?: string;
   env?: Record<string, string>;
@@ -75,18 +70,8 @@ export class Session {
   }
 
   /** Runs to the end, whatever the exit code. */
-  async run(args: string[], { input, env }: RunOptions = {}): Promise<Finished> {
-    const child = this.start(args, env);
-    child.stdin?.end(input ?? '');
-    const finished: Finished = { code: null, stdout: '', stderr: '' };
-    child.stdout?.on('data', (chunk) => {
-      finished.stdout += chunk;
-    });
-    child.stderr?.on('data', (chunk) => {
-      finished.stderr += chunk;
-    });
-    finished.code = await new Promise((resolve) => child.once('close', resolve));
-    return finished;
+  run(args: string[], { input, env }: RunOptions = {}): Promise<Finished> {
+    return finish(this.start(args, env), input);
   }
 
   /** Runs and returns what it printed; throws with its words when it failed. `line` is split at spaces. */

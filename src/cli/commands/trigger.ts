@@ -7,87 +7,62 @@ import type { KubeClient } from '../../kube/client.ts';
 import { TRIGGERS } from '../../kube/refs.ts';
 import type { Args } from '../args.ts';
 import type { CommandContext } from '../command.ts';
-import { known, put, settled } from '../events/apply.ts';
+import { put } from '../events/apply.ts';
 import { askEventsIfAny } from '../events/ask.ts';
 import { checkExpressions } from '../events/check.ts';
 import { destinationOf, ensureBroker } from '../events/destination.ts';
+import { type KindCommand, runKindCommand } from '../events/kind-command.ts';
 import { parseFilter } from '../events/on.ts';
 import { shortReason } from '../events/show.ts';
 import { triggerView } from '../events/views.ts';
-import { actionOf } from '../services/invocations.ts';
-import { withSession } from '../session.ts';
+
+type View = ReturnType<typeof triggerView>;
+type Row = View & ReturnType<typeof countsOf>;
+
+const TRIGGER: KindCommand<View, Row> = {
+  what: 'trigger',
+  resource: TRIGGERS,
+  example: 'petrel trigger create paid --filter type=com.shop.paid --to shipping',
+  nameOf: () => undefined,
+  async list(client, home, where) {
+    const [{ items }, counts] = await Promise.all([
+      client.list<UntypedObject>(TRIGGERS, where),
+      // On a cluster somebody else may deliver: then nothing is known of it here.
+      askEventsIfAny({ home }, 'subscriptions', where, {}),
+    ]);
+    return items.map((item) => ({ ...triggerView(item), ...countsOf(counts, item) }));
+  },
+  columns: [
+    ...['NAMESPACE', 'NAME', 'BROKER', 'FILTER', 'TO', 'READY'],
+    ...['WAITING', 'DELIVERED', 'DEAD', 'REASON'],
+  ],
+  cells: (row) => [
+    row.namespace,
+    row.name,
+    row.broker,
+    row.filter,
+    row.to,
+    row.paused ? 'Paused' : row.ready,
+    ...[row.waiting, row.delivered, row.dead].map((count) => (count === null ? '' : String(count))),
+    row.message || (row.lastError ? `last failure: ${shortReason(row.lastError)}` : ''),
+  ],
+  create,
+  pause: (paused) => ({ metadata: { annotations: { [`${WISH_GROUP}paused`]: paused ? 'true' : null } } }),
+  view: triggerView,
+  words({ name, filter, broker, to }) {
+    const what = filter === '' ? 'every event' : `events with ${filter}`;
+    return {
+      create: `${name} brings ${what} of broker ${broker} to ${to}`,
+      pause: `${name} is paused: events wait`,
+      resume: `${name} is resumed`,
+    };
+  },
+  deleted: (name) => `${name} is deleted; its events stay in the broker`,
+  notes: () => [],
+};
 
 /** Lists, creates, deletes, pauses and resumes triggers. */
-export async function run({ args, home, out }: CommandContext): Promise<number> {
-  const action = actionOf('trigger', args, ['list', 'create', 'delete', 'pause', 'resume']);
-  const namespace = args.text('namespace') ?? 'default';
-  const name = args.optional(1);
-  if (action !== 'list' && name === undefined)
-    throw new PetrelError('InvalidArgument', `petrel trigger ${action} needs a name`, {
-      fix:
-        action === 'create'
-          ? 'petrel trigger create paid --filter type=com.shop.paid --to shipping'
-          : 'petrel trigger list',
-    });
-  return withSession(home, async ({ client }) => {
-    if (action === 'list' || name === undefined) {
-      const where = args.flag('all') ? {} : { namespace };
-      const [{ items }, counts] = await Promise.all([
-        client.list<UntypedObject>(TRIGGERS, where),
-        // On a cluster somebody else may deliver: then nothing is known of it here.
-        askEventsIfAny({ home }, 'subscriptions', where, {}),
-      ]);
-      const views = items.map((item) => ({ ...triggerView(item), ...countsOf(counts, item) }));
-      await out.data(views, () => {
-        if (items.length === 0) return out.note('no triggers; petrel trigger create --help');
-        out.table(
-          ['NAMESPACE', 'NAME', 'BROKER', 'FILTER', 'TO', 'READY', 'WAITING', 'DELIVERED', 'DEAD', 'REASON'],
-          views.map((row) => [
-            row.namespace,
-            row.name,
-            row.broker,
-            row.filter,
-            row.to,
-            row.paused ? 'Paused' : row.ready,
-            ...[row.waiting, row.delivered, row.dead].map((count) => (count === null ? '' : String(count))),
-            row.message || (row.lastError ? `last failure: ${shortReason(row.lastError)}` : ''),
-          ]),
-        );
-      });
-      return 0;
-    }
-    if (action === 'delete') {
-      await known(client.delete(TRIGGERS, namespace, name), 'trigger', name);
-      await out.data({ name, namespace, deleted: true }, () =>
-        out.line(`${name} is deleted; its events stay in the broker`),
-      );
-      return 0;
-    }
-    const written =
-      action === 'create'
-        ? await settled(client, args, await create(client, args, namespace, name))
-        : await known(
-            client.patch<UntypedObject>(TRIGGERS, namespace, name, 'merge', {
-              metadata: { annotations: { [`${WISH_GROUP}paused`]: action === 'pause' ? 'true' : null } },
-            }),
-            'trigger',
-            name,
-          );
-    const view = triggerView(written);
-    await out.data(view, () => {
-      const what = view.filter === '' ? 'every event' : `events with ${view.filter}`;
-      out.line(
-        {
-          create: `${name} brings ${what} of broker ${view.broker} to ${view.to}`,
-          pause: `${name} is paused: events wait`,
-          resume: `${name} is resumed`,
-        }[action],
-      );
-      if (action === 'create' && view.message !== '') out.note(`It does not work yet: ${view.message}`);
-    });
-    return 0;
-  });
-}
+export const run = (context: CommandContext): Promise<number> => runKindCommand(TRIGGER, context);
 
 async function create(
   client: KubeClient,

@@ -3,16 +3,15 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { failures, startLoad, summary } from '../../bench/lib/open-loop.ts';
 import { conditionOf } from '../../src/kinds/conditions.ts';
 import type { PetrelFunction } from '../../src/kinds/function.ts';
 import type { Pod } from '../../src/kinds/pod.ts';
 import { FUNCTIONS, PODS } from '../../src/kube/refs.ts';
+import { Neighbour } from '../lib/neighbour.ts';
 import { eventually, Petrel, processesNaming, Scratch, type Status } from '../lib/platform.ts';
 
 const MIB = 2 ** 20;
 const MAX_PROCESSES = 150;
-const REQUESTS_PER_SECOND = 20;
 /** Of output in the build that says too much, bytes, and what the platform may grow by in passing it on: its millions of lines would take twice as much. */
 const SPOKEN = 150_000_000;
 const GROWTH = 256 * MIB;
@@ -24,12 +23,11 @@ const MARK = `left-${scratch.dir.split('-').at(-1)}`;
 const MAKES = `echo "module.exports = 'made'" > made.js`;
 let platform: Status;
 let api: Awaited<ReturnType<Petrel['api']>>;
-let load: ReturnType<typeof startLoad>;
+let neighbour: Neighbour;
 let sandboxed: string | true = true;
 let limited: string | true = true;
 
 before(async () => {
-  scratch.write({ 'neighbour.mjs': 'export default { fetch: () => new Response("hello") };' });
   platform = await petrel.json<Status>(['up', '--detach', '--gateway', ':0', '--api', ':0'], {
     env: {
       PETREL_MAX_PROCESSES: String(MAX_PROCESSES),
@@ -38,7 +36,7 @@ before(async () => {
     },
   });
   api = await petrel.api();
-  await petrel.deploy(scratch.path('neighbour.mjs'), '--min', '1');
+  neighbour = await Neighbour.deploy(petrel, platform, scratch);
   const pod = await eventually('the node has said what it can', async () => {
     const { items } = await api.list<Pod>(PODS, { namespace: 'default' });
     return items.find((each) => conditionOf(each, 'petrel.dev/ResourceLimits'));
@@ -49,17 +47,10 @@ before(async () => {
   };
   sandboxed = able('petrel.dev/Sandboxed');
   limited = able('petrel.dev/ResourceLimits');
-  const [host = '', port] = platform.gateway.split(':');
-  load = startLoad({
-    host,
-    port: Number(port),
-    name: 'neighbour.default.localhost',
-    requestsPerSecond: REQUESTS_PER_SECOND,
-    seconds: 300,
-  });
+  neighbour.load();
 });
 after(async () => {
-  load?.stop();
+  neighbour?.stop();
   api?.close();
   await petrel.stop();
   scratch.dispose();
@@ -193,11 +184,7 @@ test(`a build that prints ${SPOKEN / 1e6} MB: neither log nor memory nor the ans
 });
 
 test('the workspaces of all that have gone, and the neighbour has noticed nothing', async () => {
-  load.stop();
-  const result = await load.done;
-  assert.ok(result.sent > REQUESTS_PER_SECOND);
-  assert.equal(failures(result), 0, `${summary(result)}${petrel.log()}`);
-  assert.equal((await petrel.status()).pid, platform.pid);
+  await neighbour.noticedNothing();
   const big = readdirSync(petrel.home, { recursive: true, encoding: 'utf8' }).filter((name) =>
     name.endsWith('/big'),
   );

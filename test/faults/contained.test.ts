@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, type TestContext, test } from 'node:test';
-import { failures, startLoad, summary } from '../../bench/lib/open-loop.ts';
 import { conditionOf } from '../../src/kinds/conditions.ts';
 import { FUNCTION_LABELS } from '../../src/kinds/function.ts';
 import type { KubeObject } from '../../src/kinds/object.ts';
 import type { Pod } from '../../src/kinds/pod.ts';
 import { EVENTS, FUNCTIONS, PODS } from '../../src/kube/refs.ts';
+import { Neighbour } from '../lib/neighbour.ts';
 import { call, eventually, Petrel, processesNaming, Scratch, type Status } from '../lib/platform.ts';
 
 /** Processes one container may have here: enough for a supervisor, soon reached by a bomb. */
@@ -15,7 +15,6 @@ const MAX_PROCESSES = 120;
 /** What functions here may use that say nothing of memory. */
 const USUAL_MIB = 192;
 const MIB = 2 ** 20;
-const REQUESTS_PER_SECOND = 20;
 
 const scratch = new Scratch();
 const petrel = new Petrel(scratch.path('h'));
@@ -23,7 +22,7 @@ const petrel = new Petrel(scratch.path('h'));
 const BOMB = `bomb-${scratch.dir.split('-').at(-1)}`;
 let platform: Status;
 let api: Awaited<ReturnType<Petrel['api']>>;
-let load: ReturnType<typeof startLoad>;
+let neighbour: Neighbour;
 let noLimits: string | false = false;
 
 interface Told extends KubeObject {
@@ -98,7 +97,6 @@ const limited = (name: string, mib: number) =>
 
 before(async () => {
   scratch.write({
-    'neighbour.mjs': 'export default { fetch: () => new Response("hello") };',
     'faulty.js': FAULTS,
     'stubborn.py':
       'import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ndef handler(event, context):\n    return "here"\n',
@@ -109,23 +107,16 @@ before(async () => {
     env: { PETREL_MAX_PROCESSES: String(MAX_PROCESSES), PETREL_FUNCTION_MEMORY: `${USUAL_MIB}Mi` },
   });
   api = await petrel.api();
-  await petrel.deploy(scratch.path('neighbour.mjs'), '--min', '1');
+  neighbour = await Neighbour.deploy(petrel, platform, scratch);
   const limits = await eventually('the node has said what it can', async () => {
-    const [pod] = await podsOf('neighbour');
+    const [pod] = await podsOf(Neighbour.NAME);
     return pod && conditionOf(pod, 'petrel.dev/ResourceLimits');
   });
   if (limits.status !== 'True') noLimits = `${limits.reason}: ${limits.message}`;
-  const [host = '', port] = platform.gateway.split(':');
-  load = startLoad({
-    host,
-    port: Number(port),
-    name: 'neighbour.default.localhost',
-    requestsPerSecond: REQUESTS_PER_SECOND,
-    seconds: 300,
-  });
+  neighbour.load();
 });
 after(async () => {
-  load?.stop();
+  neighbour?.stop();
   api?.close();
   await petrel.stop();
   scratch.dispose();
@@ -302,9 +293,5 @@ test('what ignores SIGTERM has ended', async () => {
 });
 
 test('the neighbour has noticed nothing of all this', async () => {
-  load.stop();
-  const result = await load.done;
-  assert.ok(result.sent > REQUESTS_PER_SECOND);
-  assert.equal(failures(result), 0, `${summary(result)}${petrel.log()}`);
-  assert.equal((await petrel.status()).pid, platform.pid);
+  await neighbour.noticedNothing();
 });

@@ -81,7 +81,11 @@ export const SOURCE_OPTIONS: Record<string, OptionSpec> = {
   },
   min: { kind: 'integer', value: 'n', help: 'least instances' },
   max: { kind: 'integer', value: 'n', help: 'most instances; 0: unlimited' },
-  memory: { kind: 'text', value: 'quantity', help: 'memory limit of an instance, for example 256Mi' },
+  memory: {
+    kind: 'text',
+    value: 'quantity',
+    help: 'memory limit of an instance, for example 256Mi; 0: none',
+  },
   cpu: { kind: 'text', value: 'quantity', help: 'CPU limit of an instance, for example 500m' },
   timeout: { kind: 'integer', value: 'seconds', help: 'for a whole request (default 300)' },
   gateway: { ...GATEWAY, help: `${GATEWAY.help}, when the platform has to be started` },

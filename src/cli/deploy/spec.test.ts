@@ -35,6 +35,12 @@ test('every option becomes its field', () => {
   );
 });
 
+test('no memory is no limit; no CPU, and what is no amount, is refused', () => {
+  assert.deepEqual(spec(['--memory', '0']).resources, { limits: { memory: '0' } });
+  for (const argv of [['--cpu', '0'], ['--memory', 'much'], ['--memory=-1Mi']])
+    assert.throws(() => spec(argv), { code: 'InvalidArgument', message: /is no amount/ });
+});
+
 test('a program that has become sources is loaded; a shape that was asked for stays with its file', () => {
   const { entry: _, ...program } = { ...CODE, shape: 'program' as const };
   assert.equal(spec([], program).shape, undefined);

@@ -57,11 +57,12 @@ export function specOf(args: Args, code: Code, current: FunctionSpec | undefined
   return { ...others, ...Object.fromEntries(asked) };
 }
 
-/** The limit that an option of its name says. */
-function amount(args: Args, name: string, example: string): Record<string, string> {
+/** The limit that an option of its name says; a limit of no memory is none, also not the platform's own. */
+function amount(args: Args, name: 'memory' | 'cpu', example: string): Record<string, string> {
   const value = args.text(name);
   if (value === undefined) return {};
-  if (parseQuantity(value) > 0) return { [name]: value };
+  const number = parseQuantity(value);
+  if (number > 0 || (number === 0 && name === 'memory')) return { [name]: value };
   throw invalid(`--${name} ${value} is no amount`, `write --${name} ${example}`);
 }
 

@@ -13,20 +13,12 @@ import type {
   NatsConnection,
   StreamConfig,
 } from '../../../clients/nats/index.ts';
-import { checkFields, type Fields, type Read, readFields } from '../../connectors/fields.ts';
+import type { Fields, Read } from '../../connectors/fields.ts';
 import { connectNats, NATS_FIELDS, natsName } from '../../connectors/nats.ts';
 import type { StreamSpec } from '../../model.ts';
 import type { Entry } from '../contract.ts';
-import {
-  lost,
-  movedFrom,
-  OPEN,
-  type OpenRemote,
-  type RemoteStream,
-  type RemoteSurroundings,
-} from './index.ts';
-import { atMostEvery } from './sparing.ts';
-import { Tail } from './tail.ts';
+import { FollowedStream, settingsOf } from './followed.ts';
+import { lost, movedFrom, OPEN, type OpenRemote, type RemoteSurroundings } from './index.ts';
 
 const FIELDS = {
   ...NATS_FIELDS,
@@ -41,8 +33,6 @@ const NANOS = 1e6;
 const ACK_MS = 5000;
 /** Wait after a connection that broke, ms. */
 const AGAIN_MS = 500;
-/** What may go is looked at this often at most, ms. */
-const RETAIN_MS = 10_000;
 /** Events of one cold read. */
 const READ_MESSAGES = 256;
 /** What a record may have beyond the event's own bytes. */
@@ -63,7 +53,7 @@ const nameOf = (key: string): string => {
 };
 
 export const openJetStream: OpenRemote = async (spec, around) => {
-  const settings = settingsOf(spec);
+  const settings = settingsOf(spec, FIELDS);
   const stream = new JetStreamStream(spec, { ...around, client: await loadClient('nats') });
   try {
     await stream.begin();
@@ -72,14 +62,6 @@ export const openJetStream: OpenRemote = async (spec, around) => {
   }
   return stream;
 };
-
-function settingsOf({ key, backend }: StreamSpec): Settings {
-  const config = backend?.config ?? {};
-  const [problem] = checkFields(config, FIELDS);
-  if (problem)
-    throw new PetrelError('InvalidArgument', `the store of ${key}: ${problem.field}: ${problem.message}`);
-  return readFields(config, FIELDS);
-}
 
 const unreachable = (place: string, error: unknown): PetrelError =>
   new PetrelError('NotReady', `${place} does not keep events now`, {
@@ -92,55 +74,29 @@ interface Around extends RemoteSurroundings {
   client: Client;
 }
 
-class JetStreamStream implements RemoteStream {
-  #spec: StreamSpec;
+class JetStreamStream extends FollowedStream<Around> {
   #settings: Settings;
-  readonly #around: Around;
   readonly #name: string;
   readonly #subject: string;
-  readonly #tail = new Tail();
-  readonly #listeners = new Set<(entries: readonly Entry[]) => void>();
-  readonly #closing = new AbortController();
   /** Its connections end, also one that is being made. */
   readonly #cut = new AbortController();
   #session: { connection: NatsConnection; js: JetStreamClient; manager: JetStreamManager } | undefined;
   #following: Promise<void> | undefined;
-  #start = 1;
-  #end = 1;
-  #bytes = 0;
-  #needed = 0;
-  readonly #askRetain: () => void;
 
   constructor(spec: StreamSpec, around: Around) {
-    this.#spec = spec;
-    this.#settings = settingsOf(spec);
-    this.#around = around;
-    this.#askRetain = atMostEvery(RETAIN_MS, around.clock, this.#closing.signal, () =>
-      this.#retain().catch((error: unknown) => this.#warn('old events could not be taken away', error)),
-    );
+    super(spec, around, 1);
+    this.#settings = settingsOf(spec, FIELDS);
     this.#name = nameOf(spec.key);
     this.#subject = `petrel.events.${this.#name}`;
   }
 
-  get spec(): StreamSpec {
-    return this.#spec;
-  }
-  get #place(): string {
+  get place(): string {
     return natsName(this.#settings);
-  }
-  get start(): number {
-    return this.#start;
-  }
-  get end(): number {
-    return this.#end;
-  }
-  get bytes(): number {
-    return this.#bytes;
   }
 
   #configuration(): Partial<StreamConfig> & { name: string } {
-    const { hardMaxBytes, maxEventBytes, dedupMs, uid } = this.#spec;
-    const { client } = this.#around;
+    const { hardMaxBytes, maxEventBytes, dedupMs, uid } = this.spec;
+    const { client } = this.around;
     const { replicas } = this.#settings;
     return {
       name: this.#name,
@@ -161,8 +117,8 @@ class JetStreamStream implements RemoteStream {
 
   /** Makes the stream where it is not there, and follows it from its end on. */
   async begin(): Promise<void> {
-    const { client } = this.#around;
-    const name = `petrel ${this.#spec.key}`;
+    const { client } = this.around;
+    const name = `petrel ${this.spec.key}`;
     const connection = await connectNats(client, this.#settings, name, this.#cut.signal);
     try {
       await this.#prepare(connection);
@@ -173,7 +129,7 @@ class JetStreamStream implements RemoteStream {
   }
 
   async #prepare(connection: NatsConnection): Promise<void> {
-    const { client } = this.#around;
+    const { client } = this.around;
     const manager = await client.jetstreamManager(connection, { checkAPI: false });
     const js = client.jetstream(connection);
     const wanted = this.#configuration();
@@ -189,28 +145,23 @@ class JetStreamStream implements RemoteStream {
       info === undefined
         ? await manager.streams.add(wanted)
         : await manager.streams.update(this.#name, wanted);
-    this.#start = Math.max(info.state.first_seq, 1);
+    this.start = Math.max(info.state.first_seq, 1);
     const end = info.state.last_seq + 1;
-    if (this.#following === undefined) this.#end = end;
+    if (this.#following === undefined) this.end = end;
     // What came while nobody listened is told of now.
-    else if (end < this.#end) {
-      this.#around.log.error('a store of events has lost some that it had acknowledged', {
-        stream: this.#spec.key,
-        store: this.#place,
-        expected: this.#end,
-        end,
-      });
-      this.#end = end;
+    else if (end < this.end) {
+      this.hasLost({ end });
+      this.end = end;
     }
-    this.#bytes = info.state.bytes;
+    this.bytes = info.state.bytes;
     this.#session = { connection, js, manager };
     this.#following ??= this.#follow();
   }
 
   update(spec: StreamSpec): void {
     const before = JSON.stringify(this.#configuration());
-    const moved = movedFrom(this.#spec, spec);
-    this.#spec = spec;
+    const moved = movedFrom(this.spec, spec);
+    this.spec = spec;
     if (moved) {
       this.#move();
       return;
@@ -219,15 +170,15 @@ class JetStreamStream implements RemoteStream {
     if (JSON.stringify(wanted) !== before)
       this.#session?.manager.streams
         .update(this.#name, wanted)
-        .catch((error: unknown) => this.#warn('the limits of a stream could not be changed', error));
+        .catch((error: unknown) => this.warn('the limits of a stream could not be changed', error));
   }
 
   /** Reached in another way from now on: the next connection is that. */
   #move(): void {
     try {
-      this.#settings = settingsOf(this.#spec);
+      this.#settings = settingsOf(this.spec, FIELDS);
     } catch (error) {
-      this.#around.report(this.#spec.key, lost(error as PetrelError));
+      this.around.report(this.spec.key, lost(error as PetrelError));
       return;
     }
     this.#session?.connection.close().catch(() => {});
@@ -239,11 +190,11 @@ class JetStreamStream implements RemoteStream {
     dedupKey?: string,
   ): Promise<{ offset: number; duplicate: boolean }> {
     const session = this.#session;
-    if (session === undefined || this.#closing.signal.aborted)
-      throw unreachable(this.#place, new Error('there is no connection'));
+    if (session === undefined || this.closing.signal.aborted)
+      throw unreachable(this.place, new Error('there is no connection'));
     // A digest: keys may have any length, headers may not.
     const msgID =
-      dedupKey === undefined || this.#spec.dedupMs === 0
+      dedupKey === undefined || this.spec.dedupMs === 0
         ? undefined
         : createHash('sha256').update(dedupKey).digest('base64url');
     try {
@@ -255,27 +206,22 @@ class JetStreamStream implements RemoteStream {
     } catch (error) {
       const code = codeOf(error);
       if (code !== undefined && CODES.full.has(code))
-        throw new PetrelError('DiskFull', `${this.#spec.key} is full`, {
+        throw new PetrelError('DiskFull', `${this.spec.key} is full`, {
           why: messageOf(error),
           fix: 'See which subscription is behind (petrel trigger list), or give JetStream more room.',
           cause: error,
         });
-      throw unreachable(this.#place, error);
+      throw unreachable(this.place, error);
     }
   }
 
-  read(from: number, maxBytes: number): Entry[] | Promise<Entry[]> {
-    if (from >= this.#end) return [];
-    return this.#tail.read(from, maxBytes) ?? this.#readCold(Math.max(from, this.#start), maxBytes);
-  }
-
-  async #readCold(from: number, maxBytes: number): Promise<Entry[]> {
+  protected async readCold(from: number, maxBytes: number): Promise<Entry[]> {
     const found: Entry[] = [];
     let bytes = 0;
-    await this.#each({ opt_start_seq: from }, Math.min(READ_MESSAGES, this.#end - from), (message) => {
+    await this.#each({ opt_start_seq: from }, Math.min(READ_MESSAGES, this.end - from), (message) => {
       found.push(entryOf(message));
       bytes += message.data.length;
-      return bytes < maxBytes && message.seq + 1 < this.#end;
+      return bytes < maxBytes && message.seq + 1 < this.end;
     });
     return found;
   }
@@ -287,7 +233,7 @@ class JetStreamStream implements RemoteStream {
     more: (message: JsMsg) => boolean,
   ): Promise<void> {
     const session = this.#session;
-    if (session === undefined) throw unreachable(this.#place, new Error('there is no connection'));
+    if (session === undefined) throw unreachable(this.place, new Error('there is no connection'));
     const consumer = await session.js.consumers.get(this.#name, from);
     try {
       for await (const message of await consumer.fetch({ max_messages: most, expires: 2000 }))
@@ -297,18 +243,8 @@ class JetStreamStream implements RemoteStream {
     }
   }
 
-  onAppend(listener: (entries: readonly Entry[]) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
-  need(offset: number): void {
-    this.#needed = offset;
-    this.#askRetain();
-  }
-
   async seek(at: number): Promise<number> {
-    let found = this.#end;
+    let found = this.end;
     await this.#each({ opt_start_time: new Date(at).toISOString() }, 1, ({ seq }) => {
       found = seq;
       return false;
@@ -317,31 +253,27 @@ class JetStreamStream implements RemoteStream {
   }
 
   /** Takes away what nobody needs and is too old or too much. */
-  async #retain(): Promise<void> {
+  protected async retain(): Promise<void> {
     const { manager } = this.#session ?? {};
-    if (manager === undefined || this.#needed <= this.#start) return;
-    const { maxAgeMs, maxBytes } = this.#spec;
+    if (manager === undefined) return;
     const { state } = await manager.streams.info(this.#name);
-    this.#bytes = state.bytes;
-    this.#start = Math.max(state.first_seq, 1);
+    this.bytes = state.bytes;
+    this.start = Math.max(state.first_seq, 1);
     if (state.messages === 0) return;
-    const old = this.#around.clock.now() - maxAgeMs;
-    let until = Date.parse(String(state.first_ts)) < old ? await this.seek(old) : this.#start;
+    const old = this.around.clock.now() - this.spec.maxAgeMs;
+    const young = Date.parse(String(state.first_ts)) < old ? await this.seek(old) : this.start;
     // Events of one stream are about alike.
-    const each = state.bytes / state.messages;
-    if (state.bytes > maxBytes)
-      until = Math.max(until, this.#start + Math.ceil((state.bytes - maxBytes) / each));
-    const first = Math.min(until, this.#needed, this.#end);
-    if (first <= this.#start) return;
+    const first = this.firstKept(young, state.bytes / state.messages);
+    if (first <= this.start) return;
     await manager.streams.purge(this.#name, { seq: first });
-    this.#start = first;
+    this.start = first;
   }
 
   /** Tells of what is appended, by whomever, in order; through lost connections. */
   async #follow(): Promise<void> {
-    const { clock, report } = this.#around;
-    const { signal } = this.#closing;
-    const { key } = this.#spec;
+    const { clock, report } = this.around;
+    const { signal } = this.closing;
+    const { key } = this.spec;
     let away = false;
     while (!signal.aborted) {
       try {
@@ -351,9 +283,9 @@ class JetStreamStream implements RemoteStream {
         if (this.#session !== undefined) await this.#listen(this.#session);
       } catch (error) {
         if (signal.aborted) return;
-        if (!away) this.#warn('the connection to a store of events is lost', error);
+        if (!away) this.warn('the connection to a store of events is lost', error);
         if (this.#session === undefined) {
-          report(key, lost(unreachable(this.#place, error)));
+          report(key, lost(unreachable(this.place, error)));
           away = true;
         }
       }
@@ -366,55 +298,39 @@ class JetStreamStream implements RemoteStream {
   }
 
   async #listen({ connection, js }: { connection: NatsConnection; js: JetStreamClient }): Promise<void> {
-    const consumer = await js.consumers.get(this.#name, { opt_start_seq: this.#end });
+    const consumer = await js.consumers.get(this.#name, { opt_start_seq: this.end });
     const messages = await consumer.consume({ max_messages: 500 });
     connection.closed().then(
       () => messages.stop(),
       () => messages.stop(),
     );
-    this.#closing.signal.addEventListener('abort', () => messages.stop(), { once: true });
+    this.closing.signal.addEventListener('abort', () => messages.stop(), { once: true });
     let batch: Entry[] = [];
     const flush = () => {
       const entries = batch;
       batch = [];
-      if (entries.length === 0) return;
-      this.#tail.push(entries);
-      for (const listener of this.#listeners) {
-        try {
-          listener(entries);
-        } catch (error) {
-          this.#warn('a reader of an event log has failed', error);
-        }
-      }
+      this.heard(entries);
     };
     for await (const message of messages) {
-      if (message.seq < this.#end) continue;
+      if (message.seq < this.end) continue;
       if (batch.length === 0) setImmediate(flush);
       batch.push(entryOf(message));
-      this.#bytes += message.data.length;
-      this.#end = message.seq + 1;
+      this.bytes += message.data.length;
+      this.end = message.seq + 1;
     }
     flush();
   }
 
   async close(drop: boolean): Promise<void> {
     const session = this.#session;
-    this.#closing.abort();
+    this.closing.abort();
     if (drop)
       await session?.manager.streams
         .delete(this.#name)
-        .catch((error: unknown) => this.#warn('a stream could not be taken away', error));
+        .catch((error: unknown) => this.warn('a stream could not be taken away', error));
     await session?.connection.close().catch(() => {});
     this.#cut.abort();
     await this.#following;
-  }
-
-  #warn(what: string, error: unknown): void {
-    this.#around.log.warn(what, {
-      stream: this.#spec.key,
-      store: this.#place,
-      error: messageOf(error),
-    });
   }
 }
 

@@ -4,26 +4,18 @@
  */
 import { createHash } from 'node:crypto';
 import { sleep, type Timer } from '../../../base/clock.ts';
-import { messageOf, PetrelError } from '../../../base/errors.ts';
+import { PetrelError } from '../../../base/errors.ts';
 import { loadClient } from '../../../clients/load.ts';
-import { checkFields, type Fields, type Read, readFields } from '../../connectors/fields.ts';
+import type { Fields } from '../../connectors/fields.ts';
 import { KAFKA_FIELDS, kafkaName } from '../../connectors/kafka.ts';
 import type { StreamSpec } from '../../model.ts';
 import type { Entry } from '../contract.ts';
 import { Dedup, DedupMemory, digest, digestIn } from '../dedup.ts';
-import {
-  lost,
-  movedFrom,
-  OPEN,
-  type OpenRemote,
-  type RemoteStream,
-  type RemoteSurroundings,
-} from './index.ts';
+import { FollowedStream, settingsOf } from './followed.ts';
+import { lost, movedFrom, OPEN, type OpenRemote, type RemoteSurroundings } from './index.ts';
 import { type Found, labelOf, RECORD_OVERHEAD, toMessage } from './kafka-records.ts';
 import { answered, isGone, Topic } from './kafka-topic.ts';
 import { TopicWriter, unreachable } from './kafka-writer.ts';
-import { atMostEvery } from './sparing.ts';
-import { Tail } from './tail.ts';
 
 const FIELDS = {
   ...KAFKA_FIELDS,
@@ -40,8 +32,6 @@ const AGAIN_MS = 500;
 /** How long Kafka holds a fetch of what is not there yet, ms. */
 const WAIT_MS = 5000;
 const FETCH_BYTES = 1024 * 1024;
-/** What may go is looked at this often at most, ms. */
-const RETAIN_MS = 10_000;
 /** Longest name of a topic. Source: Kafka, `Topic.MAX_NAME_LENGTH`. */
 const NAME_LENGTH = 249;
 
@@ -69,55 +59,31 @@ export const openKafka: OpenRemote = async (spec, around) => {
   return stream;
 };
 
-function settingsOf({ key, backend }: StreamSpec): Read<typeof FIELDS> {
-  const config = backend?.config ?? {};
-  const [problem] = checkFields(config, FIELDS);
-  if (problem)
-    throw new PetrelError('InvalidArgument', `the store of ${key}: ${problem.field}: ${problem.message}`);
-  return readFields(config, FIELDS);
-}
-
 interface Around extends RemoteSurroundings {
   client: typeof import('../../../clients/kafka/index.ts');
 }
 
 type Appended = { offset: number; duplicate: boolean };
 
-class KafkaStream implements RemoteStream {
-  #spec: StreamSpec;
+class KafkaStream extends FollowedStream<Around> {
   /** The topic's. */
   readonly #name: string;
   #topic: Topic;
   #id = '';
-  /** What Kafka is called in messages. */
   place = '';
-  readonly #around: Around;
   readonly #label: Buffer;
-  readonly #tail = new Tail();
-  readonly #listeners = new Set<(entries: readonly Entry[]) => void>();
-  readonly #closing = new AbortController();
   readonly #writer: TopicWriter;
   #following: Promise<void> | undefined;
-  #start = 0;
-  #end = 0;
-  /** In the topic, about. */
-  #bytes = 0;
   /** Acknowledged, counted, and not heard of yet. */
   readonly #counted = new Set<number>();
   readonly #dedup = new Dedup(memory);
   readonly #coming = new Map<string, Promise<Appended>>();
   #expiry: Timer | undefined;
-  #needed = 0;
-  readonly #askRetain: () => void;
   /** What is no event is told of once. */
   #strange = false;
 
   constructor(spec: StreamSpec, around: Around) {
-    this.#spec = spec;
-    this.#around = around;
-    this.#askRetain = atMostEvery(RETAIN_MS, around.clock, this.#closing.signal, () =>
-      this.#retain().catch((error: unknown) => this.#warn('old events could not be taken away', error)),
-    );
+    super(spec, around, 0);
     this.#name = topicOf(spec.key);
     this.#label = labelOf(spec.uid);
     this.#topic = this.#reach();
@@ -129,40 +95,27 @@ class KafkaStream implements RemoteStream {
 
   /** The topic, by what the spec says now. */
   #reach(): Topic {
-    const settings = settingsOf(this.#spec);
+    const settings = settingsOf(this.spec, FIELDS);
     this.place = kafkaName(settings);
-    const { client, clock } = this.#around;
+    const { client, clock } = this.around;
     return new Topic({
       client,
       config: settings,
       name: this.#name,
-      clientId: this.#spec.key.replaceAll('/', '-'),
+      clientId: this.spec.key.replaceAll('/', '-'),
       replicas: settings.replicationFactor,
       clock,
     });
   }
 
-  get spec(): StreamSpec {
-    return this.#spec;
-  }
-  get start(): number {
-    return this.#start;
-  }
-  get end(): number {
-    return this.#end;
-  }
-  get bytes(): number {
-    return this.#bytes;
-  }
-
   /** Makes the topic where it is not there, and follows it from its end on. */
   async begin(): Promise<void> {
     const other = open.get(this.#name);
-    if (other !== undefined && other !== this.#spec.key)
+    if (other !== undefined && other !== this.spec.key)
       throw new PetrelError('InvalidArgument', `the topic ${this.#name} is already that of ${other}`, {
         fix: 'Give the Broker another name.',
       });
-    const { id, partitions } = await this.#topic.make(this.#spec.maxEventBytes);
+    const { id, partitions } = await this.#topic.make(this.spec.maxEventBytes);
     if (partitions !== 1)
       throw new PetrelError(
         'InvalidArgument',
@@ -179,11 +132,11 @@ class KafkaStream implements RemoteStream {
       start = end;
     }
     this.#id = id;
-    this.#start = start;
-    this.#end = end;
-    this.#bytes = Math.round((end - start) * newest.each);
+    this.start = start;
+    this.end = end;
+    this.bytes = Math.round((end - start) * newest.each);
     await this.#remember();
-    open.set(this.#name, this.#spec.key);
+    open.set(this.#name, this.spec.key);
     this.#following = this.#follow();
   }
 
@@ -205,10 +158,10 @@ class KafkaStream implements RemoteStream {
 
   /** The keys of the window, of before the start. */
   async #remember(): Promise<void> {
-    const { dedupMs } = this.#spec;
-    if (dedupMs === 0 || this.#start === this.#end) return;
-    const from = await this.#topic.seek(this.#around.clock.now() - dedupMs);
-    for (let at = Math.max(from ?? this.#end, this.#start); at < this.#end; ) {
+    const { dedupMs } = this.spec;
+    if (dedupMs === 0 || this.start === this.end) return;
+    const from = await this.#topic.seek(this.around.clock.now() - dedupMs);
+    for (let at = Math.max(from ?? this.end, this.start); at < this.end; ) {
       const { found, next } = await this.#topic.read(at, FETCH_BYTES);
       if (next === at) break;
       for (const one of found) this.#keep(one);
@@ -217,14 +170,14 @@ class KafkaStream implements RemoteStream {
   }
 
   #keep({ key, offset, at }: Found): void {
-    const { dedupMs } = this.#spec;
+    const { dedupMs } = this.spec;
     if (key === undefined || dedupMs === 0) return;
     if (this.#dedup.add(digestIn(key.buffer, key.position), offset, at, dedupMs)) this.#expire();
   }
 
   #expire(): void {
-    const { clock } = this.#around;
-    const { dedupMs } = this.#spec;
+    const { clock } = this.around;
+    const { dedupMs } = this.spec;
     const newest = this.#dedup.expire(clock.now() - dedupMs);
     this.#expiry?.cancel();
     this.#expiry =
@@ -234,14 +187,14 @@ class KafkaStream implements RemoteStream {
   }
 
   update(spec: StreamSpec): void {
-    const before = this.#spec;
-    this.#spec = spec;
+    const before = this.spec;
+    this.spec = spec;
     if (spec.dedupMs === 0) this.#dedup.clear();
     if (movedFrom(before, spec)) this.#move();
     else if (spec.maxEventBytes !== before.maxEventBytes)
       this.#topic
         .configure(spec.maxEventBytes)
-        .catch((error: unknown) => this.#warn('the limits of a topic could not be changed', error));
+        .catch((error: unknown) => this.warn('the limits of a topic could not be changed', error));
   }
 
   /** Reached in another way from now on. */
@@ -250,16 +203,16 @@ class KafkaStream implements RemoteStream {
     try {
       this.#topic = this.#reach();
     } catch (error) {
-      this.#around.report(this.#spec.key, lost(error as PetrelError));
+      this.around.report(this.spec.key, lost(error as PetrelError));
       return;
     }
     void before.close();
   }
 
   append(record: Buffer, at: number, dedupKey?: string): Promise<Appended> {
-    if (this.#closing.signal.aborted)
+    if (this.closing.signal.aborted)
       return Promise.reject(unreachable(this.place, new Error('the stream is being closed')));
-    const { dedupMs } = this.#spec;
+    const { dedupMs } = this.spec;
     if (dedupKey === undefined || dedupMs === 0) return this.#send(record, at);
     const first = this.#coming.get(dedupKey);
     if (first !== undefined) return first.then(({ offset }) => ({ offset, duplicate: true }));
@@ -278,31 +231,26 @@ class KafkaStream implements RemoteStream {
 
   async #send(record: Buffer, at: number, key?: Uint32Array): Promise<Appended> {
     const bytes = record.length + RECORD_OVERHEAD;
-    const { key: stream, hardMaxBytes } = this.#spec;
-    if (this.#bytes + this.#writer.bytes + bytes > hardMaxBytes)
+    const { key: stream, hardMaxBytes } = this.spec;
+    if (this.bytes + this.#writer.bytes + bytes > hardMaxBytes)
       throw new PetrelError('DiskFull', `${stream} is full`, {
-        why: `it has ${this.#bytes} of ${hardMaxBytes} bytes`,
+        why: `it has ${this.bytes} of ${hardMaxBytes} bytes`,
         fix: 'See which subscription is behind (petrel trigger list), or give the Broker more room.',
       });
     const message = toMessage(this.#name, record, at, this.#label, key);
     const offset = await this.#writer.write(message, bytes);
-    if (offset >= this.#end) {
-      this.#bytes += bytes;
+    if (offset >= this.end) {
+      this.bytes += bytes;
       this.#counted.add(offset);
     }
     return { offset, duplicate: false };
   }
 
-  read(from: number, maxBytes: number): Entry[] | Promise<Entry[]> {
-    if (from >= this.#end) return [];
-    return this.#tail.read(from, maxBytes) ?? this.#readCold(Math.max(from, this.#start), maxBytes);
-  }
-
-  async #readCold(from: number, maxBytes: number): Promise<Entry[]> {
+  protected async readCold(from: number, maxBytes: number): Promise<Entry[]> {
     try {
-      for (let at = from; at < this.#end; ) {
+      for (let at = from; at < this.end; ) {
         const { found, next } = await this.#topic.read(at, maxBytes);
-        const entries = this.#entries(found.filter(({ offset }) => offset < this.#end));
+        const entries = this.#entries(found.filter(({ offset }) => offset < this.end));
         if (entries.length > 0 || next === at) return entries;
         at = next;
       }
@@ -320,62 +268,49 @@ class KafkaStream implements RemoteStream {
       try {
         entries.push(one.entry());
       } catch (error) {
-        if (!this.#strange) this.#warn('a record of the topic of a Broker is no event', error);
+        if (!this.#strange) this.warn('a record of the topic of a Broker is no event', error);
         this.#strange = true;
       }
     }
     return entries;
   }
 
-  onAppend(listener: (entries: readonly Entry[]) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
-  need(offset: number): void {
-    this.#needed = offset;
-    this.#askRetain();
-  }
-
   async seek(at: number): Promise<number> {
     const found = await this.#topic.seek(at);
-    return Math.min(found ?? this.#end, this.#end);
+    return Math.min(found ?? this.end, this.end);
   }
 
   /** Takes away what nobody needs and is too old or too much. */
-  async #retain(): Promise<void> {
-    const { maxAgeMs, maxBytes } = this.#spec;
-    const count = this.#end - this.#start;
-    if (this.#needed <= this.#start || count === 0) return;
+  protected async retain(): Promise<void> {
+    const count = this.end - this.start;
+    if (count === 0) return;
     // Events of one stream are about alike.
-    const each = Math.max(this.#bytes / count, 1);
-    let until = await this.seek(this.#around.clock.now() - maxAgeMs);
-    if (this.#bytes > maxBytes)
-      until = Math.max(until, this.#start + Math.ceil((this.#bytes - maxBytes) / each));
-    const first = Math.min(until, this.#needed, this.#end);
-    if (first <= this.#start) return;
+    const each = Math.max(this.bytes / count, 1);
+    const young = await this.seek(this.around.clock.now() - this.spec.maxAgeMs);
+    const first = this.firstKept(young, each);
+    if (first <= this.start) return;
     await this.#topic.dropUntil(first);
-    this.#bytes = Math.max(Math.round(this.#bytes - (first - this.#start) * each), 0);
-    this.#start = first;
+    this.bytes = Math.max(Math.round(this.bytes - (first - this.start) * each), 0);
+    this.start = first;
   }
 
   /** Tells of what is appended, by whomever, in order; through lost connections. */
   async #follow(): Promise<void> {
-    const { clock, report } = this.#around;
-    const { signal } = this.#closing;
-    const { key } = this.#spec;
+    const { clock, report } = this.around;
+    const { signal } = this.closing;
+    const { key } = this.spec;
     let failures = 0;
     while (!signal.aborted) {
       try {
-        const { found, next, start } = await this.#topic.follow(this.#end, FETCH_BYTES, WAIT_MS);
+        const { found, next, start } = await this.#topic.follow(this.end, FETCH_BYTES, WAIT_MS);
         if (signal.aborted) return;
-        this.#start = Math.max(this.#start, start);
+        this.start = Math.max(this.start, start);
         this.#hear(found, next);
         if (failures > 1) report(key, OPEN);
         failures = 0;
       } catch (error) {
         if (signal.aborted) return;
-        if (++failures === 1) this.#warn('the connection to a store of events is lost', error);
+        if (++failures === 1) this.warn('the connection to a store of events is lost', error);
         // The first may be a change of the leader.
         else report(key, lost(unreachable(this.place, error)));
         await sleep(clock, AGAIN_MS, signal);
@@ -389,58 +324,36 @@ class KafkaStream implements RemoteStream {
     this.#topic.lookAgain();
     const gone = isGone(error);
     if (!gone && !answered(error, 'OFFSET_OUT_OF_RANGE')) return;
-    const id = gone ? (await this.#topic.make(this.#spec.maxEventBytes)).id : this.#id;
+    const id = gone ? (await this.#topic.make(this.spec.maxEventBytes)).id : this.#id;
     const { start, end } = await this.#topic.range();
     const another = id !== this.#id;
-    if (!another && end >= this.#end && start <= this.#end) return;
-    this.#around.log.error('a store of events has lost some that it had acknowledged', {
-      stream: this.#spec.key,
-      store: this.place,
-      expected: this.#end,
-      start,
-      end,
-    });
+    if (!another && end >= this.end && start <= this.end) return;
+    this.hasLost({ start, end });
     this.#id = id;
-    this.#start = start;
-    this.#end = another ? start : Math.max(start, Math.min(this.#end, end));
+    this.start = start;
+    this.end = another ? start : Math.max(start, Math.min(this.end, end));
   }
 
   #hear(found: readonly Found[], next: number): void {
     for (const one of found) {
       this.#keep(one);
-      if (!this.#counted.delete(one.offset)) this.#bytes += one.bytes;
+      if (!this.#counted.delete(one.offset)) this.bytes += one.bytes;
     }
     const entries = this.#entries(found);
-    this.#end = next;
-    if (entries.length === 0) return;
-    this.#tail.push(entries);
-    for (const listener of this.#listeners) {
-      try {
-        listener(entries);
-      } catch (error) {
-        this.#warn('a reader of an event log has failed', error);
-      }
-    }
+    this.end = next;
+    this.heard(entries);
   }
 
   async close(drop: boolean): Promise<void> {
-    this.#closing.abort();
+    this.closing.abort();
     this.#expiry?.cancel();
     this.#dedup.clear();
     if (drop)
       await this.#topic
         .remove()
-        .catch((error: unknown) => this.#warn('a topic could not be taken away', error));
+        .catch((error: unknown) => this.warn('a topic could not be taken away', error));
     await this.#topic.close();
     await this.#following;
-    if (open.get(this.#name) === this.#spec.key) open.delete(this.#name);
-  }
-
-  #warn(what: string, error: unknown): void {
-    this.#around.log.warn(what, {
-      stream: this.#spec.key,
-      store: this.place,
-      error: messageOf(error),
-    });
+    if (open.get(this.#name) === this.spec.key) open.delete(this.#name);
   }
 }

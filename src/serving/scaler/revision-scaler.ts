@@ -26,6 +26,7 @@ import { createShape } from './shape.ts';
 import { createStarts } from './starts.ts';
 import type { Terms } from './terms.ts';
 import { createWarmth } from './warmth.ts';
+import { createWave } from './wave.ts';
 
 /** What can be said of a revision's instances, for its status. */
 export interface RevisionScale {
@@ -89,8 +90,6 @@ export interface RevisionScaler {
   dissolve(): Promise<void>;
 }
 
-/** Starts allowed at once on account of one report; doubles with every further report that still shows a lack. */
-const FIRST_WAVE = 16;
 /** Waiting requests are answered with the last failure when the next start is further away than this. */
 const WORTH_WAITING_MS = 250;
 /** An instance that is to be converted may take so long over its last requests. */
@@ -132,6 +131,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     up: (instance) => arrived(instance),
     failed: (error) => startFailed(error),
   });
+  const wave = createWave();
   const begun = clock.monotonic();
 
   let history: LoadHistory | undefined;
@@ -139,8 +139,6 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
   let target = 0;
   /** What load and requests asked for last, before any bounds; 0 is a revision that nobody uses. */
   let wish = 0;
-  let wave = FIRST_WAVE;
-  let permits = FIRST_WAVE;
   let initialized =
     options.proven === 'ready' || (options.proven === 'unknown' && shape.spec.initialScale === 0);
   let active: Activity = options.proven === 'unknown' && !initialized ? 'Unknown' : 'False';
@@ -293,9 +291,8 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
         wakeIn(wait);
         if (urgent && fleet.ready === 0 && (attempts.hopeless || wait > WORTH_WAITING_MS)) refuse();
       } else {
-        const room = Math.min(target - present, permits);
-        permits -= room;
-        for (let index = 0; index < room; index++) starts.begin();
+        const allowed = wave.take(target - present);
+        for (let index = 0; index < allowed; index++) starts.begin();
       }
     } else if (fleet.ready > target) fleet.shed(fleet.ready - target);
     watchSurge();
@@ -349,7 +346,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     const now = clock.monotonic();
     fleet.settle();
     if (starts.count === 0 && now - load.at > REPORTS_LOST_MS) load = { queued: 0, inFlight: 0, at: load.at };
-    permits = Math.max(permits, FIRST_WAVE);
+    wave.rest();
     const before = fleet.ready;
     const again = evaluate();
     act();
@@ -359,7 +356,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     const idle = fleet.ready === 0 && fleet.absent === 0 && starts.count === 0;
     if (idle && target === 0) {
       history = undefined;
-      permits = wave = FIRST_WAVE;
+      wave.reset();
       return;
     }
     // Settled is only what the next decision, on the same figures, would leave as it is.
@@ -368,13 +365,10 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     if (!settled) wakeIn(TICK_MS);
   };
 
-  /** A report allows further starts: twice as many as the one before, as long as there is still a lack. */
   const reported = (queued: number, inFlight: number) => {
     warmth?.used(clock.monotonic(), queued + inFlight > 0);
     load = { queued, inFlight, at: clock.monotonic() };
-    const lacking = target > fleet.ready + starts.count;
-    wave = lacking && permits === 0 ? wave * 2 : FIRST_WAVE;
-    permits = wave;
+    wave.reported(target > fleet.ready + starts.count);
   };
 
   const end = () => {
@@ -452,7 +446,7 @@ export function createRevisionScaler(options: RevisionScalerOptions): RevisionSc
     endpointDown(id, reason) {
       if (reason === USED) {
         // the next request is to find another; to replace it is no growth
-        if (fleet.discard(id)) permits++;
+        if (fleet.discard(id)) wave.replace();
         onChange(false);
         return act();
       }

@@ -24,6 +24,7 @@ import {
 } from './lifecycle.ts';
 import { limitsOf } from './limits.ts';
 import type { LogWriter } from './logs/writer.ts';
+import { createPodEnding } from './pod-ending.ts';
 import { podStatus, recordsFromStatus } from './pod-status.ts';
 import { createStatusWriter } from './status-writer.ts';
 import { terminationMessage } from './termination.ts';
@@ -52,8 +53,6 @@ const REVISION = 'serving.knative.dev/revision';
 const DEFAULT_GRACE_S = 30;
 const CONFIG_RETRY_MS = 60_000;
 const START_RETRY_MS = 10_000;
-/** Between the news that a Pod ends and the end of its programs: requests that are on their way still arrive at somebody. */
-const SETTLE_MS = 100;
 
 export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker {
   const { driver, clock, events, logs } = context;
@@ -70,21 +69,22 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
   const leaving = new Set<ContainerRun>();
   /** Starts under way. */
   const starting = new Map<string, Promise<void>>();
-  let terminating = false;
   let finished = ['Succeeded', 'Failed'].includes(initial.status?.phase ?? '');
   let gone = false;
   let wake: Timer | undefined;
-  let killAt: Timer | undefined;
-  /** The Pod ends, but whoever sends requests to it may not know yet. */
-  let settling: Timer | undefined;
-  /** When what still runs of a Pod that ends is killed, by the monotonic clock. */
-  let deadline = 0;
   let finishing: Promise<void> | undefined;
 
   /** Somebody may be sending requests to it. */
   const isServing = () =>
     pod.spec.containers.some((container) => container.ports?.length && record(container.name).ready);
   const runs = () => [...live.values(), ...leaving];
+  const ending = createPodEnding(
+    clock,
+    () => {
+      for (const run of runs()) run.kill();
+    },
+    () => sync(),
+  );
   /** Whose lines those in its log are. */
   const ofFunction = () => {
     const { labels } = pod.metadata;
@@ -117,7 +117,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
           hostIP: context.facts.hostIP,
           podIP: context.facts.podIP,
           machine: context.machine,
-          terminating,
+          terminating: ending.begun,
           startedAt,
         },
         clock.now(),
@@ -127,8 +127,8 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
 
   const sync = () => {
     if (gone) return;
-    if (terminating) {
-      if (!settling) stopNext();
+    if (ending.begun) {
+      if (!ending.settling) stopNext();
       return finishIfDone();
     }
     if (finished) return;
@@ -147,7 +147,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
       if (!starting.has(container.name)) {
         const start = startContainer(container).finally(() => {
           starting.delete(container.name);
-          if (terminating) sync();
+          if (ending.begun) sync();
         });
         starting.set(container.name, start);
       }
@@ -196,7 +196,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
         events.record(pod, type, reason, message),
       );
       if (pulling) await pulling;
-      if (gone || terminating) return;
+      if (gone || ending.begun) return;
       const { spec, socket, imageID } = prepareLaunch(context, pod, container, config);
       if (imageID) change(container.name, { imageID });
       if (!isPooled(pod)) events.record(pod, 'Normal', 'Created', `Created container: ${container.name}`);
@@ -234,7 +234,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
       running,
       writer,
       clock,
-      probed: serves(container) && !gone && !terminating,
+      probed: serves(container) && !gone && !ending.begun,
       socket,
       events: {
         tell,
@@ -261,7 +261,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
     live.set(container.name, run);
     volumes.started();
     if (gone) return running.kill();
-    if (terminating) return stopNext();
+    if (ending.begun) return stopNext();
     if (!isPooled(pod)) tell('Normal', 'Started', `Started container ${container.name}`);
     // Who has asked for an update waits to hear that it has begun.
     const awaited = updateOf(pod) !== undefined;
@@ -326,27 +326,13 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
     records.set(container.name, replaced ? { ...next, notBefore: 0, backoffMs: 0 } : next);
     if (gone) return;
     sync();
-    status.report(terminating || !starting.has(container.name));
+    status.report(ending.begun || !starting.has(container.name));
   };
 
   const terminate = (graceSeconds: number) => {
     wake?.cancel();
-    const first = !terminating;
-    terminating = true;
-    killAt?.cancel();
-    const kill = () => {
-      for (const run of runs()) run.kill();
-    };
-    deadline = clock.monotonic() + graceSeconds * 1000;
-    if (graceSeconds <= 0) kill();
-    else killAt = clock.after(graceSeconds * 1000, kill);
     // Who asks is told at once that nothing should be sent here any more, and hears it before the program does.
-    if (first && isServing() && graceSeconds * 1000 > SETTLE_MS) {
-      settling = clock.after(SETTLE_MS, () => {
-        settling = undefined;
-        sync();
-      });
-    }
+    ending.begin(graceSeconds * 1000, isServing());
     for (const name of live.keys()) change(name, { ready: false });
     status.report(true);
     sync();
@@ -355,7 +341,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
   /** Everything has ended: the last status, then the object may go. */
   const finishIfDone = () => {
     if (runs().length > 0 || starting.size > 0 || finishing) return;
-    killAt?.cancel();
+    ending.cancel();
     finishing = (async () => {
       for (const { name: container } of all()) {
         const { state, last } = record(container);
@@ -421,7 +407,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
       pod = asUpdated(next);
       if (next.metadata.deletionTimestamp) {
         const grace = graceOf(next);
-        if (!terminating || grace < graceOf(old)) terminate(grace);
+        if (!ending.begun || grace < graceOf(old)) terminate(grace);
         else sync();
         return;
       }
@@ -441,7 +427,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
       if (tellsOfPod(pod) && told(old) !== told(pod)) volumes.renew();
     },
     refresh() {
-      if (gone || finished || terminating) return;
+      if (gone || finished || ending.begun) return;
       for (const container of all()) {
         const { state } = record(container.name);
         if (state.kind === 'waiting' && state.reason !== 'CrashLoopBackOff')
@@ -453,8 +439,7 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
     async remove() {
       gone = true;
       wake?.cancel();
-      killAt?.cancel();
-      settling?.cancel();
+      ending.cancel();
       status.stop();
       for (const { running } of runs()) running.kill();
       await Promise.all([...starting.values()]);
@@ -474,13 +459,14 @@ export function createPodWorker(context: WorkerContext, initial: Pod): PodWorker
       await Promise.all([...starting.values()]);
       for (const run of runs()) if (!current.includes(run)) run.kill();
       await Promise.all(runs().map(({ running }) => running.exited));
-      for (const left of [timer, killAt, settling]) left?.cancel();
+      timer.cancel();
+      ending.cancel();
     },
   };
 
   /** How long a container that is told to end now may take. */
   function graceMs(): number {
-    return terminating ? Math.max(0, deadline - clock.monotonic()) : graceOf(pod) * 1000;
+    return ending.begun ? ending.leftMs() : graceOf(pod) * 1000;
   }
 
   function graceOf(of: Pod): number {

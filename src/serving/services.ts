@@ -12,6 +12,7 @@ import { CANARY_ANNOTATION } from './canary/plan.ts';
 import { revisionConflict } from './configurations.ts';
 import type { ServingContext } from './context.ts';
 import { LABELS, LAST_APPLIED, listOf, without } from './names.ts';
+import { noReadyRevision } from './traffic.ts';
 
 const conditions = conditionSet('ConfigurationsReady', 'RoutesReady');
 const SERVING_GROUP_VERSION = 'serving.knative.dev/v1';
@@ -134,7 +135,7 @@ export function createServiceReconciler(context: ServingContext) {
       status.latestCreatedRevisionName = configuration.status?.latestCreatedRevisionName;
       status.latestReadyRevisionName = configuration.status?.latestReadyRevisionName;
     }
-    // While the Configuration is at a new revision, what its Route says is still about the one before.
+    // While the Configuration is at a new revision, what its Route says is still about the one before; and just after it became ready, too.
     const underWay = readiness(configuration) === 'Unknown';
     /** Marked last, so that `Ready` tells the cause, the failed revision, and not what follows from it. */
     const markConfiguration = () => {
@@ -164,7 +165,9 @@ export function createServiceReconciler(context: ServingContext) {
       status.address = route.status?.address;
       status.traffic = route.status?.traffic;
       const ready = conditionOf(route, 'Ready');
-      const stale = ready?.status === 'False' && underWay && follows(route, configuration);
+      const outdated =
+        status.latestReadyRevisionName !== undefined && ready?.message === noReadyRevision(name);
+      const stale = ready?.status === 'False' && (outdated || (underWay && follows(route, configuration)));
       if (stale || (ready?.status === 'True' && !trafficMigrated(route, configuration))) {
         manager.markUnknown(
           'RoutesReady',

@@ -236,6 +236,47 @@ test('a first deploy that fails: requests get the reason instead of 404, once pe
   assert.equal(ready('services', 'hello'), 'True');
 });
 
+test('after a first deploy that failed, a good one is never said to have failed', async (t) => {
+  const { client, source, start, settle, ready, stop } = setUp();
+  t.after(stop);
+  await start();
+  source.failure = () =>
+    new InstanceError({ status: 500, component: 'function', reason: 'LoadError', message: 'no such export' });
+  await client.create(KSERVICES, service('hello'));
+  await settle();
+  assert.match(ready('services', 'hello'), /^False RevisionFailed/);
+
+  const said: string[] = [];
+  const over = new AbortController();
+  const watched = (async () => {
+    const { resourceVersion } = (await client.get<Service>(KSERVICES, 'default', 'hello')).metadata;
+    for await (const event of client.watch<Service>(KSERVICES, {
+      namespace: 'default',
+      resourceVersion,
+      signal: over.signal,
+    })) {
+      if (event.type !== 'MODIFIED') continue;
+      const { latestCreatedRevisionName, conditions } = event.object.status ?? {};
+      const found = conditions?.find(({ type }) => type === 'Ready');
+      if (latestCreatedRevisionName === 'hello-00002') said.push(`${found?.status} ${found?.message ?? ''}`);
+    }
+  })().catch(() => {});
+  source.failure = undefined;
+  const newest = await client.get<Service>(KSERVICES, 'default', 'hello');
+  const [container] = newest.spec.template.spec.containers;
+  newest.spec.template.spec.containers = [{ ...container!, env: [{ name: 'A', value: '2' }] }];
+  await client.update(KSERVICES, newest);
+  await settle();
+  over.abort();
+  await watched;
+  assert.equal(ready('services', 'hello'), 'True');
+  assert.ok(said.length > 0);
+  assert.deepEqual(
+    said.filter((one) => one.startsWith('False')),
+    [],
+  );
+});
+
 test('traffic is split, tags have hosts of their own, and an edit is at the gateway without delay', async (t) => {
   const { client, gateway, start, settle, one, ready, stop } = setUp();
   t.after(stop);

@@ -43,6 +43,10 @@ export function resolveTraffic(route: Route, sources: TrafficSources): TrafficRe
   return problem ? { problem } : { targets };
 }
 
+/** What a Route says of a Configuration that has failed and has nothing from before. */
+export const noReadyRevision = (configuration: string): string =>
+  `Configuration "${configuration}" does not have any ready Revision.`;
+
 function byConfiguration(asked: TrafficTarget, sources: TrafficSources): ResolvedTarget | TrafficProblem {
   const name = asked.configurationName ?? '';
   const configuration = sources.configuration(name);
@@ -53,7 +57,7 @@ function byConfiguration(asked: TrafficTarget, sources: TrafficSources): Resolve
       ? {
           status: 'False',
           reason: 'RevisionMissing',
-          message: `Configuration "${name}" does not have any ready Revision.`,
+          message: noReadyRevision(name),
         }
       : {
           status: 'Unknown',

@@ -44,6 +44,14 @@ test('a file in the place of the home, or of its parent, is told', () => {
   assert.throws(() => prepareHome(homePaths(join(DIR, 'file/below'), {})), code('HomeNotWritable'));
 });
 
+test('folders above it are made; where none can be made that is told at once', () => {
+  const deep = homePaths(join(DIR, 'one/two/three'), {});
+  prepareHome(deep);
+  assert.ok(statSync(deep.packages).isDirectory());
+  assert.throws(() => prepareHome(homePaths('/proc/petrel/home', {})), code('HomeNotWritable'));
+  assert.throws(() => prepareHome(homePaths('/proc/petrel', {})), code('HomeNotWritable'));
+});
+
 test('failures of the file system become errors with a fix', () => {
   const failure = (name: string) => Object.assign(new Error(name), { code: name, path: '/x' });
   for (const name of ['EACCES', 'EPERM', 'EROFS'])

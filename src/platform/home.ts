@@ -1,8 +1,18 @@
 /** Where everything of one platform lives, and what it leaves there for commands to find it. */
 import { createHash } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { PetrelError } from '../base/errors.ts';
 
 /** The paths of one home. Nothing here touches the disk. */
@@ -97,7 +107,7 @@ export function prepareHome(home: HomePaths): void {
       [home.packages, 0o755],
       [home.cache, 0o755],
     ] as const) {
-      mkdirSync(folder, { recursive: true, mode });
+      makeFolder(folder, mode);
       chmodSync(folder, mode); // whatever the umask; in a shared /tmp this fails when the folder is somebody else's
     }
     // Free for this user; root's reserve is not counted, since the platform may run as anybody.
@@ -109,13 +119,41 @@ export function prepareHome(home: HomePaths): void {
   }
 }
 
+/**
+ * Makes a folder and those above it. Node's own way (`recursive`) never ends where a parent is there and takes no folders (`/proc`), and
+ * says ENOENT where the file system is read-only.
+ */
+function makeFolder(folder: string, mode: number): void {
+  try {
+    mkdirSync(folder, { mode });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' && statSync(folder).isDirectory()) return;
+    const parent = dirname(folder);
+    if (code !== 'ENOENT' || existsSync(parent)) throw error;
+    makeFolder(parent, mode);
+    makeFolder(folder, mode);
+  }
+}
+
+/** Why nothing can be kept in a home, by what the file system says. */
+const UNUSABLE: Record<string, string> = {
+  EACCES: 'no permission to write',
+  EPERM: 'no permission to write',
+  EROFS: 'the file system is read-only',
+  ENOTDIR: 'not a directory',
+  EEXIST: 'not a directory',
+  ENOENT: 'no folder can be made there',
+};
+
 /** Turns a failure of the file system under a home into an error that says what to do. */
 export function fileError(error: unknown, dir: string): unknown {
   const { code, path } = error as NodeJS.ErrnoException;
   if (code === 'ENOSPC' || code === 'EDQUOT') return diskFull(dir, 'the disk is full');
-  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS' || code === 'ENOTDIR' || code === 'EEXIST') {
+  const why = UNUSABLE[code ?? ''];
+  if (why !== undefined) {
     return new PetrelError('HomeNotWritable', `the home directory ${dir} cannot be used`, {
-      why: `${path ?? dir}: ${code === 'ENOTDIR' || code === 'EEXIST' ? 'not a directory' : 'no permission to write'}`,
+      why: `${path ?? dir}: ${why}`,
       fix: 'choose another one with --home <dir> or PETREL_HOME, or give this user the right to write there',
       cause: error,
     });

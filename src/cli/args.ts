@@ -121,6 +121,9 @@ function readValue(
   if (spec.choices && !spec.choices.includes(value)) {
     throw usage(command, `${raw} ${value} is not known`, `use one of ${spec.choices.join(', ')}`);
   }
+  // An empty path is a variable that was not set, and would be the folder that one stands in.
+  if (value === '' && spec.complete === 'folders')
+    throw usage(command, `${raw} is empty`, `name a folder, or leave ${raw} out`);
   if (spec.kind !== 'integer' && spec.kind !== 'optional') return value;
   if (!/^\d{1,9}$/.test(value))
     throw usage(

@@ -10,6 +10,7 @@ export type Completion =
   | 'folders'
   | 'functions'
   | 'revisions'
+  | 'instances'
   | 'aliases'
   | 'namespaces'
   | 'runtimes'

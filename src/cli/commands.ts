@@ -178,7 +178,7 @@ export const COMMANDS: readonly CommandSpec[] = [
         help: 'only have it accepted; it is carried out later, and again when it fails',
       },
       wait: { kind: 'flag', help: 'with --async: wait until it is over and print the answer' },
-      output: { ...OUTPUT, help: 'how to print what --check finds' },
+      output: { ...OUTPUT, help: 'how to print what --check finds, and the id that --async gets' },
     },
     examples: [
       ['petrel invoke hello', 'GET /'],
@@ -202,7 +202,12 @@ export const COMMANDS: readonly CommandSpec[] = [
       follow: { kind: 'flag', short: 'f', help: 'keep printing, also of instances that start later' },
       tail: { kind: 'integer', value: 'lines', help: 'only the last lines' },
       since: { kind: 'text', value: '10m|time', help: 'only lines that are newer' },
-      instance: { kind: 'text', value: 'name', help: 'only of this instance; the end of its name will do' },
+      instance: {
+        kind: 'text',
+        value: 'name',
+        help: 'only of this instance; the end of its name will do',
+        complete: 'instances',
+      },
       previous: { kind: 'flag', short: 'p', help: 'only of the instance that crashed last, or ended last' },
       output: {
         kind: 'text',

@@ -122,7 +122,9 @@ export function apiError(error: unknown): unknown {
       cause: error,
     });
   }
-  const { code, reason, message } = error as Error & { code: number; reason: string };
+  const { code, reason, message: whole } = error as Error & { code: number; reason: string };
+  // Who refused it is the API's business; what is wrong with it comes after.
+  const message = whole.replace(/^admission webhook "[^"]*" denied the request: (validation failed: )?/, '');
   const as = (
     name: 'NotFound' | 'Conflict' | 'Unauthorized' | 'InvalidArgument' | 'ApiError' | 'DiskFull',
     fix: string,

@@ -91,6 +91,9 @@ test('the command waits, and who knows the id may ask', async () => {
   assert.match(failed.stderr, /failed: it answered 422/);
   const id = (await petrel.run(['invoke', 'work', '--async'])).stdout.trim();
   assert.match(id, /^[0-9a-f]{32}$/);
+  const accepted = await petrel.json<{ id: string; location: string }>(['invoke', 'work', '--async']);
+  assert.equal(accepted.location, `/.petrel/invocations/${accepted.id}`);
+  assert.equal((await petrel.refused(['invoke', 'work', '--wait'])).exit, 2);
   const told = await call(platform.gateway, `/.petrel/invocations/${id}?wait=20`);
   assert.equal((JSON.parse(told.body) as View).status, 'succeeded');
   const forged = await call(platform.gateway, `/.petrel/invocations/${id}`, {

@@ -116,6 +116,23 @@ test('list, describe, logs, delete', async () => {
   await eventually('the route is gone', async () => (await fn('talk')).status === 404);
   assert.equal((await petrel.refused(['delete', 'talk'])).exit, 9);
   assert.equal((await petrel.refused(['describe', 'talk'])).exit, 9);
+
+  // Another one of the name is told of what became of itself alone. Times of Events are whole seconds.
+  const second = Math.floor(Date.now() / 1000);
+  await eventually('the next second', async () => Date.now() / 1000 >= second + 1);
+  await petrel.deploy(scratch.path('talk.js'));
+  interface Described {
+    function: { metadata: { creationTimestamp: string } };
+    events: { lastTimestamp: string; reason: string }[];
+  }
+  let anew: Described | undefined;
+  await eventually('an Event of the new one', async () => {
+    anew = await petrel.json<Described>(['describe', 'talk']);
+    return anew.events.some(({ reason }) => reason === 'RevisionReady');
+  });
+  const since = anew?.function.metadata.creationTimestamp ?? '';
+  for (const { lastTimestamp } of anew?.events ?? []) assert.ok(lastTimestamp >= since, lastTimestamp);
+  await petrel.run(['delete', 'talk']);
 });
 
 test('a load error is shown verbatim; the old revision keeps serving; the next good one takes over', async () => {

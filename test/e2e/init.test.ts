@@ -22,6 +22,12 @@ test('the templates are those of the runtimes', () => {
   for (const name of ['node', 'python']) assert.ok(templates.includes(name), templates.join(' '));
 });
 
+test('a folder that cannot be the name of a function comes with one that can', async () => {
+  const { stderr } = await petrel.run(['init', scratch.path('My_Shop'), '--template', 'static']);
+  assert.match(stderr, /petrel dev .*My_Shop --name my-shop\n/);
+  assert.match((await petrel.refused(['dev', scratch.path('My_Shop'), '--once'])).fix, /--name my-shop/);
+});
+
 /** What is said where this machine lacks what the language needs. */
 const MISSING = /RuntimeUnavailable|ToolMissing|was not found: install/;
 /** … or a compiler's target, or a registry that a template's dependencies come from. */

@@ -37,9 +37,11 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
       callersOf(client, namespace, name),
       client.list<UntypedObject>(EVENTS, { namespace }),
     ]);
+    const since = Date.parse(object.metadata.creationTimestamp ?? '') || 0;
     const related = (event: UntypedObject) => {
       const about = String(event.involvedObject?.name ?? '');
-      return about === name || about.startsWith(`${name}-`);
+      // What had the name before is another object, though Events of it are still kept.
+      return (about === name || about.startsWith(`${name}-`)) && Date.parse(lastTold(event)) >= since;
     };
     const description: Description = {
       object,
@@ -55,6 +57,10 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
     return 0;
   });
 }
+
+/** When it happened last, RFC 3339; in whole seconds, as the times of objects. */
+const lastTold = (event: UntypedObject): string =>
+  event.lastTimestamp ?? event.eventTime ?? event.metadata.creationTimestamp;
 
 function print(out: Output, { object, traffic, revisions, instances, calledBy, events }: Description): void {
   const now = Date.now();
@@ -107,7 +113,7 @@ function print(out: Output, { object, traffic, revisions, instances, calledBy, e
     events.map((event) => [
       `  ${event.type ?? ''}`,
       event.reason ?? '',
-      age(event.lastTimestamp ?? event.eventTime ?? event.metadata.creationTimestamp, now),
+      age(lastTold(event), now),
       `${event.involvedObject?.kind}/${event.involvedObject?.name}`,
       String(event.message ?? '').split('\n')[0] ?? '',
     ]),

@@ -2,6 +2,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { PetrelError } from '../../base/errors.ts';
 import type { CommandContext } from '../command.ts';
+import { nameFor } from '../deploy/source.ts';
 import { RUNTIMES, templates } from '../init/templates.ts';
 import { closest } from '../suggest.ts';
 
@@ -51,7 +52,9 @@ export async function run({ args, out }: CommandContext): Promise<number> {
   await out.data({ directory: target, template: name, files }, () => {
     for (const file of files) out.line(join(shown, file));
     out.note(`${basename(target)} is a function in ${name}. Go on with:`);
-    out.note(`  petrel dev ${shown}`);
+    // A folder may be called what a host name cannot.
+    const proposal = nameFor(basename(target));
+    out.note(`  petrel dev ${shown}${proposal === basename(target) ? '' : ` --name ${proposal}`}`);
   });
   return 0;
 }

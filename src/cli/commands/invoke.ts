@@ -27,6 +27,10 @@ export async function run({ args, home, out }: CommandContext): Promise<number> 
     throw new PetrelError('InvalidArgument', '--expect is for requests that are saved', {
       fix: 'add --save <name>',
     });
+  if (args.flag('wait') && !args.flag('async'))
+    throw new PetrelError('InvalidArgument', '--wait is for requests that are carried out later', {
+      fix: 'add --async; without it the answer is waited for anyway',
+    });
   const saved = await requestOf(args);
   const { method, path, headers, body } = saved;
   if (keep !== undefined && !args.flag('expect')) saveRequest(keep, saved);

@@ -6,6 +6,7 @@ import {
   FUNCTION_ALIASES,
   KSERVICES,
   NAMESPACES,
+  PODS,
   REVISIONS,
   RUNTIMES,
   TRIGGERS,
@@ -33,6 +34,7 @@ const ROWS: Partial<Record<NonNullable<Wanted['names']>, Row>> = {
   // Every function has a Service of its name, and services are named in the same places.
   functions: { resource: KSERVICES, namespaced: true },
   revisions: { resource: REVISIONS, namespaced: true, selector: ofService },
+  instances: { resource: PODS, namespaced: true, selector: ofService },
   aliases: {
     resource: FUNCTION_ALIASES,
     namespaced: true,

@@ -32,6 +32,19 @@ test('everything named counts once, what is optional does not', () => {
   assert.deepEqual(named.sort(), ['configmaps/three', 'secrets/four', 'secrets/one']);
 });
 
+test('so do the Secrets that say who may call', () => {
+  const spec: FunctionSpec = {
+    ...SPEC,
+    access: {
+      auth: { apiKey: { secret: 'keys' }, jwt: { jwksUrl: 'https://id.test/' }, hmac: { secret: 'one' } },
+    },
+  };
+  const named = references(spec).map(({ name, need }) => `${name}: ${need}`);
+  assert.ok(named.includes('keys: nobody is let in without it'), named.join('\n'));
+  assert.ok(named.includes('one: no instance can start without it'), named.join('\n'));
+  assert.equal(named.length, 4);
+});
+
 test('what is missing is named with the way to make it', async () => {
   const client = createClient(createFakeApi());
   const spec: FunctionSpec = {

@@ -56,7 +56,7 @@ export function findSource(path: string, options: SourceOptions): Source {
     path: full,
     directory,
     entry: program ? undefined : directory ? entry : base,
-    name: checkName(name ?? own, path, name !== undefined),
+    name: checkName(name ?? own, name !== undefined),
     ...(program ? { program } : {}),
   };
 }
@@ -83,19 +83,29 @@ function look(path: string, full: string): Stats {
   });
 }
 
-function checkName(name: string, path: string, given: boolean): string {
-  const problems =
-    name.length > LONGEST_NAME ? [`must be no more than ${LONGEST_NAME} characters`] : dns1035Label(name);
-  if (problems.length === 0) return name;
-  const proposal =
+const problemsOf = (name: string): string[] =>
+  name.length > LONGEST_NAME ? [`must be no more than ${LONGEST_NAME} characters`] : dns1035Label(name);
+
+/** What a function of a file or folder with this name may be called: the same where that is possible. */
+export function nameFor(name: string): string {
+  if (problemsOf(name).length === 0) return name;
+  return (
     name
       .toLowerCase()
       .replace(/[^a-z0-9]+/g, '-')
-      .replace(/^[^a-z]+|-+$/g, '')
-      .slice(0, LONGEST_NAME) || 'my-function';
+      .replace(/^[^a-z]+/, '')
+      .slice(0, LONGEST_NAME)
+      .replace(/-+$/, '') || 'my-function'
+  );
+}
+
+function checkName(name: string, given: boolean): string {
+  const problems = problemsOf(name);
+  if (problems.length === 0) return name;
+  const proposal = nameFor(name);
   throw new PetrelError('InvalidName', `"${name}" cannot be the name of a function`, {
     why: `it becomes a host name: ${problems.join('; ')}`,
-    fix: given ? `for example --name ${proposal}` : `petrel deploy ${path} --name ${proposal}`,
+    fix: `${given ? 'for example' : 'name the function'}: --name ${proposal}`,
   });
 }
 

@@ -68,6 +68,24 @@ test('a load error is passed on as it is, with what goes on serving', async () =
   );
 });
 
+for (const [spec, message, fix] of [
+  [{ handler: 'main' }, 'hello.ts has no function named main: it exports default.', /--handler ''/],
+  [{}, "Error: Cannot find package 'petrel' imported from hello.ts", /--state own/],
+  [{}, "ModuleNotFoundError: No module named 'petrel'", /--state own/],
+  [{ state: {} }, "Error: Cannot find package 'petrel' imported from hello.ts", /correct the source/],
+  [{ handler: 'main' }, 'SyntaxError: hello.ts:1', /correct the source/],
+] as const) {
+  test(`the way out of "${message}" with ${JSON.stringify(spec)}`, async () => {
+    const { client, report } = await deployed();
+    await report({ status: 'False', reason: 'load_error', message });
+    const newest = await client.get<PetrelFunction>(FUNCTIONS, 'default', 'hello');
+    await assert.rejects(
+      untilReady(client, { ...newest, spec: { ...newest.spec, ...spec } }),
+      (error) => error instanceof PetrelError && fix.test(error.fix),
+    );
+  });
+}
+
 for (const [reason, code] of [
   ['NotOwned', 'NameTaken'],
   ['load_error', 'LoadError'],

@@ -1,6 +1,6 @@
 /** Waiting until an object is as it should be, or until it is known why it never will. */
 import { PetrelError } from '../../base/errors.ts';
-import type { PetrelFunction } from '../../kinds/function.ts';
+import type { FunctionSpec, PetrelFunction } from '../../kinds/function.ts';
 import type { Condition, KubeObject } from '../../kinds/object.ts';
 import type { KubeClient, ResourceRef } from '../../kube/client.ts';
 import { FUNCTIONS } from '../../kube/refs.ts';
@@ -124,7 +124,7 @@ function outcome(fn: PetrelFunction, generation: number | undefined): boolean {
   if (LOAD_ERRORS.has(reason)) {
     throw new PetrelError('LoadError', message.trimEnd(), {
       why: `${name} could not be loaded (${reason})${fn.status?.latestReadyRevisionName ? `; ${fn.status.latestReadyRevisionName} goes on serving` : ''}`,
-      fix: 'correct the source and deploy it again',
+      fix: loadFix(fn.spec, message),
     });
   }
   throw new PetrelError('NotReady', `${name} is not ready: ${message || reason}`, {
@@ -132,6 +132,18 @@ function outcome(fn: PetrelFunction, generation: number | undefined): boolean {
     fix: `petrel describe ${name} -n ${namespace}`,
   });
 }
+
+/** What to do about code that does not load: its settings may be what is wrong, not the source. */
+function loadFix({ handler, state }: FunctionSpec, message: string): string {
+  if (handler && message.includes(`named ${handler}`))
+    return `name one that is there with --handler; --handler '' leaves the choice to the runtime`;
+  if (state === undefined && NO_STATE_MODULE.test(message))
+    return 'the module petrel is there for functions that have state: add --state own';
+  return 'correct the source and deploy it again';
+}
+
+/** What Node and Python say of an import of the module that comes with state. */
+const NO_STATE_MODULE = /Cannot find package 'petrel'|No module named 'petrel'/;
 
 /** What to do about a build that failed for another reason than its source. */
 const BUILD_FIXES: Record<string, string> = {

@@ -78,6 +78,14 @@ test('a language without one, and a port that somebody has', async (t) => {
   );
 });
 
+test('a number that is no port', async () => {
+  for (const asked of [65536, 99999999])
+    await assert.rejects(
+      openDebugging(node, asked, [node]),
+      (error) => error instanceof PetrelError && error.code === 'InvalidArgument',
+    );
+});
+
 test('a program is debugged by whoever starts it', async () => {
   await assert.rejects(
     openDebugging(undefined, undefined, [node]),

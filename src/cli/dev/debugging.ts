@@ -7,6 +7,7 @@ import { PetrelError } from '../../base/errors.ts';
 import type { Runtime, RuntimeDebugger } from '../../kinds/function.ts';
 
 const LOOPBACK = '127.0.0.1';
+const LAST_PORT = 65535;
 
 export interface Debugging {
   protocol: string;
@@ -21,7 +22,7 @@ export interface Debugging {
   close(): void;
 }
 
-/** Opens `asked`, or the port that the language's tools have by default. Throws `UnsupportedSource` and `PortInUse`. */
+/** Opens `asked`, or the port that the language's tools have by default. Throws `UnsupportedSource`, `InvalidArgument` and `PortInUse`. */
 export async function openDebugging(
   runtime: Runtime | undefined,
   asked: number | undefined,
@@ -47,6 +48,11 @@ export async function openDebugging(
     });
   }
   const port = asked ?? way.port;
+  if (port > LAST_PORT)
+    throw new PetrelError('InvalidArgument', `${port} is no port`, {
+      why: `ports end at ${LAST_PORT}`,
+      fix: 'choose another: --debug=<port>, or 0 for any',
+    });
   return way.reversed ? reversed(way, port) : forwarding(way, port);
 }
 

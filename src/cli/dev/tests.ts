@@ -90,7 +90,7 @@ export function createTester({ tests, source, url, env, report }: TesterOptions)
     for (const stream of [started.stdout, started.stderr]) lines(stream, report.log);
     const ended = await once(started, 'close').catch((error: NodeJS.ErrnoException) => error);
     if (child === started) child = undefined;
-    const ms = performance.now() - began;
+    const ms = Math.round(performance.now() - began);
     if (ended instanceof Error) {
       const missing = (ended as NodeJS.ErrnoException).code === 'ENOENT';
       const problem = missing
@@ -112,7 +112,7 @@ export function createTester({ tests, source, url, env, report }: TesterOptions)
       problems.map((problem) => `${name}: ${problem}`),
     );
     const what = `${requests.length} saved request${requests.length === 1 ? '' : 's'}`;
-    return { what, passed: problems.length === 0, ms: performance.now() - began, problems };
+    return { what, passed: problems.length === 0, ms: Math.round(performance.now() - began), problems };
   };
 
   const work = async (turn: number) => {

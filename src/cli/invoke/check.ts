@@ -37,7 +37,7 @@ export async function checkRequests(url: string, checks: readonly Check[]): Prom
       (answer) => differences(request.expect, answer),
       (error: Error) => [`no answer: ${error.message}`],
     );
-    done.push({ name, passed: problems.length === 0, ms: performance.now() - began, problems });
+    done.push({ name, passed: problems.length === 0, ms: Math.round(performance.now() - began), problems });
   }
   return done;
 }

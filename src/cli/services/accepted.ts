@@ -21,7 +21,7 @@ export async function tellAccepted(options: {
   response.resume();
   const id = String(response.headers['x-petrel-invocation-id']);
   if (!wait) {
-    out.line(id);
+    await out.data({ id, location: response.headers.location ?? null }, () => out.line(id));
     return 0;
   }
   const url = `http://${record.gateway}${response.headers.location}?wait=${WAIT_SECONDS}`;

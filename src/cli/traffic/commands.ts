@@ -22,6 +22,7 @@ export const TRAFFIC_COMMANDS: readonly CommandSpec[] = [
         kind: 'list',
         value: 'revision=percent,...',
         help: 'who gets how much; latest is a revision, too. The rest stays where it is',
+        complete: 'revisions',
       },
       promote: {
         kind: 'text',
@@ -69,7 +70,12 @@ export const TRAFFIC_COMMANDS: readonly CommandSpec[] = [
         help: 'what it stands for; latest: always the newest',
         complete: 'revisions',
       },
-      also: { kind: 'text', value: 'revision=percent', help: 'a second revision and its part' },
+      also: {
+        kind: 'text',
+        value: 'revision=percent',
+        help: 'a second revision and its part',
+        complete: 'revisions',
+      },
       delete: { kind: 'flag', help: 'delete the alias; revisions stay' },
       output: OUTPUT,
     },

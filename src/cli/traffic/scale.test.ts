@@ -38,6 +38,12 @@ test('what is set holds for the autoscaler, and what is taken back does not', ()
   assert.equal(scaled(set!, edits('--min', '2')), undefined);
 });
 
+test('more at least than at most is refused; 0 is no bound', () => {
+  assert.throws(() => edits('--min', '5', '--max', '2'), /--min 5 is more than --max 2/);
+  assert.doesNotThrow(() => edits('--min', '5', '--max', '0'));
+  assert.doesNotThrow(() => edits('--min', '5', '--max', 'none'));
+});
+
 test('the settings say where they come from; the Service’s own win', () => {
   const own = { 'autoscaling.petrel.dev/min-scale': '1' };
   const template = { 'autoscaling.knative.dev/min-scale': '5', 'autoscaling.knative.dev/max-scale': '7' };

@@ -89,6 +89,11 @@ export function scaleEdits(args: Args): Record<string, string | undefined> {
     }
     edits[LIVE + annotation] = value === NONE ? undefined : (CLASSES[value] ?? value);
   }
+  const [min, max] = [Number(args.text('min')), Number(args.text('max'))];
+  if (max > 0 && min > max)
+    throw new PetrelError('InvalidArgument', `--min ${min} is more than --max ${max}`, {
+      fix: 'make --max at least as large, or 0 for no limit',
+    });
   return edits;
 }
 

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { after, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Producer } from '../../src/clients/kafka/index.ts';
 import { connect, jetstream, jetstreamManager } from '../../src/clients/nats/index.ts';
@@ -31,6 +31,9 @@ const outside = createServer((incoming, response) => {
     texts?.set(text, (texts.get(text) ?? 0) + 1);
     response.writeHead(text === 'poison' ? 500 : 202).end();
   });
+});
+before(async () => {
+  await petrel.up();
 });
 after(async () => {
   await petrel.stop();
@@ -82,7 +85,7 @@ test('kill -9 of the platform and of the brokers: everything that was confirmed 
 
   await new Promise<void>((resolve) => outside.listen(0, '127.0.0.1', resolve));
   const { port } = outside.address() as AddressInfo;
-  let platform = await petrel.up();
+  let platform = await petrel.status();
   const configs = {
     kafka: { bootstrapServers: kafka.bootstrap, topics: 'orders', initialOffset: 'earliest' },
     nats: { servers: [nats.url], stream: 'ORDERS', initialOffset: 'earliest' },

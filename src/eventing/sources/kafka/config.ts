@@ -1,8 +1,9 @@
 /** The configuration of a Kafka source, and KEDA's for the same. Pure. */
 import type { FieldError, Json } from '../../../kinds/object.ts';
-import { checkFields, type Fields, invalid, type Read, readFields } from '../../connectors/fields.ts';
+import { checkFields, type Fields, type Read, readFields } from '../../connectors/fields.ts';
 import { KAFKA_FIELDS } from '../../connectors/kafka.ts';
 import { compact, either, list, required } from '../../connectors/keda.ts';
+import { checkStart } from '../initial-offset.ts';
 
 export const FIELDS = {
   ...KAFKA_FIELDS,
@@ -47,24 +48,12 @@ export const FIELDS = {
 
 export type KafkaConfig = Read<typeof FIELDS>;
 
-export function check(config: Record<string, Json>): FieldError[] {
-  const errors = checkFields(config, FIELDS);
-  const { initialOffset } = config;
-  if (typeof initialOffset === 'string' && startOf(initialOffset) === undefined)
-    errors.push(
-      invalid('initialOffset', initialOffset, 'must be latest, earliest or a time like 2026-11-21T09:00:00Z'),
-    );
-  return errors;
-}
+export const check = (config: Record<string, Json>): FieldError[] => [
+  ...checkFields(config, FIELDS),
+  ...checkStart(config),
+];
 
 export const read = (config: Record<string, Json>): KafkaConfig => readFields(config, FIELDS);
-
-/** Where to begin; a time is milliseconds since the epoch. Undefined: it says nothing. */
-export function startOf(text: string): 'latest' | 'earliest' | number | undefined {
-  if (text === 'latest' || text === 'earliest') return text;
-  const at = /^\d{4}-\d\d-\d\dT/.test(text) ? Date.parse(text) : Number.NaN;
-  return Number.isNaN(at) ? undefined : at;
-}
 
 const SASL: Readonly<Record<string, string>> = {
   plaintext: 'PLAIN',

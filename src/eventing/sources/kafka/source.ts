@@ -12,7 +12,8 @@ import { leave, within } from '../../connectors/leave.ts';
 import { LowWater } from '../../connectors/low-water.ts';
 import { causes, persist } from '../../connectors/persist.ts';
 import type { RunningSource, SourceContext, SourceModule } from '../contract.ts';
-import { check, fromKeda, type KafkaConfig, read, startOf } from './config.ts';
+import { startOf } from '../initial-offset.ts';
+import { check, fromKeda, type KafkaConfig, read } from './config.ts';
 import { createMember } from './group.ts';
 import { type KafkaMessage, toEvent } from './record.ts';
 

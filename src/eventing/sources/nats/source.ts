@@ -5,12 +5,13 @@ import type { ConsumerConfig, ConsumerInfo, JsMsg } from '../../../clients/nats/
 import type { CloudEvent } from '../../../cloudevents/event.ts';
 import { fromNats } from '../../../cloudevents/nats.ts';
 import type { FieldError, Json } from '../../../kinds/object.ts';
-import { checkFields, type Fields, invalid, type Read, readFields } from '../../connectors/fields.ts';
+import { checkFields, type Fields, type Read, readFields } from '../../connectors/fields.ts';
 import { compact, either, list, required } from '../../connectors/keda.ts';
 import { about, attributeName, attributeText, carried } from '../../connectors/messages.ts';
 import { connectNats, NATS_FIELDS, natsName } from '../../connectors/nats.ts';
 import { aborted, type Connection, upstream } from '../../connectors/upstream.ts';
 import type { SourceContext, SourceModule } from '../contract.ts';
+import { checkStart, startOf } from '../initial-offset.ts';
 
 export const FIELDS = {
   ...NATS_FIELDS,
@@ -52,21 +53,17 @@ export const FIELDS = {
 
 type Config = Read<typeof FIELDS>;
 
-function check(config: Record<string, Json>): FieldError[] {
-  const errors = checkFields(config, FIELDS);
-  const { initialOffset } = config;
-  if (typeof initialOffset === 'string' && startOf(initialOffset) === undefined)
-    errors.push(
-      invalid('initialOffset', initialOffset, 'must be latest, earliest or a time like 2026-11-21T09:00:00Z'),
-    );
-  return errors;
-}
+const check = (config: Record<string, Json>): FieldError[] => [
+  ...checkFields(config, FIELDS),
+  ...checkStart(config),
+];
 
-function startOf(text: string): Partial<ConsumerConfig> | undefined {
-  if (text === 'latest') return { deliver_policy: 'new' };
-  if (text === 'earliest') return { deliver_policy: 'all' };
-  if (!/^\d{4}-\d\d-\d\dT/.test(text) || Number.isNaN(Date.parse(text))) return undefined;
-  return { deliver_policy: 'by_start_time', opt_start_time: new Date(text).toISOString() };
+function policyOf(text: string): Partial<ConsumerConfig> | undefined {
+  const start = startOf(text);
+  if (start === 'latest') return { deliver_policy: 'new' };
+  if (start === 'earliest') return { deliver_policy: 'all' };
+  if (start === undefined) return undefined;
+  return { deliver_policy: 'by_start_time', opt_start_time: new Date(start).toISOString() };
 }
 
 /** KEDA's scaler `nats-jetstream`. Its monitoring endpoint is not the server's address: the host is, with the client port. */
@@ -186,7 +183,7 @@ async function ensureConsumer(consumers: Consumers, name: string, config: Config
       durable_name: name,
       ack_policy: 'explicit',
       max_deliver: -1,
-      ...startOf(config.initialOffset),
+      ...policyOf(config.initialOffset),
       ...terms,
     });
 }

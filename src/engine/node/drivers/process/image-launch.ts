@@ -5,6 +5,7 @@ import type { ContainerSpec, ContainerUser } from '../driver.ts';
 import type { Privileges } from './script.ts';
 import type { Sandbox } from './self-test.ts';
 import { finished } from './spawn.ts';
+import { unprivilegedProblem } from './users.ts';
 
 const ENTER = join(import.meta.dirname, 'enter-image.cjs');
 const TIMEOUT_MS = 10_000;
@@ -51,13 +52,7 @@ export function imageUserProblem(
     return uid === 0 || gid === 0 || groups.includes(0)
       ? 'user and group 0 are root on this machine: choose another number'
       : undefined;
-  if (privileges?.userNamespace) {
-    const others = groups.filter((one) => one !== (gid ?? groups[0]));
-    return others.length === 0
-      ? undefined
-      : `supplementary groups (${others.join(', ')}) need a platform that is started as root`;
-  }
-  return 'containers run as the platform’s own user here, because this machine permits no namespaces: leave user and groups out';
+  return unprivilegedProblem({ gid, groups }, privileges);
 }
 
 /** What `imageEntry` wrote. */

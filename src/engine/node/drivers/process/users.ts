@@ -54,6 +54,14 @@ export function userProblem(
       ? undefined
       : `group ${taken} is ${accounts.groups.get(taken)} on this machine, whose files the container would have a right to: choose a number that is no group here`;
   }
+  return unprivilegedProblem({ gid, groups }, privileges);
+}
+
+/** The same where the platform is not root, whatever files a container sees. */
+export function unprivilegedProblem(
+  { gid, groups }: Pick<ContainerUser, 'gid' | 'groups'>,
+  privileges: Exclude<Privileges, { kind: 'user' }> | undefined,
+): string | undefined {
   if (privileges?.userNamespace) {
     const others = groups.filter((one) => one !== (gid ?? groups[0]));
     return others.length === 0

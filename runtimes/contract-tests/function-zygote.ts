@@ -10,6 +10,8 @@ import { MuxClient } from './client.ts';
 import { zygoteArgv } from './instance.ts';
 
 type Message = Record<string, unknown>;
+/** Of code under test. */
+type Answer = Record<string, unknown>;
 
 function lines(socket: Socket, take: (message: Message) => void): void {
   let unread = '';
@@ -135,5 +137,43 @@ export function functionZygotes(runtime: string) {
     return { result, fork, lose, end };
   }
 
-  return { load };
+  /**
+   * What is loaded once answers in two instances, each with a life of its own that outlives the process they were forked from. The code
+   * answers with JSON that has `count`, `who`, `more` and `cwd`; `check` sees the first answers of both, and the first instance.
+   */
+  async function livesApart(
+    files: Record<string, string>,
+    check: (first: Answer, other: Answer, instance: { ask(): Promise<string> }) => void | Promise<void>,
+  ): Promise<void> {
+    const { result, fork, lose, end } = await load(files);
+    assert.equal(result.error, undefined);
+    assert.equal(result.result.problem, undefined);
+    const [one, other] = [await fork('one'), await fork('other')];
+    assert.equal(one.specialised.transport.kind, 'mux');
+    const first = JSON.parse(await one.ask());
+    const second = JSON.parse(await one.ask());
+    const third = JSON.parse(await other.ask());
+    assert.deepEqual([first.count, second.count, third.count], [1, 2, 1]);
+    assert.deepEqual([first.who, third.who, first.more], ['one', 'other', '1']);
+    assert.ok(first.cwd.endsWith('/code'));
+    await check(first, third, one);
+    await lose();
+    assert.equal(JSON.parse(await other.ask()).count, 2);
+    await one.end();
+    await other.end();
+    await end();
+  }
+
+  /** Two instances of the code answer differently. */
+  async function answersDiffer(files: Record<string, string>): Promise<void> {
+    const { result, fork, end } = await load(files);
+    assert.equal(result.result.problem, undefined);
+    const [one, other] = [await fork('one'), await fork('other')];
+    assert.notEqual(await one.ask(), await other.ask());
+    await one.end();
+    await other.end();
+    await end();
+  }
+
+  return { load, livesApart, answersDiffer };
 }

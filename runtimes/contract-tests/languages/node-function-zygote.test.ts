@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { functionZygotes, until } from '../function-zygote.ts';
 
-const { load } = functionZygotes('node');
+const { load, livesApart } = functionZygotes('node');
 
 const ANSWER = `new Response(JSON.stringify({
   count: ++count, who: process.env.WHO, more: process.env.MORE, random: Math.random(), kept: kept(), loads: globalThis.loads,
@@ -18,28 +18,15 @@ for (const [what, files] of Object.entries<Record<string, string>>({
   },
   TypeScript: { 'f.ts': `${STATE} export default { fetch: (_: Request): Response => ${ANSWER} };` },
 })) {
-  test(`${what} is loaded once, and what its instances do afterwards is their own`, async () => {
-    const { result, fork, lose, end } = await load(files);
-    assert.equal(result.error, undefined);
-    assert.equal(result.result.problem, undefined);
-    const [one, other] = [await fork('one'), await fork('other')];
-    assert.equal(one.specialised.transport.kind, 'mux');
-    const first = JSON.parse(await one.ask());
-    const second = JSON.parse(await one.ask());
-    const third = JSON.parse(await other.ask());
-    assert.deepEqual([first.count, second.count, third.count], [1, 2, 1]);
-    assert.deepEqual([first.who, third.who, first.more], ['one', 'other', '1']);
-    assert.deepEqual([first.loads, third.loads], [1, 1]);
-    assert.ok(first.cwd.endsWith('/code'));
-    for (const key of ['random', 'kept']) assert.notEqual(first[key], third[key]);
-    await until(async () => JSON.parse(await one.ask()).ticks > first.ticks, 'timers of the load go on');
-    await lose();
-    // They outlive it.
-    assert.equal(JSON.parse(await other.ask()).count, 2);
-    await one.end();
-    await other.end();
-    await end();
-  });
+  test(`${what} is loaded once, and what its instances do afterwards is their own`, () =>
+    livesApart(files, async (first, other, instance) => {
+      assert.deepEqual([first.loads, other.loads], [1, 1]);
+      for (const key of ['random', 'kept']) assert.notEqual(first[key], other[key]);
+      await until(
+        async () => JSON.parse(await instance.ask()).ticks > Number(first.ticks),
+        'timers of the load go on',
+      );
+    }));
 }
 
 const PROBLEMS: Record<string, [code: string, problem: RegExp]> = {

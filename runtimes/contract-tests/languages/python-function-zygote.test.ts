@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { functionZygotes } from '../function-zygote.ts';
 import { freePort, withoutProgram } from '../instance.ts';
 
-const { load } = functionZygotes('python');
+const { load, livesApart, answersDiffer } = functionZygotes('python');
 const skip = withoutProgram('python3') ?? false;
 
 /** Loaded once; what it says of itself is different in each instance. */
@@ -44,27 +44,12 @@ async def app(scope, receive, send):
 };
 
 for (const [what, code] of Object.entries(SHAPES)) {
-  test(`${what} is loaded once, and what its instances do afterwards is their own`, { skip }, async () => {
-    const { result, fork, lose, end } = await load({ 'f.py': code });
-    assert.equal(result.error, undefined);
-    assert.equal(result.result.problem, undefined);
-    const [one, other] = [await fork('one'), await fork('other')];
-    assert.equal(one.specialised.transport.kind, 'mux');
-    const first = JSON.parse(await one.ask());
-    const second = JSON.parse(await one.ask());
-    const third = JSON.parse(await other.ask());
-    assert.deepEqual([first.count, second.count, third.count], [1, 2, 1]);
-    assert.deepEqual([first.who, third.who, first.more], ['one', 'other', '1']);
-    assert.deepEqual([first.loaded, third.loaded], ['zygote', 'zygote']);
-    assert.ok(first.cwd.endsWith('/code'));
-    assert.notEqual(first.random, third.random);
-    await lose();
-    // They outlive it.
-    assert.equal(JSON.parse(await other.ask()).count, 2);
-    await one.end();
-    await other.end();
-    await end();
-  });
+  test(`${what} is loaded once, and what its instances do afterwards is their own`, { skip }, () =>
+    livesApart({ 'f.py': code }, (first, other) => {
+      assert.deepEqual([first.loaded, other.loaded], ['zygote', 'zygote']);
+      assert.notEqual(first.random, other.random);
+    }),
+  );
 }
 
 const HANDLER = '\ndef handler(request):\n    return ""\n';
@@ -113,23 +98,18 @@ for (const [what, [code, problem]] of Object.entries(PROBLEMS)) {
   });
 }
 
-test('a generator with a seed, and modules that draw for themselves, are no hindrance', {
-  skip,
-}, async () => {
-  const { result, fork, end } = await load({
-    'f.py': `import multiprocessing, random, tempfile
+/** Its own generator is no hindrance; what draws for itself is seeded anew. */
+const SEEDED = {
+  'f.py': `import multiprocessing, random, tempfile
 mine = random.Random(7)
 def handler(request):
     return multiprocessing.current_process().authkey.hex()
 `,
-  });
-  assert.equal(result.result.problem, undefined);
-  const [one, other] = [await fork('one'), await fork('other')];
-  assert.notEqual(await one.ask(), await other.ask());
-  await one.end();
-  await other.end();
-  await end();
-});
+};
+
+test('a generator with a seed, and modules that draw for themselves, are no hindrance', { skip }, () =>
+  answersDiffer(SEEDED),
+);
 
 /** Stands in the place of the real one, whose generator it has: a table entry must not depend on what is installed here. */
 const NUMPY = {
@@ -146,15 +126,7 @@ def seed():
 `,
 };
 
-test('the generator of numpy is seeded anew', { skip }, async () => {
-  const { result, fork, end } = await load(NUMPY);
-  assert.equal(result.result.problem, undefined);
-  const [one, other] = [await fork('one'), await fork('other')];
-  assert.notEqual(await one.ask(), await other.ask());
-  await one.end();
-  await other.end();
-  await end();
-});
+test('the generator of numpy is seeded anew', { skip }, () => answersDiffer(NUMPY));
 
 test('random numbers are no hindrance where the function says so', { skip }, async () => {
   const code = `import os, uuid

@@ -68,6 +68,7 @@ const refused: [string, string[], RegExp, RegExp][] = [
   ['a value for a flag', ['a.ts', '--no-wait=1'], /takes no value/, /./],
   ['a number that is none', ['a.ts', '--min', '1e3'], /--min 1e3 is not a whole number/, /./],
   ['a value outside the choices', ['a.ts', '-o', 'xml'], /-o xml is not known/, /json, yaml/],
+  ['a negative number', ['a.ts', '--min', '-1'], /--min -1 is not a whole number/, /--min <n>/],
   ['a home that is empty', ['a.ts', '--home', ''], /--home is empty/, /leave --home out/],
   ['a missing positional', [], /deploy needs <path>: what to deploy/, /--help/],
   ['one positional too many', ['a.ts', 'b.ts'], /"b\.ts"/, /--help/],

@@ -115,7 +115,8 @@ function readValue(
   }
   if (spec.kind === 'optional' && value === undefined) return true;
   // A value that looks like an option is nearly always a forgotten value; `--option=-x` says that it is meant.
-  if (value === undefined || (!inline && value.startsWith('-') && value !== '-')) {
+  // A negative number is a value, though a wrong one: no option is a digit.
+  if (value === undefined || (!inline && /^-[^\d]/.test(value))) {
     throw usage(command, `${raw} needs a value`, `write ${raw} <${spec.value ?? 'value'}>`);
   }
   if (spec.choices && !spec.choices.includes(value)) {

@@ -11,6 +11,7 @@ export type Completion =
   | 'functions'
   | 'revisions'
   | 'instances'
+  | 'settings'
   | 'aliases'
   | 'namespaces'
   | 'runtimes'

@@ -67,11 +67,13 @@ export const SOURCE_OPTIONS: Record<string, OptionSpec> = {
     kind: 'list',
     value: 'kind/name',
     help: 'all keys of configmap/<name> or secret/<name> as variables',
+    complete: 'settings',
   },
   mount: {
     kind: 'list',
     value: 'kind/name:dir',
     help: 'the keys of configmap/<name> or secret/<name> as files in a folder',
+    complete: 'settings',
   },
   concurrency: {
     kind: 'integer',

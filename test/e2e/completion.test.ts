@@ -13,8 +13,10 @@ before(async () => {
     'greeter.mjs': "export default () => new Response('hello');",
     'src/one.ts': '',
     'notes.txt': '',
+    'db.yaml': 'apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {PASSWORD: secret}\n',
   });
   await petrel.deploy(scratch.path('greeter.mjs'));
+  await petrel.json(['deploy', scratch.path('db.yaml')]);
 });
 after(async () => {
   await petrel.stop();
@@ -43,6 +45,8 @@ const CASES: readonly [line: string, expected: string[]][] = [
   ['petrel invoke gr', ['greeter']],
   ['petrel rollback greeter --to ', ['greeter-00001']],
   ['petrel deploy -o y', ['yaml']],
+  ['petrel traffic greeter --to ', ['greeter-00001']],
+  ['petrel deploy --env-from secret/d', ['secret/db']],
   ['petrel deploy no', ['notes.txt']],
   ['petrel init --template pyt', ['python']],
   ['petrel invoke nobody', []],

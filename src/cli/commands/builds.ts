@@ -76,6 +76,7 @@ async function list(
       namespace: metadata.namespace ?? 'default',
       name: metadata.name,
       ...status?.build,
+      reason: status?.conditions?.find(({ type }) => type === 'BuildSucceeded')?.reason,
     }));
   await out.data(built, () => {
     if (built.length === 0)
@@ -84,7 +85,7 @@ async function list(
     const rows = built.map((build) => [
       ...(all ? [build.namespace] : []),
       build.name,
-      build.phase ?? '',
+      build.phase === 'Failed' ? (build.reason ?? build.phase) : (build.phase ?? ''),
       age(build.startedAt, now),
       build.startedAt && build.finishedAt
         ? humanDuration(Date.parse(build.finishedAt) - Date.parse(build.startedAt))

@@ -2,6 +2,7 @@
 import type { KubeObject } from '../../kinds/object.ts';
 import type { ResourceRef } from '../../kube/client.ts';
 import {
+  CONFIGMAPS,
   EVENT_SOURCES,
   FUNCTION_ALIASES,
   KSERVICES,
@@ -9,6 +10,7 @@ import {
   PODS,
   REVISIONS,
   RUNTIMES,
+  SECRETS,
   TRIGGERS,
 } from '../../kube/refs.ts';
 import type { HomePaths } from '../../platform/home.ts';
@@ -30,11 +32,15 @@ interface Row {
 }
 
 const ofService = (of: string) => `serving.knative.dev/service=${of}`;
-const ROWS: Partial<Record<NonNullable<Wanted['names']>, Row>> = {
+const ROWS: Partial<Record<NonNullable<Wanted['names']>, Row | readonly Row[]>> = {
   // Every function has a Service of its name, and services are named in the same places.
   functions: { resource: KSERVICES, namespaced: true },
   revisions: { resource: REVISIONS, namespaced: true, selector: ofService },
   instances: { resource: PODS, namespaced: true, selector: ofService },
+  settings: [
+    { resource: SECRETS, namespaced: true, word: (name) => `secret/${name}` },
+    { resource: CONFIGMAPS, namespaced: true, word: (name) => `configmap/${name}` },
+  ],
   aliases: {
     resource: FUNCTION_ALIASES,
     namespaced: true,
@@ -48,17 +54,22 @@ const ROWS: Partial<Record<NonNullable<Wanted['names']>, Row>> = {
 
 /** The names; none where no platform runs or it takes too long. */
 export async function namesOf(home: HomePaths, { names, positionals, values }: Wanted): Promise<string[]> {
-  const row = names && ROWS[names];
-  if (row === undefined) return [];
+  const rows = [(names && ROWS[names]) ?? []].flat();
+  if (rows.length === 0) return [];
   const [of = ''] = positionals;
   const look = async (): Promise<string[]> => {
     const session = await connect(home);
     try {
-      const { items } = await session.client.list<KubeObject>(row.resource, {
-        ...(row.namespaced ? { namespace: values.get('namespace') ?? 'default' } : {}),
-        ...(row.selector && of !== '' ? { labelSelector: row.selector(of) } : {}),
-      });
-      return items.slice(0, MOST).map(({ metadata }) => row.word?.(metadata.name, of) ?? metadata.name);
+      const found = await Promise.all(
+        rows.map(async ({ resource, namespaced, selector, word }) => {
+          const { items } = await session.client.list<KubeObject>(resource, {
+            ...(namespaced ? { namespace: values.get('namespace') ?? 'default' } : {}),
+            ...(selector && of !== '' ? { labelSelector: selector(of) } : {}),
+          });
+          return items.slice(0, MOST).map(({ metadata }) => word?.(metadata.name, of) ?? metadata.name);
+        }),
+      );
+      return found.flat();
     } finally {
       session.transport.close();
     }

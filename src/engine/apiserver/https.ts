@@ -179,7 +179,7 @@ function listenError(error: NodeJS.ErrnoException, { host, port }: ListenOptions
   if (error.code === 'EADDRINUSE') {
     return new PetrelError('PortInUse', `port ${port} on ${host} is in use`, {
       why: 'Another program, or another platform, listens there.',
-      fix: `Choose another address for the API: --api ${host}:0 takes any free port.`,
+      fix: `Choose another address for the API: --api ${host}:0 takes any free port, as --gateway ${host}:0 does for requests.`,
       cause: error,
     });
   }

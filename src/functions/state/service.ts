@@ -40,7 +40,7 @@ export function createStateService(context: ServiceContext): FunctionService {
           if (terms === undefined)
             throw new PetrelError('NotFound', `The function "${target}" has no state.`, {
               why: 'There is no such function, or it has no spec.state.',
-              fix: `Give it one: kubectl patch function ${name} -n ${namespace} --type merge -p '{"spec":{"state":{}}}'.`,
+              fix: `petrel list -n ${namespace} shows what there is; petrel deploy <source> --name ${name} --state own gives it one.`,
             });
           sendJson(response, 200, env(namespace, name, terms.keyspace ?? name));
         },

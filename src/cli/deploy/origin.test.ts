@@ -22,6 +22,7 @@ const cases: [string, object][] = [
   ['/x/app.tar.gz', { kind: 'archive', path: '/x/app.tar.gz', name: 'app' }],
   ['https://host/a/app.tgz?x=1', { kind: 'archive', url: 'https://host/a/app.tgz?x=1', name: 'app' }],
   ['oci://host:5000/team/shop:1.2', { kind: 'image', image: 'host:5000/team/shop:1.2', name: 'shop' }],
+  ['oci://', { kind: 'image', image: '', name: '' }],
   ['docker://shop', { kind: 'image', image: 'shop', name: 'shop' }],
   [
     `oci://host/shop@sha256:${'0'.repeat(64)}`,

@@ -10,7 +10,7 @@ export type Origin =
 
 const ARCHIVE = /\.(zip|tar|tar\.gz|tgz|tar\.zst)$/i;
 /** As skopeo and podman write it. */
-const IMAGE = /^(oci|docker):\/\/(.+)$/;
+const IMAGE = /^(oci|docker):\/\/(.*)$/;
 const SCHEME = /^(git\+)?(https?|ssh|git|file):\/\//;
 /** `user@host:path`, as ssh and git write it. */
 const SCP = /^[\w.-]+@[\w.-]+:[^/].*/;

@@ -37,7 +37,7 @@ test('every option becomes its field', () => {
 
 test('no memory is no limit; no CPU, and what is no amount, is refused', () => {
   assert.deepEqual(spec(['--memory', '0']).resources, { limits: { memory: '0' } });
-  for (const argv of [['--cpu', '0'], ['--memory', 'much'], ['--memory=-1Mi']])
+  for (const argv of [['--cpu', '0'], ['--memory', 'much'], ['--memory', '256'], ['--memory=-1Mi']])
     assert.throws(() => spec(argv), { code: 'InvalidArgument', message: /is no amount/ });
 });
 

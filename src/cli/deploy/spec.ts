@@ -57,12 +57,16 @@ export function specOf(args: Args, code: Code, current: FunctionSpec | undefined
   return { ...others, ...Object.fromEntries(asked) };
 }
 
+/** Nothing starts with less, bytes: who writes so little has left out the unit. */
+const LEAST_MEMORY = 1024 * 1024;
+
 /** The limit that an option of its name says; a limit of no memory is none, also not the platform's own. */
 function amount(args: Args, name: 'memory' | 'cpu', example: string): Record<string, string> {
   const value = args.text(name);
   if (value === undefined) return {};
   const number = parseQuantity(value);
-  if (number > 0 || (number === 0 && name === 'memory')) return { [name]: value };
+  const least = name === 'memory' ? LEAST_MEMORY : 0;
+  if (number > least || (number === 0 && name === 'memory')) return { [name]: value };
   throw invalid(`--${name} ${value} is no amount`, `write --${name} ${example}`);
 }
 

@@ -42,8 +42,10 @@ export function pushImage(
   name: string,
   layers: readonly RawEntry[][],
   config: ImageConfig = {},
+  /** Zeros behind each tar, as some tools write them. */
+  padding = 0,
 ): { reference: string; digest: string } {
-  const tars = layers.map((entries) => rawTar(entries));
+  const tars = layers.map((entries) => Buffer.concat([rawTar(entries), Buffer.alloc(padding)]));
   const blobs = tars.map((tar) => gzipSync(tar, { level: 1 }));
   const body = Buffer.from(
     JSON.stringify({

@@ -2,12 +2,10 @@
  * Code in OCI images: the files of all layers as one tar, streamed from the registry, the uppermost layer first, so that nothing has to be
  * laid down. Source: OCI image specification 1.1, `layer.md`; Fission `pkg/oci`.
  */
-import { createHash } from 'node:crypto';
-import { createGunzip, createZstdDecompress } from 'node:zlib';
-import { pump } from '../../base/archive/pump.ts';
 import { readTar, TAR_END, type TarEntry, tarHeader, tarPadding } from '../../base/archive/tar.ts';
 import { PetrelError } from '../../base/errors.ts';
 import { type ImageSource, readImage } from '../../base/oci/image.ts';
+import { openLayer } from '../../base/oci/layer.ts';
 import { parseReference, registryUrl } from '../../base/oci/reference.ts';
 import { createRegistry, type Descriptor } from '../../base/oci/registry.ts';
 import type { Archive } from './model.ts';
@@ -73,25 +71,14 @@ async function* layerTar(
 ): AsyncGenerator<Uint8Array> {
   const blob = await source.readBlob(digest);
   if (!blob) throw unusable(image, `the layer ${digest} is missing`);
-  const hash = createHash('sha256');
-  async function* hashing(): AsyncGenerator<Uint8Array> {
-    for await (const part of blob?.stream ?? []) {
-      hash.update(part);
-      yield part;
-    }
+  const layer = openLayer(blob.stream, mediaType);
+  try {
+    yield* read(layer.tar);
+    const got = (await layer.end()).digest;
+    if (got !== digest) throw unusable(image, `the layer ${digest} is ${got}`);
+  } finally {
+    await layer.close();
   }
-  const raw = hashing();
-  const tar = mediaType.endsWith('zstd')
-    ? pump(raw, createZstdDecompress())
-    : mediaType.endsWith('gzip')
-      ? pump(raw, createGunzip())
-      : raw;
-  yield* read(tar);
-  // Behind the end of the tar there may be padding, which is part of what is hashed.
-  for await (const _ of tar);
-  for await (const _ of raw);
-  const got = `sha256:${hash.digest('hex')}`;
-  if (got !== digest) throw unusable(image, `the layer ${digest} is ${got}`);
 }
 
 async function* entryBytes(entry: TarEntry, name: string): AsyncGenerator<Uint8Array> {

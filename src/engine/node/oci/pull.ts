@@ -1,12 +1,11 @@
 /** Brings the layers of an image onto this machine: hashed and unpacked while they stream in, each once. */
-import { createHash, type Hash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createGunzip, createZstdDecompress } from 'node:zlib';
-import { pump } from '../../../base/archive/pump.ts';
 import { PetrelError } from '../../../base/errors.ts';
 import type { ImageSource, StoredImage } from '../../../base/oci/image.ts';
+import { openLayer } from '../../../base/oci/layer.ts';
 import type { Descriptor } from '../../../base/oci/registry.ts';
 import { LAYER_LIMITS, type OwnerOf, unpackLayer } from './layer.ts';
 
@@ -24,7 +23,6 @@ export interface PullRequest {
 
 /** Layers that come at once. */
 const AT_ONCE = 3;
-const CHUNK = 128 * 1024;
 
 const broken = (place: string, what: string): PetrelError =>
   new PetrelError('UnsafeArchive', `the image ${place} is damaged: ${what}`, {
@@ -57,13 +55,6 @@ export async function pullLayers(request: PullRequest): Promise<{ layers: string
   return { layers, bytes };
 }
 
-async function* hashing(source: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array> {
-  for await (const part of source) {
-    hash.update(part);
-    yield part;
-  }
-}
-
 async function pullLayer(
   { source, place, scratchDir, owner }: PullRequest,
   { digest, mediaType }: Descriptor,
@@ -74,24 +65,13 @@ async function pullLayer(
   if (!blob) throw broken(place, `the layer ${digest} is missing`);
   const scratch = join(scratchDir, randomUUID());
   await mkdir(scratch, { recursive: true });
-  const outer = createHash('sha256');
-  const inner = createHash('sha256');
-  const options = { chunkSize: CHUNK };
-  const raw = hashing(blob.stream, outer);
-  const tar = mediaType.endsWith('zstd')
-    ? pump(raw, createZstdDecompress(options))
-    : mediaType.endsWith('gzip')
-      ? pump(raw, createGunzip(options))
-      : raw;
-  const counted = hashing(tar, inner);
+  const layer = openLayer(blob.stream, mediaType);
   try {
-    await unpackLayer(counted, scratch, owner, LAYER_LIMITS);
-    // Behind the end of the tar there may be padding, which is part of what was hashed.
-    for await (const _ of counted);
-    const got = `sha256:${outer.digest('hex')}`;
-    if (got !== digest) throw broken(place, `the layer ${digest} is ${got}`);
-    const unpacked = `sha256:${inner.digest('hex')}`;
-    if (unpacked !== diffId) throw broken(place, `the layer ${digest} unpacks to ${unpacked}, not ${diffId}`);
+    await unpackLayer(layer.tar, scratch, owner, LAYER_LIMITS);
+    const got = await layer.end();
+    if (got.digest !== digest) throw broken(place, `the layer ${digest} is ${got.digest}`);
+    if (got.diffId !== diffId)
+      throw broken(place, `the layer ${digest} unpacks to ${got.diffId}, not ${diffId}`);
     await rename(scratch, dir).catch((error) => {
       // Another image brought it meanwhile.
       if (!existsSync(dir)) throw error;
@@ -101,6 +81,7 @@ async function pullLayer(
     if (/^(Z_|ZSTD_)/.test(String(code))) throw broken(place, `the layer ${digest} does not decompress`);
     throw error;
   } finally {
+    await layer.close();
     await rm(scratch, { recursive: true, force: true });
   }
 }

@@ -41,6 +41,13 @@ test('layers that are here do not come again: for another image, at once, or aft
   assert.equal(later.find(`${registry.host}/x:three`), undefined);
 });
 
+test('a layer is hashed to its end, also behind the end of its tar', async (t) => {
+  const { registry, open, pull } = await world(t);
+  const { reference } = pushImage(registry, 'x:padded', [FILES, MORE], {}, 1024 * 1024);
+  const { image } = await pull(open(), reference);
+  assert.deepEqual(readdirSync(image.tree).sort(), ['a', 'b']);
+});
+
 test('what nobody uses goes in time, with the layers that nothing else has', async (t) => {
   const { registry, dir, open, pull, pass } = await world(t);
   const one = pushImage(registry, 'x:one', [FILES]);

@@ -1,21 +1,11 @@
 /** Brings the plan of a container with an image's file system onto the disk: what its mounts need, and the table for mount(8). */
-import { createHash } from 'node:crypto';
-import {
-  chmodSync,
-  chownSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { linksBelow, resolveInRoot } from '../../oci/in-root.ts';
 import type { RootFs } from '../driver.ts';
 import { realHost } from './host.ts';
 import { imageFstab, planImage, type TreeView } from './image-plan.ts';
+import { mountPoints } from './mount-points.ts';
 import type { SandboxPlan } from './plan.ts';
 import type { Privileges } from './script.ts';
 import type { ViewRequest } from './view.ts';
@@ -79,21 +69,9 @@ function treeView(tree: string): TreeView {
   };
 }
 
-/** Equal needs share one. */
-function skeletonFor(dir: string, plan: SandboxPlan, privileges: Privileges): string {
-  const shape = JSON.stringify([plan.dirs, plan.files, plan.links]);
-  const skeleton = join(dir, `i${createHash('sha256').update(shape).digest('hex').slice(0, 16)}`);
-  if (statSync(skeleton, { throwIfNoEntry: false })) return skeleton;
-  const fresh = `${skeleton}.new`;
-  rmSync(fresh, { recursive: true, force: true });
-  for (const path of ['/', ...plan.dirs]) {
-    mkdirSync(fresh + path, { recursive: true });
-    chmodSync(fresh + path, OPEN_TO_ALL.has(path) ? 0o1777 : 0o755);
-    // As what belongs to root in the image.
-    if (privileges.kind === 'user') chownSync(fresh + path, privileges.uid, privileges.gid);
-  }
-  for (const path of plan.files) writeFileSync(fresh + path, '');
-  for (const { path, to } of plan.links) symlinkSync(to, fresh + path);
-  renameSync(fresh, skeleton);
-  return skeleton;
-}
+/** Its directories are as what belongs to root in the image. */
+const skeletonFor = (dir: string, plan: SandboxPlan, privileges: Privileges): string =>
+  mountPoints(dir, plan, 'i', (place, path) => {
+    chmodSync(path, OPEN_TO_ALL.has(place) ? 0o1777 : 0o755);
+    if (privileges.kind === 'user') chownSync(path, privileges.uid, privileges.gid);
+  });

@@ -1,11 +1,11 @@
 /** Brings a plan onto the disk: the empty root to mount on, and the table for mount(8). */
-import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { ContainerMount } from '../driver.ts';
 import type { ContainerGroup } from './cgroup.ts';
 import { realHost } from './host.ts';
 import { toMountCalls } from './mount-calls.ts';
+import { mountPoints } from './mount-points.ts';
 import { type HostView, octal, planSandbox, type SandboxPlan, type SandboxRequest, toFstab } from './plan.ts';
 
 export interface ViewOptions {
@@ -89,7 +89,7 @@ export function createViews(options: ViewOptions, now: () => number): (request: 
         groups,
         recursive,
       });
-      const root = rootFor(join(options.runDir, 'roots'), plan);
+      const root = mountPoints(join(options.runDir, 'roots'), plan);
       const calls = JSON.stringify(toMountCalls(plan, root));
       latest = { key, at: now(), root, table: toFstab(plan, root), calls };
     }
@@ -117,18 +117,4 @@ function planView(
     scratch: SCRATCH.filter(({ path }) => path !== '/var/tmp' || isDir(path)),
     ...container,
   });
-}
-
-/** Empty directories and files to mount on. Equal needs share one root: most containers have the same. */
-function rootFor(dir: string, plan: SandboxPlan): string {
-  const shape = JSON.stringify([plan.dirs, plan.files, plan.links]);
-  const root = join(dir, createHash('sha256').update(shape).digest('hex').slice(0, 16));
-  if (statSync(root, { throwIfNoEntry: false })) return root;
-  const fresh = `${root}.new`;
-  rmSync(fresh, { recursive: true, force: true });
-  for (const path of ['/', ...plan.dirs]) mkdirSync(fresh + path, { recursive: true, mode: 0o755 });
-  for (const path of plan.files) writeFileSync(fresh + path, '');
-  for (const { path, to } of plan.links) symlinkSync(to, fresh + path);
-  renameSync(fresh, root);
-  return root;
 }

@@ -3,12 +3,9 @@
  * objects; until then nothing of it is loaded.
  */
 import { join } from 'node:path';
-import { loginFor, loginIn } from '../../base/oci/login.ts';
 import type { Family } from '../../base/openmetrics.ts';
 import type { EndpointAddress } from '../../gateway/contract.ts';
-import type { UntypedObject } from '../../kinds/object.ts';
-import { orUndefined } from '../../kube/client.ts';
-import { SECRETS } from '../../kube/refs.ts';
+import { registryLogin } from '../../kube/registry-login.ts';
 import { createArchives, uploadId } from './archives.ts';
 import { createAuth } from './auth.ts';
 import { createCaches } from './caches.ts';
@@ -54,15 +51,7 @@ export async function startFission(options: FissionOptions): Promise<Fission> {
     isArchive: options.isArchive,
     upload: (id) => storage.get(id),
     fetch: options.fetch ?? fetch,
-    async login(namespace, secrets, host) {
-      for (const name of secrets) {
-        const secret = await orUndefined(options.client.get<UntypedObject>(SECRETS, namespace, name));
-        const text = Buffer.from(secret?.data?.['.dockerconfigjson'] ?? '', 'base64').toString('utf8');
-        const found = loginIn(text, host);
-        if (found !== undefined) return found;
-      }
-      return loginFor(host, process.env);
-    },
+    login: (namespace, secrets, host) => registryLogin(options.client, namespace, secrets, host, process.env),
   });
 
   let pruning: { cancel(): void } | undefined;

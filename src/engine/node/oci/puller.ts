@@ -1,13 +1,13 @@
 /** Sees to it that the image of a container is on this machine, as kubelet does: by its policy, with the Pod's secrets, told by Events. Source: kubelet `pkg/kubelet/images`. */
 import type { Clock } from '../../../base/clock.ts';
 import { messageOf, PetrelError } from '../../../base/errors.ts';
-import { loginFor, loginIn } from '../../../base/oci/login.ts';
 import { isLocal } from '../../../base/oci/reference.ts';
 import { HOST_IMAGE } from '../../../kinds/function.ts';
-import type { Container, Pod, Secret } from '../../../kinds/pod.ts';
+import type { Container, Pod } from '../../../kinds/pod.ts';
 import type { Revision } from '../../../kinds/serving.ts';
-import { type KubeClient, KubeError } from '../../../kube/client.ts';
-import { REVISIONS, SECRETS } from '../../../kube/refs.ts';
+import type { KubeClient } from '../../../kube/client.ts';
+import { REVISIONS } from '../../../kube/refs.ts';
+import { registryLogin } from '../../../kube/registry-login.ts';
 import type { ContainerDriver } from '../drivers/driver.ts';
 import { CannotStart } from '../launch.ts';
 import type { LocalImage } from '../local-images.ts';
@@ -30,29 +30,12 @@ export type Tell = (type: 'Normal' | 'Warning', reason: string, message: string)
 
 /** What was not used for so long goes when another image comes, ms. */
 const KEPT_MS = 7 * 24 * 3600 * 1000;
-const CONFIG_KEY = '.dockerconfigjson';
 
 /** Returns what sees to it that the image of a container is here; it rejects with `CannotStart`. */
 export function createPuller(
   options: PullerOptions,
 ): (pod: Pod, container: Container, tell: Tell) => Promise<void> {
   const { client, driver, clock, store, env } = options;
-
-  const secretsOf = async ({ spec, metadata }: Pod): Promise<string[]> => {
-    const texts: string[] = [];
-    for (const { name } of spec.imagePullSecrets ?? []) {
-      if (!name) continue;
-      try {
-        const { data } = await client.get<Secret>(SECRETS, metadata.namespace ?? '', name);
-        const text = data?.[CONFIG_KEY];
-        if (text !== undefined) texts.push(Buffer.from(text, 'base64').toString('utf8'));
-      } catch (error) {
-        // As kubelet: the image may be for everybody.
-        if (!(error instanceof KubeError && error.code === 404)) throw error;
-      }
-    }
-    return texts;
-  };
 
   const isDirectory = (image: string): boolean => {
     try {
@@ -90,9 +73,8 @@ export function createPuller(
         `Container image "${image}" is not present with pull policy of Never`,
         'ErrImageNeverPull',
       );
-    const secrets = await secretsOf(pod);
-    const login = async (host: string) =>
-      secrets.map((text) => loginIn(text, host)).find((found) => found) ?? (await loginFor(host, env));
+    const secrets = (pod.spec.imagePullSecrets ?? []).flatMap(({ name }) => name || []);
+    const login = (host: string) => registryLogin(client, pod.metadata.namespace ?? '', secrets, host, env);
     const since = clock.monotonic();
     tell('Normal', 'Pulling', `Pulling image "${image}"`);
     try {
